@@ -1,0 +1,57 @@
+# Needs python3 >= 3.11 with venv and pip, nothing else. `make` alone lists the targets.
+PYTHON ?= python3
+KILLS ?= 100
+
+BIN := .venv/bin
+READY := .venv/.ready
+# Two cores or twenty: a worker each, within reason.
+WORKERS := -n logical --maxprocesses 8
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench e2e chaos lock
+
+help: ## list the targets
+	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(READY) ## prepare .venv
+
+run: setup ## run a central system with a small fleet that charges
+	$(BIN)/wattspan demo
+
+test: setup ## run the quick suite
+	$(BIN)/pytest $(WORKERS) tests/unit tests/wire tests/store
+
+check: setup ## lint, format, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup ## measure speed and memory (docs/benchmarks.md)
+	PYTHONPATH=tests $(BIN)/python -m bench
+
+e2e: setup ## run against real servers and chargers nobody here wrote
+	$(BIN)/pytest -m "not chaos" --timeout 600 tests/stack
+
+chaos: setup ## kill the server under load, KILLS times (100)
+	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack
+
+# Keeps what is pinned; delete requirements/*.txt first to move to the newest.
+lock: ## pin pyproject.toml and requirements/dev.in with hashes (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv"; exit 1; }
+	uv pip compile $(LOCK) pyproject.toml -o requirements/run.txt
+	uv pip compile $(LOCK) -c requirements/run.txt pyproject.toml requirements/dev.in -o requirements/dev.txt
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Wattspan needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Setting up .venv: the first time takes about a minute."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,44 @@
+"""What the packaging files say of each other stays true."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
+
+
+def names(requirements: Iterable[str]) -> set[str]:
+    """Distribution names, spelt as an index spells them (PEP 503)."""
+    return {re.sub(r"[-_.]+", "-", match[0]).lower() for line in requirements if (match := NAME.match(line))}
+
+
+RUNTIME = names(PROJECT["project"]["dependencies"])
+TOOLS = names((ROOT / "requirements/dev.in").read_text().splitlines())
+
+
+def pinned(file: str) -> set[str]:
+    lines = (ROOT / "requirements" / file).read_text().splitlines()
+    return names([line for line in lines if "==" in line])
+
+
+def test_every_dependency_is_explained_and_nothing_else_is():
+    first_cells = re.findall(r"^\| ([a-z0-9, -]+) \|", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
+    explained = {name for cell in first_cells for name in cell.split(", ")} - {"package"}
+    assert explained == RUNTIME | TOOLS
+
+
+def test_the_domain_may_import_no_runtime_dependency():
+    (contract,) = (c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["id"] == "pure-domain")
+    imported = {module for module, dists in packages_distributions().items() if RUNTIME & names(dists)}
+    assert set(contract["forbidden_modules"]) == {module for module in imported if not module.startswith("_")}
+
+
+def test_the_locks_pin_every_dependency_and_name_no_address():
+    assert pinned("run.txt") >= RUNTIME
+    assert pinned("dev.txt") >= RUNTIME | TOOLS
+    for file in ("run.txt", "dev.txt"):
+        assert "://" not in (ROOT / "requirements" / file).read_text()
