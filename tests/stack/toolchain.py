@@ -1,0 +1,270 @@
+"""The real servers and foreign clients of the end-to-end tests: what they are, where they lie, how they are made.
+
+`python -m tests.stack.toolchain` makes what is missing, each tool in a folder of its own below `$WATTSPAN_CACHE`
+(default `~/.cache/wattspan`) whose name holds its version and a hash of the files that shape it. A tool is made under
+another name and renamed when whole, so an interrupted run leaves nothing that looks finished. Needs go (1.25 or
+newer), npm and, on Debian, apt. Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CLIENTS = HERE / "clients"
+COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
+
+COLLECTOR_VERSION = "0.159.0"
+JAEGER_VERSION = "1.76.0"
+OCPP_GO_VERSION = "0.19.0"
+OCPP_RPC_VERSION = "2.2.1"
+
+CORES = 2
+"""How many cores a build may use: the machine has other work, tests among it."""
+
+
+class ToolchainError(Exception):
+    """A tool cannot be had; the message is one line that says which and what to do."""
+
+    def __init__(self, tool: str, reason: str) -> None:
+        super().__init__(f"{tool}: {reason}")
+        self.tool = tool
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one tool is made: `make` fills an empty folder, in which the first of `products` is then the file to run."""
+
+    name: str
+    version: str
+    products: tuple[str, ...]
+    make: Callable[[Path], None]
+    inputs: tuple[Path, ...] = ()
+    on_path: str | None = None
+    """A command that serves as well when the machine already has it; None: only our own build will do."""
+
+    def folder(self, cache: Path) -> Path:
+        """Where the finished tool lies: keyed by version and by the content of every input file."""
+        digest = hashlib.sha256()
+        for path in self.inputs:
+            digest.update(path.read_bytes())
+        key = f"-{digest.hexdigest()[:12]}" if self.inputs else ""
+        return cache / f"{self.name}-{self.version}{key}"
+
+    def find(self, cache: Path) -> Path | None:
+        """The file to run, or None while it is not made."""
+        if self.on_path and (found := shutil.which(self.on_path)):
+            return Path(found)
+        folder = self.folder(cache)
+        return None if self.missing(folder) else folder / self.products[0]
+
+    def missing(self, folder: Path) -> list[str]:
+        """Which products a folder lacks."""
+        return [product for product in self.products if not (folder / product).exists()]
+
+
+def cache_folder() -> Path:
+    """`$WATTSPAN_CACHE`, or `~/.cache/wattspan`."""
+    return Path(os.environ.get("WATTSPAN_CACHE") or Path.home() / ".cache" / "wattspan").expanduser().resolve()
+
+
+def tool(name: str) -> Path:
+    """The file of a tool that is made; ToolchainError when it is not."""
+    found = RECIPES[name].find(cache_folder())
+    if found is None:
+        raise ToolchainError(name, "not made yet; run `python -m tests.stack.toolchain` (make e2e does)")
+    return found
+
+
+def say(line: str, end: str = "\n") -> None:
+    """To standard output, at once: a build takes minutes."""
+    sys.stdout.write(line + end)
+    sys.stdout.flush()
+
+
+def run(tool_name: str, command: Sequence[str], *, cwd: Path, **environment: str) -> str:
+    """Standard output of a build step; ToolchainError with the end of its complaint when it fails or is not there."""
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=cwd,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError as exc:
+        raise ToolchainError(tool_name, f"needs `{command[0]}`, which is not installed") from exc
+    if done.returncode:
+        complaint = (done.stderr or done.stdout).strip().splitlines()[-8:]
+        raise ToolchainError(tool_name, f"`{' '.join(command)}` exited {done.returncode}: {' | '.join(complaint)}")
+    return done.stdout
+
+
+def run_go(tool_name: str, arguments: Sequence[str], *, cwd: Path) -> str:
+    """A go command, on two cores; modules come from the machine's own proxy setting."""
+    return run(tool_name, ["go", *arguments], cwd=cwd, GOMAXPROCS=str(CORES), GOFLAGS="-buildvcs=false", GOWORK="off")
+
+
+def make_collector(folder: Path) -> None:
+    """The OpenTelemetry Collector Builder turns our manifest into a Collector; it writes to `.build` below its cwd."""
+    builder = f"go.opentelemetry.io/collector/cmd/builder@v{COLLECTOR_VERSION}"
+    run_go("otelcol", ["run", builder, f"--config={COLLECTOR_MANIFEST}"], cwd=folder)
+    (folder / ".build" / "otelcol-wattspan").rename(folder / "otelcol")
+    shutil.rmtree(folder / ".build")
+
+
+def module_maker(name: str, module: str, packages: dict[str, str]) -> Callable[[Path], None]:
+    """Builds commands inside a module's own folder of the module cache: its `replace` lines rule out `go install`."""
+
+    def make(folder: Path) -> None:
+        facts = json.loads(run_go(name, ["mod", "download", "-json", module], cwd=folder))
+        for binary, package in packages.items():
+            run_go(name, ["build", "-trimpath", "-o", str(folder / binary), package], cwd=Path(facts["Dir"]))
+
+    return make
+
+
+def make_ocpp_rpc(folder: Path) -> None:
+    """The npm package and what it needs, exactly as locked; nothing of it runs at installation."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(CLIENTS / name, folder)
+    options = ["--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
+    run("ocpp-rpc", ["npm", "ci", *options], cwd=folder)
+
+
+def debian_maker(name: str, packages: Sequence[str]) -> Callable[[Path], None]:
+    """Unpacks Debian's packages without installing them: no root, no service that starts."""
+
+    def make(folder: Path) -> None:
+        try:
+            run(name, ["apt-get", "download", *packages], cwd=folder)
+        except ToolchainError:
+            run(name, ["apt-get", "update"], cwd=folder, DEBIAN_FRONTEND="noninteractive")
+            run(name, ["apt-get", "download", *packages], cwd=folder)
+        for package in folder.glob("*.deb"):
+            run(name, ["dpkg-deb", "--extract", package.name, "."], cwd=folder)
+            package.unlink()
+
+    return make
+
+
+def make_strace(folder: Path) -> None:
+    """strace is installed for good: unlike a Go binary it needs libraries, and it starts no service."""
+    if os.geteuid() != 0:
+        raise ToolchainError("strace", "not installed, and only root can; use the system's package manager")
+    for command in (["update"], ["install", "-y", "--no-install-recommends", "strace"]):
+        run("strace", ["apt-get", *command], cwd=folder, DEBIAN_FRONTEND="noninteractive")
+    (folder / "strace").symlink_to(shutil.which("strace") or "/usr/bin/strace")
+
+
+_ocpp_go = module_maker(
+    "ocpp-go",
+    f"github.com/lorenzodonini/ocpp-go@v{OCPP_GO_VERSION}",
+    {"charge-point-16": "./example/1.6/cp", "central-system-16": "./example/1.6/cs"},
+)
+_jaeger = module_maker("jaeger", f"github.com/jaegertracing/jaeger@v{JAEGER_VERSION}", {"jaeger": "./cmd/jaeger"})
+_prometheus = debian_maker("prometheus", ["prometheus"])
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="strace", version="debian", products=("strace",), make=make_strace, on_path="strace"),
+        Recipe(
+            name="prometheus",
+            version="debian",
+            products=("usr/bin/prometheus", "usr/bin/promtool"),
+            make=_prometheus,
+            on_path="prometheus",
+        ),
+        Recipe(
+            name="ocpp-rpc",
+            version=OCPP_RPC_VERSION,
+            products=("node_modules/ocpp-rpc/package.json",),
+            make=make_ocpp_rpc,
+            inputs=(CLIENTS / "package.json", CLIENTS / "package-lock.json"),
+        ),
+        Recipe(
+            name="ocpp-go", version=OCPP_GO_VERSION, products=("charge-point-16", "central-system-16"), make=_ocpp_go
+        ),
+        Recipe(
+            name="otelcol",
+            version=COLLECTOR_VERSION,
+            products=("otelcol",),
+            make=make_collector,
+            inputs=(COLLECTOR_MANIFEST,),
+        ),
+        Recipe(name="jaeger", version=JAEGER_VERSION, products=("jaeger",), make=_jaeger),
+    )
+}
+"""Every tool by name, the quick ones first, so that a missing compiler or registry shows early."""
+
+
+@contextmanager
+def locked(cache: Path) -> Iterator[None]:
+    """One maker at a time; the lock goes with the process that holds it."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run that is building")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ensure(recipe: Recipe, cache: Path) -> str:
+    """Makes a tool unless it is there; says in a few words which of the two. Call with the lock held."""
+    if (found := recipe.find(cache)) is not None:
+        return f"ready   {found}"
+    # What a killed run left; it may still be writing there, so the new folder has another name.
+    for left_over in cache.glob(f".making-{recipe.name}-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".making-{recipe.name}-", dir=cache))
+    try:
+        recipe.make(scratch)
+        if missing := recipe.missing(scratch):
+            raise ToolchainError(recipe.name, f"was built without an error, yet has no {', '.join(missing)}")
+        folder = recipe.folder(cache)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return f"made    {folder / recipe.products[0]}"
+
+
+def main() -> int:
+    """Makes all tools; one line each. Exit code 1 when any cannot be made, the others are made all the same."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    cache, failed = cache_folder(), False
+    with locked(cache):
+        for recipe in RECIPES.values():
+            if sys.stdout.isatty():
+                say(f"{recipe.name:<11} …", end="\r")
+            began = time.monotonic()
+            try:
+                outcome = ensure(recipe, cache)
+            except ToolchainError as error:
+                failed, outcome = True, f"FAILED  {error}"
+            say(f"{recipe.name:<11} {time.monotonic() - began:6.1f} s  {outcome}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
