@@ -1,0 +1,32 @@
+"""Runs something until it ends or a signal comes. Ctrl-C and SIGTERM are a clean end, exit code 0."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+
+def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run `main(stop)` on uvloop; SIGINT and SIGTERM set `stop`, and a second one cancels `main`."""
+    uvloop.run(_guarded(main))
+
+
+async def _guarded(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(main(stop))
+
+    def asked() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise

@@ -1,0 +1,103 @@
+"""Who may charge: id tokens, transaction ids, and what an answer may ask of us. One context a live session.
+
+It reads the store and the fleet, and changes neither but for remembering closed transactions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import Transaction
+from wattspan.store.store import IdTag
+from wattspan.versions.base import IdTokenInfo, Payload, StartDecision
+
+ACCEPTED = "Accepted"
+
+
+class Records(Protocol):
+    """The reads of the store that admission needs."""
+
+    async def id_tag(self, id_token: str) -> IdTag | None: ...
+    async def find_start(self, cp_id: str, key: str) -> Transaction | None: ...
+    async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Admission:
+    """The policy, shared by all sessions."""
+
+    fleet: Fleet
+    records: Records
+    accepts_unknown_id_tags: bool
+    heartbeat_interval_s: int
+    data_transfer: Callable[[str, str, str | None, Any], Payload | None]
+    """(cp_id, vendor_id, message_id, data) to an answer; None when nobody knows the vendor."""
+
+    async def judge(self, id_token: str, now_ts: float, *, starting: bool, key: str | None = None) -> IdTokenInfo:
+        """What an id token may do (OCPP 1.6 §7.2): unknown ones by policy; ConcurrentTx only when `starting`."""
+        tag = await self.records.id_tag(id_token)
+        if tag is None:
+            return IdTokenInfo(status=ACCEPTED if self.accepts_unknown_id_tags else "Invalid")
+        status = tag.status
+        if status == ACCEPTED and tag.expiry_ts is not None and tag.expiry_ts <= now_ts:
+            status = "Expired"
+        if status == ACCEPTED and starting and self._is_busy(tag, key):
+            status = "ConcurrentTx"
+        return IdTokenInfo(status=status, expiry_ts=tag.expiry_ts, parent=tag.parent)
+
+    def _is_busy(self, tag: IdTag, key: str | None) -> bool:
+        if tag.max_active_transactions is None:
+            return False
+        active = sum(
+            transaction.id_token == tag.id_token and transaction.key != key
+            for cp in self.fleet.charge_points.values()
+            for transaction in cp.transactions.values()
+        )
+        return active >= tag.max_active_transactions
+
+
+@dataclass(slots=True)
+class SessionContext:
+    """What the answers to one charge point may ask; implements `versions.base.ChargePointContext`."""
+
+    cp_id: str
+    admission: Admission
+    now_ts: float = 0.0
+
+    @property
+    def heartbeat_interval_s(self) -> int:
+        return self.admission.heartbeat_interval_s
+
+    async def authorize(self, id_token: str) -> IdTokenInfo:
+        """Authorize (OCPP 1.6 §4.1)."""
+        return await self.admission.judge(id_token, self.now_ts, starting=False)
+
+    async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
+        """Judge a start and give its transaction an id; the same `key` gets the same id, for ever (OCPP 1.6 §4.8)."""
+        fleet = self.admission.fleet
+        info = await self.admission.judge(id_token, self.now_ts, starting=True, key=key)
+        if fleet.find_start(self.cp_id, key) is None:
+            known = await self.admission.records.find_start(self.cp_id, key)
+            if known is not None:
+                fleet.recall(known)
+        # From here to the event's application nothing waits, so that two equal starts at once can't both be new.
+        known = fleet.find_start(self.cp_id, key)
+        if known is not None:
+            return StartDecision(transaction_id=int(known.transaction_id), info=info)
+        fleet.last_transaction_id += 1
+        return StartDecision(transaction_id=fleet.last_transaction_id, info=info)
+
+    async def recall_stop(self, transaction_id: str, key: str) -> None:
+        """Have the fleet know the closed transaction that a stop names, if the store does."""
+        fleet = self.admission.fleet
+        if fleet.knows_transaction(self.cp_id, transaction_id) or fleet.knows_transaction(self.cp_id, key):
+            return
+        known = await self.admission.records.find_stop(self.cp_id, transaction_id, key)
+        if known is not None and not known.open:
+            fleet.recall(known)
+
+    async def data_transfer(self, vendor_id: str, message_id: str | None, data: Any) -> Payload:
+        """DataTransfer (OCPP 1.6 §4.3): a plugin's answer, else UnknownVendorId."""
+        answer = self.admission.data_transfer(self.cp_id, vendor_id, message_id, data)
+        return {"status": "UnknownVendorId"} if answer is None else answer

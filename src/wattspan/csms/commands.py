@@ -1,0 +1,132 @@
+"""Commands to charge points: typed by the payload classes of the `ocpp` package, one conversation each.
+
+    result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag="A1", connector_id=1))
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_case
+
+from wattspan.csms.service import Core
+from wattspan.domain import events as ev
+from wattspan.errors import CommandError, CommandInvalid, NotConnected
+from wattspan.ocppj.session import Session
+from wattspan.versions.base import Command, Payload, Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A charge point that is connected now."""
+
+    session: Session
+    version: Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """A charge point's answer. `accepted` is our reading of `status`, which is "" where the answer has none."""
+
+    action: str
+    status: str
+    accepted: bool
+    payload: Payload
+    duration_s: float
+    trace_id: str
+
+
+class Commands:
+    """Sends commands, and has their conversations observed like any other."""
+
+    def __init__(self, core: Core, live: Callable[[str], Live | None], timeout_s: float) -> None:
+        self._core = core
+        self._live = live
+        self._timeout_s = timeout_s
+
+    async def send(self, cp_id: str, command: Any, *, timeout_s: float | None = None) -> CommandResult:
+        """Send a payload object of `ocpp.vXX.call` and wait for the answer; see `send_payload`."""
+        payload = snake_to_camel_case(remove_nones(serialize_as_dict(command)))
+        return await self.send_payload(cp_id, type(command).__name__, payload, timeout_s=timeout_s)
+
+    async def send_payload(self, cp_id: str, action: str, payload: Payload, *, timeout_s: float | None = None) -> CommandResult:
+        """Send a command as it goes on the wire. Commands to one charge point go out one after another.
+
+        `timeout_s` counts from the moment it is sent; None is the configured time-out.
+
+        Cancellation: safe; a late answer is counted and dropped.
+
+        Raises:
+            NotConnected: no open WebSocket.
+            CommandInvalid: the payload breaks its schema, or the version has no such command.
+            CommandTimeout, CommandRefused, ConnectionLost: no CALLRESULT came.
+        """
+        live = self._live(cp_id)
+        if live is None:
+            if cp_id in self._core.fleet.charge_points:
+                self._failed(cp_id, action, NotConnected.error_type, 0.0, None)
+            raise NotConnected(cp_id, action)
+        command = _checked(live.version, cp_id, action, payload)
+        return await self._converse(live, command, cp_id, payload, self._timeout_s if timeout_s is None else timeout_s)
+
+    async def _converse(self, live: Live, command: Command, cp_id: str, payload: Payload, timeout_s: float) -> CommandResult:
+        core, action = self._core, command.action
+        connector_id = command.connector(payload)
+        span = core.recorder.command(cp_id, action, connector_id)
+        transaction = core.fleet.session_of(cp_id, connector_id, None)
+        messages = core.vitals.messages
+        messages["out", action] = messages.get(("out", action), 0) + 1
+        began_s = time.perf_counter()
+        status, error = None, "Cancelled"
+        try:
+            answer = await live.session.call(action, payload, timeout_s=timeout_s)
+            status, error = command.status(answer), None
+        except CommandError as exc:
+            error = exc.error_type
+            self._failed(cp_id, action, error, time.perf_counter() - began_s, connector_id)
+            raise
+        finally:
+            core.recorder.command_done(span, status=status, error=error, session=transaction)
+        duration_s = time.perf_counter() - began_s
+        accepted = not command.accepted or status in command.accepted
+        now_ts = core.clock()
+        answered = ev.CommandAnswered(
+            cp_id=cp_id,
+            received_ts=now_ts,
+            action=action,
+            status=status or "",
+            accepted=accepted,
+            duration_s=duration_s,
+            connector_id=connector_id,
+        )
+        core.record([answered, *command.observe(payload, answer, cp_id, now_ts)])
+        return CommandResult(
+            action=action,
+            status=status or "",
+            accepted=accepted,
+            payload=answer,
+            duration_s=duration_s,
+            trace_id=f"{span.trace_id:032x}",
+        )
+
+    def _failed(self, cp_id: str, action: str, error_type: str, duration_s: float, connector_id: str | None) -> None:
+        event = ev.CommandFailed(
+            cp_id=cp_id,
+            received_ts=self._core.clock(),
+            action=action,
+            error_type=error_type,
+            duration_s=duration_s,
+            connector_id=connector_id,
+        )
+        self._core.record([event])
+
+
+def _checked(version: Version, cp_id: str, action: str, payload: Payload) -> Command:
+    command = version.commands.get(action)
+    if command is None:
+        raise CommandInvalid(cp_id, action, f"OCPP {version.name} has no such command")
+    faults = version.schemas.call_faults(action, payload)
+    if faults:
+        raise CommandInvalid(cp_id, action, "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:5]))
+    return command

@@ -1,0 +1,73 @@
+"""An audit log: every message of every charge point, both ways, one JSON object a line, id tokens masked."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
+
+log = logging.getLogger("wattspan.audit")
+
+TOKEN_KEYS = frozenset({"idTag", "parentIdTag", "idToken", "additionalIdToken", "AuthorizationKey", "groupIdToken"})
+MASK = "***"
+FLUSH_BYTES = 32 * 1024
+
+
+class AuditLog(Plugin):
+    """Appends to the file of the setting `audit_log`, or to the log; `audit_unmasked` keeps tokens readable."""
+
+    name = "audit"
+    wants_frames = True
+
+    async def start(self, context: PluginContext) -> None:
+        self._masked = not context.settings["audit_unmasked"]
+        self._file: IO[bytes] | None = None
+        self._unflushed = 0
+        if context.settings["audit_log"] is not None:
+            path = Path(context.settings["audit_log"])
+            self._file = await asyncio.to_thread(path.open, "ab", 64 * 1024)
+
+    async def on_frame(self, frame: FramePassed) -> None:
+        line = orjson.dumps(
+            {"ts": frame.ts, "cp_id": frame.cp_id, "direction": frame.direction, "frame": self._content(frame.data)}
+        )
+        if self._file is None:
+            log.info("%s", line.decode(), extra={"cp_id": frame.cp_id})
+            return
+        self._file.write(line + b"\n")
+        self._unflushed += len(line)
+        if self._unflushed > FLUSH_BYTES:
+            self._unflushed = 0
+            await asyncio.to_thread(self._file.flush)
+
+    async def stop(self) -> None:
+        if self._file is not None:
+            await asyncio.to_thread(self._file.close)
+
+    def _content(self, data: bytes) -> Any:
+        """The message as JSON; one that is none is told as text, cut short, for nothing in it can be masked."""
+        try:
+            content = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return {"unreadable": len(data)} if self._masked else data.decode("utf-8", "replace")
+        return mask(content) if self._masked else content
+
+
+def mask(value: Any) -> Any:
+    """The same structure with the values of token keys replaced."""
+    if isinstance(value, dict):
+        if value.get("key") == "AuthorizationKey":
+            return {**value, "value": MASK}
+        return {key: _masked_value(key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [mask(inner) for inner in value]
+    return value
+
+
+def _masked_value(key: str, value: Any) -> Any:
+    if key in TOKEN_KEYS and not isinstance(value, (dict, list)):
+        return MASK
+    return mask(value)

@@ -1,0 +1,139 @@
+"""Runs plugins so that none can harm the core or another: a bounded queue and a task each, every call guarded."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from wattspan.csms.plugins.audit import AuditLog
+from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
+from wattspan.csms.plugins.orphans import CloseOrphans
+from wattspan.csms.plugins.plug_and_charge import PlugAndCharge
+from wattspan.domain.events import Event
+from wattspan.domain.vitals import Vitals
+from wattspan.errors import SettingsError
+from wattspan.telemetry.logs import limited
+
+log = logging.getLogger(__name__)
+
+QUEUE = 10_000
+CALL_TIMEOUT_S = 10.0
+DRAIN_S = 2.0
+
+OURS: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (CloseOrphans, PlugAndCharge, AuditLog)}
+GROUP = "wattspan.plugins"
+
+
+def find_plugins(names: Sequence[str]) -> list[Plugin]:
+    """The plugins of these names: ours, or installed ones by the entry point group `wattspan.plugins`.
+
+    Raises:
+        SettingsError: names that nobody knows, all of them at once.
+    """
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    unknown = [name for name in names if name not in OURS and name not in installed]
+    if unknown:
+        choices = ", ".join(sorted({*OURS, *installed}))
+        raise SettingsError([f"plugins: there is no plugin {name!r}; there are: {choices}" for name in unknown])
+    return [OURS[name]() if name in OURS else installed[name].load()() for name in names]
+
+
+class PluginHost:
+    """The running plugins."""
+
+    def __init__(self, plugins: Iterable[Plugin], vitals: Vitals, *, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._runners = [_Runner(plugin, vitals, call_timeout_s) for plugin in plugins]
+        self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
+
+    async def start(self, context: PluginContext) -> None:
+        """Start each plugin and its task; one that fails to start is left out."""
+        self._runners = [runner for runner in self._runners if await runner.start(context)]
+        self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
+
+    def publish(self, event: Event) -> None:
+        """Queue an event for every plugin. Never waits."""
+        for runner in self._runners:
+            runner.put(event)
+
+    def frame(self, frame: FramePassed) -> None:
+        """Queue a message for the plugins that want them."""
+        for runner in self._runners:
+            if runner.plugin.wants_frames:
+                runner.put(frame)
+
+    def data_transfer(self, cp_id: str, vendor_id: str, message_id: str | None, data: Any) -> dict[str, Any] | None:
+        """The first plugin's answer; None when none has one."""
+        for runner in self._runners:
+            with runner.guard():
+                answer = runner.plugin.data_transfer(cp_id, vendor_id, message_id, data)
+                if answer is not None:
+                    return answer
+        return None
+
+    async def stop(self) -> None:
+        """Hand over what is queued, bounded in time, and stop each plugin."""
+        await asyncio.gather(*(runner.stop() for runner in self._runners))
+
+
+class _Runner:
+    """One plugin, its queue and its task."""
+
+    def __init__(self, plugin: Plugin, vitals: Vitals, call_timeout_s: float) -> None:
+        self.plugin = plugin
+        self._vitals = vitals
+        self._call_timeout_s = call_timeout_s
+        self._queue: asyncio.Queue[Event | FramePassed] = asyncio.Queue(QUEUE)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, context: PluginContext) -> bool:
+        started = False
+        with self.guard():
+            async with asyncio.timeout(self._call_timeout_s):
+                await self.plugin.start(context)
+            started = True
+            self._task = asyncio.create_task(self._run(), name=f"plugin {self.plugin.name}")
+        return started
+
+    def put(self, item: Event | FramePassed) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except asyncio.QueueFull:
+            self._count("dropped")
+
+    async def stop(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._queue.join()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        with self.guard():
+            async with asyncio.timeout(self._call_timeout_s):
+                await self.plugin.stop()
+
+    async def _run(self) -> None:
+        while True:
+            item = await self._queue.get()
+            try:
+                with self.guard():
+                    async with asyncio.timeout(self._call_timeout_s):
+                        await (self.plugin.on_frame(item) if isinstance(item, FramePassed) else self.plugin.on_event(item))
+            finally:
+                self._queue.task_done()
+
+    @contextlib.contextmanager
+    def guard(self) -> Any:
+        """Whatever the plugin raises ends here, counted and logged."""
+        try:
+            yield
+        except TimeoutError:
+            self._count("timeout")
+        except Exception:  # a plugin may raise anything
+            self._count("raised")
+            limited(log, logging.ERROR, f"plugin {self.plugin.name}", "plugin %s raised", self.plugin.name, exc_info=True)
+
+    def _count(self, kind: str) -> None:
+        key = (self.plugin.name, kind)
+        self._vitals.plugin_errors[key] = self._vitals.plugin_errors.get(key, 0) + 1

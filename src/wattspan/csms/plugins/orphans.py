@@ -1,0 +1,49 @@
+"""Closes transactions that their charger forgot: open ones when it boots, or when its connector starts another.
+
+The charger's own StopTransaction may come later still; it then corrects what was booked here (see `domain.fleet`).
+"""
+
+from wattspan.csms.plugins.base import Plugin, PluginContext
+from wattspan.domain.events import ChargePointBooted, Event, TransactionStarted, TransactionStopped
+from wattspan.domain.fleet import ORPHANED
+from wattspan.domain.model import Transaction
+
+
+class CloseOrphans(Plugin):
+    """On by default."""
+
+    name = "orphans"
+
+    async def start(self, context: PluginContext) -> None:
+        self._context = context
+
+    async def on_event(self, event: Event) -> None:
+        cp = self._context.fleet.charge_points.get(event.cp_id)
+        if cp is None:
+            return
+        opened = list(cp.transactions.values())
+        if isinstance(event, ChargePointBooted):
+            self._close(event, [tx for tx in opened if tx.started_received_ts <= event.received_ts])
+        elif isinstance(event, TransactionStarted):
+            self._close(event, [tx for tx in opened if self._is_older(tx, event)])
+
+    @staticmethod
+    def _is_older(transaction: Transaction, event: TransactionStarted) -> bool:
+        return (
+            transaction.connector_id == event.connector_id
+            and transaction.transaction_id != event.transaction_id
+            and transaction.started_received_ts < event.received_ts
+        )
+
+    def _close(self, event: Event, orphans: list[Transaction]) -> None:
+        self._context.record(
+            TransactionStopped(
+                cp_id=orphan.cp_id,
+                received_ts=event.received_ts,
+                transaction_id=orphan.transaction_id,
+                meter_stop_wh=None,
+                stopped_ts=None,
+                reason=ORPHANED,
+            )
+            for orphan in orphans
+        )

@@ -1,0 +1,224 @@
+"""The way of a message through the central system, top to bottom.
+
+    on_call   what is it, does its payload hold        versions, schemas
+      answer    what to say                            versions.vXX.answer
+      settle    what it meant, and what that changes   versions.vXX.observe, fleet.apply, journal.commit
+      stored    durable: the answer goes out           session.answer, recorder.answered
+
+A message that waits for nothing runs through in one call. One that asks outside (an id token, a plugin) becomes a
+task between `answer` and `settle`; every message with facts waits for its commit between `settle` and `stored`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wattspan.csms.admission import Admission, SessionContext
+from wattspan.csms.plugins.host import PluginHost
+from wattspan.domain import events as ev
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import ChargePoint, Transaction
+from wattspan.domain.vitals import Vitals
+from wattspan.errors import CallFault, FrameError, StoreUnavailable
+from wattspan.ocppj.frames import Call
+from wattspan.ocppj.session import Session
+from wattspan.store.journal import Journal
+from wattspan.telemetry.logs import limited
+from wattspan.telemetry.recorder import MessageSpan, Recorder
+from wattspan.versions.base import Payload, Request, Version
+
+log = logging.getLogger(__name__)
+
+OTHER = "other"
+"""The label of whatever OCPP does not name."""
+
+PASSING = (ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted)
+"""Events whose answer need not wait until they are durable: a crash loses nothing the charger was told is safe."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+class Connection(Protocol):
+    """The live connection, as the service sees it."""
+
+    def drop(self, code: int, reason: str) -> None:
+        """Begin to close it; returns at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Core:
+    """What every session shares. Built once by `app`."""
+
+    fleet: Fleet
+    journal: Journal
+    recorder: Recorder
+    vitals: Vitals
+    admission: Admission
+    plugins: PluginHost
+    strict: bool
+    spawn: Spawn
+    clock: Callable[[], float] = time.time
+
+    def record(self, events: Iterable[ev.Event], done: Callable[[StoreUnavailable | None], None] | None = None) -> None:
+        """Apply events that come from elsewhere than a message, and have them stored."""
+        for event in events:
+            self.fleet.apply(event)
+            self.plugins.publish(event)
+        self.journal.commit(done)
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One CALL of a charge point on its way to its answer."""
+
+    handler: "CallHandler"
+    call: Call
+    request: Request
+    span: MessageSpan
+    received_ts: float
+    answer: Payload = field(default_factory=dict)
+    connector_id: str | None = None
+    transaction: Transaction | None = None
+    settled_s: float = 0.0
+
+    def stored(self, fault: StoreUnavailable | None) -> None:
+        """The last step: the facts are safe, so the answer may go out; or they are not, and the charger must ask again."""
+        handler = self.handler
+        wait_s = time.perf_counter() - self.settled_s
+        if fault is not None:
+            handler.span_done(self, "StoreUnavailable", wait_s)
+            handler.connection.drop(1013, "try again later")
+            return
+        handler.session.answer(self.call, self.answer)
+        handler.span_done(self, None, wait_s)
+
+
+class CallHandler:
+    """Says what a charge point's messages mean; the `ocppj.session.Handler` of one session."""
+
+    __slots__ = ("_context", "connection", "core", "cp", "session", "version")
+
+    session: Session
+    """Set right after construction: session and handler know each other."""
+
+    def __init__(self, core: Core, cp: ChargePoint, version: Version, connection: Connection) -> None:
+        self.core = core
+        self.cp = cp
+        self.version = version
+        self.connection = connection
+        self._context = SessionContext(cp.cp_id, core.admission)
+
+    def on_call(self, call: Call) -> None:
+        """A CALL came: decide, settle and answer it, or hand it to a task that will."""
+        core = self.core
+        received_ns = time.time_ns()
+        received_ts = received_ns / 1e9
+        request = self.version.requests.get(call.action)
+        label = call.action if request is not None or call.action in self.version.known else OTHER
+        messages = core.vitals.messages
+        messages["in", label] = messages.get(("in", label), 0) + 1
+        core.fleet.seen(self.cp, received_ts)
+        span = core.recorder.message(self.cp.cp_id, label, received_ns)
+        token = core.recorder.attach(span)
+        try:
+            if request is None:
+                code = "NotSupported" if label is not OTHER else "NotImplemented"
+                raise CallFault(code, "this central system does not take the action")
+            self._check(call, span, received_ts)
+            exchange = Exchange(self, call, request, span, received_ts)
+            self._context.now_ts = received_ts
+            answer = request.answer(call.payload, self._context)
+            if type(answer) is dict:
+                self._settle(exchange, answer)
+            else:
+                core.spawn(self._wait(exchange, answer))  # type: ignore[arg-type]
+        except CallFault as fault:
+            self._refuse(call, span, received_ts, fault)
+        except Exception:
+            log.exception("%s of %s could not be handled", label, self.cp.cp_id)
+            self._refuse(call, span, received_ts, CallFault("InternalError", "see the central system's log"))
+        finally:
+            core.recorder.detach(token)
+
+    def on_fault(self, fault: FrameError) -> None:
+        """A text that is no message. The session answers it; here it is counted, and told in the log now and then."""
+        core = self.core
+        now_ts = core.clock()
+        core.vitals.unreadable_frames += 1
+        core.fleet.seen(self.cp, now_ts)
+        core.fleet.apply(ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=now_ts, code=fault.code))
+        limited(log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description)
+
+    def on_unasked(self) -> None:
+        """A result nobody waits for: never asked, late, or of a message type that OCPP does not name."""
+        self.core.vitals.unasked_results += 1
+        self.core.fleet.seen(self.cp, self.core.clock())
+
+    def on_binary(self) -> None:
+        """A binary message: OCPP-J knows text alone. Counted; its content is read all the same."""
+        self.core.fleet.apply(
+            ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation)
+        )
+
+    def span_done(self, exchange: Exchange, error: str | None, store_wait_s: float) -> None:
+        """Close the message's books: span and handling time."""
+        self.core.recorder.answered(
+            exchange.span,
+            connector_id=exchange.connector_id,
+            session=exchange.transaction,
+            error=error,
+            store_wait_s=store_wait_s,
+        )
+
+    def _check(self, call: Call, span: MessageSpan, received_ts: float) -> None:
+        """Schema faults: noted, and refused only in strict mode (design: lenient where no fact is hidden)."""
+        faults = self.version.schemas.call_faults(call.action, call.payload)
+        if not faults:
+            return
+        self.core.fleet.apply(ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
+        for fault in faults[:5]:
+            span.event("schema fault", {"ocpp.fault.code": fault.code, "ocpp.fault.path": fault.path, "ocpp.fault.text": fault.message})
+        if self.core.strict:
+            raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
+
+    async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
+        """The part of a message that asks outside. A task: the reader and other sessions go on meanwhile."""
+        try:
+            self._settle(exchange, await answer)
+        except CallFault as fault:
+            self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
+        except StoreUnavailable as fault:
+            exchange.settled_s = time.perf_counter()
+            exchange.stored(fault)
+        except Exception:
+            log.exception("%s of %s could not be handled", exchange.call.action, self.cp.cp_id)
+            fault = CallFault("InternalError", "see the central system's log")
+            self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
+
+    def _settle(self, exchange: Exchange, answer: Payload) -> None:
+        """What the exchange meant: change the state, and send the answer once that is durable."""
+        core, call = self.core, exchange.call
+        exchange.answer = answer
+        exchange.connector_id, transaction_id = exchange.request.place(call.payload)
+        exchange.transaction = core.fleet.session_of(self.cp.cp_id, exchange.connector_id, transaction_id)
+        waits = False
+        for event in exchange.request.observe(call.payload, answer, self.cp.cp_id, exchange.received_ts):
+            core.fleet.apply(event)
+            core.plugins.publish(event)
+            waits = waits or not isinstance(event, PASSING)
+        if exchange.transaction is None:
+            exchange.transaction = core.fleet.session_of(self.cp.cp_id, exchange.connector_id, transaction_id)
+        exchange.settled_s = time.perf_counter()
+        if waits:
+            core.journal.commit(exchange.stored)
+        else:
+            exchange.stored(None)
+
+    def _refuse(self, call: Call, span: MessageSpan, received_ts: float, fault: CallFault) -> None:
+        core = self.core
+        core.fleet.apply(ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, code=fault.code))
+        self.session.refuse(call, fault.code, fault.description, fault.details)
+        core.recorder.answered(span, connector_id=None, session=None, error=fault.code, store_wait_s=0.0)

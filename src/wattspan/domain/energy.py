@@ -1,0 +1,234 @@
+"""From what a meter sends to energy, current and power. It knows numbers only: no connector, transaction or clock."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, sqrt
+
+from wattspan.domain.events import Payload, Reading
+
+JUMP_WH = 10_000.0
+"""Two readings of one transaction that lie further apart are a jump."""
+IMPLAUSIBLE_WH = 1_000_000.0
+"""No vehicle takes this between two readings: the register is another one, or its unit is wrong."""
+MAX_RELATIVE_WH = 200_000.0
+"""A register that counts from the session's start never begins with more."""
+JITTER_WH = 100.0
+"""A register this much below the last is noise, no reset."""
+ROUNDING_WH = 1_000.0
+"""A register in whole kWh lags this much behind one in Wh."""
+SURE_KWH_WH = 2_000.0
+"""A fraction that continues the register this closely, read as kWh, is kWh whatever its label."""
+
+
+class EnergyMeter:
+    """The energy of one transaction, out of registers that reset, change their origin or lie about their unit.
+
+    `energy_wh` is never negative and never falls. `register_wh` is the register at which it stands, units made equal
+    (0 where a reset was met that the next reading has to confirm); None before the first reading.
+
+    Of all ways to read a register that continue the energy so far, the one that adds least is taken. So a well-behaved
+    register gives exactly its difference from the start, a value that was off for once does no harm, and in doubt
+    nobody pays for what may be no energy.
+    """
+
+    __slots__ = ("energy_wh", "register_wh", "start_wh")
+
+    def __init__(self, start_wh: float) -> None:
+        self.start_wh = start_wh
+        self.energy_wh = 0.0
+        self.register_wh: float | None = None
+
+    @classmethod
+    def restore(cls, start_wh: float, energy_wh: float, register_wh: float | None) -> "EnergyMeter":
+        """The meter as it was: these three are its whole state."""
+        meter = cls(start_wh)
+        meter.energy_wh, meter.register_wh = energy_wh, register_wh
+        return meter
+
+    def __repr__(self) -> str:
+        return f"EnergyMeter(start_wh={self.start_wh}, energy_wh={self.energy_wh}, register_wh={self.register_wh})"
+
+    def read(self, register_wh: float) -> bool:
+        """Take a register as labelled; True when it lies over JUMP_WH from the last one. Nonsense is ignored."""
+        if not isfinite(register_wh) or register_wh < 0.0:
+            return False
+        is_first = self.register_wh is None
+        last_wh = self.start_wh if self.register_wh is None else self.register_wh
+        found = self._continues(register_wh, last_wh)
+        if found is None:
+            self._begin_anew(register_wh, last_wh)
+            return not is_first and abs(register_wh - last_wh) > JUMP_WH
+        energy_wh, equal_wh = found
+        gain_wh = energy_wh - self.energy_wh
+        if gain_wh > IMPLAUSIBLE_WH:
+            self.register_wh = equal_wh
+        elif gain_wh >= 0.0:
+            self.energy_wh, self.register_wh = energy_wh, equal_wh
+        elif is_first:
+            self.register_wh = last_wh
+        return not is_first and gain_wh > JUMP_WH
+
+    def _continues(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
+        """(energy, register in Wh) of the reading that adds least; a little less is noise. None: none continues."""
+        as_labelled = self._least((register_wh,), last_wh, JITTER_WH)
+        if as_labelled is None:
+            return self._otherwise(register_wh, last_wh)
+        if as_labelled[0] - self.energy_wh > IMPLAUSIBLE_WH:
+            return self._least((register_wh, register_wh / 1000.0), last_wh, JITTER_WH)
+        return as_labelled
+
+    def _least(self, registers: Sequence[float], last_wh: float, tolerance_wh: float) -> tuple[float, float] | None:
+        """Each register, counted from the start and from where the energy so far leads back to."""
+        floor_wh, origin_wh = self.energy_wh, last_wh - self.energy_wh
+        both = [(value - origin, value) for value in registers for origin in (self.start_wh, origin_wh)]
+        rising = [pair for pair in both if pair[0] >= floor_wh]
+        if rising:
+            return min(rising)
+        highest = max(both)
+        return highest if highest[0] >= floor_wh - tolerance_wh else None
+
+    def _otherwise(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
+        """The register read as kWh, or as counted since the session's start."""
+        in_kwh = self._least((register_wh * 1000.0,), last_wh, ROUNDING_WH) if register_wh > 0.0 else None
+        gain_wh = register_wh - self.energy_wh
+        is_relative = register_wh < self.start_wh / 2 and (
+            0.0 <= gain_wh <= JUMP_WH or (self.register_wh is None and gain_wh <= MAX_RELATIVE_WH)
+        )
+        if in_kwh is not None and in_kwh[0] - self.energy_wh > IMPLAUSIBLE_WH:
+            in_kwh = None
+        if not is_relative:
+            return in_kwh
+        relative = (register_wh, register_wh)
+        if in_kwh is None:
+            return relative
+        is_sure = not register_wh.is_integer() and in_kwh[0] - self.energy_wh <= SURE_KWH_WH
+        return in_kwh if is_sure else min(in_kwh, relative)
+
+    def _begin_anew(self, register_wh: float, last_wh: float) -> None:
+        """A register fell: it was reset to 0 and counted on, or, when it fell by less than half, it is another one."""
+        self.register_wh = 0.0 if register_wh < last_wh / 2 else register_wh
+
+
+Sample = tuple[str, str, str, str, str, float]
+"""(measurand, phase, location, context, unit, value). A plain tuple, for every message has several.
+Empty text is OCPP's default of the field: no phase, at the outlet, periodic, base unit."""
+
+ENERGY = "Energy.Active.Import.Register"
+CURRENT = "Current.Import"
+POWER = "Power.Active.Import"
+OFFERED = "Current.Offered"
+VOLTAGE = "Voltage"
+SOC = "SoC"
+BEGIN = "Transaction.Begin"
+
+DEFAULT_LOCATION = "Outlet"
+_LOCATIONS = ("Outlet", "Body", "Cable", "Inlet", "EV")
+_BASE_UNITS = ("", "Wh", "W", "A", "V", "Percent", "wh", "w", "a", "v", "percent", "%")
+_FACTORS: Mapping[str, float] = dict.fromkeys(_BASE_UNITS, 1.0) | {
+    "kWh": 1e3,
+    "kW": 1e3,
+    "kwh": 1e3,
+    "kw": 1e3,
+    "ma": 1e-3,
+}
+"""Units of the quantities we read, as OCPP spells them and in lower case."""
+_PHASES: Mapping[str, str] = {"L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
+_LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
+
+_Phases = dict[str, float]
+_Places = dict[str, _Phases]
+"""Values by location, and there by phase; "" is no phase."""
+
+
+def reading(samples: Sequence[Sample], charger_ts: float | None, wire: Sequence[Payload]) -> Reading:
+    """What `samples`, all of one moment, say together, in base units.
+
+    Kept apart by measurand, location and phase; of the locations the outlet wins. Energy and power of phases are
+    summed, of currents the highest phase counts, a neutral counts nowhere. Samples of Transaction.Begin are
+    left out unless there are no others. Units OCPP has for other quantities leave a sample out.
+    """
+    measured = _sorted(samples, skipped=BEGIN)
+    begins = not measured and any(context == BEGIN for _, _, _, context, _, _ in samples)
+    if begins:
+        measured = _sorted(samples, skipped=None)
+    currents, power_w = measured.get(CURRENT), _total(measured.get(POWER))
+    if power_w is None and currents is not None and VOLTAGE in measured:
+        power_w = _apparent(currents, measured[VOLTAGE])
+    return Reading(
+        charger_ts=charger_ts,
+        register_wh=_total(measured.get(ENERGY)),
+        current_a=_highest(currents),
+        power_w=power_w,
+        offered_a=_highest(measured.get(OFFERED)),
+        soc_percent=_highest(measured.get(SOC)),
+        begins=begins,
+        samples=wire,
+    )
+
+
+def _sorted(samples: Sequence[Sample], *, skipped: str | None) -> dict[str, _Places]:
+    """Values in base units by measurand, location and phase, without those of the context `skipped`."""
+    measured: dict[str, _Places] = {}
+    for measurand, phase, location, context, unit, value in samples:
+        if context == skipped:
+            continue
+        factor = _FACTORS.get(unit) or _FACTORS.get(unit.strip().casefold())
+        if factor is None:
+            continue
+        places = measured.get(measurand)
+        if places is None:
+            places = measured[measurand] = {}
+        phases = places.get(location or DEFAULT_LOCATION)
+        if phases is None:
+            phases = places[location or DEFAULT_LOCATION] = {}
+        phases[_PHASES.get(phase, phase)] = value * factor
+    return measured
+
+
+def _by_preference(places: _Places) -> Iterable[_Phases]:
+    if len(places) == 1:
+        return places.values()
+    known = [places[name] for name in _LOCATIONS if name in places]
+    return known + [phases for name, phases in places.items() if name not in _LOCATIONS]
+
+
+def _total(places: _Places | None) -> float | None:
+    """The value of no phase, or else the sum of the phases; a lone neutral is nothing."""
+    if places is None:
+        return None
+    for phases in _by_preference(places):
+        if "" in phases:
+            return phases[""]
+        parts = [value for phase, value in phases.items() if phase != "N"]
+        if parts:
+            return sum(parts)
+    return None
+
+
+def _highest(places: _Places | None) -> float | None:
+    """The highest phase, or the value of no phase where there are no phases; a lone neutral is nothing."""
+    if places is None:
+        return None
+    for phases in _by_preference(places):
+        parts = [value for phase, value in phases.items() if phase not in ("", "N")]
+        if parts:
+            return max(parts)
+        if "" in phases:
+            return phases[""]
+    return None
+
+
+def _apparent(currents: _Places, voltages: _Places) -> float | None:
+    """Voltage times current, phase by phase: what stands in for a power that was not sent."""
+    by_phase = {phase: value for phase, value in next(iter(_by_preference(currents))).items() if phase != "N"}
+    if len(by_phase) > 1:
+        by_phase.pop("", None)
+    volts: _Phases = {}
+    for phase, value in next(iter(_by_preference(voltages))).items():
+        if phase in _LINE_TO_LINE:
+            volts.setdefault(_LINE_TO_LINE[phase], value / sqrt(3))
+        elif phase != "N":
+            volts[phase] = value
+    if not by_phase or not volts:
+        return None
+    mean_v = sum(volts.values()) / len(volts)
+    return sum(amperes * volts.get(phase, mean_v) for phase, amperes in by_phase.items())

@@ -1,0 +1,233 @@
+"""What a conversation meant, whatever the OCPP version: one small frozen class an event.
+
+`*_ts` is Unix seconds, UTC. `received_ts` is our clock, `charger_ts` (and `started_ts`, `stopped_ts`) the charger's;
+the two are never mixed. None for a charger's time means that it told none that can be read.
+Identifiers of connectors and transactions are strings in every version.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to one charge point."""
+
+    cp_id: str
+    received_ts: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargePointConnected(Event):
+    """Its WebSocket is open. `protocol` is the subprotocol in force, e.g. "ocpp1.6"."""
+
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargePointDisconnected(Event):
+    """A WebSocket of it closed. `replaced`: a newer one is open already, so the charge point is still there."""
+
+    code: int
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargePointBooted(Event):
+    """BootNotification (OCPP 1.6 §4.2). Empty text: not told."""
+
+    vendor: str = ""
+    model: str = ""
+    serial_number: str = ""
+    firmware: str = ""
+    accepted: bool = True
+    details: Payload = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReceived(Event):
+    """Heartbeat (OCPP 1.6 §4.6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorStatusChanged(Event):
+    """StatusNotification (OCPP 1.6 §4.9). `status` is the charger's own word, known to OCPP or not."""
+
+    connector_id: str
+    status: str
+    error_code: str = "NoError"
+    vendor_error_code: str = ""
+    info: str = ""
+    charger_ts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorized(Event):
+    """An id token was judged; `status` is the answer given: Accepted, Invalid, … No token: it is personal data."""
+
+    status: str
+
+
+class Reading(NamedTuple):
+    """One MeterValue: what was measured at one moment, in base units. None: not measured.
+
+    A tuple, for it is made with every meter value message and costs a third of a frozen dataclass.
+    """
+
+    charger_ts: float | None
+    register_wh: float | None = None
+    """Energy.Active.Import.Register as sent, units made equal; never negative-corrected here."""
+    current_a: float | None = None
+    """Current.Import of the highest phase, A."""
+    power_w: float | None = None
+    """Active import power of all phases, W."""
+    offered_a: float | None = None
+    """Current.Offered, A."""
+    soc_percent: float | None = None
+    begins: bool = False
+    """All of it is of context Transaction.Begin: history, not the live value."""
+    samples: Sequence[Payload] = ()
+    """The sampledValue list as it came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterValuesReceived(Event):
+    """MeterValues (OCPP 1.6 §4.7). `transaction_id` None: none was named."""
+
+    connector_id: str
+    transaction_id: str | None
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStarted(Event):
+    """StartTransaction and the id it was given (OCPP 1.6 §4.8).
+
+    `key` identifies the start by its content, so that a repeat is recognised. `id_token` goes to the store alone.
+    """
+
+    connector_id: str
+    transaction_id: str
+    key: str
+    id_token: str
+    meter_start_wh: float
+    started_ts: float | None
+    reservation_id: int | None = None
+    status: str = "Accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStopped(Event):
+    """StopTransaction (OCPP 1.6 §4.10). `meter_stop_wh` None: closed by us, the charger did not say.
+
+    `reason` is OCPP's word; "Orphaned" is ours: closed without a word from the charger, a late stop may correct it.
+    """
+
+    transaction_id: str
+    meter_stop_wh: float | None
+    stopped_ts: float | None
+    reason: str = "Local"
+    id_token: str | None = None
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareStatusChanged(Event):
+    """FirmwareStatusNotification and its signed sister."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStatusChanged(Event):
+    """DiagnosticsStatusNotification, LogStatusNotification."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityEventReported(Event):
+    """SecurityEventNotification (OCPP 1.6 security whitepaper §A00)."""
+
+    type: str
+    charger_ts: float | None
+    tech_info: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolFaulted(Event):
+    """The charge point sent what OCPP-J does not allow. `code` is the CALLERROR code it got or deserved."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFaulted(Event):
+    """A payload that breaks its schema was met leniently: noted, and answered as if it did not."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAnswered(Event):
+    """A charge point answered a command. `status` is "" for answers that have none; `accepted` is our reading of it."""
+
+    action: str
+    status: str
+    accepted: bool
+    duration_s: float
+    connector_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandFailed(Event):
+    """A command got a CALLERROR, no answer in time, or lost its connection: `error_type`."""
+
+    action: str
+    error_type: str
+    duration_s: float
+    connector_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingProfileSet(Event):
+    """SetChargingProfile (or RemoteStartTransaction with a profile) was accepted. `profile` is csChargingProfiles as sent."""
+
+    connector_id: str
+    profile: Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingProfilesCleared(Event):
+    """ClearChargingProfile was accepted; each criterion None matches all (OCPP 1.6 §5.5)."""
+
+    profile_id: int | None = None
+    connector_id: str | None = None
+    purpose: str | None = None
+    stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationMade(Event):
+    """ReserveNow was accepted."""
+
+    reservation_id: int
+    connector_id: str
+    id_token: str
+    parent_id_token: str | None
+    expires_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationCancelled(Event):
+    """CancelReservation was accepted."""
+
+    reservation_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargePointDecommissioned(Event):
+    """It was removed by an operator: it leaves the state and every metric."""

@@ -1,0 +1,26 @@
+"""Numbers of the process rather than of a charge point. Plain counters: raised where it happens, read at a scrape."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Vitals:
+    """Counters since process start, and a few gauges. Keys are metric labels and bounded by whoever raises them."""
+
+    started_ts: float
+    messages: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Frames by (direction: "in" or "out", message_type: the action, or "other")."""
+    sockets: int = 0
+    """Open WebSockets now."""
+    handshakes_rejected: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+    unasked_results: int = 0
+    """CALLRESULT and CALLERROR that answer nothing we wait for."""
+    unreadable_frames: int = 0
+    plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By (plugin, kind: "raised", "timeout", "dropped")."""
+    telemetry_dropped: dict[str, int] = field(default_factory=dict)
+    """Records lost by signal: "traces", "metrics", "logs"."""
+    store_waiting: int = 0
+    """Answers that wait for the store now."""
+    store_failures: int = 0

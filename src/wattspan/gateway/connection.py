@@ -1,0 +1,118 @@
+"""One charge point's WebSocket. It hands data frames straight to the session; `websockets` does all the rest.
+
+Taking frames in `process_event` instead of through `async for` saves a queue and a task switch a message
+(docs/adr). What that queue did is then ours: assemble fragments, stop reading from a peer that does not read.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import WebSocketException
+from websockets.frames import Opcode
+from websockets.protocol import Event, State
+
+OnData = Callable[[bytes], None]
+
+
+class FrameTap(Protocol):
+    """Sees each text message on its way in or out; must not raise or wait."""
+
+    def __call__(self, direction: str, data: bytes) -> None: ...
+
+
+class ChargePointConnection(ServerConnection):
+    """A server connection that calls `on_data(bytes)` for each whole message, in order, on the loop's thread."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tap: FrameTap | None = None
+        """Sees every message, both ways."""
+        self.on_binary: Callable[[], None] | None = None
+        """Told of a binary message, which OCPP-J does not have; it is read all the same."""
+        self.admitted: Any = None
+        """What the handshake found out; the gateway's own."""
+        self._on_data: OnData | None = None
+        self._early: list[bytes] = []
+        self._fragments: list[bytes] = []
+        self._holds = 0
+
+    def attach(self, on_data: OnData) -> None:
+        """From now on messages go to `on_data`; first those that came with the handshake."""
+        self._on_data = on_data
+        early, self._early = self._early, []
+        for data in early:
+            on_data(data)
+
+    def detach(self) -> None:
+        """Drop whatever still comes."""
+        self._on_data = _drop
+
+    def process_event(self, event: Event) -> None:
+        """Called by `websockets` with the handshake request, then with each frame."""
+        opcode = getattr(event, "opcode", None)
+        if opcode is Opcode.TEXT or opcode is Opcode.CONT or opcode is Opcode.BINARY:
+            if opcode is Opcode.BINARY and self.on_binary is not None:
+                self.on_binary()
+            self._assemble(bytes(event.data), event.fin)  # type: ignore[union-attr]
+        else:
+            super().process_event(event)
+
+    def send_now(self, data: bytes) -> None:
+        """Write a text message at once; nothing happens once the connection is closing."""
+        if self.protocol.state is not State.OPEN:
+            return
+        if self.tap is not None:
+            self.tap("out", data)
+        # The peer may be gone without the loop having told us yet.
+        with contextlib.suppress(WebSocketException, OSError, RuntimeError):
+            self.protocol.send_text(data)
+            self.send_data()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: take nothing more from it, so that our answers to it stay bounded."""
+        super().pause_writing()
+        self.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Hold the peer; each hold wants its own `resume_reading`."""
+        self._holds += 1
+        if self._holds == 1 and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Let go of one hold."""
+        self._holds -= 1
+        if self._holds == 0 and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _assemble(self, data: bytes, final: bool) -> None:
+        if self._fragments or not final:
+            self._fragments.append(data)
+            if not final:
+                return
+            data = b"".join(self._fragments)
+            self._fragments.clear()
+        if self.tap is not None:
+            self.tap("in", data)
+        if self._on_data is None:
+            self._early.append(data)
+        else:
+            self._on_data(data)
+
+
+async def close_quietly(connection: ChargePointConnection, code: int, reason: str) -> None:
+    """Close; a peer that is dead already, or does not answer within the close time-out, is let go."""
+    with contextlib.suppress(WebSocketException, OSError, asyncio.TimeoutError):
+        await connection.close(code, reason)
+
+
+def _drop(_data: bytes) -> None:
+    return None

@@ -1,0 +1,223 @@
+"""The WebSocket server: handshake, live sessions by charge point, the newest connection wins. It knows no OCPP action."""
+
+import http
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from wattspan.csms.commands import Live
+from wattspan.csms.plugins.base import FramePassed
+from wattspan.csms.service import CallHandler, Core
+from wattspan.domain import events as ev
+from wattspan.errors import HandshakeRefused, SettingsError, StoreUnavailable
+from wattspan.gateway.connection import ChargePointConnection, close_quietly
+from wattspan.gateway.handshake import Credentials, Policy, admit, choose, identity
+from wattspan.ocppj.session import Session
+from wattspan.settings import Settings
+from wattspan.telemetry.logs import limited
+from wattspan.versions.base import Version
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 10
+CLOSE_TIMEOUT_S = 5.0
+
+
+class _Live:
+    """One live connection: it ties socket, session and handler, and is the identity by which it is removed."""
+
+    __slots__ = ("connection", "core", "handler", "session", "version")
+
+    def __init__(self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float) -> None:
+        self.core = core
+        self.connection = connection
+        self.version = version
+        self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
+        self.session = self.handler.session = Session(cp_id, self, self.handler)
+
+    def send(self, data: bytes) -> None:
+        self.connection.send_now(data)
+
+    def pause_reading(self) -> None:
+        self.connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.connection.resume_reading()
+
+    def drop(self, code: int, reason: str) -> None:
+        """Stop reading what comes, and begin to close."""
+        self.connection.detach()
+        self.session.close()
+        self.core.spawn(close_quietly(self.connection, code, reason))
+
+
+class Gateway:
+    """Accepts charge points and keeps their live sessions."""
+
+    def __init__(self, core: Core, credentials: Credentials, settings: Settings) -> None:
+        self._core = core
+        self._credentials = credentials
+        self._settings = settings
+        self._policy = Policy(accepts_unknown=settings.lets_unknown_charge_points)
+        self._sessions: dict[str, _Live] = {}
+        self._server: Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            SettingsError: the port is taken, or the host is none of ours.
+        """
+        settings = self._settings
+        try:
+            self._server = await serve(
+                self._serve,
+                settings.host,
+                settings.port,
+                create_connection=ChargePointConnection,
+                process_request=self._admit,  # type: ignore[arg-type]
+                select_subprotocol=self._select,
+                # Offered compression is taken; without it nothing is compressed. Small windows: a message is small.
+                extensions=[ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)],
+                compression=None,
+                max_size=settings.max_frame_bytes,
+                ping_interval=settings.ping_interval_s or None,
+                ping_timeout=settings.ping_timeout_s or None,
+                close_timeout=CLOSE_TIMEOUT_S,
+                server_header=None,
+                logger=_quiet_logger(),
+                backlog=4096,
+            )
+        except OSError as exc:
+            raise SettingsError([f"port {settings.port} on {settings.host}: {exc.strerror or exc}"]) from exc
+
+    @property
+    def port(self) -> int:
+        """The port in use; of interest when the settings asked for port 0."""
+        assert self._server is not None  # noqa: S101
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    def live(self, cp_id: str) -> Live | None:
+        """The session of a connected charge point."""
+        found = self._sessions.get(cp_id)
+        return None if found is None else Live(session=found.session, version=found.version)
+
+    async def stop(self) -> None:
+        """Stop accepting, close every connection with 1001, and wait for their ends."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def disconnect(self, cp_id: str, reason: str) -> None:
+        """Close a charge point's connection, if it has one."""
+        found = self._sessions.get(cp_id)
+        if found is not None:
+            found.drop(1008, reason)
+
+    # handshake
+
+    async def _admit(self, connection: ChargePointConnection, request: Request) -> Response | None:
+        """`process_request` of websockets: None lets in, a response refuses."""
+        try:
+            if not self._core.journal.available:
+                raise HandshakeRefused(503, "store", "the store is not writable now")
+            cp_id = identity(request.path)
+            await admit(cp_id, request.headers, self._credentials, self._policy)  # type: ignore[arg-type]
+        except StoreUnavailable:
+            return self._refused(connection, HandshakeRefused(503, "store", "the store can't be read now"))
+        except HandshakeRefused as refusal:
+            return self._refused(connection, refusal)
+        connection.admitted = cp_id
+        return None
+
+    def _refused(self, connection: ChargePointConnection, refusal: HandshakeRefused) -> Response:
+        counts = self._core.vitals.handshakes_rejected
+        counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
+        limited(log, logging.WARNING, refusal.reason, "handshake from %s refused: %s", connection.remote_address, refusal)
+        response = connection.respond(http.HTTPStatus(refusal.status), f"{refusal}\n")
+        if refusal.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        if refusal.status == http.HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = 'Basic realm="wattspan", charset="UTF-8"'
+        return response
+
+    @staticmethod
+    def _select(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        name = choose(offered)[1]
+        return None if name is None else Subprotocol(name)
+
+    # a connection's life
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """From handshake to close of one charge point."""
+        assert isinstance(connection, ChargePointConnection)  # noqa: S101
+        assert connection.request is not None  # noqa: S101
+        version, _ = choose(_offered(connection.request.headers))
+        if version is None:
+            counts = self._core.vitals.handshakes_rejected
+            counts["subprotocol"] = counts.get("subprotocol", 0) + 1
+            await close_quietly(connection, 1002, "no common subprotocol")
+            return
+        cp_id: str = connection.admitted
+        live = self._enter(connection, cp_id, version)
+        try:
+            await connection.wait_closed()
+        finally:
+            self._leave(cp_id, live)
+
+    def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> _Live:
+        """The newest connection wins, at once: a power cut leaves a dead socket behind that nobody closed."""
+        core, now_ts = self._core, time.time()
+        live = _Live(core, connection, cp_id, version, now_ts)
+        replaced, self._sessions[cp_id] = self._sessions.get(cp_id), live
+        if replaced is not None:
+            replaced.drop(1008, "replaced by a newer connection")
+        core.vitals.sockets += 1
+        core.record([ev.ChargePointConnected(cp_id=cp_id, received_ts=now_ts, protocol=version.subprotocol)])
+        connection.on_binary = live.handler.on_binary
+        if core.plugins.wants_frames:
+            connection.tap = _tap(core, cp_id)
+        connection.attach(live.session.receive)
+        return live
+
+    def _leave(self, cp_id: str, live: _Live) -> None:
+        """Clean up after a connection; by identity, so that a replaced one can't touch its successor."""
+        core, connection = self._core, live.connection
+        connection.detach()
+        live.session.close()
+        core.vitals.sockets -= 1
+        current = self._sessions.get(cp_id)
+        if current is live:
+            del self._sessions[cp_id]
+        if cp_id in core.fleet.charge_points:
+            code = connection.close_code or 1006
+            replaced = current is not None and current is not live
+            core.record(
+                [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=time.time(), code=code, replaced=replaced)]
+            )
+
+
+def _offered(headers: Headers) -> list[str]:
+    return [name.strip() for line in headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",") if name.strip()]
+
+
+def _tap(core: Core, cp_id: str) -> Any:
+    def tap(direction: Any, data: bytes) -> None:
+        core.plugins.frame(FramePassed(cp_id=cp_id, ts=time.time(), direction=direction, data=data))
+
+    return tap
+
+
+def _quiet_logger() -> logging.Logger:
+    """websockets tells each failed handshake with a traceback; we count them by reason instead."""
+    logger = logging.getLogger("wattspan.gateway.websockets")
+    logger.setLevel(logging.CRITICAL)
+    return logger
+

@@ -1,0 +1,134 @@
+"""OCPP-J frames: text to message and back (OCPP-J 1.6 §4.2). Pure; knows no action and no connection.
+
+Lenient where chargers are sloppy: NUL bytes around or inside the text, `null` for an empty payload, a number as message id.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from wattspan.errors import FrameError
+
+CALL, CALLRESULT, CALLERROR = 2, 3, 4
+
+MAX_MESSAGE_ID = 255
+"""Characters of a message id that we echo; OCPP allows 36, and chargers send more."""
+
+MessageId = str | int
+
+
+@dataclass(slots=True)
+class Call:
+    """A request. `message_id` is as it came, for the answer must carry the very same."""
+
+    message_id: MessageId
+    action: str
+    payload: dict[str, Any]
+
+
+@dataclass(slots=True)
+class CallResult:
+    """The answer to a CALL of ours."""
+
+    message_id: MessageId
+    payload: dict[str, Any]
+
+
+@dataclass(slots=True)
+class CallError:
+    """The refusal of a CALL of ours; OCPP-J 1.6 §4.2.3."""
+
+    message_id: MessageId
+    code: str
+    description: str
+    details: dict[str, Any]
+
+
+Frame = Call | CallResult | CallError
+
+
+def parse(data: bytes) -> Frame | None:
+    """The message in `data`. None: a message type OCPP does not name, to be ignored (OCPP-J 1.6 §4.1.3).
+
+    Raises:
+        FrameError: it is no message; carries the CALLERROR code and, where it could be read, the message id.
+    """
+    try:
+        frame = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        frame = _without_nul(data, exc)
+    if type(frame) is not list or len(frame) < 2:  # noqa: PLR2004
+        raise FrameError("ProtocolError", "not an array of message type, message id, …")
+    kind = frame[0]
+    if type(kind) is not int:
+        raise FrameError("ProtocolError", "the message type is not a whole number")
+    build = _KINDS.get(kind)
+    return None if build is None else build(frame, _message_id(frame[1]))
+
+
+def call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
+    """A CALL."""
+    return orjson.dumps([CALL, message_id, action, payload])
+
+
+def call_result(message_id: MessageId, payload: dict[str, Any]) -> bytes:
+    """A CALLRESULT."""
+    return orjson.dumps([CALLRESULT, message_id, payload])
+
+
+def call_error(message_id: MessageId, code: str, description: str, details: dict[str, Any]) -> bytes:
+    """A CALLERROR; the description is cut to the 255 characters OCPP allows."""
+    return orjson.dumps([CALLERROR, message_id, code, description[:255], details])
+
+
+def _without_nul(data: bytes, exc: orjson.JSONDecodeError) -> Any:
+    """Some chargers end or sprinkle a frame with NUL bytes; what remains may well be JSON."""
+    if b"\0" in data:
+        try:
+            return orjson.loads(data.replace(b"\0", b""))
+        except orjson.JSONDecodeError:
+            pass
+    raise FrameError("GenericError", "not JSON") from exc
+
+
+def _message_id(value: Any) -> MessageId:
+    if type(value) is str and len(value) <= MAX_MESSAGE_ID:
+        return value
+    if type(value) is int:
+        return value
+    raise FrameError("ProtocolError", "the message id is not a text of at most 255 characters")
+
+
+def _payload(value: Any, message_id: MessageId) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        raise FrameError("FormationViolation", "the payload is not an object", message_id)
+    return value
+
+
+def _call(frame: list[Any], message_id: MessageId) -> Call:
+    if len(frame) < 4:  # noqa: PLR2004
+        raise FrameError("ProtocolError", "a CALL has an action and a payload", message_id)
+    if type(frame[2]) is not str:
+        raise FrameError("FormationViolation", "the action is not a text", message_id)
+    return Call(message_id, frame[2], _payload(frame[3], message_id))
+
+
+def _call_result(frame: list[Any], message_id: MessageId) -> CallResult:
+    payload = frame[2] if len(frame) > 2 else None  # noqa: PLR2004
+    return CallResult(message_id, payload if type(payload) is dict else {})
+
+
+def _call_error(frame: list[Any], message_id: MessageId) -> CallError:
+    code, description, details = (*frame[2:5], None, None, None)[:3]
+    return CallError(
+        message_id,
+        code if type(code) is str and code else "GenericError",
+        description if type(description) is str else "",
+        details if type(details) is dict else {},
+    )
+
+
+_KINDS = {CALL: _call, CALLRESULT: _call_result, CALLERROR: _call_error}

@@ -1,0 +1,180 @@
+"""One OCPP-J conversation over one connection: order, matching, time-outs (OCPP-J 1.6 §4.1).
+
+It owns what may be outstanding: one CALL of the charger's and one of ours, independent of each other. It does not know
+what messages mean, nor WebSockets: it is given bytes and a `Wire`. Everything runs on the event loop's thread.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from typing import Any, Protocol
+
+from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
+from wattspan.ocppj import frames
+from wattspan.ocppj.frames import Call, CallError, CallResult
+
+MAX_WAITING_CALLS = 32
+"""Calls of a charger that did not wait for its answers; above this we stop reading from it."""
+MAX_QUEUED_COMMANDS = 64
+"""Commands that wait for their turn on one charge point."""
+
+
+class Wire(Protocol):
+    """The connection as a session sees it."""
+
+    def send(self, data: bytes) -> None:
+        """Send a text message; does nothing once the connection is closing."""
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the peer."""
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+
+
+class Handler(Protocol):
+    """Whoever says what a message means."""
+
+    def on_call(self, call: Call) -> None:
+        """A CALL; must lead to one `Session.answer` or `Session.refuse`, now or later. Must not raise."""
+
+    def on_fault(self, fault: FrameError) -> None:
+        """A text that is no message; the session answers it."""
+
+    def on_unasked(self) -> None:
+        """A result that answers nothing we wait for: never asked, or too late."""
+
+
+class Session:
+    """The state of one conversation."""
+
+    __slots__ = ("_asked", "_closed", "_current", "_draining", "_handler", "_ids", "_paused", "_turn", "_waiting", "_wire", "cp_id", "queued")
+
+    def __init__(self, cp_id: str, wire: Wire, handler: Handler) -> None:
+        self.cp_id = cp_id
+        self.queued = 0
+        """Commands that wait for their turn or their answer."""
+        self._wire = wire
+        self._handler = handler
+        self._current: Call | None = None
+        self._waiting: deque[Call] = deque()
+        self._asked: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
+        self._turn: asyncio.Lock | None = None
+        self._ids = itertools.count(1)
+        self._closed = False
+        self._draining = False
+        self._paused = False
+
+    def receive(self, data: bytes) -> None:
+        """Take one text message. Never raises."""
+        try:
+            frame = frames.parse(data)
+        except FrameError as fault:
+            self._handler.on_fault(fault)
+            self._wire.send(frames.call_error(fault.message_id, fault.code, fault.description, {}))
+            return
+        if type(frame) is Call:
+            self._take(frame)
+        elif frame is not None:
+            self._match(frame)  # type: ignore[arg-type]
+        else:
+            self._handler.on_unasked()
+
+    def answer(self, call: Call, payload: dict[str, Any]) -> None:
+        """Send the CALLRESULT of `call` and go on to the next one."""
+        self._finish(call, frames.call_result(call.message_id, payload))
+
+    def refuse(self, call: Call, code: str, description: str, details: dict[str, Any]) -> None:
+        """Send a CALLERROR for `call` and go on to the next one."""
+        self._finish(call, frames.call_error(call.message_id, code, description, details))
+
+    async def call(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
+        """Send a CALL when it is its turn, and wait `timeout_s` from then for the result.
+
+        Cancellation: safe; an answer that comes later is counted as unasked.
+
+        Raises:
+            CommandRefused: a CALLERROR came.
+            CommandTimeout: nothing came in time, or too many commands wait already.
+            ConnectionLost: the connection closed.
+        """
+        if self.queued >= MAX_QUEUED_COMMANDS:
+            raise CommandTimeout(self.cp_id, action, 0)
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        self.queued += 1
+        try:
+            async with self._turn:
+                return await self._ask(action, payload, timeout_s)
+        finally:
+            self.queued -= 1
+
+    def close(self) -> None:
+        """The connection is gone: whoever waits for an answer learns it; nothing is sent any more."""
+        self._closed = True
+        self._waiting.clear()
+        if self._asked is not None and not self._asked[1].done():
+            self._asked[1].cancel()
+
+    async def _ask(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._closed:
+            raise ConnectionLost(self.cp_id, action)
+        message_id = str(next(self._ids))
+        future = asyncio.get_running_loop().create_future()
+        self._asked = (message_id, future)
+        try:
+            self._wire.send(frames.call(message_id, action, payload))
+            async with asyncio.timeout(timeout_s):
+                result = await future
+        except TimeoutError as exc:
+            raise CommandTimeout(self.cp_id, action, timeout_s) from exc
+        except asyncio.CancelledError as exc:
+            if self._closed and future.cancelled():
+                raise ConnectionLost(self.cp_id, action) from exc
+            raise
+        finally:
+            self._asked = None
+        if type(result) is CallError:
+            raise CommandRefused(self.cp_id, action, result.code, result.description, result.details)
+        return result.payload  # type: ignore[no-any-return]
+
+    def _take(self, call: Call) -> None:
+        if self._current is not None:
+            self._waiting.append(call)
+            if len(self._waiting) >= MAX_WAITING_CALLS and not self._paused:
+                self._paused = True
+                self._wire.pause_reading()
+            return
+        self._current = call
+        self._handler.on_call(call)
+        self._drain()
+
+    def _finish(self, call: Call, data: bytes) -> None:
+        if self._closed or call is not self._current:
+            return
+        self._wire.send(data)
+        self._current = None
+        if self._waiting:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Hand on what waits, one at a time; a loop, so that a long backlog answered at once does not recurse."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._waiting and self._current is None:
+                self._current = self._waiting.popleft()
+                self._handler.on_call(self._current)
+        finally:
+            self._draining = False
+        if self._paused and len(self._waiting) < MAX_WAITING_CALLS // 2:
+            self._paused = False
+            self._wire.resume_reading()
+
+    def _match(self, result: CallResult | CallError) -> None:
+        asked = self._asked
+        if asked is None or str(result.message_id) != asked[0] or asked[1].done():
+            self._handler.on_unasked()
+        else:
+            asked[1].set_result(result)

@@ -1,0 +1,274 @@
+"""What can be set, where from, and whether it makes sense. Owns the names, defaults and ranges; opens nothing it names.
+
+Strongest first: explicit overrides (the command line), the environment (`WATTSPAN_PORT`, …), a TOML file with the same
+names in small letters, the defaults. Every fault is told at once. `OTEL_*` variables are read by the OpenTelemetry SDK
+itself; `otel_variables` checks the ones we rely on.
+"""
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from wattspan.errors import SettingsError
+from wattspan.otel_variables import otel_faults
+
+PREFIX = "WATTSPAN_"
+CONFIG = "WATTSPAN_CONFIG"
+"""Names the TOML file where `--config` does not."""
+ALIASES = {"METRICS_PORT": "metrics_port"}
+"""Variables without our prefix, weaker than those with it."""
+
+
+class Must(NamedTuple):
+    """How a value has to be, in words: `kind` when it can't be read at all, `bounds` when it is out of them."""
+
+    kind: str
+    bounds: str = ""
+
+    def broken_by(self, value: object, error_type: str) -> str:
+        """Says what is wrong with a `value` that pydantic refused with `error_type`."""
+        unreadable = error_type.endswith(("_parsing", "_type", "_from_float", "value_error")) or not self.bounds
+        return f"{value} is not {f'{self.kind} {self.bounds}'.rstrip() if unreadable else self.bounds}"
+
+
+def _small(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def _not_bool(value: object) -> object:
+    """TOML's `true` is no number, though Python takes it for one."""
+    if isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 (pydantic reads it so)
+    return value
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1), Must("a text that is not empty")]
+Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_not_bool), Must("a whole number", "between 0 and 65535")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "above 0")]
+SecondsOrNone = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "at least 0")
+]
+Flag = Annotated[bool, Must("true or false")]
+Policy = Annotated[Literal["accept", "refuse"] | None, BeforeValidator(_small), Must("accept or refuse")]
+File = Annotated[Path | None, Must("a path")]
+Secret = Annotated[SecretStr | None, Field(min_length=1), Must("a text that is not empty")]
+
+
+class Settings(BaseModel):
+    """Everything that can be set; frozen, validated, secrets masked in its repr. Made by `load_settings`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    host: Text = "127.0.0.1"
+    """Where charge points connect to."""
+    port: Port = 9000
+    """Port for OCPP; 0 takes a free one."""
+    metrics_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
+    """Where /metrics, /healthz and /readyz are; `host` when not set."""
+    metrics_port: Port = 9090
+    """Port for /metrics; 0 takes a free one."""
+    api_port: Port = 8080
+    """Port of the HTTP API; 0 takes a free one."""
+    database: Text = "wattspan.db"
+    """A path (SQLite) or a database URL."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        BeforeValidator(_small),
+        Must("debug, info, warning, error or critical"),
+    ] = "info"
+    """Least severity that is logged."""
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_small), Must("text or json")] = "text"
+    """For eyes or for a log shipper."""
+    unknown_charge_points: Policy = None
+    """What those get whom nobody registered; not set: accept only when `host` is loopback."""
+    unknown_id_tags: Policy = None
+    """What those get whom nobody registered; not set: accept only when `host` is loopback."""
+    strict: Flag = False
+    """Schema faults are answered with a CALLERROR, even where the facts could be saved."""
+    heartbeat_interval_s: Annotated[
+        int, Field(ge=1), BeforeValidator(_not_bool), Must("a whole number", "at least 1")
+    ] = 120
+    """Told to charge points at boot."""
+    command_timeout_s: Seconds = 30.0
+    """How long a charge point may take to answer a command."""
+    ping_interval_s: SecondsOrNone = 20.0
+    """Between WebSocket pings; 0: none, for chargers that dislike them."""
+    ping_timeout_s: Seconds = 20.0
+    """How long a pong may take."""
+    max_frame_bytes: Annotated[
+        int, Field(ge=1024), BeforeValidator(_not_bool), Must("a whole number", "at least 1024")
+    ] = 1_048_576
+    """A longer frame closes the connection (1009)."""
+    store_hold_s: SecondsOrNone = 30.0
+    """How long an answer waits for a store that is down before the connection is closed unanswered."""
+    metrics_token: Secret = None
+    """Bearer token that /metrics asks for."""
+    metrics_user: Annotated[str | None, Field(min_length=1), Must("a text that is not empty")] = None
+    """User name that /metrics asks for, with `metrics_password`."""
+    metrics_password: Secret = None
+    """Its password."""
+    metrics_tls_cert: File = None
+    """PEM certificate chain for /metrics, with `metrics_tls_key`."""
+    metrics_tls_key: File = None
+    """Its private key."""
+    handling_by_charge_point: Flag = True
+    """`ocpp_msg_handling_seconds` has the label `cp_id`; without it, far fewer series."""
+    reading_retention_days: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "at least 0")
+    ] = 400
+    """Meter readings older than this are deleted; 0: never."""
+    plugins: Annotated[
+        tuple[str, ...], BeforeValidator(_listed), Must("a list of plugin names, commas between them")
+    ] = ("orphans",)
+    """Plugins by name; in the environment with commas between them, a lone comma for none."""
+    plug_and_charge_id_tag: Annotated[
+        str | None, Field(min_length=1, max_length=20, repr=False), Must("a text", "of 1 to 20 characters")
+    ] = None
+    """Id tag of the remote start that plugging in brings about (plugin `plug_and_charge`)."""
+    audit_log: File = None
+    """File of the audit plugin; not set: its entries go to the log."""
+    audit_unmasked: Flag = False
+    """The audit log shows id tokens and keys as they are."""
+
+    @property
+    def lets_unknown_charge_points(self) -> bool:
+        """Whether a charge point that nobody registered may connect."""
+        return self._lets(self.unknown_charge_points)
+
+    @property
+    def lets_unknown_id_tags(self) -> bool:
+        """Whether an id tag that nobody registered may charge."""
+        return self._lets(self.unknown_id_tags)
+
+    def _lets(self, policy: str | None) -> bool:
+        return is_loopback(self.host) if policy is None else policy == "accept"
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, _without_password(value) if name == "database" else value
+
+
+class _Given(NamedTuple):
+    """A value that somebody set; `source` names it in a fault: `WATTSPAN_PORT`, `wattspan.toml: port`, `port`."""
+
+    source: str
+    value: object
+
+
+def load_settings(overrides: Mapping[str, Any], config: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Reads and checks everything. None in `overrides` and empty variables count as not set.
+
+    `config` None: the file that WATTSPAN_CONFIG names, if any. Raises SettingsError with all faults, one line each.
+    """
+    faults: list[str] = []
+    config = config or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    given: dict[str, _Given] = {}
+    for source in (_from_file(config, faults), _from_environ(environ), _from_overrides(overrides)):
+        given.update({name: _Given(called, value) for called, name, value in source})
+    faults += [_unknown(given.pop(name).source, name) for name in given.keys() - Settings.model_fields.keys()]
+    settings, wrong = _validated(given)
+    faults += wrong
+    faults += otel_faults(environ)
+    if settings is not None:
+        faults += _contradictions(settings, given)
+    if faults or settings is None:
+        raise SettingsError(sorted(faults))
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+_Setting = tuple[str, str, object]
+
+
+def _from_file(path: Path | None, faults: list[str]) -> Iterator[_Setting]:
+    if path is None:
+        return
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        faults.append(f"{path}: can't be read: {exc.strerror or exc}")
+    except ValueError as exc:
+        faults.append(f"{path}: is no TOML: {exc}")
+    else:
+        yield from ((f"{path.name}: {name}", name, value) for name, value in content.items())
+
+
+def _from_environ(environ: Mapping[str, str]) -> Iterator[_Setting]:
+    for variable, name in ALIASES.items():
+        if environ.get(variable):
+            yield variable, name, environ[variable]
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and variable != CONFIG and value:
+            yield variable, variable.removeprefix(PREFIX).lower(), value
+
+
+def _from_overrides(overrides: Mapping[str, Any]) -> Iterator[_Setting]:
+    return ((name, name, value) for name, value in overrides.items() if value is not None)
+
+
+def _unknown(source: str, name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    if not near:
+        return f"{source}: there is no such setting"
+    meant = PREFIX + near[0].upper() if source.startswith(PREFIX) else near[0]
+    return f"{source}: there is no such setting; did you mean {meant}?"
+
+
+def _validated(given: Mapping[str, _Given]) -> tuple[Settings | None, list[str]]:
+    try:
+        return Settings.model_validate({name: entry.value for name, entry in given.items()}), []
+    except ValidationError as exc:
+        wrong = {str(error["loc"][0]): error["type"] for error in exc.errors(include_url=False, include_input=False)}
+        # What only follows from another setting (`metrics_host`) is not told apart from it.
+        wrong = {name: kind for name, kind in wrong.items() if name in given}
+        return None, [f"{given[name].source}: {_fault(name, given[name].value, kind)}" for name, kind in wrong.items()]
+
+
+def _fault(name: str, value: object, error_type: str) -> str:
+    field = Settings.model_fields[name]
+    must = next(item for item in field.metadata if isinstance(item, Must))
+    secret = SecretStr in getattr(field.annotation, "__args__", ()) or not field.repr
+    return must.broken_by("it" if secret else value, error_type)
+
+
+def _contradictions(settings: Settings, given: Mapping[str, _Given]) -> Iterator[str]:
+    def called(name: str) -> str:
+        return given[name].source if name in given else name
+
+    if settings.metrics_port == settings.port != 0 and settings.metrics_host == settings.host:
+        yield f"{called('metrics_port')}: {settings.port} is the port for OCPP already"
+    for one, other in (("metrics_user", "metrics_password"), ("metrics_tls_cert", "metrics_tls_key")):
+        for here, missing in ((one, other), (other, one)):
+            if getattr(settings, here) is not None and getattr(settings, missing) is None:
+                yield f"{called(here)}: needs {missing} as well"
+    for name in ("metrics_tls_cert", "metrics_tls_key"):
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            yield f"{called(name)}: {path} is no file"
+    if "plug_and_charge" in settings.plugins and settings.plug_and_charge_id_tag is None:
+        yield f"{called('plugins')}: plug_and_charge needs plug_and_charge_id_tag as well"
+
+
+def _without_password(database: str) -> str:
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:**********@", database)

@@ -1,0 +1,100 @@
+"""Writes a batch inside a transaction. On the writer's thread; it knows neither the loop nor the fleet."""
+
+from collections.abc import Callable
+from itertools import groupby
+
+from wattspan.domain.changes import Note
+from wattspan.domain.events import ReservationCancelled, ReservationMade, SecurityEventReported
+from wattspan.store.batch import Batch
+from wattspan.store.rows import Row
+from wattspan.store.samples import Shapes
+from wattspan.store.statements import Cursor, Prepared, Statements
+
+DECOMMISSIONED = "Decommissioned"
+"""The reason of a transaction that was open when its charge point was removed."""
+
+Run = Callable[[Cursor, Prepared, list[Row]], None]
+"""How a statement is executed for its rows: all at once, or each for itself."""
+
+_NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
+
+
+def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
+    """The quick way: one bad row fails them all."""
+    cursor.executemany(prepared.sql, rows)
+
+
+def apply(
+    cursor: Cursor, batch: Batch, statements: Statements, shapes: Shapes, now_ts: float, run: Run = at_once
+) -> None:
+    """Write everything in `batch`; the caller commits. Readings come first: other rows tell how far they go."""
+    before = _newest_reading(cursor) if batch.transactions else 0
+    if batch.readings:
+        encode = shapes.encode
+        rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
+        if added := shapes.added():
+            run(cursor, statements.shape, list(added))
+        run(cursor, statements.reading, rows)
+    if batch.transactions or batch.connectors or batch.whole:
+        _apply_figures(cursor, batch, statements, before, run)
+    if batch.decommissioned:
+        _decommission(cursor, statements, batch.decommissioned, now_ts, run)
+    if batch.charge_points:
+        run(cursor, statements.charge_point, batch.charge_points)
+    for kind, notes in groupby(batch.notes, key=type):
+        _APPLY_NOTES[kind](cursor, statements, list(notes), run)
+
+
+def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before: int, run: Run) -> None:
+    through = _newest_reading(cursor)
+    marks = list(batch.marks)
+    if batch.whole:
+        marks.append(("readings_through", through))
+    for prepared, rows in (
+        (statements.transaction, [(*row, before, through) for row in batch.transactions]),
+        (statements.meter, [(*row[:3], through, row[3]) for row in batch.meters]),
+        (statements.connector, [(*row, through) for row in batch.connectors]),
+        (statements.mark, marks),
+    ):
+        if rows:
+            run(cursor, prepared, rows)
+
+
+def _newest_reading(cursor: Cursor) -> int:
+    cursor.execute(_NEWEST_READING)
+    newest: int = cursor.fetchone()[0]
+    return newest
+
+
+def _decommission(cursor: Cursor, statements: Statements, cp_ids: list[str], now_ts: float, run: Run) -> None:
+    """Its transactions stay for the books, none of them open: it may come back as another charge point."""
+    run(cursor, statements.close_orphans, [(now_ts, DECOMMISSIONED, cp_id) for cp_id in cp_ids])
+    for drop in (statements.drop_connectors, statements.drop_charge_point):
+        run(cursor, drop, [(cp_id,) for cp_id in cp_ids])
+
+
+def _reserve(cursor: Cursor, statements: Statements, notes: list[ReservationMade], run: Run) -> None:
+    rows: list[Row] = [
+        (n.cp_id, n.reservation_id, n.connector_id, n.id_token, n.parent_id_token, n.received_ts, n.expires_ts, None)
+        for n in notes
+    ]
+    run(cursor, statements.reservation, rows)
+
+
+def _cancel(cursor: Cursor, statements: Statements, notes: list[ReservationCancelled], run: Run) -> None:
+    run(cursor, statements.cancellation, [(n.received_ts, n.cp_id, n.reservation_id) for n in notes])
+
+
+def _security(cursor: Cursor, statements: Statements, notes: list[SecurityEventReported], run: Run) -> None:
+    run(
+        cursor,
+        statements.security_event,
+        [(n.cp_id, n.received_ts, n.charger_ts, n.type, n.tech_info) for n in notes],
+    )
+
+
+_APPLY_NOTES: dict[type[Note], Callable[..., None]] = {
+    ReservationMade: _reserve,
+    ReservationCancelled: _cancel,
+    SecurityEventReported: _security,
+}

@@ -1,0 +1,167 @@
+"""Questions and orders about the tables, each a function on a connection. Which thread runs it is no matter here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wattspan.domain.model import Transaction
+from wattspan.store import tables as t
+from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
+from wattspan.store.rows import to_transaction
+from wattspan.store.samples import decode
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+_REGISTRATION = [
+    t.charge_points.c[name]
+    for name in ("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts")
+]
+_ID_TAG = [t.id_tags.c[name] for name in ("id_token", "status", "expiry_ts", "parent", "max_active_transactions")]
+_RESERVATION = [column for column in t.reservations.c if column.name != "cancelled_ts"]
+_READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
+
+STOP_KEYS = "stop %"
+"""Keys of transactions that are known by their stop alone (`fleet.stop_key`)."""
+
+
+def find_start(connection: sa.Connection, cp_id: str, key: str) -> Transaction | None:
+    """The transaction started under `key`."""
+    c = t.transactions.c
+    found = connection.execute(sa.select(t.transactions).where(c.cp_id == cp_id, c.key == key)).mappings().first()
+    return None if found is None else to_transaction(found)
+
+
+def find_stop(connection: sa.Connection, cp_id: str, transaction_id: str, key: str) -> Transaction | None:
+    """The transaction a stop belongs to: the one kept under the stop's own `key`, else the newest of that id.
+
+    What is known by another stop alone does not count by its id: chargers send 0 and -1 for every offline session.
+    """
+    known = find_start(connection, cp_id, key)
+    if known is not None:
+        return known
+    c = t.transactions.c
+    same_id = sa.and_(c.cp_id == cp_id, c.transaction_id == transaction_id, c.key.not_like(STOP_KEYS))
+    newest = sa.select(t.transactions).where(same_id).order_by(c.number.desc()).limit(1)
+    found = connection.execute(newest).mappings().first()
+    return None if found is None else to_transaction(found)
+
+
+def transactions(
+    connection: sa.Connection, cp_id: str | None, before_number: int | None, limit: int
+) -> list[Transaction]:
+    """The newest first, `limit` of them, below `before_number`."""
+    c = t.transactions.c
+    query = sa.select(t.transactions).order_by(c.number.desc()).limit(limit)
+    if cp_id is not None:
+        query = query.where(c.cp_id == cp_id)
+    if before_number is not None:
+        query = query.where(c.number < before_number)
+    return [to_transaction(found) for found in connection.execute(query).mappings()]
+
+
+def readings(connection: sa.Connection, number: int) -> list[StoredReading]:
+    """A transaction's readings in the order they came, found between the first and the last that it can have."""
+    c, r = t.transactions.c, t.meter_readings
+    span = sa.select(c.readings_from, c.readings_through, c.stopped_received_ts).where(c.number == number)
+    bounds = connection.execute(span).first()
+    if bounds is None:
+        return []
+    within = sa.and_(r.c.id > bounds.readings_from, r.c.transaction_number == number)
+    if bounds.stopped_received_ts is not None:
+        within = sa.and_(within, r.c.id <= bounds.readings_through)
+    joined = r.outerjoin(t.sample_shapes, t.sample_shapes.c.id == r.c.shape)
+    query = sa.select(r, t.sample_shapes.c.template).select_from(joined).where(within).order_by(r.c.id)
+    return [
+        StoredReading(
+            **{name: getattr(row, name) for name in _READING_FIELDS}, samples=decode(row.template, row.samples)
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def registration(connection: sa.Connection, cp_id: str) -> Registration | None:
+    """A charge point that is in the books and was not removed."""
+    mine = sa.and_(t.charge_points.c.cp_id == cp_id, t.charge_points.c.removed_ts.is_(None))
+    found = connection.execute(sa.select(*_REGISTRATION).where(mine)).mappings().first()
+    return None if found is None else Registration(**found)
+
+
+def registrations(connection: sa.Connection) -> list[Registration]:
+    """All charge points, by id."""
+    there = sa.select(*_REGISTRATION).where(t.charge_points.c.removed_ts.is_(None)).order_by(t.charge_points.c.cp_id)
+    return [Registration(**found) for found in connection.execute(there).mappings()]
+
+
+def register(connection: sa.Connection, cp_id: str, secret: str | None, now_ts: float) -> bool:
+    """Add a charge point, or give one that is there another secret. True: it was not registered before."""
+    before = registration(connection, cp_id)
+    statement = _INSERT[connection.dialect.name](t.charge_points).values(
+        cp_id=cp_id, known_since_ts=now_ts, registered_ts=now_ts, secret=secret
+    )
+    moved = {"registered_ts": now_ts, "secret": secret, "removed_ts": None}
+    connection.execute(statement.on_conflict_do_update(index_elements=["cp_id"], set_=moved))
+    return before is None or before.registered_ts is None
+
+
+def mark_removed(connection: sa.Connection, cp_id: str, now_ts: float) -> bool:
+    """Take a charge point out of the books; the server that runs is told by `removed`. False: there was none."""
+    there = sa.and_(t.charge_points.c.cp_id == cp_id, t.charge_points.c.removed_ts.is_(None))
+    values = {"removed_ts": now_ts, "registered_ts": None, "secret": None}
+    return connection.execute(sa.update(t.charge_points).where(there).values(values)).rowcount > 0
+
+
+def removed(connection: sa.Connection) -> list[str]:
+    """Charge points taken out of the books that have not left the fleet yet."""
+    gone = sa.select(t.charge_points.c.cp_id).where(t.charge_points.c.removed_ts.is_not(None))
+    return list(connection.execute(gone).scalars())
+
+
+def id_tag(connection: sa.Connection, id_token: str) -> IdTag | None:
+    """An id token, in whatever case it is asked for."""
+    found = connection.execute(sa.select(*_ID_TAG).where(t.id_tags.c.id_key == id_token.casefold())).mappings().first()
+    return None if found is None else IdTag(**found)
+
+
+def id_tags(connection: sa.Connection) -> list[IdTag]:
+    """All id tokens, by token."""
+    return [IdTag(**found) for found in connection.execute(sa.select(*_ID_TAG).order_by(t.id_tags.c.id_key)).mappings()]
+
+
+def put_id_tag(connection: sa.Connection, tag: IdTag) -> None:
+    """Add an id token, or replace what is on file of it."""
+    values = {column.name: getattr(tag, column.name) for column in _ID_TAG}
+    statement = _INSERT[connection.dialect.name](t.id_tags).values(id_key=tag.id_token.casefold(), **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id_key"], set_=values))
+
+
+def remove_id_tag(connection: sa.Connection, id_token: str) -> bool:
+    """Take an id token off file. False: it was not on it."""
+    return connection.execute(sa.delete(t.id_tags).where(t.id_tags.c.id_key == id_token.casefold())).rowcount > 0
+
+
+def open_reservations(connection: sa.Connection, cp_id: str, now_ts: float) -> list[Reservation]:
+    """Reservations neither cancelled, expired, nor used by a transaction since."""
+    c, used = t.reservations.c, t.transactions.c
+    is_used = sa.exists().where(
+        used.cp_id == c.cp_id, used.reservation_id == c.reservation_id, used.started_received_ts >= c.made_ts
+    )
+    is_open = sa.and_(c.cp_id == cp_id, c.cancelled_ts.is_(None), sa.or_(c.expires_ts.is_(None), c.expires_ts > now_ts))
+    query = sa.select(*_RESERVATION).where(is_open, ~is_used).order_by(c.reservation_id)
+    return [Reservation(**found) for found in connection.execute(query).mappings()]
+
+
+def expire_readings(connection: sa.Connection, before_ts: float, limit: int) -> int:
+    """Delete the oldest readings received before `before_ts`, looking at no more than `limit` rows.
+
+    Rows came in the order of their ids, so the oldest need no search. The newest stays: ids go on from it.
+    """
+    r = t.meter_readings.c
+    newest = sa.select(sa.func.max(r.id)).scalar_subquery()
+    oldest: sa.Select[Any] = sa.select(r.id).order_by(r.id).limit(limit)
+    ids: Sequence[int] = list(connection.execute(oldest.where(r.id < newest)).scalars())
+    if not ids:
+        return 0
+    expired = sa.and_(r.id <= ids[-1], r.received_ts < before_ts, r.id < newest)
+    return connection.execute(sa.delete(t.meter_readings).where(expired)).rowcount

@@ -1,0 +1,62 @@
+"""What an operator keeps in the store: who may connect, who may charge, what is reserved."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A charge point as it stands in the books.
+
+    `registered_ts`: when an operator added it; None: it only ever turned up by itself. `secret` is the stored form
+    (csms.credentials), None: it has none.
+    """
+
+    cp_id: str
+    registered_ts: float | None
+    secret: str | None
+    protocol: str = ""
+    vendor: str = ""
+    model: str = ""
+    last_msg_ts: float | None = None
+
+    def __repr__(self) -> str:
+        secret = "***" if self.secret else None
+        return f"Registration(cp_id={self.cp_id!r}, registered_ts={self.registered_ts}, secret={secret})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTag:
+    """An id token that is on file. `expiry_ts` None: never; `max_active_transactions` None: any number."""
+
+    id_token: str
+    status: str = "Accepted"
+    expiry_ts: float | None = None
+    parent: str | None = None
+    max_active_transactions: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A reservation that a charge point accepted. `expires_ts` None: it told none that can be read."""
+
+    cp_id: str
+    reservation_id: int
+    connector_id: str
+    id_token: str
+    parent_id_token: str | None
+    made_ts: float
+    expires_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReading:
+    """A meter reading in the order it came. `samples` is the sampledValue list as the charger sent it."""
+
+    charger_ts: float | None
+    received_ts: float
+    energy_wh: float | None
+    register_wh: float | None
+    current_a: float | None
+    power_w: float | None
+    soc_percent: float | None
+    samples: object

@@ -1,0 +1,127 @@
+"""From the tables back to the fleet as it was, running figures included. On a reader's connection, off the loop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, Transaction
+from wattspan.store import tables as t
+from wattspan.store.rows import to_charge_point, to_connector, to_transaction
+
+
+@dataclass(slots=True)
+class Restored:
+    """What the database tells of a fleet, not yet part of one."""
+
+    charge_points: dict[str, ChargePoint] = field(default_factory=dict)
+    last_number: int = 0
+    last_transaction_id: int = 0
+
+    def put_into(self, fleet: Fleet) -> None:
+        """Fill an empty `fleet`. On the fleet's thread."""
+        fleet.charge_points.update(self.charge_points)
+        fleet.last_number = max(fleet.last_number, self.last_number)
+        fleet.last_transaction_id = max(fleet.last_transaction_id, self.last_transaction_id)
+
+
+def read(connection: sa.Connection) -> Restored:
+    """Everything but what belongs to charge points that were removed."""
+    marks = dict(connection.execute(sa.select(t.marks.c.name, t.marks.c.value)).tuples().all())
+    newest = connection.execute(sa.select(sa.func.max(t.transactions.c.number))).scalar_one() or 0
+    restored = Restored(
+        last_number=max(newest, marks.get("last_number", 0)),
+        last_transaction_id=marks.get("last_transaction_id", 0),
+    )
+    there = sa.select(t.charge_points).where(t.charge_points.c.removed_ts.is_(None))
+    for found in connection.execute(there).mappings():
+        cp = to_charge_point(found)
+        restored.charge_points[cp.cp_id] = cp
+    running = _read_transactions(connection, restored)
+    through = _read_connectors(connection, restored, running)
+    _tell_again(connection, restored, running, through, marks.get("readings_through", 0))
+    return restored
+
+
+@dataclass(slots=True)
+class _Running:
+    """An open transaction, and the newest reading its figures include."""
+
+    transaction: Transaction
+    through: int
+
+
+def _read_transactions(connection: sa.Connection, restored: Restored) -> dict[int, _Running]:
+    running: dict[int, _Running] = {}
+    still_open = (
+        sa.select(t.transactions)
+        .where(t.transactions.c.stopped_received_ts.is_(None))
+        .order_by(t.transactions.c.number)
+    )
+    for found in connection.execute(still_open).mappings():
+        cp = restored.charge_points.get(found["cp_id"])
+        if cp is not None:
+            transaction = to_transaction(found)
+            cp.transactions[transaction.transaction_id] = transaction
+            running[transaction.number] = _Running(transaction, found["readings_through"])
+    return running
+
+
+def _read_connectors(
+    connection: sa.Connection, restored: Restored, running: Mapping[int, _Running]
+) -> dict[tuple[str, str], int]:
+    """Fill in the connectors; the newest reading that each one's figures include."""
+    through: dict[tuple[str, str], int] = {}
+    for found in connection.execute(sa.select(t.connectors)).mappings():
+        cp = restored.charge_points.get(found["cp_id"])
+        if cp is None:
+            continue
+        connector = cp.connectors[found["connector_id"]] = to_connector(found)
+        through[(cp.cp_id, connector.connector_id)] = found["readings_through"]
+        if found["transaction_number"] in running:
+            connector.transaction = running[found["transaction_number"]].transaction
+    return through
+
+
+def _tell_again(
+    connection: sa.Connection,
+    restored: Restored,
+    running: Mapping[int, _Running],
+    through: Mapping[tuple[str, str], int],
+    after: int,
+) -> None:
+    """The readings since the figures were last written, in order: what the fleet made of each is made of it again."""
+    rows = sa.select(t.meter_readings).where(t.meter_readings.c.id > after).order_by(t.meter_readings.c.id)
+    for row in connection.execute(rows):
+        cp = restored.charge_points.get(row.cp_id)
+        if cp is None:
+            continue
+        cp.last_msg_ts = max(cp.last_msg_ts or 0.0, row.received_ts)
+        of_transaction = running.get(row.transaction_number)
+        if of_transaction is not None and row.id > of_transaction.through:
+            _measure(of_transaction.transaction, row)
+        is_history = row.transaction_number is not None and of_transaction is None
+        if not is_history and not row.begins and row.id > through.get((row.cp_id, row.connector_id), 0):
+            _show(cp.connector(row.connector_id), row)
+
+
+def _measure(transaction: Transaction, row: Any) -> None:
+    """As `Fleet` does with a reading, but that the jumps are counted already."""
+    told, last = row.charger_ts, transaction.last_reading_ts
+    if row.register_wh is not None and not row.begins and (last is None or told is None or told >= last):
+        transaction.last_reading_ts = told if told is not None else last
+        transaction.meter.read(row.register_wh)
+
+
+def _show(connector: Connector, row: Any) -> None:
+    """As `Fleet` does: what is no replay of the past moves the figures of now, and what was not measured stays."""
+    told, last = row.charger_ts, connector.reading_ts
+    if last is not None and told is not None and told < last and told < row.received_ts - REPLAY_S:
+        return
+    if told is not None:
+        connector.reading_ts = told
+    for name in ("current_a", "power_w", "offered_a", "soc_percent"):
+        if (figure := getattr(row, name)) is not None:
+            setattr(connector, name, figure)

@@ -1,0 +1,173 @@
+"""Domain objects to rows and back. A row is a plain tuple in the order of its `COLUMNS`: a snapshot."""
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any
+
+from wattspan.domain.energy import EnergyMeter
+from wattspan.domain.model import ChargePoint, Connector, Moment, Transaction
+from wattspan.store.codec import from_json, to_json
+
+Row = tuple[Any, ...]
+Found = Mapping[Any, Any]
+"""A row as it was read, by column name."""
+
+_PLAIN = (
+    "cp_id",
+    "known_since_ts",
+    "protocol",
+    "vendor",
+    "model",
+    "serial_number",
+    "firmware",
+    "firmware_status",
+    "log_status",
+    "last_msg_ts",
+    "last_heartbeat_ts",
+    "last_tx_ts",
+    "status",
+    "boots",
+    "disconnects",
+    "reconnects_during_tx",
+    "tx_total",
+    "energy_total_wh",
+    "energy_jumps",
+)
+_BY_LABEL = ("errors", "authorizations", "schema_faults")
+_BY_TWO_LABELS = ("call_errors", "call_rejections")
+
+CHARGE_POINT_COLUMNS = (*_PLAIN, "counters")
+_plain_of = attrgetter(*_PLAIN)
+
+CONNECTOR_COLUMNS = (
+    "cp_id",
+    "connector_id",
+    "status",
+    "error_code",
+    "status_ts",
+    "had_transaction",
+    "transaction_number",
+    "current_a",
+    "power_w",
+    "offered_a",
+    "soc_percent",
+    "reading_ts",
+    "profiles",
+    "readings_through",
+)
+
+TRANSACTION_COLUMNS = (
+    "number",
+    "cp_id",
+    "connector_id",
+    "transaction_id",
+    "key",
+    "id_token",
+    "start_wh",
+    "energy_wh",
+    "register_wh",
+    "last_reading_ts",
+    "started_ts",
+    "started_received_ts",
+    "reservation_id",
+    "stopped_ts",
+    "stopped_received_ts",
+    "meter_stop_wh",
+    "reason",
+    "story",
+    "trace_id",
+    "span_id",
+    "readings_from",
+    "readings_through",
+)
+
+METER_COLUMNS = ("energy_wh", "register_wh", "last_reading_ts", "readings_through", "number")
+
+
+def charge_point_row(cp: ChargePoint) -> Row:
+    """`cp` as it is now; whether it is connected is not kept, for no connection outlives the process."""
+    counters: dict[str, Any] = {name: getattr(cp, name) for name in _BY_LABEL}
+    for name in _BY_TWO_LABELS:
+        counters[name] = [[*labels, count] for labels, count in getattr(cp, name).items()]
+    return (*_plain_of(cp), to_json(counters))
+
+
+def to_charge_point(found: Found) -> ChargePoint:
+    """The charge point of a row, without its connectors and transactions."""
+    counters = from_json(found["counters"])
+    labelled = {name: counters.get(name, {}) for name in _BY_LABEL}
+    for name in _BY_TWO_LABELS:
+        labelled[name] = {(first, second): count for first, second, count in counters.get(name, ())}
+    return ChargePoint(**{name: found[name] for name in _PLAIN}, **labelled)
+
+
+def connector_row(cp_id: str, connector: Connector) -> Row:
+    """`connector` as it is now, all columns but `readings_through`, which the writer knows."""
+    return (
+        cp_id,
+        connector.connector_id,
+        connector.status,
+        connector.error_code,
+        connector.status_ts,
+        connector.had_transaction,
+        None if connector.transaction is None else connector.transaction.number,
+        connector.current_a,
+        connector.power_w,
+        connector.offered_a,
+        connector.soc_percent,
+        connector.reading_ts,
+        to_json(connector.profiles),
+    )
+
+
+def to_connector(found: Found) -> Connector:
+    """The connector of a row, without its transaction."""
+    plain = CONNECTOR_COLUMNS[1:5] + CONNECTOR_COLUMNS[7:12]
+    return Connector(
+        **{name: found[name] for name in plain},
+        had_transaction=bool(found["had_transaction"]),
+        profiles=from_json(found["profiles"]),
+    )
+
+
+def transaction_row(t: Transaction) -> Row:
+    """`t` as it is now, all columns but the two of readings, which the writer knows."""
+    return (
+        t.number,
+        t.cp_id,
+        t.connector_id,
+        t.transaction_id,
+        t.key,
+        t.id_token,
+        t.meter.start_wh,
+        t.meter.energy_wh,
+        t.meter.register_wh,
+        t.last_reading_ts,
+        t.started_ts,
+        t.started_received_ts,
+        t.reservation_id,
+        t.stopped_ts,
+        t.stopped_received_ts,
+        t.meter_stop_wh,
+        t.reason,
+        to_json([tuple(moment) for moment in t.story]),
+        f"{t.trace_id:032x}",
+        f"{t.span_id:016x}",
+    )
+
+
+def meter_row(t: Transaction) -> Row:
+    """The running figures of `t`, which readings alone have moved."""
+    return (t.meter.energy_wh, t.meter.register_wh, t.last_reading_ts, t.number)
+
+
+def to_transaction(found: Found) -> Transaction:
+    """The transaction of a row, with its meter and its story."""
+    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17]
+    return Transaction(
+        **{name: found[name] for name in same},
+        meter=EnergyMeter.restore(found["start_wh"], found["energy_wh"], found["register_wh"]),
+        story=[Moment(ts, name, attributes, phase) for ts, name, attributes, phase in from_json(found["story"])],
+        trace_id=int(found["trace_id"], 16),
+        span_id=int(found["span_id"], 16),
+    )

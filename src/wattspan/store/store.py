@@ -1,0 +1,192 @@
+"""The database as the rest sees it: opened, restored from, asked, and written to by a journal. All SQL is elsewhere.
+
+Writes go through one thread, reads through a few others; the event loop never waits in either.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import Transaction
+from wattspan.store import books, restore
+from wattspan.store import tables as t
+from wattspan.store.apply import apply
+from wattspan.store.batch import Batch
+from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_faults
+from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
+from wattspan.store.isolate import Isolator
+from wattspan.store.migrate import migrate
+from wattspan.store.samples import Shapes
+from wattspan.store.statements import Cursor, Statements
+from wattspan.store.writer import Writer
+
+__all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading"]
+
+T = TypeVar("T")
+
+READERS = 4
+SLICE_ROWS = 500
+"""Old readings deleted in one transaction: a commit that comes meanwhile waits no longer than for these."""
+
+
+class Store:
+    """An open database. Made by `open`, on the event loop it is used on."""
+
+    def __init__(self, url: sa.URL, writes: sa.Engine, reads: sa.Engine, *, clock: Callable[[], float]) -> None:
+        self.name = name_of(url)
+        self.closed = False
+        self._clock = clock
+        self._reads = reads
+        self._statements = Statements(writes.dialect)
+        self._shapes = Shapes()
+        self._isolator = Isolator(self._statements, row_faults(writes), clock)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")
+        self._writer = Writer(writes)
+
+    @classmethod
+    async def open(
+        cls, url: str, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> "Store":
+        """Open the database at `url`, a path or a database URL, made when missing, its tables brought up to date.
+
+        Raises StoreUnusable or StoreUnavailable, in one line that says what to do.
+        """
+        parsed = parse(url)
+        writes = make_engine(parsed, writes=True, busy_timeout_s=busy_timeout_s)
+        reads = make_engine(parsed, writes=False, busy_timeout_s=busy_timeout_s)
+        store = cls(parsed, writes, reads, clock=clock)
+        try:
+            await store._writer.do(store._prepare)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        migrate(connection, self.name)
+        self._shapes.load([(row.id, row.template) for row in connection.execute(sa.select(t.sample_shapes))])
+
+    async def close(self) -> None:
+        """Finish the writes that wait, then close every connection."""
+        if self.closed:
+            return
+        self.closed = True
+        await self._writer.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
+        self._reads.dispose()
+
+    async def restore(self, fleet: Fleet) -> None:
+        """Fill an empty fleet with all that is known: charge points, counters, open transactions, figures of now."""
+        restored = await self._read(restore.read)
+        restored.put_into(fleet)
+        fleet.changes.decommissioned.extend(await self.removed_charge_points())
+
+    # the journal's
+
+    def write(self, batch: Batch, done: Callable[[Exception | None], None]) -> None:
+        """Write and commit `batch`; then, on the loop, `done(None)`, or `done(error)` and nothing of it is written."""
+
+        def settle(error: Exception | None) -> None:
+            self._shapes.settle(written=error is None)
+            done(error)
+
+        self._writer.write(partial(self._write, batch), settle, otherwise=partial(self._write_isolated, batch))
+
+    def _write(self, batch: Batch, cursor: Cursor) -> None:
+        apply(cursor, batch, self._statements, self._shapes, self._clock())
+
+    def _write_isolated(self, batch: Batch, cursor: Cursor) -> None:
+        self._shapes.settle(written=False)
+        apply(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
+
+    # questions
+
+    async def find_start(self, cp_id: str, key: str) -> Transaction | None:
+        """The transaction that was started under `key`, open or not."""
+        return await self._read(books.find_start, cp_id, key)
+
+    async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None:
+        """The transaction that a stop names by its id, or that is known by that very stop (`fleet.stop_key`)."""
+        return await self._read(books.find_stop, cp_id, transaction_id, key)
+
+    async def transactions(
+        self, *, cp_id: str | None = None, before_number: int | None = None, limit: int = 100
+    ) -> Sequence[Transaction]:
+        """The newest transactions first."""
+        return await self._read(books.transactions, cp_id, before_number, limit)
+
+    async def readings(self, transaction_number: int) -> Sequence[StoredReading]:
+        """All meter readings of a transaction, in the order they came."""
+        return await self._read(books.readings, transaction_number)
+
+    async def open_reservations(self, cp_id: str) -> Sequence[Reservation]:
+        """What is reserved at a charge point now."""
+        return await self._read(books.open_reservations, cp_id, self._clock())
+
+    # administration
+
+    async def credential(self, cp_id: str) -> Registration | None:
+        """What is on file of a charge point that wants in; None: nothing, or it was removed."""
+        return await self._read(books.registration, cp_id)
+
+    async def charge_points(self) -> Sequence[Registration]:
+        """All charge points in the books."""
+        return await self._read(books.registrations)
+
+    async def add_charge_point(self, cp_id: str, secret: str | None) -> bool:
+        """Register one, or replace its secret (hashed by csms.credentials). False: it was registered already."""
+        return await self._do(books.register, cp_id, secret, self._clock())
+
+    async def remove_charge_point(self, cp_id: str) -> bool:
+        """Take one out of the books. A running server finds it in `removed_charge_points`. False: not known."""
+        return await self._do(books.mark_removed, cp_id, self._clock())
+
+    async def removed_charge_points(self) -> Sequence[str]:
+        """Taken out of the books, by any process, and not let go by the fleet yet (ChargePointDecommissioned)."""
+        return await self._read(books.removed)
+
+    async def id_tag(self, id_token: str) -> IdTag | None:
+        """An id token that is on file; letter case does not matter (OCPP 1.6 §7.28)."""
+        return await self._read(books.id_tag, id_token)
+
+    async def id_tags(self) -> Sequence[IdTag]:
+        """All id tokens on file."""
+        return await self._read(books.id_tags)
+
+    async def add_id_tag(self, tag: IdTag) -> None:
+        """Put an id token on file, or replace it."""
+        await self._do(books.put_id_tag, tag)
+
+    async def remove_id_tag(self, id_token: str) -> bool:
+        """Take an id token off file. False: it was not there."""
+        return await self._do(books.remove_id_tag, id_token)
+
+    async def expire_readings(self, before_ts: float, limit: int) -> int:
+        """Delete up to `limit` readings received before `before_ts`, oldest first, between commits; how many."""
+        gone = 0
+        while gone < limit and not self.closed:
+            rows = await self._do(books.expire_readings, before_ts, min(SLICE_ROWS, limit - gone))
+            if not rows:
+                break
+            gone += rows
+        return gone
+
+    async def ping(self) -> None:
+        """Return when the database took a write transaction; raises StoreError."""
+        await self._writer.do(lambda _connection: None)
+
+    async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await self._writer.do(lambda connection: work(connection, *arguments))
+
+    async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, work, arguments)
+
+    def _ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        with border(self._reads), self._reads.begin() as connection:
+            return work(connection, *arguments)

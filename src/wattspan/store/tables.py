@@ -1,0 +1,190 @@
+"""The tables, as the newest migration leaves them. They hold; what they mean is the domain's.
+
+Times are Unix seconds as floats. JSON is text. `number` of a transaction is ours; its `transaction_id` is OCPP's.
+`readings_through` is the newest meter reading that a row's figures already include: after a crash the later ones are
+told again, and no others.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Seconds = sa.Double
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""64 bits everywhere; on SQLite the row id itself, which needs no index beside it."""
+
+charge_points = sa.Table(
+    "charge_points",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("known_since_ts", Seconds, nullable=False),
+    sa.Column("protocol", sa.Text, nullable=False, server_default=""),
+    sa.Column("vendor", sa.Text, nullable=False, server_default=""),
+    sa.Column("model", sa.Text, nullable=False, server_default=""),
+    sa.Column("serial_number", sa.Text, nullable=False, server_default=""),
+    sa.Column("firmware", sa.Text, nullable=False, server_default=""),
+    sa.Column("firmware_status", sa.Text, nullable=False, server_default=""),
+    sa.Column("log_status", sa.Text, nullable=False, server_default=""),
+    sa.Column("last_msg_ts", Seconds),
+    sa.Column("last_heartbeat_ts", Seconds),
+    sa.Column("last_tx_ts", Seconds),
+    sa.Column("status", sa.Text),
+    sa.Column("boots", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("disconnects", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("reconnects_during_tx", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("tx_total", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("energy_total_wh", sa.Double, nullable=False, server_default="0"),
+    sa.Column("energy_jumps", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("counters", sa.Text, nullable=False, server_default="{}"),
+    # The operator's own: written by administration alone, never by the journal.
+    sa.Column("registered_ts", Seconds),
+    sa.Column("secret", sa.Text),
+    sa.Column("removed_ts", Seconds),
+)
+
+connectors = sa.Table(
+    "connectors",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("connector_id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text),
+    sa.Column("error_code", sa.Text, nullable=False),
+    sa.Column("status_ts", Seconds),
+    sa.Column("had_transaction", sa.Boolean, nullable=False),
+    sa.Column("transaction_number", Number),
+    sa.Column("current_a", sa.Double),
+    sa.Column("power_w", sa.Double),
+    sa.Column("offered_a", sa.Double),
+    sa.Column("soc_percent", sa.Double),
+    sa.Column("reading_ts", Seconds),
+    sa.Column("profiles", sa.Text, nullable=False),
+    sa.Column("readings_through", Number, nullable=False),
+)
+
+transactions = sa.Table(
+    "transactions",
+    metadata,
+    sa.Column("number", Number, primary_key=True, autoincrement=False),
+    sa.Column("cp_id", sa.Text, nullable=False),
+    sa.Column("connector_id", sa.Text, nullable=False),
+    sa.Column("transaction_id", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("id_token", sa.Text, nullable=False),
+    sa.Column("start_wh", sa.Double, nullable=False),
+    sa.Column("energy_wh", sa.Double, nullable=False),
+    sa.Column("register_wh", sa.Double),
+    sa.Column("last_reading_ts", Seconds),
+    sa.Column("started_ts", Seconds),
+    sa.Column("started_received_ts", Seconds, nullable=False),
+    sa.Column("reservation_id", sa.BigInteger),
+    sa.Column("stopped_ts", Seconds),
+    sa.Column("stopped_received_ts", Seconds),
+    sa.Column("meter_stop_wh", sa.Double),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("story", sa.Text, nullable=False),
+    sa.Column("trace_id", sa.String(32), nullable=False),
+    sa.Column("span_id", sa.String(16), nullable=False),
+    sa.Column("readings_from", Number, nullable=False),
+    sa.Column("readings_through", Number, nullable=False),
+    sa.UniqueConstraint("cp_id", "key"),
+    sa.Index("ix_transactions_cp_id_transaction_id", "cp_id", "transaction_id"),
+)
+sa.Index(
+    "ix_transactions_open",
+    transactions.c.number,
+    sqlite_where=transactions.c.stopped_received_ts.is_(None),
+    postgresql_where=transactions.c.stopped_received_ts.is_(None),
+)
+
+# The one table that is written by the ten thousand. Nothing is indexed but the row id: an index by transaction would
+# dirty a page for each of a batch's charge points, which was measured to triple the cost of a row.
+meter_readings = sa.Table(
+    "meter_readings",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("cp_id", sa.Text, nullable=False),
+    sa.Column("connector_id", sa.Text, nullable=False),
+    sa.Column("transaction_number", Number),
+    sa.Column("charger_ts", Seconds),
+    sa.Column("received_ts", Seconds, nullable=False),
+    sa.Column("energy_wh", sa.Double),
+    sa.Column("register_wh", sa.Double),
+    sa.Column("current_a", sa.Double),
+    sa.Column("power_w", sa.Double),
+    sa.Column("soc_percent", sa.Double),
+    sa.Column("offered_a", sa.Double),
+    sa.Column("begins", sa.Boolean, nullable=False),
+    sa.Column("shape", Number),
+    sa.Column("samples", sa.Text, nullable=False),
+)
+
+# What a charger's samples have in common from message to message: all but their values.
+sample_shapes = sa.Table(
+    "sample_shapes",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=False),
+    sa.Column("template", sa.Text, nullable=False),
+)
+
+id_tags = sa.Table(
+    "id_tags",
+    metadata,
+    sa.Column(
+        "id_key", sa.Text, primary_key=True
+    ),  # case-folded: id tokens are the same in either case (OCPP 1.6 §7.28)
+    sa.Column("id_token", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("expiry_ts", Seconds),
+    sa.Column("parent", sa.Text),
+    sa.Column("max_active_transactions", sa.Integer),
+)
+
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("reservation_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("connector_id", sa.Text, nullable=False),
+    sa.Column("id_token", sa.Text, nullable=False),
+    sa.Column("parent_id_token", sa.Text),
+    sa.Column("made_ts", Seconds, nullable=False),
+    sa.Column("expires_ts", Seconds),
+    sa.Column("cancelled_ts", Seconds),
+)
+
+security_events = sa.Table(
+    "security_events",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("cp_id", sa.Text, nullable=False),
+    sa.Column("received_ts", Seconds, nullable=False),
+    sa.Column("charger_ts", Seconds),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("tech_info", sa.Text, nullable=False),
+)
+
+# Rows that no database takes (text that is no Unicode, numbers beyond 64 bits), as they were, for a person to look at.
+unwritable = sa.Table(
+    "unwritable",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("noted_ts", Seconds, nullable=False),
+    sa.Column("table_name", sa.Text, nullable=False),
+    sa.Column("row", sa.Text, nullable=False),
+    sa.Column("fault", sa.Text, nullable=False),
+    sa.Column("mended", sa.Boolean, nullable=False),
+)
+
+# Numbers that outlive every row: the highest ones given out, and how far readings are included everywhere.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", Number, nullable=False),
+)

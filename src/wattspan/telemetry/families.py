@@ -1,0 +1,187 @@
+"""Where each metric's value is found in the state: one line a metric, for the page, for OTLP and for instruments alike.
+
+It owns the reading; it must not know how points are written. Gauges and counters are read from the state when somebody
+asks (design decision 7), on the event loop or on an exporter's thread, so dictionaries are copied before a walk.
+A metric is read from what its first labels name: a connector (`cp_id`, `connector_id`), a charge point (`cp_id`), or
+else the whole. Labels beyond these are the keys of the mapping that is read.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from wattspan.domain import limits, status
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import ChargePoint, Connector
+from wattspan.domain.vitals import Vitals
+from wattspan.telemetry import catalogue as c
+from wattspan.telemetry.catalogue import Metric
+from wattspan.telemetry.histogram import Histogram, Histograms, Series
+
+Number = int | float
+Keyed = Mapping[str, Number] | Mapping[tuple[str, str], Number] | Mapping[tuple[str, ...], Number]
+"""Values by one further label, or by several."""
+
+SIGNALS = ("traces", "metrics", "logs")
+STATES = ("available", "charging", "unavailable")
+WORDS_LENGTH = 50
+"""Longest text taken from a charger into a label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What metrics are read from. `clock` is Unix seconds."""
+
+    fleet: Fleet
+    vitals: Vitals
+    histograms: Histograms = field(default_factory=Histograms)
+    clock: Callable[[], float] = time.time
+
+    def names(self) -> frozenset[str]:
+        """The metrics that are read from here; a histogram only if somebody records into it."""
+        return frozenset(FAMILIES).union(each.metric.name for each in self.histograms if any(each))
+
+    def groups(self, histogram: Histogram) -> Iterator[tuple[str, list[Series]]]:
+        """A histogram's series by their first label, without those of a charge point nobody knows (any more)."""
+        by_charge_point = histogram.metric.labels[:1] == (c.CP_ID,)
+        for first, group in histogram.groups():
+            if not by_charge_point or first in self.fleet.charge_points:
+                yield first, group
+
+
+class Scope(IntEnum):
+    """What a metric is read from; the value is how many of its labels name that."""
+
+    WHOLE = 0
+    CHARGE_POINT = 1
+    CONNECTOR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric and how it is read. `read` returns None where there is no point (yet), or a mapping if `keyed`."""
+
+    metric: Metric
+    scope: Scope
+    read: Callable[..., Any]
+
+    @property
+    def keyed(self) -> bool:
+        return len(self.metric.labels) > self.scope
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a metric. `labels` are in the metric's order; `since_ts` is when its counting began."""
+
+    labels: tuple[str, ...]
+    value: Number
+    since_ts: float
+
+
+FAMILIES: dict[str, Family] = {}
+"""By the metric's name; the histograms, which are recorded as it happens, are not among them."""
+
+
+def _whole(metric: Metric, read: Callable[[State], Number | Keyed | None]) -> None:
+    FAMILIES[metric.name] = Family(metric, Scope.WHOLE, read)
+
+
+def _charge_point(metric: Metric, read: Callable[[ChargePoint], Number | Keyed | None]) -> None:
+    FAMILIES[metric.name] = Family(metric, Scope.CHARGE_POINT, read)
+
+
+def _connector(metric: Metric, read: Callable[[ChargePoint, Connector, float], Number | Keyed | None]) -> None:
+    FAMILIES[metric.name] = Family(metric, Scope.CONNECTOR, read)
+
+
+def points(family: Family, state: State) -> Iterator[Point]:
+    """Every point of a family, now. Values may come and go between two steps, charge points too."""
+    if family.scope is Scope.WHOLE:
+        yield from _spread(family, (), family.read(state), state.vitals.started_ts)
+        return
+    now_ts = state.clock()
+    for cp in list(state.fleet.charge_points.values()):
+        if family.scope is Scope.CHARGE_POINT:
+            yield from _spread(family, (cp.cp_id,), family.read(cp), cp.known_since_ts)
+            continue
+        for connector in list(cp.connectors.values()):
+            value = family.read(cp, connector, now_ts)
+            yield from _spread(family, (cp.cp_id, connector.connector_id), value, cp.known_since_ts)
+
+
+def _spread(family: Family, labels: tuple[str, ...], value: Any, since_ts: float) -> Iterator[Point]:
+    if family.keyed:
+        for key, each in list(value.items()):
+            yield Point((*labels, key) if isinstance(key, str) else (*labels, *key), each, since_ts)
+    elif value is not None:
+        yield Point(labels, value, since_ts)
+
+
+def _real(connector: Connector) -> bool:
+    """Connector 0 is the charge point as a whole, unless a charger charged on it."""
+    return connector.connector_id != "0" or connector.had_transaction
+
+
+def _energy_wh(connector: Connector) -> float | None:
+    if connector.transaction is not None:
+        return connector.transaction.meter.energy_wh
+    return 0.0 if _real(connector) else None
+
+
+def _limit_a(cp: ChargePoint, connector: Connector, now_ts: float) -> float | None:
+    if _real(connector) or connector.offered_a is not None:
+        return limits.limit_a(cp, connector, now_ts)
+    return None
+
+
+def _states(connector: Connector) -> dict[str, int]:
+    if connector.status is None or not _real(connector):
+        return {}
+    current = status.state(connector.status)
+    return {each: int(each == current) for each in STATES}
+
+
+def _info(cp: ChargePoint) -> dict[tuple[str, ...], int]:
+    words = (cp.vendor, cp.model, cp.firmware, cp.protocol)
+    return {tuple(word[:WORDS_LENGTH] for word in words): 1}
+
+
+_charge_point(c.CONNECTED, lambda cp: int(cp.connected))
+_charge_point(c.LAST_MSG, lambda cp: cp.last_msg_ts)
+_charge_point(c.LAST_HEARTBEAT, lambda cp: cp.last_heartbeat_ts)
+_charge_point(c.LAST_TX, lambda cp: cp.last_tx_ts)
+_charge_point(c.CP_STATUS, lambda cp: None if cp.status is None else status.numeric(cp.status))
+_charge_point(c.DISCONNECTS, lambda cp: cp.disconnects)
+_charge_point(c.ERRORS, lambda cp: cp.errors)
+_charge_point(c.BOOTS, lambda cp: cp.boots)
+_charge_point(c.RECONNECTS_DURING_TX, lambda cp: cp.reconnects_during_tx)
+_charge_point(c.TX_TOTAL, lambda cp: cp.tx_total)
+_charge_point(c.ENERGY_TOTAL, lambda cp: cp.energy_total_wh)
+_charge_point(c.ENERGY_JUMPS, lambda cp: cp.energy_jumps)
+_charge_point(c.CALL_ERRORS, lambda cp: cp.call_errors)
+_charge_point(c.CALL_REJECTIONS, lambda cp: cp.call_rejections)
+_charge_point(c.CP_INFO, _info)
+_charge_point(c.AUTHORIZATIONS, lambda cp: cp.authorizations)
+_charge_point(c.SCHEMA_FAULTS, lambda cp: cp.schema_faults)
+
+_connector(c.TX_ACTIVE, lambda _cp, conn, _now: int(conn.transaction is not None) if _real(conn) else None)
+_connector(c.TX_ENERGY, lambda _cp, conn, _now: _energy_wh(conn))
+_connector(c.CURRENT, lambda _cp, conn, _now: conn.current_a)
+_connector(c.CURRENT_LIMIT, _limit_a)
+_connector(c.POWER, lambda _cp, conn, _now: conn.power_w)
+_connector(c.CONNECTOR_STATUS, lambda _cp, conn, _now: None if conn.status is None else status.numeric(conn.status))
+_connector(c.CONNECTOR_STATE, lambda _cp, conn, _now: _states(conn))
+
+_whole(c.UP, lambda _: 1)
+_whole(c.MESSAGES, lambda state: state.vitals.messages)
+_whole(c.STORE_WAITING, lambda state: state.vitals.store_waiting)
+_whole(c.STORE_FAILURES, lambda state: state.vitals.store_failures)
+_whole(c.SOCKETS, lambda state: state.vitals.sockets)
+_whole(c.HANDSHAKES_REJECTED, lambda state: state.vitals.handshakes_rejected)
+_whole(c.UNREADABLE_FRAMES, lambda state: state.vitals.unreadable_frames)
+_whole(c.UNASKED_RESULTS, lambda state: state.vitals.unasked_results)
+_whole(c.PLUGIN_ERRORS, lambda state: state.vitals.plugin_errors)
+_whole(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.vitals.telemetry_dropped)

@@ -1,0 +1,110 @@
+"""Histograms as plain arrays: what happens per message is two increments (design decision 12).
+
+It owns counts and exemplars; it must not know who records and who reads. Recorded on the event loop's thread alone;
+read from any thread, where a reader may see one record half done (its bucket, not yet its sum).
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.catalogue import Metric
+
+
+class Exemplar(NamedTuple):
+    """A recorded value and the span it was recorded in. `ts` is Unix seconds, `value` of the histogram's unit."""
+
+    trace_id: int
+    span_id: int
+    value: float
+    ts: float
+
+
+class Series:
+    """One combination of labels. `counts` has a bucket for each bound and one above all; they are not cumulated."""
+
+    __slots__ = ("bounds", "counts", "exemplars", "highest", "labels", "lowest", "total")
+
+    def __init__(self, labels: tuple[str, ...], bounds: tuple[float, ...]) -> None:
+        self.labels = labels
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+        self.lowest = float("inf")
+        self.highest = float("-inf")
+        self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
+        """The latest of each bucket, put here by whoever knows the span."""
+
+    @property
+    def count(self) -> int:
+        """How many values were recorded."""
+        return sum(self.counts)
+
+    def record(self, value: float) -> int:
+        """Count `value` and return the index of its bucket, where its exemplar belongs. Bounds are inclusive."""
+        index = bisect_left(self.bounds, value)
+        self.counts[index] += 1
+        self.total += value
+        if value < self.lowest:  # noqa: PLR1730  calls of min and max would cost as much as all the rest
+            self.lowest = value
+        if value > self.highest:  # noqa: PLR1730
+            self.highest = value
+        return index
+
+
+class Histogram:
+    """All series of one metric, grouped by their first label, so that a charge point leaves at once.
+
+    `without` drops a label of the metric: callers go on naming it, and its series fall into one.
+    """
+
+    __slots__ = ("_dropped", "_groups", "metric")
+
+    def __init__(self, metric: Metric, *, without: str | None = None) -> None:
+        self._dropped = None if without is None else metric.labels.index(without)
+        self.metric = metric if without is None else metric.without(without)
+        self._groups: dict[str, dict[tuple[str, ...], Series]] = {}
+
+    def series(self, *labels: str) -> Series:
+        """The series of these label values, in the metric's order; made when new and kept until removed."""
+        if self._dropped is not None:
+            labels = (*labels[: self._dropped], *labels[self._dropped + 1 :])
+        group = self._groups.setdefault(labels[0] if labels else "", {})
+        found = group.get(labels)
+        if found is None:
+            found = group[labels] = Series(labels, self.metric.bounds)
+        return found
+
+    def remove(self, first: str) -> None:
+        """Forget every series whose first label is `first`; one that is still held elsewhere counts for nobody."""
+        self._groups.pop(first, None)
+
+    def groups(self) -> Iterator[tuple[str, list[Series]]]:
+        """Series by their first label ("" where there is none). Series may come and go between two steps."""
+        for first, group in list(self._groups.items()):
+            yield first, list(group.values())
+
+    def __iter__(self) -> Iterator[Series]:
+        for _, group in self.groups():
+            yield from group
+
+
+class Histograms:
+    """The histograms of a central system. `by_charge_point=False` drops `cp_id` from the handling histogram."""
+
+    __slots__ = ("calls", "commits", "handling", "sessions")
+
+    def __init__(self, *, by_charge_point: bool = True) -> None:
+        self.handling = Histogram(catalogue.HANDLING, without=None if by_charge_point else catalogue.CP_ID)
+        self.calls = Histogram(catalogue.CALLS)
+        self.sessions = Histogram(catalogue.SESSIONS)
+        self.commits = Histogram(catalogue.COMMITS)
+
+    def __iter__(self) -> Iterator[Histogram]:
+        return iter((self.handling, self.calls, self.sessions, self.commits))
+
+    def remove(self, cp_id: str) -> None:
+        """Forget a charge point that was decommissioned."""
+        if catalogue.CP_ID in self.handling.metric.labels:
+            self.handling.remove(cp_id)

@@ -1,0 +1,133 @@
+"""The metric reader behind /metrics (design decision 8). It owns when and in what order the page is made, no words.
+
+Our own families come straight from the state, foreign instruments from the SDK. The page is rendered on the event loop
+in slices, so that the state needs no lock and no message waits long; what needs no state (the SDK's collection,
+compression) runs in threads. One scrape at a time: a second one waits.
+"""
+
+import asyncio
+import gc
+import inspect
+import time
+import zlib
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+
+from wattspan.telemetry.exposition import Format, sample_names
+from wattspan.telemetry.families import State
+from wattspan.telemetry.foreign import lines_of
+from wattspan.telemetry.page import Page
+
+SLICE_S = 0.001
+"""Rendering gives way to everything else after this time."""
+PIECE_CHARACTERS = 1 << 20
+"""What goes to compression, or to the socket, at once."""
+GZIP = 16 + zlib.MAX_WBITS
+SERIES_LIMIT = 200_000
+"""Series of one instrument: ten times a fleet of 20,000, for the SDK never frees the slots of those that left."""
+
+
+def cardinality_limits() -> dict[str, Any]:
+    """Arguments for any MetricReader that keep the SDK from folding series into one; none before SDK 1.45.2."""
+    if "cardinality_limits" not in inspect.signature(MetricReader.__init__).parameters:
+        return {}
+    kinds = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+    return {"cardinality_limits": dict.fromkeys(kinds, SERIES_LIMIT)}
+
+
+class PrometheusReader(MetricReader):
+    """A pull reader for one MeterProvider. Without a provider it shows our own families alone."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(**cardinality_limits())
+        self._state = state
+        self._page = Page(state)
+        self._turn = asyncio.Lock()
+        self._foreign: MetricsData | None = None
+
+    def forget(self, cp_id: str) -> None:
+        """Drop what is kept ready for a charge point that was decommissioned."""
+        self._page.forget(cp_id)
+
+    async def scrape(self, form: Format, *, names: Collection[str] = (), gzip: bool = False) -> list[bytes]:
+        """The page in pieces of up to a megabyte, compressed or not. `names` empty: every family, else these alone.
+
+        On the event loop's thread only. Cancelling it leaves nothing behind.
+        """
+        async with self._turn:
+            with _no_garbage_collection():
+                return [piece async for piece in self._pieces(form, frozenset(names), gzip)]
+
+    async def _pieces(self, form: Format, names: frozenset[str], gzip: bool) -> AsyncIterator[bytes]:
+        pack = zlib.compressobj(1, wbits=GZIP) if gzip else None
+        async for text in _sliced(self._text(form, names, await asyncio.to_thread(self._collect_foreign))):
+            yield text.encode() if pack is None else await asyncio.to_thread(_pack, pack, text)
+        if pack is not None:
+            yield pack.flush()
+
+    def _text(self, form: Format, names: frozenset[str], foreign: MetricsData | None) -> Iterator[str]:
+        wanted = names.__contains__ if names else lambda _: True
+        yield from self._page.render(form, wanted)
+        for name, kind, text in lines_of(foreign, form, self._state.names()):
+            if any(map(wanted, sample_names(name, kind))):
+                yield text
+        if form is Format.OPENMETRICS:
+            yield "# EOF\n"
+
+    def _collect_foreign(self) -> MetricsData | None:
+        """What the SDK holds of everybody's instruments; None without a provider."""
+        self._foreign = None
+        if self._collect is not None:
+            self.collect()
+        return self._foreign
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
+        self._foreign = metrics_data
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing runs between scrapes, so there is nothing to stop."""
+
+
+def _pack(pack: "zlib._Compress", text: str) -> bytes:
+    return pack.compress(text.encode())
+
+
+async def _sliced(pieces: Iterator[str]) -> AsyncIterator[str]:
+    """`pieces` joined to megabytes, worked off a millisecond at a time."""
+    held: list[str] = []
+    size = 0
+    pause_at = time.perf_counter() + SLICE_S
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= PIECE_CHARACTERS:
+            yield "".join(held)
+            held, size = [], 0
+        if time.perf_counter() >= pause_at:
+            await asyncio.sleep(0)
+            pause_at = time.perf_counter() + SLICE_S
+    yield "".join(held)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A scrape makes millions of strings and no cycles; a full collection amid them stops the loop for long."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

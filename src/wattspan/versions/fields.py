@@ -1,0 +1,49 @@
+"""Fields as chargers send them: text for numbers, numbers for text, nothing at all. Nothing here raises."""
+
+from math import isfinite
+from typing import Any
+
+MAX_ID = 36
+MAX_TEXT = 255
+
+
+def text(value: Any, limit: int = MAX_TEXT) -> str:
+    """A text of at most `limit` characters without NUL, which no database takes; "" for what is none."""
+    if isinstance(value, str):
+        return value.replace("\0", "")[:limit]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return identifier(value) or ""
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also one written as text, with a decimal comma too; None for what is none."""
+    if isinstance(value, str):
+        value = value.strip().replace(",", ".")
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if isfinite(found) else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, also one written as text; None for what is none."""
+    if type(value) is int:
+        return value
+    found = number(value)
+    return int(found) if found is not None and found.is_integer() else None
+
+
+def identifier(value: Any) -> str | None:
+    """An id of a connector or a transaction as text, at most MAX_ID characters; None where there is none."""
+    if type(value) is int:
+        # Longer ones are no ids, and Python refuses to write very long ones.
+        return str(value) if value.bit_length() <= 3 * MAX_ID else None
+    if isinstance(value, str):
+        return value.replace("\0", "").strip()[:MAX_ID] or None
+    if isinstance(value, float) and value.is_integer():
+        return identifier(int(value))
+    return str(value) if isinstance(value, float) and isfinite(value) else None
