@@ -47,7 +47,8 @@ class CentralSystem:
     Every setting is a keyword (see `settings.Settings`); nothing is read from the environment unless `settings` is
     given as made by `load_settings`. `plugins` holds plugin objects, names, or both, and replaces the setting.
 
-    Leaving the block stops accepting, answers what is under way, closes connections with 1001, flushes store and telemetry.
+    Leaving the block stops accepting, answers what is under way, closes connections with 1001 and flushes
+    store and telemetry.
 
     Raises on entering:
         SettingsError: a setting is wrong, or a port is taken.
@@ -61,7 +62,10 @@ class CentralSystem:
             raise TypeError("give either settings or keywords")
         self.settings = settings if settings is not None else load_settings(overrides, None, {})
         chosen = self.settings.plugins if plugins is None else tuple(plugins)
-        self._plugins = [*(p for p in chosen if isinstance(p, Plugin)), *find_plugins([p for p in chosen if isinstance(p, str)])]
+        self._plugins = [
+            *(p for p in chosen if isinstance(p, Plugin)),
+            *find_plugins([p for p in chosen if isinstance(p, str)]),
+        ]
         self.vitals = Vitals(started_ts=time.time())
         self.fleet = Fleet()
         self._exit = AsyncExitStack()
@@ -111,7 +115,7 @@ class CentralSystem:
         return known
 
     async def _start(self) -> None:
-        """Start from the ground up; each part's end is pushed as soon as it has begun, so that a failure undoes the rest."""
+        """From the ground up; each part's end is pushed as soon as it has begun, so that a failure undoes the rest."""
         settings, enter = self.settings, self._exit
         self.store = await Store.open(settings.database)
         enter.push_async_callback(self.store.close)
@@ -158,7 +162,9 @@ class CentralSystem:
     def _metrics_server(self) -> MetricsServer:
         settings = self.settings
         access = Access(
-            token=_revealed(settings.metrics_token), user=settings.metrics_user, password=_revealed(settings.metrics_password)
+            token=_revealed(settings.metrics_token),
+            user=settings.metrics_user,
+            password=_revealed(settings.metrics_password),
         )
         return MetricsServer(
             metrics_app(self.telemetry.reader, ready=self._unready_because, access=access),
@@ -178,8 +184,8 @@ class CentralSystem:
     async def _flush(self, journal: Journal) -> None:
         try:
             await journal.flush()
-        except StoreError as exc:
-            log.error("what was not answered could not be stored either: %s", exc)
+        except StoreError:
+            log.exception("what was not answered could not be stored either")
 
     def _plugin_context(self) -> PluginContext:
         return PluginContext(

@@ -1,4 +1,4 @@
-"""`wattspan cp` and `wattspan tag`: who may connect and who may charge, in the store itself; a running server sees it at once."""
+"""`wattspan cp` and `wattspan tag`: who may connect, who may charge. A running server sees it at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

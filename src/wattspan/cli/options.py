@@ -22,7 +22,9 @@ def settings_options(*names: str) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         for name in reversed(chosen):
             command = _option(name)(command)
-        config = click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings.  [WATTSPAN_CONFIG]")
+        config = click.option(
+            "--config", type=click.Path(path_type=Path), help="TOML file with settings.  [WATTSPAN_CONFIG]"
+        )
         return config(command)
 
     return decorate

@@ -1,6 +1,6 @@
 """Commands to charge points: typed by the payload classes of the `ocpp` package, one conversation each.
 
-    result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag="A1", connector_id=1))
+result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag="A1", connector_id=1))
 """
 
 import time
@@ -47,10 +47,12 @@ class Commands:
 
     async def send(self, cp_id: str, command: Any, *, timeout_s: float | None = None) -> CommandResult:
         """Send a payload object of `ocpp.vXX.call` and wait for the answer; see `send_payload`."""
-        payload = snake_to_camel_case(remove_nones(serialize_as_dict(command)))
+        payload = snake_to_camel_case(remove_nones(serialize_as_dict(command)))  # type: ignore[no-untyped-call]
         return await self.send_payload(cp_id, type(command).__name__, payload, timeout_s=timeout_s)
 
-    async def send_payload(self, cp_id: str, action: str, payload: Payload, *, timeout_s: float | None = None) -> CommandResult:
+    async def send_payload(
+        self, cp_id: str, action: str, payload: Payload, *, timeout_s: float | None = None
+    ) -> CommandResult:
         """Send a command as it goes on the wire. Commands to one charge point go out one after another.
 
         `timeout_s` counts from the moment it is sent; None is the configured time-out.
@@ -70,7 +72,9 @@ class Commands:
         command = _checked(live.version, cp_id, action, payload)
         return await self._converse(live, command, cp_id, payload, self._timeout_s if timeout_s is None else timeout_s)
 
-    async def _converse(self, live: Live, command: Command, cp_id: str, payload: Payload, timeout_s: float) -> CommandResult:
+    async def _converse(
+        self, live: Live, command: Command, cp_id: str, payload: Payload, timeout_s: float
+    ) -> CommandResult:
         core, action = self._core, command.action
         connector_id = command.connector(payload)
         span = core.recorder.command(cp_id, action, connector_id)
@@ -78,7 +82,8 @@ class Commands:
         messages = core.vitals.messages
         messages["out", action] = messages.get(("out", action), 0) + 1
         began_s = time.perf_counter()
-        status, error = None, "Cancelled"
+        status: str | None = None
+        error: str | None = "Cancelled"
         try:
             answer = await live.session.call(action, payload, timeout_s=timeout_s)
             status, error = command.status(answer), None

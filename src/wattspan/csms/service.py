@@ -85,7 +85,7 @@ class Exchange:
     settled_s: float = 0.0
 
     def stored(self, fault: StoreUnavailable | None) -> None:
-        """The last step: the facts are safe, so the answer may go out; or they are not, and the charger must ask again."""
+        """The last step: the facts are safe and the answer goes out; or they are not, and the charger must ask again."""
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
         if fault is not None:
@@ -150,7 +150,9 @@ class CallHandler:
         core.vitals.unreadable_frames += 1
         core.fleet.seen(self.cp, now_ts)
         core.fleet.apply(ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=now_ts, code=fault.code))
-        limited(log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description)
+        limited(
+            log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
+        )
 
     def on_unasked(self) -> None:
         """A result nobody waits for: never asked, late, or of a message type that OCPP does not name."""
@@ -180,7 +182,10 @@ class CallHandler:
             return
         self.core.fleet.apply(ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
         for fault in faults[:5]:
-            span.event("schema fault", {"ocpp.fault.code": fault.code, "ocpp.fault.path": fault.path, "ocpp.fault.text": fault.message})
+            span.event(
+                "schema fault",
+                {"ocpp.fault.code": fault.code, "ocpp.fault.path": fault.path, "ocpp.fault.text": fault.message},
+            )
         if self.core.strict:
             raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
 
@@ -190,13 +195,13 @@ class CallHandler:
             self._settle(exchange, await answer)
         except CallFault as fault:
             self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
-        except StoreUnavailable as fault:
+        except StoreUnavailable as unavailable:
             exchange.settled_s = time.perf_counter()
-            exchange.stored(fault)
+            exchange.stored(unavailable)
         except Exception:
             log.exception("%s of %s could not be handled", exchange.call.action, self.cp.cp_id)
-            fault = CallFault("InternalError", "see the central system's log")
-            self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
+            broken = CallFault("InternalError", "see the central system's log")
+            self._refuse(exchange.call, exchange.span, exchange.received_ts, broken)
 
     def _settle(self, exchange: Exchange, answer: Payload) -> None:
         """What the exchange meant: change the state, and send the answer once that is durable."""

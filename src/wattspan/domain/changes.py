@@ -28,4 +28,11 @@ class Changes:
     @property
     def due(self) -> bool:
         """Whether anything waits that an answer must not overtake."""
-        return bool(self.readings or self.transactions or self.charge_points or self.connectors or self.notes or self.decommissioned)
+        return bool(
+            self.readings
+            or self.transactions
+            or self.charge_points
+            or self.connectors
+            or self.notes
+            or self.decommissioned
+        )

@@ -15,6 +15,8 @@ JITTER_WH = 100.0
 """A register this much below the last is noise, no reset."""
 ROUNDING_WH = 1_000.0
 """A register in whole kWh lags this much behind one in Wh."""
+TELLING_WH = 100_000.0
+"""From here on a register a thousand times too high or low gives itself away; below, it may be one that was reset."""
 SURE_KWH_WH = 2_000.0
 """A fraction that continues the register this closely, read as kWh, is kWh whatever its label."""
 
@@ -72,8 +74,10 @@ class EnergyMeter:
         as_labelled = self._least((register_wh,), last_wh, JITTER_WH)
         if as_labelled is None:
             return self._otherwise(register_wh, last_wh)
-        if as_labelled[0] - self.energy_wh > IMPLAUSIBLE_WH:
-            return self._least((register_wh, register_wh / 1000.0), last_wh, JITTER_WH)
+        if as_labelled[0] - self.energy_wh > IMPLAUSIBLE_WH and last_wh >= TELLING_WH:
+            in_wh = self._least((register_wh / 1000.0,), last_wh, JITTER_WH)
+            if in_wh is not None and in_wh[0] - self.energy_wh <= JUMP_WH:
+                return in_wh
         return as_labelled
 
     def _least(self, registers: Sequence[float], last_wh: float, tolerance_wh: float) -> tuple[float, float] | None:
@@ -88,20 +92,27 @@ class EnergyMeter:
 
     def _otherwise(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
         """The register read as kWh, or as counted since the session's start."""
-        in_kwh = self._least((register_wh * 1000.0,), last_wh, ROUNDING_WH) if register_wh > 0.0 else None
+        in_kwh = self._in_kwh(register_wh, last_wh)
         gain_wh = register_wh - self.energy_wh
         is_relative = register_wh < self.start_wh / 2 and (
             0.0 <= gain_wh <= JUMP_WH or (self.register_wh is None and gain_wh <= MAX_RELATIVE_WH)
         )
-        if in_kwh is not None and in_kwh[0] - self.energy_wh > IMPLAUSIBLE_WH:
-            in_kwh = None
         if not is_relative:
             return in_kwh
         relative = (register_wh, register_wh)
         if in_kwh is None:
             return relative
-        is_sure = not register_wh.is_integer() and in_kwh[0] - self.energy_wh <= SURE_KWH_WH
+        is_sure = register_wh % 1.0 != 0.0 and in_kwh[0] - self.energy_wh <= SURE_KWH_WH
         return in_kwh if is_sure else min(in_kwh, relative)
+
+    def _in_kwh(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
+        """As labelled Wh but meant kWh, where it continues the last one so closely that it can hardly be chance."""
+        found = self._least((register_wh * 1000.0,), last_wh, ROUNDING_WH) if register_wh > 0.0 else None
+        if found is None:
+            return None
+        has_fraction = register_wh % 1.0 != 0.0
+        limit_wh = JUMP_WH if last_wh >= TELLING_WH else SURE_KWH_WH if has_fraction else -ROUNDING_WH
+        return found if found[0] - self.energy_wh <= limit_wh else None
 
     def _begin_anew(self, register_wh: float, last_wh: float) -> None:
         """A register fell: it was reset to 0 and counted on, or, when it fell by less than half, it is another one."""

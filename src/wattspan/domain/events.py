@@ -194,7 +194,7 @@ class CommandFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingProfileSet(Event):
-    """SetChargingProfile (or RemoteStartTransaction with a profile) was accepted. `profile` is csChargingProfiles as sent."""
+    """SetChargingProfile, or a remote start with a profile, was accepted. `profile` is csChargingProfiles as sent."""
 
     connector_id: str
     profile: Payload

@@ -30,6 +30,8 @@ ORPHANED = "Orphaned"
 
 NEVER_LEARNT = frozenset({"0", "-1"})
 """Transaction ids of chargers that never learnt one, for it began offline: they name no transaction."""
+UNMATCHED = "stop "
+"""How the key of a transaction begins that is known by its stop alone. Its id says nothing: offline ones share it."""
 _LONGEST_OWN_ID = 18
 
 
@@ -81,7 +83,7 @@ class Fleet:
 
     def recall(self, transaction: Transaction) -> None:
         """Remember a closed transaction read from the store, so that a repeat of its start or stop is recognised."""
-        if transaction.transaction_id not in NEVER_LEARNT:
+        if not transaction.key.startswith(UNMATCHED):
             self._remember(transaction, transaction.transaction_id)
         self._remember(transaction, transaction.key)
 
@@ -198,15 +200,19 @@ class Fleet:
         cp.tx_total += 1
         cp.outage_counted = False  # what comes back from now on was away during this transaction
         connector.transaction, connector.had_transaction = transaction, True
+        connector.last_meter_values.forget()
         self._changed(cp, connector)
 
     def _meter_values(self, e: ev.MeterValuesReceived) -> None:
         cp = self.charge_point(e.cp_id, e.received_ts)
         transaction = self.session_of(cp.cp_id, e.connector_id, e.transaction_id)
         connector = cp.connector(e.connector_id if transaction is None else transaction.connector_id)
+        if connector.last_meter_values.are(e.readings):
+            return
+        connector.last_meter_values.become(e.readings)
         is_late = transaction is None and e.transaction_id is not None and self._was_ours(e.transaction_id)
         for reading in e.readings:
-            self._keep(cp, connector, transaction, reading, e.received_ts)
+            self._keep(cp, connector, transaction, reading, e.received_ts, is_late=is_late)
             told_ts = credible(reading.charger_ts, e.received_ts)
             if not (is_late or reading.begins or self._is_past(connector.reading_ts, told_ts, e.received_ts)):
                 _show(connector, reading, told_ts)
@@ -219,11 +225,14 @@ class Fleet:
         transaction: Transaction | None,
         reading: ev.Reading,
         at_ts: float,
+        *,
+        is_late: bool = False,
     ) -> None:
         """Have the transaction measure the reading, and the store keep it."""
         energy_wh = None if transaction is None else self._measure(cp, transaction, reading, at_ts)
         number = None if transaction is None else transaction.number
-        self.changes.readings.append(_row(cp.cp_id, connector.connector_id, number, reading, at_ts, energy_wh))
+        row = _row(cp.cp_id, connector.connector_id, number, reading, at_ts, energy_wh, is_late=is_late)
+        self.changes.readings.append(row)
 
     def _measure(self, cp: ChargePoint, transaction: Transaction, reading: ev.Reading, at_ts: float) -> float:
         """The transaction's energy after `reading`; a reading that is older than one already met moves nothing."""
@@ -249,7 +258,7 @@ class Fleet:
         if transaction is not None:
             self._close(cp, transaction, e)
             return
-        if known is None and e.transaction_id not in NEVER_LEARNT:
+        if known is None:
             known = self._recalled.get((cp.cp_id, e.transaction_id))
         if e.reason == ORPHANED:
             return
@@ -430,7 +439,7 @@ class Fleet:
 
 def stop_key(e: ev.TransactionStopped) -> str:
     """What makes a stop of an unknown transaction the same stop when it is repeated."""
-    return f"stop {e.transaction_id} {e.stopped_ts} {e.meter_stop_wh}"
+    return f"{UNMATCHED}{e.transaction_id} {e.stopped_ts} {e.meter_stop_wh}"
 
 
 def _own_id(transaction_id: str) -> int | None:
@@ -460,7 +469,14 @@ def _show(connector: Connector, reading: ev.Reading, told_ts: float | None) -> N
 
 
 def _row(
-    cp_id: str, connector_id: str, number: int | None, reading: ev.Reading, at_ts: float, energy_wh: float | None
+    cp_id: str,
+    connector_id: str,
+    number: int | None,
+    reading: ev.Reading,
+    at_ts: float,
+    energy_wh: float | None,
+    *,
+    is_late: bool = False,
 ) -> ReadingRow:
     return ReadingRow(
         cp_id,
@@ -474,6 +490,8 @@ def _row(
         reading.power_w,
         reading.soc_percent,
         reading.samples,
+        reading.offered_a,
+        is_late or reading.begins,
     )
 
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from wattspan.domain.energy import EnergyMeter
+from wattspan.domain.repeats import LastMeterValues
 
 MAX_CONNECTORS = 64
 """Connectors kept apart a charge point. Never allocate by a number a charger sends: what exceeds this is "other"."""
@@ -48,7 +49,7 @@ class Moment(NamedTuple):
 class Transaction:
     """One charging session, open until `stopped_received_ts` is set.
 
-    `number` is ours and unique in the store; `transaction_id` is OCPP's. `trace_id` and `span_id` name its session span.
+    `number` is ours and unique in the store; `transaction_id` is OCPP's. `trace_id`, `span_id`: its session span.
     """
 
     number: int
@@ -118,6 +119,7 @@ class Connector:
     offered_a: float | None = None
     soc_percent: float | None = None
     reading_ts: float | None = None
+    last_meter_values: LastMeterValues = field(default_factory=LastMeterValues)
     profiles: list[Mapping[str, Any]] = field(default_factory=list)
 
 
@@ -180,4 +182,5 @@ class ReadingRow(NamedTuple):
     soc_percent: float | None
     samples: Any
     offered_a: float | None = None
-    begins: bool = False
+    is_history: bool = False
+    """Told of the past: it moved neither the meter nor the figures of now."""

@@ -1,4 +1,4 @@
-"""The WebSocket server: handshake, live sessions by charge point, the newest connection wins. It knows no OCPP action."""
+"""The WebSocket server: handshake, live sessions, the newest connection wins. It knows no OCPP action."""
 
 import http
 import logging
@@ -35,7 +35,9 @@ class _Live:
 
     __slots__ = ("connection", "core", "handler", "session", "version")
 
-    def __init__(self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float) -> None:
+    def __init__(
+        self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float
+    ) -> None:
         self.core = core
         self.connection = connection
         self.version = version
@@ -129,7 +131,7 @@ class Gateway:
             if not self._core.journal.available:
                 raise HandshakeRefused(503, "store", "the store is not writable now")
             cp_id = identity(request.path)
-            await admit(cp_id, request.headers, self._credentials, self._policy)  # type: ignore[arg-type]
+            await admit(cp_id, request.headers, self._credentials, self._policy)
         except StoreUnavailable:
             return self._refused(connection, HandshakeRefused(503, "store", "the store can't be read now"))
         except HandshakeRefused as refusal:
@@ -140,7 +142,9 @@ class Gateway:
     def _refused(self, connection: ChargePointConnection, refusal: HandshakeRefused) -> Response:
         counts = self._core.vitals.handshakes_rejected
         counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
-        limited(log, logging.WARNING, refusal.reason, "handshake from %s refused: %s", connection.remote_address, refusal)
+        limited(
+            log, logging.WARNING, refusal.reason, "handshake from %s refused: %s", connection.remote_address, refusal
+        )
         response = connection.respond(http.HTTPStatus(refusal.status), f"{refusal}\n")
         if refusal.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -205,7 +209,9 @@ class Gateway:
 
 
 def _offered(headers: Headers) -> list[str]:
-    return [name.strip() for line in headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",") if name.strip()]
+    return [
+        name.strip() for line in headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",") if name.strip()
+    ]
 
 
 def _tap(core: Core, cp_id: str) -> Any:
@@ -220,4 +226,3 @@ def _quiet_logger() -> logging.Logger:
     logger = logging.getLogger("wattspan.gateway.websockets")
     logger.setLevel(logging.CRITICAL)
     return logger
-

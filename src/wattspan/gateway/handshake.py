@@ -1,4 +1,4 @@
-"""Who may connect: the path names the charge point, basic credentials prove it, the subprotocol names its OCPP version."""
+"""Who may connect: the path names the charge point, credentials prove it, the subprotocol names its version."""
 
 import asyncio
 import base64

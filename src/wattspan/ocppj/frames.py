@@ -1,8 +1,9 @@
 """OCPP-J frames: text to message and back (OCPP-J 1.6 §4.2). Pure; knows no action and no connection.
 
-Lenient where chargers are sloppy: NUL bytes around or inside the text, `null` for an empty payload, a number as message id.
+Lenient where chargers are sloppy: NUL bytes in the text, `null` for an empty payload, a number as message id.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,4 +132,8 @@ def _call_error(frame: list[Any], message_id: MessageId) -> CallError:
     )
 
 
-_KINDS = {CALL: _call, CALLRESULT: _call_result, CALLERROR: _call_error}
+_KINDS: dict[int, Callable[[list[Any], MessageId], Frame]] = {
+    CALL: _call,
+    CALLRESULT: _call_result,
+    CALLERROR: _call_error,
+}

@@ -7,7 +7,7 @@ what messages mean, nor WebSockets: it is given bytes and a `Wire`. Everything r
 import asyncio
 import itertools
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
 from wattspan.ocppj import frames
@@ -45,10 +45,31 @@ class Handler(Protocol):
         """A result that answers nothing we wait for: never asked, or too late."""
 
 
+class _Asked(NamedTuple):
+    """Our CALL that is outstanding."""
+
+    message_id: str
+    action: str
+    future: asyncio.Future[CallResult | CallError]
+
+
 class Session:
     """The state of one conversation."""
 
-    __slots__ = ("_asked", "_closed", "_current", "_draining", "_handler", "_ids", "_paused", "_turn", "_waiting", "_wire", "cp_id", "queued")
+    __slots__ = (
+        "_asked",
+        "_closed",
+        "_current",
+        "_draining",
+        "_handler",
+        "_ids",
+        "_paused",
+        "_turn",
+        "_waiting",
+        "_wire",
+        "cp_id",
+        "queued",
+    )
 
     def __init__(self, cp_id: str, wire: Wire, handler: Handler) -> None:
         self.cp_id = cp_id
@@ -58,7 +79,7 @@ class Session:
         self._handler = handler
         self._current: Call | None = None
         self._waiting: deque[Call] = deque()
-        self._asked: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
+        self._asked: _Asked | None = None
         self._turn: asyncio.Lock | None = None
         self._ids = itertools.count(1)
         self._closed = False
@@ -113,30 +134,26 @@ class Session:
         """The connection is gone: whoever waits for an answer learns it; nothing is sent any more."""
         self._closed = True
         self._waiting.clear()
-        if self._asked is not None and not self._asked[1].done():
-            self._asked[1].cancel()
+        if self._asked is not None and not self._asked.future.done():
+            self._asked.future.set_exception(ConnectionLost(self.cp_id, self._asked.action))
 
     async def _ask(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._closed:
             raise ConnectionLost(self.cp_id, action)
         message_id = str(next(self._ids))
-        future = asyncio.get_running_loop().create_future()
-        self._asked = (message_id, future)
+        future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
+        self._asked = _Asked(message_id, action, future)
         try:
             self._wire.send(frames.call(message_id, action, payload))
             async with asyncio.timeout(timeout_s):
                 result = await future
         except TimeoutError as exc:
             raise CommandTimeout(self.cp_id, action, timeout_s) from exc
-        except asyncio.CancelledError as exc:
-            if self._closed and future.cancelled():
-                raise ConnectionLost(self.cp_id, action) from exc
-            raise
         finally:
             self._asked = None
-        if type(result) is CallError:
+        if isinstance(result, CallError):
             raise CommandRefused(self.cp_id, action, result.code, result.description, result.details)
-        return result.payload  # type: ignore[no-any-return]
+        return result.payload
 
     def _take(self, call: Call) -> None:
         if self._current is not None:
@@ -174,7 +191,7 @@ class Session:
 
     def _match(self, result: CallResult | CallError) -> None:
         asked = self._asked
-        if asked is None or str(result.message_id) != asked[0] or asked[1].done():
+        if asked is None or str(result.message_id) != asked.message_id or asked.future.done():
             self._handler.on_unasked()
         else:
-            asked[1].set_result(result)
+            asked.future.set_result(result)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
+from websockets.typing import Subprotocol
 
 from wattspan.simulator import commands, messages
 from wattspan.simulator.clock import Clock
@@ -25,8 +26,6 @@ from wattspan.simulator.messages import NO_ERROR, Transaction
 from wattspan.simulator.outbox import Message, Outbox
 from wattspan.simulator.profiles import Moment, Profiles
 
-HARDWARE_A = 32.0
-"""What a phase of our outlets can carry."""
 _ANSWER_TIMEOUT_S = 30.0
 _BACK_OFF_MOST_S = 60.0
 _FAREWELL_S = 30.0
@@ -61,9 +60,7 @@ class ChargePoint:
         self.habits = world.habits
         self.faults = world.faults
         self.id_tags = world.id_tags
-        self.configuration = Configuration(
-            connectors=world.connectors, meter_interval_s=world.habits.meter_interval_s
-        )
+        self.configuration = Configuration(connectors=world.connectors, meter_interval_s=world.habits.meter_interval_s)
         self.profiles = Profiles()
         self.local_list: dict[str, str] = {}
         """Status by id tag."""
@@ -71,6 +68,8 @@ class ChargePoint:
         self.certificates: dict[str, Payload] = {}
         """Installed ones by serial number: their hash data, and the type under `certificateType`."""
         self.firmware = "1.0.0"
+        self.hardware_a = 32.0
+        """What a phase of its outlets can carry."""
         self._world = world
         self._rng = Random(f"{world.seed}/{cp_id}")
         self._clock_offset_s = world.faults.clock_offset_s(self._rng)
@@ -81,7 +80,8 @@ class ChargePoint:
             retry_s=lambda: self.configuration.number("TransactionMessageRetryInterval"),
         )
         self.connectors = tuple(
-            Connector(number, self, Random(f"{world.seed}/{cp_id}/{number}")) for number in range(1, world.connectors + 1)
+            Connector(number, self, Random(f"{world.seed}/{cp_id}/{number}"))
+            for number in range(1, world.connectors + 1)
         )
         self._online = asyncio.Event()
         self._online.set()
@@ -91,7 +91,6 @@ class ChargePoint:
         """The link, once the central system has accepted us on it."""
         self._ready = asyncio.Event()
         self._needs_boot = True
-        self._reboots = asyncio.Event()
         self._attempts = 0
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -152,7 +151,7 @@ class ChargePoint:
 
     def offered_a(self, connector_id: int, transaction: Transaction | None) -> float:
         """What may flow a phase now."""
-        return self.profiles.limit_a(connector_id, self.moment(transaction), HARDWARE_A)
+        return self.profiles.limit_a(connector_id, self.moment(transaction), self.hardware_a)
 
     def meter_interval_s(self) -> float:
         """Simulated seconds between MeterValues; 0: none."""
@@ -211,11 +210,15 @@ class ChargePoint:
 
     def heartbeat(self) -> None:
         """Queues a Heartbeat."""
-        self.send("Heartbeat", {}, partial(self._count, "heartbeats"))
+        self.send("Heartbeat", {}, self._beaten)
 
     def boot(self) -> None:
         """Queues a BootNotification without booting (TriggerMessage)."""
-        self.send("BootNotification", messages.boot_notification(self.cp_id, self.firmware), self._booted)
+        self.send("BootNotification", messages.boot_notification(self.cp_id, self.firmware), self._boot_answered)
+
+    def metered(self, _: Payload) -> None:
+        """MeterValues were answered."""
+        self.figures.meter_values += 1
 
     def _back_online(self) -> None:
         self._offline_holds -= 1
@@ -247,7 +250,7 @@ class ChargePoint:
         async with self._world.doors:
             return await connect(
                 f"{self._world.url.rstrip('/')}/{quote(self.cp_id, safe='')}",
-                subprotocols=[_SUBPROTOCOL],
+                subprotocols=[Subprotocol(messages.SUBPROTOCOL)],
                 additional_headers=headers,
                 compression=None,  # its buffers are most of what a connection costs
                 ping_interval=None,
@@ -261,7 +264,7 @@ class ChargePoint:
         link = Link(socket, self._answer, delay_s=self._answer_delay_s, timeout_s=_ANSWER_TIMEOUT_S)
         self._link = link
         try:
-            async with socket, asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(link.run())
                 tasks.create_task(self._speak(link, tasks))
         except* LinkDown as down:
@@ -270,6 +273,7 @@ class ChargePoint:
             self._link = self._accepted = None
             self.outbox.close()
             self.figures.disconnects += 1
+            await socket.close()  # 1000, whatever ended it; bounded by its close_timeout
 
     async def _speak(self, link: Link, tasks: asyncio.TaskGroup) -> None:
         if self._needs_boot:
@@ -303,6 +307,9 @@ class ChargePoint:
         self.figures.boots += accepted
         return accepted
 
+    def _boot_answered(self, answer: Payload) -> None:
+        self._booted(answer)
+
     def _status_message(self, connector_id: int, status: str, error_code: str) -> Message:
         payload = messages.status_notification(connector_id, status, error_code, self.now_ts())
         return Message(
@@ -314,8 +321,8 @@ class ChargePoint:
         if error_code != NO_ERROR:
             self.figures.error_notices[error_code] += 1
 
-    def _count(self, figure: str, _: Payload) -> None:
-        setattr(self.figures, figure, getattr(self.figures, figure) + 1)
+    def _beaten(self, _: Payload) -> None:
+        self.figures.heartbeats += 1
 
     def _answer(self, action: str, payload: Payload) -> Answer:
         answer = commands.answer(self, action, payload)
@@ -324,9 +331,6 @@ class ChargePoint:
 
     def _answer_delay_s(self) -> float:
         return self.faults.late_answer_s if self._rng.random() < self.faults.late_answer else 0.0
-
-
-_SUBPROTOCOL = messages.SUBPROTOCOL
 
 
 def _status(answer: object) -> object:

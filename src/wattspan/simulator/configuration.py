@@ -6,6 +6,7 @@ from wattspan.simulator.link import Payload
 from wattspan.simulator.messages import MEASURANDS
 
 _READ_ONLY = {
+    "AuthorizeRemoteTxRequests",
     "NumberOfConnectors",
     "SupportedFeatureProfiles",
     "ChargeProfileMaxStackLevel",
@@ -16,6 +17,7 @@ _READ_ONLY = {
     "SendLocalListMaxLength",
     "ReserveConnectorZeroSupported",
 }
+_PROFILES = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
 _WRITE_ONLY = {"AuthorizationKey"}
 _NEEDS_REBOOT = {"WebSocketPingInterval"}
 
@@ -43,7 +45,7 @@ class Configuration:
             "ReserveConnectorZeroSupported": "false",
             "SendLocalListMaxLength": "1000",
             "StopTransactionOnInvalidId": "true",
-            "SupportedFeatureProfiles": "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
+            "SupportedFeatureProfiles": _PROFILES,
             "TransactionMessageAttempts": "3",
             "TransactionMessageRetryInterval": "10",
             "WebSocketPingInterval": "0",

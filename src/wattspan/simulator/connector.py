@@ -86,20 +86,22 @@ class Connector:
         self._rng = rng
         self._retired = False
         self._summoned: str | None = None
-        self._busy = False
+        self.busy = False
+        """A session is under way, from plug to plug."""
         self.quiet = asyncio.Event()
         """Set while no transaction is open here."""
         self.quiet.set()
 
     @property
     def free(self) -> bool:
-        """Whether a session could begin now."""
-        return self.operative and not self._busy and not self._retired and self._summoned is None
+        """Whether a transaction could begin now; a car may be plugged in already."""
+        vacant = not self.busy or (self.status == "Preparing" and self.stop_reason is None)
+        return self.operative and vacant and not self._retired and self._summoned is None
 
     async def drive(self) -> None:
         """Takes the cars as they come, until `retire`."""
-        if self._rng.random() < self.home.habits.busy_at_start:
-            await self._host(self._visit(), None)
+        if self._rng.random() < self.home.habits.busy_at_start and not self._retired:
+            await self._host(self._visit())
         while not self._retired:
             clock = self.home.clock
             wait_s = next_arrival_s(self._rng, self.home.habits, clock.hour())
@@ -108,8 +110,7 @@ class Connector:
             if self._summoned is None and not self._retired:
                 await clock.wait(self.poked, min(wait_s, _HOUR_S))
             if self._summoned is not None:
-                id_tag, self._summoned = self._summoned, None
-                await self._host(self._visit(), id_tag)
+                await self._host(self._visit())
             elif came and not self.poked.is_set() and self.free:
                 await self._welcome()
 
@@ -124,9 +125,14 @@ class Connector:
         self._summoned = id_tag
         self.poked.set()
 
+    def take_summons(self) -> str | None:
+        """The card of a remote start that waits, once; None: there is none."""
+        id_tag, self._summoned = self._summoned, None
+        return id_tag
+
     def end_session(self, reason: str) -> None:
         """The session under way stops, if there is one."""
-        if self._busy and self.stop_reason is None:
+        if self.busy and self.stop_reason is None:
             self.stop_reason = reason
             self.poked.set()
 
@@ -141,18 +147,16 @@ class Connector:
         resting = "Available" if self.operative else "Unavailable"
         self.become("Reserved" if self.operative and self.reservation else resting)
 
-    def set_operative(self, operative: bool) -> bool:
-        """ChangeAvailability; False: a session is in the way, it will be done after."""
+    def set_operative(self, operative: bool) -> None:
+        """In service or out of it; a session under way is played to its end first."""
         self.operative = operative
-        if self._busy:
-            return False
-        self.rest()
-        return True
+        if not self.busy:
+            self.rest()
 
     def reserve(self, reservation: Reservation | None) -> None:
         """Keeps it for somebody; None: no longer."""
         self.reservation = reservation
-        if not self._busy:
+        if not self.busy:
             self.rest()
 
     def meter_wh(self) -> int:
@@ -177,15 +181,15 @@ class Connector:
         """A driver arrives; at a reserved connector only the one it is kept for may charge."""
         visit = self._visit()
         if self.reservation is None or self.reservation.id_tag == visit.id_tag:
-            await self._host(visit, None)
+            await self._host(visit)
 
-    async def _host(self, visit: Visit, authorized_tag: str | None) -> None:
-        self._busy = True
+    async def _host(self, visit: Visit) -> None:
+        self.busy = True
         self.stop_reason = None
         try:
-            await Session(self, visit, authorized_tag).run()
+            await Session(self, visit).run()
         finally:
-            self._busy = False
+            self.busy = False
         self.rest()
 
 

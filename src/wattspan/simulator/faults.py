@@ -32,7 +32,7 @@ class FaultRates:
         """Raises ValueError for what is no probability."""
         for name in ("drop", "offline", "error", "repeat", "late_answer", "clock_off"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and 1")  # noqa: TRY003
+                raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and 1")
 
     @classmethod
     def all(cls, rate: float) -> "FaultRates":

@@ -87,7 +87,8 @@ def samples(
 ) -> list[dict[str, str]]:
     """What the meter shows: register, current and voltage a phase, power, offered current, state of charge.
 
-    `measurands` is the configured choice; the register is always among them. `jitter` is the phases' unlikeness, e.g. 0.01.
+    `measurands` is the configured choice; the register is always among them. `jitter` is how unlike
+    the phases are, e.g. 0.01.
     """
     phases = vehicle.phases if vehicle else 3
     current_a = vehicle.current_a if vehicle else 0.0
@@ -101,7 +102,9 @@ def samples(
     if vehicle:
         found.append(("SoC", "Percent", "", vehicle.soc * 100))
     shown = [_sample("Energy.Active.Import.Register", "Wh", "", str(register_wh), context)]
-    shown += [_sample(what, unit, phase, f"{value:.2f}", context) for what, unit, phase, value in found if what in measurands]
+    shown += [
+        _sample(what, unit, phase, f"{value:.2f}", context) for what, unit, phase, value in found if what in measurands
+    ]
     return shown
 
 

@@ -1,4 +1,7 @@
-"""Charging profiles: which are installed, and what they allow at a moment (OCPP 1.6 §3.13). Pure; times are Unix seconds."""
+"""Charging profiles: which are installed, and what they allow at a moment (OCPP 1.6 §3.13).
+
+Pure; times are Unix seconds, and real ones: the periods of a profile do not run faster in a fast simulation.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -151,7 +154,9 @@ def _edges(profile: Payload, moment: Moment, duration_s: int) -> Iterator[float]
     origin_s = _origin_ts(profile, moment) - moment.ts
     marks = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
     marks += [schedule["duration"]] if "duration" in schedule else []
-    again_s = _RECURS_S.get(profile.get("recurrencyKind", ""), 0) if profile["chargingProfileKind"] == "Recurring" else 0
+    again_s = (
+        _RECURS_S.get(profile.get("recurrencyKind", ""), 0) if profile["chargingProfileKind"] == "Recurring" else 0
+    )
     rounds = range(min(8, int(duration_s // again_s) + 2)) if again_s else range(1)
     edges = [origin_s + again_s * turn + mark for turn in rounds for mark in marks]
     edges += [_unix(profile[end]) - moment.ts for end in ("validFrom", "validTo") if end in profile]
@@ -161,7 +166,7 @@ def _edges(profile: Payload, moment: Moment, duration_s: int) -> Iterator[float]
 def _check(profile: Payload) -> None:
     """Reads every field that will be read later, when there is nobody to complain to."""
     schedule = profile["chargingSchedule"]
-    words = {
+    words: dict[str, set[str | None]] = {
         "chargingProfilePurpose": {_STATION, _DEFAULT, _OWN},
         "chargingProfileKind": {"Absolute", "Recurring", "Relative"},
         "recurrencyKind": {*_RECURS_S, None},

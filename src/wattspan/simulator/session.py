@@ -17,17 +17,18 @@ _FAULT_LASTS_S = 300.0
 _LOOKS_EVERY_S = 60.0
 """How often a session looks at the limit by itself: a charging profile's next period pokes nobody."""
 _ACCEPTED = "Accepted"
+_FAULT = "Other"
+"""OCPP 1.6's reason for a stop by a fault."""
 
 
 class Session:
-    """`authorized_tag`: the card of a remote start, already known to be good; None: the driver's own, to be asked for."""
+    """Charges for the driver's own card, once it is authorized, or for a remote start's, which is good already."""
 
-    def __init__(self, connector: "Connector", visit: Visit, authorized_tag: str | None) -> None:
+    def __init__(self, connector: "Connector", visit: Visit) -> None:
         self._connector = connector
         self._home = connector.home
         self._visit = visit
-        self._authorized = authorized_tag is not None
-        self._id_tag = authorized_tag or visit.id_tag
+        self._id_tag = visit.id_tag
         self._began_s = 0.0
         self._advanced_s = 0.0
         self._dropped = False
@@ -48,23 +49,31 @@ class Session:
 
     async def _stay(self) -> None:
         connector, clock = self._connector, self._home.clock
+        connector.poked.clear()
         connector.become("Preparing")
-        await clock.sleep(self._visit.fumbling_s)
-        if connector.stop_reason is not None or not (self._authorized or await self._home.authorize(self._id_tag)):
+        await clock.wait(connector.poked, self._visit.fumbling_s)
+        if not await self._authorized() or connector.stop_reason is not None:
             return
         transaction = self._start()
         try:
-            await self._charge()
+            reason = await self._charge()
         finally:
             connector.vehicle = None
             connector.transaction = None
-        self._stop(transaction, connector.stop_reason or "EVDisconnected")
-        if connector.stop_reason == "Other":
+        self._stop(transaction, reason)
+        if reason == _FAULT:
             connector.become("Faulted", self._visit.faults.error_code)
             await clock.sleep(_FAULT_LASTS_S)
         else:
             connector.become("Finishing")
             await clock.sleep(self._visit.unplugging_s)
+
+    async def _authorized(self) -> bool:
+        """Whether somebody may charge, and who. A remote start may come in while the driver's card is being judged."""
+        good = (summoned := self._connector.take_summons()) is not None or await self._home.authorize(self._id_tag)
+        summoned = summoned or self._connector.take_summons()
+        self._id_tag = summoned or self._id_tag
+        return good or summoned is not None
 
     def _start(self) -> Transaction:
         connector = self._connector
@@ -83,7 +92,8 @@ class Session:
         self._began_s = self._advanced_s = self._home.clock.simulated_s()
         return transaction
 
-    async def _charge(self) -> None:
+    async def _charge(self) -> str:
+        """Charges until something ends it, and says what."""
         connector, clock = self._connector, self._home.clock
         next_reading_s = self._began_s + self._interval_s()
         while connector.stop_reason is None:
@@ -97,6 +107,7 @@ class Session:
                 self._read_meter()
                 next_reading_s = self._advanced_s + self._interval_s()
             self._suffer()
+        return connector.stop_reason
 
     def _advance(self, offered_a: float) -> None:
         """Lets the car take what it was offered since the last time."""
@@ -137,7 +148,7 @@ class Session:
             self._dropped = True
             self._home.drop()
         if faults.error_after_s is not None and stayed_s >= faults.error_after_s:
-            self._connector.end_session("Other")
+            self._connector.end_session(_FAULT)
         if stayed_s >= self._visit.stay_s:
             self._connector.end_session("Local" if self._visit.rng.random() < _TAPS_OUT else "EVDisconnected")
 
@@ -151,7 +162,10 @@ class Session:
         ts = self._home.now_ts()
         samples = self._connector.samples("Sample.Periodic", jitter=self._visit.rng.uniform(0, 0.02))
         self._send(
-            "MeterValues", lambda: meter_values(transaction.connector_id, transaction.id, ts, samples), self._metered, transaction
+            "MeterValues",
+            lambda: meter_values(transaction.connector_id, transaction.id, ts, samples),
+            self._metered,
+            transaction,
         )
 
     def _stop(self, transaction: Transaction, reason: str) -> None:

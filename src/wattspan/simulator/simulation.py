@@ -60,7 +60,7 @@ class Simulation:
     _finish: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     async def run(self) -> Ledger:
-        """Runs until `finish` or for `duration_s`: sessions are then ended, queues sent (30 s at most), connections closed.
+        """Runs until `finish` or for `duration_s`: then ends sessions, sends what is queued (30 s at most), hangs up.
 
         Cancelled, it closes the connections and leaves the sessions open. A central system that is away is no error:
         charge points dial until it is there, and the ledger tells.

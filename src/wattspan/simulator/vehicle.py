@@ -48,9 +48,8 @@ class Vehicle:
         return taken_wh
 
     def _step(self, seconds: float, offered_a: float) -> float:
-        wanted_a, began_a = self.wanted_a(offered_a), self.current_a
-        if wanted_a < began_a:  # a car lets go at once, and comes up gently
-            began_a = wanted_a
+        wanted_a = self.wanted_a(offered_a)
+        began_a = min(self.current_a, wanted_a)  # a car lets go at once, and comes up gently
         ramp_s = min(seconds, (wanted_a - began_a) / _RAMP_A_PER_S)
         self.current_a = began_a + ramp_s * _RAMP_A_PER_S
         ampere_s = (began_a + self.current_a) / 2 * ramp_s + self.current_a * (seconds - ramp_s)

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from wattspan.domain.fleet import UNMATCHED
 from wattspan.domain.model import Transaction
 from wattspan.store import tables as t
 from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
@@ -21,9 +22,6 @@ _REGISTRATION = [
 _ID_TAG = [t.id_tags.c[name] for name in ("id_token", "status", "expiry_ts", "parent", "max_active_transactions")]
 _RESERVATION = [column for column in t.reservations.c if column.name != "cancelled_ts"]
 _READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
-
-STOP_KEYS = "stop %"
-"""Keys of transactions that are known by their stop alone (`fleet.stop_key`)."""
 
 
 def find_start(connection: sa.Connection, cp_id: str, key: str) -> Transaction | None:
@@ -42,7 +40,7 @@ def find_stop(connection: sa.Connection, cp_id: str, transaction_id: str, key: s
     if known is not None:
         return known
     c = t.transactions.c
-    same_id = sa.and_(c.cp_id == cp_id, c.transaction_id == transaction_id, c.key.not_like(STOP_KEYS))
+    same_id = sa.and_(c.cp_id == cp_id, c.transaction_id == transaction_id, c.key.not_like(f"{UNMATCHED}%"))
     newest = sa.select(t.transactions).where(same_id).order_by(c.number.desc()).limit(1)
     found = connection.execute(newest).mappings().first()
     return None if found is None else to_transaction(found)

@@ -72,7 +72,8 @@ def _told(fault: Exception) -> str:
 def mend(value: object) -> object:
     """`value` as every database takes it: Unicode without NUL, integers in 64 bits, numbers that are numbers."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\0", "")
+        well = value.encode("utf-8", "replace").decode().replace("\0", "")
+        return value if well == value else well
     if isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
         return max(_LOWEST, min(value, _HIGHEST))
     if isinstance(value, float) and not math.isfinite(value):

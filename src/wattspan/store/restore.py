@@ -7,9 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, Transaction
+from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, Transaction, credible
+from wattspan.domain.repeats import LastMeterValues, digest_of
 from wattspan.store import tables as t
 from wattspan.store.rows import to_charge_point, to_connector, to_transaction
+from wattspan.store.samples import decode
 
 
 @dataclass(slots=True)
@@ -93,7 +95,10 @@ def _tell_again(
     after: int,
 ) -> None:
     """The readings since the figures were last written, in order: what the fleet made of each is made of it again."""
-    rows = sa.select(t.meter_readings).where(t.meter_readings.c.id > after).order_by(t.meter_readings.c.id)
+    last: dict[tuple[str, str], list[Any]] = {}
+    r = t.meter_readings
+    with_shape = r.outerjoin(t.sample_shapes, t.sample_shapes.c.id == r.c.shape)
+    rows = sa.select(r, t.sample_shapes.c.template).select_from(with_shape).where(r.c.id > after).order_by(r.c.id)
     for row in connection.execute(rows):
         cp = restored.charge_points.get(row.cp_id)
         if cp is None:
@@ -102,22 +107,32 @@ def _tell_again(
         of_transaction = running.get(row.transaction_number)
         if of_transaction is not None and row.id > of_transaction.through:
             _measure(of_transaction.transaction, row)
-        is_history = row.transaction_number is not None and of_transaction is None
-        if not is_history and not row.begins and row.id > through.get((row.cp_id, row.connector_id), 0):
+        place = (row.cp_id, row.connector_id)
+        is_over = row.transaction_number is not None and of_transaction is None
+        if is_over or row.id <= through.get(place, 0):
+            continue
+        of_message = last.setdefault(place, [])
+        if of_message and of_message[0].received_ts != row.received_ts:
+            of_message.clear()
+        of_message.append(row)
+        if not row.is_history:
             _show(cp.connector(row.connector_id), row)
+    for (cp_id, connector_id), of_message in last.items():
+        content = [(row.charger_ts, decode(row.template, row.samples)) for row in of_message]
+        restored.charge_points[cp_id].connector(connector_id).last_meter_values = LastMeterValues(digest_of(content))
 
 
 def _measure(transaction: Transaction, row: Any) -> None:
     """As `Fleet` does with a reading, but that the jumps are counted already."""
-    told, last = row.charger_ts, transaction.last_reading_ts
-    if row.register_wh is not None and not row.begins and (last is None or told is None or told >= last):
+    told, last = credible(row.charger_ts, row.received_ts), transaction.last_reading_ts
+    if row.register_wh is not None and not row.is_history and (last is None or told is None or told >= last):
         transaction.last_reading_ts = told if told is not None else last
         transaction.meter.read(row.register_wh)
 
 
 def _show(connector: Connector, row: Any) -> None:
     """As `Fleet` does: what is no replay of the past moves the figures of now, and what was not measured stays."""
-    told, last = row.charger_ts, connector.reading_ts
+    told, last = credible(row.charger_ts, row.received_ts), connector.reading_ts
     if last is not None and told is not None and told < last and told < row.received_ts - REPLAY_S:
         return
     if told is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.model import ChargePoint, Connector, Moment, Transaction
+from wattspan.domain.repeats import LastMeterValues
 from wattspan.store.codec import from_json, to_json
 
 Row = tuple[Any, ...]
@@ -53,6 +54,7 @@ CONNECTOR_COLUMNS = (
     "soc_percent",
     "reading_ts",
     "profiles",
+    "last_meter_values",
     "readings_through",
 )
 
@@ -117,6 +119,7 @@ def connector_row(cp_id: str, connector: Connector) -> Row:
         connector.soc_percent,
         connector.reading_ts,
         to_json(connector.profiles),
+        connector.last_meter_values.digest,
     )
 
 
@@ -127,6 +130,7 @@ def to_connector(found: Found) -> Connector:
         **{name: found[name] for name in plain},
         had_transaction=bool(found["had_transaction"]),
         profiles=from_json(found["profiles"]),
+        last_meter_values=LastMeterValues(found["last_meter_values"]),
     )
 
 

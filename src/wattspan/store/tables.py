@@ -64,6 +64,7 @@ connectors = sa.Table(
     sa.Column("soc_percent", sa.Double),
     sa.Column("reading_ts", Seconds),
     sa.Column("profiles", sa.Text, nullable=False),
+    sa.Column("last_meter_values", sa.String(32), nullable=False),
     sa.Column("readings_through", Number, nullable=False),
 )
 
@@ -119,7 +120,7 @@ meter_readings = sa.Table(
     sa.Column("power_w", sa.Double),
     sa.Column("soc_percent", sa.Double),
     sa.Column("offered_a", sa.Double),
-    sa.Column("begins", sa.Boolean, nullable=False),
+    sa.Column("is_history", sa.Boolean, nullable=False),
     sa.Column("shape", Number),
     sa.Column("samples", sa.Text, nullable=False),
 )

@@ -25,7 +25,6 @@ Keyed = Mapping[str, Number] | Mapping[tuple[str, str], Number] | Mapping[tuple[
 """Values by one further label, or by several."""
 
 SIGNALS = ("traces", "metrics", "logs")
-STATES = ("available", "charging", "unavailable")
 WORDS_LENGTH = 50
 """Longest text taken from a charger into a label."""
 
@@ -137,11 +136,13 @@ def _limit_a(cp: ChargePoint, connector: Connector, now_ts: float) -> float | No
     return None
 
 
-def _states(connector: Connector) -> dict[str, int]:
+_STATES = {current: {each: int(each == current) for each in status.STATES} for current in status.STATES}
+
+
+def _states(connector: Connector) -> Mapping[str, int]:
     if connector.status is None or not _real(connector):
         return {}
-    current = status.state(connector.status)
-    return {each: int(each == current) for each in STATES}
+    return _STATES[status.state(connector.status)]
 
 
 def _info(cp: ChargePoint) -> dict[tuple[str, ...], int]:

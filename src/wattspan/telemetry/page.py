@@ -90,7 +90,7 @@ class Page:
     def _histogram(self, histogram: Histogram, form: Format) -> Iterator[str]:
         metric = histogram.metric
         by_cp = metric.labels[:1] == (CP_ID,)
-        edges = [f'le="{bound}"}} ' for bound in (*metric.bounds, "+Inf")]
+        lines = _Lines(metric, form)
         block: list[str] = []
         for first, group in self._state.groups(histogram):
             for series in group:
@@ -98,7 +98,7 @@ class Page:
                     labels = f"{self._text(first, None)},{_key(metric.labels[1:], series.labels[1:])}"
                 else:
                     labels = _key(metric.labels, series.labels)
-                block.append(_series(metric.name, labels, series, edges, form))
+                block.append(lines.of(labels, series))
             if len(block) >= BLOCK:
                 yield "".join(block)
                 block = []
@@ -146,13 +146,26 @@ def _whole(family: Family, state: State) -> str:
     return "" if value is None else f"{name} {number(value)}\n"
 
 
-def _series(name: str, labels: str, series: Series, edges: Sequence[str], form: Format) -> str:
-    start = f"{name}_bucket{{{labels}{',' if labels else ''}"
-    braced = f"{{{labels}}}" if labels else ""
-    counts = list(accumulate(series.counts))
-    if form is Format.OPENMETRICS:
-        rows = zip(edges, counts, series.exemplars, strict=True)
-        buckets = [f"{start}{edge}{count}{exemplar(last) if last else ''}\n" for edge, count, last in rows]
-    else:
-        buckets = [f"{start}{edge}{count}\n" for edge, count in zip(edges, counts, strict=True)]
-    return f"{''.join(buckets)}{name}_sum{braced} {number(series.total)}\n{name}_count{braced} {counts[-1]}\n"
+class _Lines:
+    """A histogram's lines, cut where the labels go: a join and a formatting a series, for they are most of the page."""
+
+    def __init__(self, metric: Metric, form: Format) -> None:
+        self._exemplars = form is Format.OPENMETRICS
+        comma, braces = (",", ("{", "}")) if metric.labels else ("", ("", ""))
+        count = "%d%s" if self._exemplars else "%d"
+        edges = [f'{comma}le="{bound}"}} {count}\n' for bound in (*metric.bounds, "+Inf")]
+        starts = [f"{metric.name}_bucket{{"] * len(edges) + [
+            f"{metric.name}_sum{braces[0]}",
+            f"{metric.name}_count{braces[0]}",
+        ]
+        ends = ["", *edges, f"{braces[1]} %s\n", f"{braces[1]} %d\n"]
+        self._parts = [end + start for end, start in zip(ends, [*starts, ""], strict=True)]
+
+    def of(self, labels: str, series: Series) -> str:
+        """All lines of a series."""
+        values: list[int | str] = list(accumulate(series.counts))
+        count = values[-1]
+        if self._exemplars:
+            texts = [exemplar(last) if last else "" for last in series.exemplars]
+            values = [value for pair in zip(values, texts, strict=True) for value in pair]
+        return labels.replace("%", "%%").join(self._parts) % (*values, number(series.total), count)

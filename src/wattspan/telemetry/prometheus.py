@@ -31,7 +31,7 @@ from wattspan.telemetry.page import Page
 
 SLICE_S = 0.001
 """Rendering gives way to everything else after this time."""
-PIECE_CHARACTERS = 1 << 20
+PIECE_CHARACTERS = 1 << 18
 """What goes to compression, or to the socket, at once."""
 GZIP = 16 + zlib.MAX_WBITS
 SERIES_LIMIT = 200_000
@@ -61,7 +61,7 @@ class PrometheusReader(MetricReader):
         self._page.forget(cp_id)
 
     async def scrape(self, form: Format, *, names: Collection[str] = (), gzip: bool = False) -> list[bytes]:
-        """The page in pieces of up to a megabyte, compressed or not. `names` empty: every family, else these alone.
+        """The page in pieces of some size, compressed or not. `names` empty: every family, else these alone.
 
         On the event loop's thread only. Cancelling it leaves nothing behind.
         """
@@ -104,7 +104,7 @@ def _pack(pack: "zlib._Compress", text: str) -> bytes:
 
 
 async def _sliced(pieces: Iterator[str]) -> AsyncIterator[str]:
-    """`pieces` joined to megabytes, worked off a millisecond at a time."""
+    """`pieces` joined to larger ones, worked off a millisecond at a time."""
     held: list[str] = []
     size = 0
     pause_at = time.perf_counter() + SLICE_S

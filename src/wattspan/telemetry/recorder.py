@@ -5,7 +5,7 @@ thread, never blocks and never raises for what an exporter or a Collector does.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from typing import Protocol
 
@@ -44,7 +44,8 @@ class MessageSpan(Protocol):
         """Whether its trace is kept (head sampling); an exemplar may point to no other."""
 
     @property
-    def ended(self) -> bool: ...
+    def end_ns(self) -> int:
+        """0 while it is open."""
 
     @property
     def cp_id(self) -> str: ...
@@ -65,7 +66,7 @@ class MessageSpan(Protocol):
     def event(self, name: str, attributes: Attributes) -> None:
         """Add a span event of now."""
 
-    def end(
+    def finish(
         self,
         end_ns: int,
         *,
@@ -97,7 +98,9 @@ class Measures(Protocol):
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
         """Record the handling time of the message that `span` tells of."""
 
-    def record(self, metric: Metric, value: float, *labels: str, exemplar: tuple[int, int] | None = None) -> None:
+    def record(
+        self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
+    ) -> None:
         """Record `value`. `exemplar` is (trace id, span id) of the sampled span it points to."""
 
     def forget(self, cp_id: str) -> None:
@@ -107,10 +110,20 @@ class Measures(Protocol):
 class Recorder:
     """The one door from the central system to its telemetry.
 
-    `exemplars=False` where no span is sent anywhere: an exemplar would point to nothing. `clock_ns` is Unix nanoseconds.
+    `exemplars=False` where no span is sent anywhere: an exemplar would point to nothing. `forget` is called
+    with each decommissioned charge point's id, too. `clock_ns` is Unix nanoseconds.
     """
 
-    __slots__ = ("_clock_ns", "_exemplars", "_measures", "_quick_at_ns", "_sessions", "_slow_at_ns", "_spans")
+    __slots__ = (
+        "_clock_ns",
+        "_exemplars",
+        "_forget",
+        "_measures",
+        "_quick_at_ns",
+        "_sessions",
+        "_slow_at_ns",
+        "_spans",
+    )
 
     def __init__(
         self,
@@ -119,12 +132,14 @@ class Recorder:
         sessions: Sessions,
         *,
         exemplars: bool = True,
+        forget: Sequence[Callable[[str], None]] = (),
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._spans = spans
         self._measures = measures
         self._sessions = sessions
         self._exemplars = exemplars
+        self._forget = (spans.forget, measures.forget, *forget)
         self._clock_ns = clock_ns
         self._quick_at_ns = self._slow_at_ns = 0
 
@@ -150,7 +165,7 @@ class Recorder:
         store_wait_s: float,
     ) -> None:
         """A message's answer is out: end its span and count its time. A second call for one span does nothing."""
-        if span.ended:
+        if span.end_ns:
             return
         end_ns = self._clock_ns()
         seconds = (end_ns - span.start_ns) / NS
@@ -158,7 +173,7 @@ class Recorder:
             seconds, end_ns = 0.0, span.start_ns
         exemplar = span.sampled and self._exemplar_due(end_ns, seconds)
         self._measures.handled(span, seconds, end_ns, exemplar=exemplar)
-        span.end(
+        span.finish(
             end_ns,
             connector_id=connector_id,
             session=session,
@@ -178,7 +193,7 @@ class Recorder:
         self, span: MessageSpan, *, status: str | None, error: str | None, session: Transaction | None
     ) -> None:
         """A command has its answer or its error. `status` None or "": the answer has none."""
-        if span.ended:
+        if span.end_ns:
             return
         if status:
             span.set(catalogue.OCPP_STATUS, status)
@@ -186,8 +201,8 @@ class Recorder:
         seconds = (end_ns - span.start_ns) / NS
         forced = span.sampled and self._exemplar_due(end_ns, seconds)
         exemplar = (span.trace_id, span.span_id) if forced else None
-        self._measures.record(catalogue.CALLS, seconds, span.action, exemplar=exemplar)
-        span.end(end_ns, connector_id=None, session=session, error=error, store_wait_s=0.0, forced=forced)
+        self._measures.record(catalogue.CALLS, seconds, end_ns, span.action, exemplar=exemplar)
+        span.finish(end_ns, connector_id=None, session=session, error=error, store_wait_s=0.0, forced=forced)
 
     def session_stopped(self, transaction: Transaction) -> None:
         """A transaction was closed: its duration, and the trace that tells it."""
@@ -196,16 +211,16 @@ class Recorder:
             return
         kept = self._sessions.tell(transaction)
         exemplar = kept if self._exemplars else None
-        self._measures.record(catalogue.SESSIONS, ended_ts - began_ts, exemplar=exemplar)
+        self._measures.record(catalogue.SESSIONS, ended_ts - began_ts, self._clock_ns(), exemplar=exemplar)
 
     def store_committed(self, seconds: float) -> None:
         """The store made a batch durable."""
-        self._measures.record(catalogue.COMMITS, seconds)
+        self._measures.record(catalogue.COMMITS, seconds, self._clock_ns())
 
     def decommissioned(self, cp_id: str) -> None:
         """Forget a charge point: its series, and what is kept ready for its spans."""
-        self._spans.forget(cp_id)
-        self._measures.forget(cp_id)
+        for forget in self._forget:
+            forget(cp_id)
 
     def _exemplar_due(self, now_ns: int, seconds: float) -> bool:
         """Whether this message may take the place of an exemplar; a clock set back far starts anew."""

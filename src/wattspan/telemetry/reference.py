@@ -16,8 +16,8 @@ Made from `src/wattspan/telemetry/catalogue.py` by `python -m wattspan.telemetry
 
 The names are the same on `/metrics` and by OTLP, where they are instruments of the meter `wattspan`. A charge point's
 series exist as soon as it is known, its counters from 0, and leave with it. Counters are lifetime totals and survive a
-restart; histograms, and counters without `cp_id`, begin anew with the process. `ocpp_cp_energy_total_wh` is a counter in
-spite of its name; OpenMetrics, which forbids that, calls it `unknown`.
+restart; histograms, and counters without `cp_id`, begin anew with the process. `ocpp_cp_energy_total_wh` is a counter
+in spite of its name; OpenMetrics, which forbids that, calls it `unknown`.
 """
 
 

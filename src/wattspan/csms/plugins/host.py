@@ -119,7 +119,9 @@ class _Runner:
             try:
                 with self.guard():
                     async with asyncio.timeout(self._call_timeout_s):
-                        await (self.plugin.on_frame(item) if isinstance(item, FramePassed) else self.plugin.on_event(item))
+                        await (
+                            self.plugin.on_frame(item) if isinstance(item, FramePassed) else self.plugin.on_event(item)
+                        )
             finally:
                 self._queue.task_done()
 
@@ -130,9 +132,11 @@ class _Runner:
             yield
         except TimeoutError:
             self._count("timeout")
-        except Exception:  # a plugin may raise anything
+        except Exception:  # noqa: BLE001  a plugin may raise anything
             self._count("raised")
-            limited(log, logging.ERROR, f"plugin {self.plugin.name}", "plugin %s raised", self.plugin.name, exc_info=True)
+            limited(
+                log, logging.ERROR, f"plugin {self.plugin.name}", "plugin %s raised", self.plugin.name, exc_info=True
+            )
 
     def _count(self, kind: str) -> None:
         key = (self.plugin.name, kind)

@@ -10,7 +10,7 @@ from wattspan.errors import CommandError
 
 
 class PlugAndCharge(Plugin):
-    """Needs the setting `plug_and_charge_id_tag`. A charger that refuses or is silent is asked again at its next plug-in."""
+    """Needs the setting `plug_and_charge_id_tag`. Who refuses or is silent is asked again at the next plug-in."""
 
     name = "plug_and_charge"
 
@@ -27,7 +27,12 @@ class PlugAndCharge(Plugin):
             return
         place = (event.cp_id, event.connector_id)
         before, self._last[place] = self._last.get(place), event.status
-        if event.status == "Preparing" and before != "Preparing" and event.connector_id != "0" and not self._is_charging(event):
+        if (
+            event.status == "Preparing"
+            and before != "Preparing"
+            and event.connector_id != "0"
+            and not self._is_charging(event)
+        ):
             # A task of its own: a silent charger must not hold up the others' plug-ins.
             task = asyncio.create_task(self._ask(event.cp_id, int(event.connector_id)))
             self._asking.add(task)

@@ -1,11 +1,10 @@
 """Message spans at the price of a few stores and one append (design decision 12).
 
-A message span is a record that *is a* ReadableSpan: the SDK's samplers, processors and exporters take it like any other,
-and our own exporter (`otlp`) writes it straight to protobuf. It must not know bytes, nor who exports. Made and ended on
-the event loop's thread; a span that has ended may be read on any.
+A message span is a record that *is a* ReadableSpan: the SDK's samplers, processors and exporters take it like any
+other, and our own exporter (`otlp`) writes it straight to protobuf. It must not know bytes, nor who exports. Made and
+ended on the event loop's thread; a span that has ended may be read on any.
 """
 
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +18,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision, Sa
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
-from opentelemetry.util.types import Attributes as OtelAttributes
 from opentelemetry.util.types import AnyValue
+from opentelemetry.util.types import Attributes as OtelAttributes
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.histogram import Histogram, Series
+from wattspan.telemetry.recorder import Attributes, AttributeValue
 from wattspan.telemetry.sessions import link_to
 
 KEPT = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
@@ -36,20 +35,19 @@ _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 class Source:
     """What all spans of one charge point, action and direction share. The exporter keeps `prefix` here."""
 
-    __slots__ = ("action", "cp_id", "kind", "origin", "prefix", "series")
+    __slots__ = ("action", "cp_id", "kind", "origin", "prefix")
 
-    def __init__(self, origin: "HotSpans", cp_id: str, action: str, kind: SpanKind, series: Series | None) -> None:
+    def __init__(self, origin: "HotSpans", cp_id: str, action: str, kind: SpanKind) -> None:
         self.origin = origin
         self.cp_id = cp_id
         self.action = action
         self.kind = kind
-        self.series = series
         self.prefix: bytes | None = None
 
 
 @dataclass(slots=True)
 class More:
-    """What few spans have: said by the handler, by a sampler, or through OpenTelemetry's API by whoever finds it current."""
+    """What few spans have: said by the handler, a sampler, or by whoever finds the span current."""
 
     attributes: dict[str, AnyValue] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -109,6 +107,12 @@ class HotSpan(ReadableSpan, trace.Span):
     @property
     def otel(self) -> trace.Span:
         return self
+
+    def set(self, key: str, value: AttributeValue) -> None:
+        self.set_attribute(key, value)
+
+    def event(self, name: str, attributes: Attributes) -> None:
+        self.add_event(name, attributes)
 
     def finish(
         self,
@@ -181,8 +185,9 @@ class HotSpan(ReadableSpan, trace.Span):
         escaped: bool = False,
     ) -> None:
         kind = type(exception)
+        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
         told = {
-            "exception.type": kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+            "exception.type": f"{module}{kind.__qualname__}",
             "exception.message": str(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
@@ -280,11 +285,11 @@ class HotSpan(ReadableSpan, trace.Span):
             start_time=self.start_ns,
             end_time=self.end_time,
         )
-        return plain.to_json(indent)
+        return str(plain.to_json(indent))
 
 
 class HotSpans:
-    """The port `recorder.Spans`. `processor` gets every span that ended; `handling` is the histogram of `measured` spans."""
+    """The port `recorder.Spans`. `processor` gets every span that ended."""
 
     def __init__(
         self,
@@ -292,13 +297,11 @@ class HotSpans:
         scope: InstrumentationScope,
         processor: SpanProcessor,
         sampler: Sampler,
-        handling: Histogram,
     ) -> None:
         self.resource = resource
         self.scope = scope
         self.processor = processor
         self._sampler = sampler
-        self._handling = handling
         self._keeps_all = sampler is ALWAYS_ON or sampler is DEFAULT_ON
         self._sources: dict[str, dict[str, Source]] = {}
 
@@ -315,7 +318,7 @@ class HotSpans:
 
     def client(self, cp_id: str, action: str, start_ns: int) -> HotSpan:
         """A span of kind CLIENT, child of the current span if there is one."""
-        source = Source(self, cp_id, action, SpanKind.CLIENT, None)
+        source = Source(self, cp_id, action, SpanKind.CLIENT)
         parent = trace.get_current_span().get_span_context()
         if not parent.is_valid:
             return self._judged(source, getrandbits(128) or 1, start_ns, _ROOT)
@@ -333,13 +336,14 @@ class HotSpans:
         """A span as the sampler wants it."""
         first = {catalogue.CP_ID: source.cp_id, catalogue.OCPP_ACTION: source.action}
         result = self._sampler.should_sample(around, trace_id, source.action, source.kind, first, ())
-        recording, sampled = result.decision.is_recording(), result.decision.is_sampled()
+        recording, sampled = result.decision is not Decision.DROP, result.decision is Decision.RECORD_AND_SAMPLE
         span = HotSpan(source, trace_id, start_ns, recording=recording, sampled=sampled)
         added = {key: value for key, value in (result.attributes or {}).items() if key not in first}
-        span.set_attributes(added) if added else None
+        if added:
+            span.set_attributes(added)
         return span
 
     def _new_source(self, cp_id: str, action: str) -> Source:
-        source = Source(self, cp_id, action, SpanKind.SERVER, self._handling.series(cp_id, action))
+        source = Source(self, cp_id, action, SpanKind.SERVER)
         self._sources.setdefault(cp_id, {})[action] = source
         return source

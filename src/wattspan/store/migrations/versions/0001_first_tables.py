@@ -62,6 +62,7 @@ def _fleet() -> None:
         sa.Column("soc_percent", sa.Double),
         sa.Column("reading_ts", sa.Double),
         sa.Column("profiles", sa.Text, nullable=False),
+        sa.Column("last_meter_values", sa.String(32), nullable=False),
         sa.Column("readings_through", NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("cp_id", "connector_id", name=op.f("pk_connectors")),
     )
@@ -118,7 +119,7 @@ def _sessions() -> None:
         sa.Column("power_w", sa.Double),
         sa.Column("soc_percent", sa.Double),
         sa.Column("offered_a", sa.Double),
-        sa.Column("begins", sa.Boolean, nullable=False),
+        sa.Column("is_history", sa.Boolean, nullable=False),
         sa.Column("shape", NUMBER),
         sa.Column("samples", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_meter_readings")),

@@ -1,0 +1,5 @@
+"""`python -m wattspan` is `wattspan`."""
+
+from wattspan.cli import main
+
+main()

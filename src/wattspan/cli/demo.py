@@ -1,0 +1,112 @@
+"""`wattspan demo`: a central system with a small simulated fleet, so that there is something to see at once."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from wattspan.app import CentralSystem
+from wattspan.cli.options import read_settings, settings_options
+from wattspan.cli.running import run_until_stopped
+from wattspan.cli.serving import tell_addresses
+from wattspan.cli.simulating import run_simulation, showing
+from wattspan.domain.model import ChargePoint, Connector
+from wattspan.settings import Settings
+from wattspan.simulator import FaultRates, Habits, Simulation
+from wattspan.telemetry.logs import setup_logging
+
+DATABASE = "wattspan-demo.db"
+TIME_FACTOR = 60.0
+"""A minute a second: a session takes a minute or two."""
+FAULTS = FaultRates(drop=0.05, error=0.03, repeat=0.05)
+HABITS = Habits(sessions_per_day=24.0, busy_at_start=0.6, stay_s=(1_200.0, 7_200.0), meter_interval_s=120.0)
+SHOWN_ROWS = 24
+
+
+@click.command()
+@click.option("--charge-points", type=click.IntRange(1, 2_000), default=8, show_default=True, help="How many.")
+@click.option("--duration", type=click.FloatRange(0, min_open=True), help="Seconds; until Ctrl-C when not given.")
+@settings_options("port", "metrics_port", "database", "log_level", "log_format")
+def demo(charge_points: int, duration: float | None, **given: Any) -> None:
+    """Run a central system and a small fleet that charges, a minute a second. Ctrl-C ends it."""
+    settings = _settings(given)
+    setup_logging(settings)
+
+    async def main(stop: asyncio.Event) -> None:
+        async with CentralSystem(settings) as csms:
+            tell_addresses(settings, csms)
+            simulation = Simulation(
+                url=f"ws://127.0.0.1:{csms.port}/ws",
+                charge_points=charge_points,
+                time_factor=TIME_FACTOR,
+                faults=FAULTS,
+                habits=HABITS,
+                prefix="DEMO",
+                duration_s=duration,
+            )
+            async with showing(lambda: _table(csms), lambda: _line(csms)):
+                await run_simulation(simulation, stop)
+        click.echo(f"{_line(csms)}; {Path(settings.database).name} keeps it")
+
+    run_until_stopped(main)
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """The demo's own database, on loopback; a default port that is taken gives way to a free one."""
+    chosen = read_settings(dict(given))
+    own: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "metrics_host": "127.0.0.1",
+        "log_level": given["log_level"] or "warning",
+    }
+    if chosen.database == Settings.model_fields["database"].default:
+        own["database"] = DATABASE
+    for name in ("port", "metrics_port"):
+        if getattr(chosen, name) == Settings.model_fields[name].default and _is_taken(getattr(chosen, name)):
+            own[name] = 0
+    return read_settings({**given, **own})
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _line(csms: CentralSystem) -> str:
+    fleet = csms.fleet.charge_points.values()
+    connected = sum(cp.connected for cp in fleet)
+    sessions = sum(cp.tx_total for cp in fleet)
+    charging = sum(len(cp.transactions) for cp in fleet)
+    energy_kwh = sum(cp.energy_total_wh for cp in fleet) / 1000
+    return f"{connected} connected, {charging} charging, {sessions} sessions, {energy_kwh:.1f} kWh delivered"
+
+
+def _table(csms: CentralSystem) -> RenderableType:
+    table = Table("charge point", "", "status", "power", "this session", "sessions", "delivered", title=_line(csms))
+    for cp in sorted(csms.fleet.charge_points.values(), key=lambda cp: cp.cp_id):
+        for connector in sorted(cp.connectors.values(), key=lambda connector: connector.connector_id):
+            if connector.connector_id != "0" and table.row_count < SHOWN_ROWS:
+                table.add_row(*_row(cp, connector))
+    return Group(table, "Ctrl-C ends it")
+
+
+def _row(cp: ChargePoint, connector: Connector) -> tuple[str, ...]:
+    transaction = connector.transaction
+    return (
+        cp.cp_id if cp.connected else f"[dim]{cp.cp_id}[/dim]",
+        connector.connector_id,
+        connector.status or "",
+        f"{(connector.power_w or 0) / 1000:.1f} kW" if transaction else "",
+        f"{transaction.meter.energy_wh / 1000:.2f} kWh" if transaction else "",
+        str(cp.tx_total),
+        f"{cp.energy_total_wh / 1000:.1f} kWh",
+    )

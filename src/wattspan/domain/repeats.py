@@ -1,0 +1,60 @@
+"""Meter values that come again: a charger that saw no answer sends the message anew, under another id (OCPP 1.6 §4.7).
+
+It owns what makes two messages the same. A charger waits for each answer, so only the last message can be repeated.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from wattspan.domain.events import Payload, Reading
+
+
+class LastMeterValues:
+    """The readings of the last message about a connector, kept to recognise their repeat.
+
+    After a restart only their digest is known, so that a store needs no more than that. "" is: none.
+    """
+
+    __slots__ = ("_digest", "_readings")
+
+    def __init__(self, digest: str = "") -> None:
+        self._readings: tuple[Reading, ...] = ()
+        self._digest = digest
+
+    def __repr__(self) -> str:
+        return f"LastMeterValues({self.digest!r})"
+
+    @property
+    def digest(self) -> str:
+        """Made when asked for, not with each message."""
+        if not self._digest and self._readings:
+            self._digest = digest_of([(reading.charger_ts, reading.samples) for reading in self._readings])
+        return self._digest
+
+    def are(self, readings: tuple[Reading, ...]) -> bool:
+        """Whether `readings` say nothing new. Without a charger's time two equal ones are two measurements."""
+        if not readings or any(reading.charger_ts is None for reading in readings):
+            return False
+        if self._readings:
+            return readings == self._readings  # nearly always settled by the first number, the charger's time
+        return bool(self._digest) and LastMeterValues.of(readings).digest == self._digest
+
+    def become(self, readings: tuple[Reading, ...]) -> None:
+        """Another message came."""
+        self._readings, self._digest = readings, ""
+
+    def forget(self) -> None:
+        """A transaction began: what it measures is its own, whatever was measured before."""
+        self._readings, self._digest = (), ""
+
+    @classmethod
+    def of(cls, readings: tuple[Reading, ...]) -> "LastMeterValues":
+        last = cls()
+        last.become(readings)
+        return last
+
+
+def digest_of(message: Sequence[tuple[float | None, Sequence[Payload]]]) -> str:
+    """A digest of (charger's time, samples) of each reading. It does not depend on the order of a sample's fields."""
+    content = [(told_ts, [sorted(sample.items()) for sample in samples]) for told_ts, samples in message]
+    return blake2b(repr(content).encode(errors="replace"), digest_size=16).hexdigest()

@@ -1,0 +1,169 @@
+"""What stands between our telemetry and exporters that may be slow or dead: bounded queues, and every loss is counted.
+
+It owns limits and counting; what a record is and where it goes it must not know.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from wattspan.telemetry.backends.hot import HotSpan
+from wattspan.telemetry.points import Points
+
+Dropped = Callable[[int], None]
+"""Told how many records were lost; called on any thread."""
+
+
+class Outbox(BatchSpanProcessor):
+    """The stock batch processor, but what comes when its queue is full is dropped, and counted, not logged.
+
+    At thousands of messages a second, a log record for each would be what a dead Collector costs chargers.
+    """
+
+    def __init__(self, exporter: SpanExporter, dropped: Dropped, *, queue_size: int, batch_size: int) -> None:
+        self._dropped = dropped
+        self._size = queue_size
+        super().__init__(CountedSpans(exporter, dropped), max_queue_size=queue_size, max_export_batch_size=batch_size)
+        self._queue = self._batch_processor._queue
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a span that is sampled. Never blocks."""
+        if type(span) is HotSpan:
+            if not span.sampled:
+                return
+        elif span.context is None or not span.context.trace_flags.sampled:
+            return
+        if len(self._queue) >= self._size:
+            self._dropped(1)
+        else:
+            self._batch_processor.emit(span)
+
+
+class LogOutbox(BatchLogRecordProcessor):
+    """The same for log records."""
+
+    def __init__(self, exporter: LogRecordExporter, dropped: Dropped) -> None:
+        self._dropped = dropped
+        super().__init__(CountedLogs(exporter, dropped))
+        self._queue = self._batch_processor._queue
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Queue a record. Never blocks."""
+        if len(self._queue) == self._queue.maxlen:
+            self._dropped(1)
+        else:
+            super().on_emit(log_record)
+
+
+class CountedSpans(SpanExporter):
+    """An exporter whose failures are counted."""
+
+    def __init__(self, exporter: SpanExporter, dropped: Dropped) -> None:
+        self._exporter = exporter
+        self._dropped = dropped
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Pass a batch on."""
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            if result is not SpanExportResult.SUCCESS:
+                self._dropped(len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        """Shut the exporter down, also one that is busy."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is kept here."""
+        return True
+
+
+class CountedLogs(LogRecordExporter):
+    """An exporter whose failures are counted."""
+
+    def __init__(self, exporter: LogRecordExporter, dropped: Dropped) -> None:
+        self._exporter = exporter
+        self._dropped = dropped
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Pass a batch on."""
+        result = LogRecordExportResult.FAILURE
+        try:
+            result = self._exporter.export(batch)
+        finally:
+            if result is not LogRecordExportResult.SUCCESS:
+                self._dropped(len(batch))
+        return result
+
+    def shutdown(self) -> None:
+        """Shut the exporter down, also one that is busy."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is kept here."""
+        return True
+
+
+class FleetMetrics(MetricExporter):
+    """Adds our own families to what the SDK collected, on the reader's thread (`points` says why that is safe)."""
+
+    def __init__(
+        self,
+        exporter: MetricExporter,
+        points: Points,
+        resource: Resource,
+        scope: InstrumentationScope,
+        dropped: Dropped,
+    ) -> None:
+        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
+        self._exporter = exporter
+        self._points = points
+        self._resource = resource
+        self._scope = scope
+        self._dropped = dropped
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
+    ) -> MetricExportResult:
+        """Send everything of now. Blocks, up to the exporter's time-out."""
+        told = self._with_own(metrics_data)
+        result = MetricExportResult.FAILURE
+        try:
+            whole = MetricsData([ResourceMetrics(self._resource, told, self._resource.schema_url)])
+            result = self._exporter.export(whole, timeout_millis or 10_000)
+        finally:
+            if result is not MetricExportResult.SUCCESS:
+                self._dropped(sum(len(metric.data.data_points) for scope in told for metric in scope.metrics))
+        return result
+
+    def _with_own(self, metrics_data: MetricsData) -> list[ScopeMetrics]:
+        """One entry a scope: of two with the same scope, the stock encoder keeps the last alone."""
+        by_scope = {scope.scope: scope for each in metrics_data.resource_metrics for scope in each.scope_metrics}
+        foreign = by_scope.get(self._scope)
+        metrics = [*(foreign.metrics if foreign is not None else ()), *self._points.collect()]
+        by_scope[self._scope] = ScopeMetrics(self._scope, metrics, "")
+        return list(by_scope.values())
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Nothing is kept here."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Shut the exporter down, also one that is busy."""
+        self._exporter.shutdown(timeout_millis)

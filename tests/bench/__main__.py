@@ -1,0 +1,58 @@
+"""`make bench`: Wattspan beside two other central systems, in a table with targets (docs/benchmarks.md)."""
+
+import argparse
+import asyncio
+import gc
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import servers
+from bench.figures import RESULTS, Results
+from bench.fleets import fleets
+from bench.load import pin
+from bench.rates import Times, rates
+from bench.servers import LOAD_CORE, SERVER_CORE
+
+FULL, QUICK = Times(warm_up=2, measured=8, rounds=3), Times(warm_up=1, measured=2, rounds=1)
+FILES = 12_000
+"""Open files that 10,000 connections want of each side."""
+
+
+async def run(*, quick: bool, only: str | None) -> Results:
+    """All measurements, one after the other."""
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="wattspan-bench-") as name:
+        folder = Path(name)
+        async with servers.collector(folder) as collector:
+            if only in (None, "rates"):
+                await rates(folder, collector, QUICK if quick else FULL, results)
+            if only in (None, "fleets"):
+                few, many = (200, 1_000) if quick else (1_000, 10_000)
+                await fleets(folder, collector, few, many, results)
+    return results
+
+
+def main() -> int:
+    """Exit code 1 when a target is missed, 2 when it can't be measured here."""
+    arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="a minute instead of six, for development; proves nothing")
+    arguments.add_argument("--only", choices=["rates", "fleets"], help="one half of it")
+    chosen = arguments.parse_args()
+    if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
+        print(f"the benchmark needs Linux and the cores {SERVER_CORE} and {LOAD_CORE}", file=sys.stderr)
+        return 2
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, most) if most > 0 else FILES, most))
+    pin(LOAD_CORE)
+    gc.disable()  # the load generator must not pause; it ends before that matters
+    results = asyncio.run(run(quick=chosen.quick, only=chosen.only))
+    results.write()
+    print(f"written to {RESULTS}")
+    return int(not all(figure.met for figure in results.figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

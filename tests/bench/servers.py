@@ -1,0 +1,149 @@
+"""The servers under test, each a process of its own on one core, and the Collector that Wattspan exports to."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from stack.ocpp_go import central_system_binary
+from stack.process import LOOPBACK, Program, free_ports, running
+from stack.servers import answers, fetch
+from stack.toolchain import tool
+
+from bench.load import pin
+
+SERVER_CORE, LOAD_CORE = 0, 1
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server under test; `metrics_port` 0: it has no page."""
+
+    program: Program
+    port: int
+    metrics_port: int = 0
+    database: Path | None = None
+
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(self.program.child.pid)
+
+    def memory(self) -> int:
+        """Bytes that belong to this process alone (USS)."""
+        return int(self.process.memory_full_info().uss)
+
+
+Started = Callable[[Path], Any]
+
+
+@asynccontextmanager
+async def _pinned(
+    name: str, command: Sequence[str | Path], folder: Path, port: int, environment: Mapping[str, str]
+) -> AsyncIterator[Program]:
+    """Started on the server's core from its first instruction: a child has its parent's affinity."""
+    pin(SERVER_CORE)
+    try:
+        child = running(name, command, folder=folder, environment=environment)
+        program = await child.__aenter__()
+    finally:
+        pin(LOAD_CORE)
+    try:
+        await program.until(lambda: _listens(port), "listening")
+        yield program
+    finally:
+        await child.__aexit__(None, None, None)
+
+
+async def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def plain(folder: Path) -> AsyncIterator[Server]:
+    """The `ocpp` package's plain server."""
+    (port,) = free_ports(1)
+    async with _pinned("plain", [sys.executable, HERE / "plain.py", str(port)], folder, port, {}) as program:
+        yield Server(program=program, port=port)
+
+
+@asynccontextmanager
+async def ocpp_go(folder: Path) -> AsyncIterator[Server]:
+    """ocpp-go's example central system, its two log lines a message thrown away: writing them is not its work."""
+    (port,) = free_ports(1)
+    log = folder / "ocpp-go.log"
+    if not log.is_symlink():
+        log.symlink_to(os.devnull)
+    async with _pinned("ocpp-go", [central_system_binary()], folder, port, {"SERVER_LISTEN_PORT": str(port)}) as program:
+        yield Server(program=program, port=port)
+
+
+@asynccontextmanager
+async def wattspan(folder: Path, collector: "Collector | None", **options: str) -> AsyncIterator[Server]:
+    """`wattspan serve` on a fresh SQLite database; without a Collector telemetry is off by OTEL_SDK_DISABLED."""
+    port, metrics_port = free_ports(2)
+    database = folder / f"bench-{port}.db"
+    environment = {
+        "WATTSPAN_PORT": str(port),
+        "WATTSPAN_METRICS_PORT": str(metrics_port),
+        "WATTSPAN_DATABASE": str(database),
+        **(collector.environment if collector is not None else {"OTEL_SDK_DISABLED": "true"}),
+        **options,
+    }
+    command = [Path(sys.executable).with_name("wattspan"), "serve"]
+    async with _pinned("wattspan", command, folder, port, environment) as program:
+        yield Server(program=program, port=port, metrics_port=metrics_port, database=database)
+    for file in folder.glob(f"{database.name}*"):
+        file.unlink()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """A real Collector that takes OTLP and throws it away. It runs on the load generator's core."""
+
+    otlp: str
+    telemetry: str
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.otlp}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_METRIC_EXPORT_INTERVAL": "60000",
+        }
+
+    async def spans(self) -> int:
+        """How many spans it has accepted so far."""
+        page = await fetch(f"http://{self.telemetry}/metrics", accept="text/plain")
+        lines = [line for line in page.splitlines() if line.startswith("otelcol_receiver_accepted_spans")]
+        return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines)
+
+
+@asynccontextmanager
+async def collector(folder: Path) -> AsyncIterator[Collector]:
+    """A Collector with tests/bench/collector.yaml."""
+    otlp, telemetry = free_ports(2)
+    environment = {"OTELCOL_OTLP_HTTP": f"{LOOPBACK}:{otlp}", "OTELCOL_TELEMETRY_PORT": str(telemetry), "GOMAXPROCS": "1"}
+    command = [tool("otelcol"), "--config", HERE / "collector.yaml"]
+    async with running("otelcol", command, folder=folder, environment=environment) as program:
+        made = Collector(otlp=f"{LOOPBACK}:{otlp}", telemetry=f"{LOOPBACK}:{telemetry}")
+        await program.until(lambda: answers(f"http://{made.telemetry}/metrics"), "healthy")
+        yield made
+
+
+async def settled(collector: Collector, wanted: int, within_s: float = 15.0) -> int:
+    """The spans accepted once there are `wanted`, or when the time is up: exporting ends after the last answer."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while (found := await collector.spans()) < wanted and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.2)
+    return found

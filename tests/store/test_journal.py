@@ -1,0 +1,153 @@
+import asyncio
+import sqlite3
+from pathlib import Path
+
+from support.stories import NOW, connected, metered, started
+from wattspan.errors import StoreUnavailable
+from wattspan.store.journal import STALE_S
+
+
+def rows(site, table="meter_readings"):
+    with sqlite3.connect(site.path) as connection:
+        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens on another thread
+            await asyncio.sleep(0.001)
+
+
+def lock(site):
+    """Another process that holds the write lock."""
+    other = sqlite3.connect(site.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+async def test_whoever_is_told_finds_it_written(site):
+    site.apply(connected(), started(), metered(2000.0, NOW))
+    assert await site.commit() is None
+    assert (rows(site), rows(site, "transactions")) == (1, 1)
+
+
+async def test_what_comes_while_a_batch_is_in_flight_makes_one_more_batch(site):
+    taken = []
+    site.journal._on_commit = taken.append  # the port is a constructor argument; here it is counted late
+    site.apply(connected())
+    site.ask()
+    await asyncio.sleep(0)  # the first batch leaves
+    for n in range(50):
+        site.apply(metered(2000.0 + n, NOW + n, transaction_id=None))
+        site.ask()
+    assert site.journal.waiting == site.vitals.store_waiting == 51
+    await until(lambda: len(site.told) == 51)
+    assert (len(taken), rows(site), site.vitals.store_waiting) == (2, 50, 0)
+
+
+async def test_with_nothing_to_write_it_is_told_at_once(site):
+    site.ask()
+    assert site.told == [None]
+
+
+async def test_an_answer_never_overtakes_the_fact_it_repeats(site):
+    """A repeated start changes nothing, yet its answer must wait for the first one's commit."""
+    site.apply(connected(), started())
+    site.ask()
+    await asyncio.sleep(0)
+    site.apply(started())
+    site.ask()
+    assert site.told == []
+    await until(lambda: len(site.told) == 2)
+    assert rows(site, "transactions") == 1
+
+
+async def test_a_locked_database_holds_then_refuses_and_still_writes_everything_later(site):
+    other = lock(site)
+    site.apply(connected(), metered(1.0, NOW, transaction_id=None))
+    site.ask()
+    await until(lambda: site.vitals.store_failures > 2)
+    assert not site.journal.available
+    site.apply(metered(2.0, NOW, transaction_id=None))
+    site.clock.now += 29
+    site.ask()
+    site.journal.tick()
+    assert site.told == []
+    site.clock.now += 2
+    site.journal.tick()
+    assert [type(told) for told in site.told] == [StoreUnavailable]
+    assert rows(site) == 0
+    other.close()
+    await until(lambda: len(site.told) == 2)
+    assert site.told[1] is None
+    assert site.journal.available
+    assert site.journal.waiting == 0
+    assert rows(site) == 2
+
+
+async def test_a_full_disk_is_waited_out(site):
+    def limit(pages):
+        return lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar_one()
+
+    used = await site.store._do(limit(1))
+    site.apply(connected())
+    for n in range(400):
+        site.apply(metered(float(n), NOW + n, transaction_id=None))
+    # The limit belongs to the connection, and a failed one is replaced: keep this one.
+    site.store._writer._disconnect = lambda: None
+    site.ask()
+    await until(lambda: site.vitals.store_failures > 1)
+    assert (site.told, rows(site)) == ([], 0)
+    await site.store._do(limit(used + 1000))
+    await until(lambda: site.told)
+    assert (site.told, rows(site)) == ([None], 400)
+    del site.store._writer._disconnect
+
+
+async def test_a_database_that_is_moved_away_is_missed_before_anything_is_acknowledged(site):
+    site.apply(connected())
+    assert await site.commit() is None
+    aside = f"{site.path}.aside"
+    Path(site.path).rename(aside)  # noqa: ASYNC240 - a rename on a local disk
+    site.apply(metered(1.0, NOW, transaction_id=None))
+    site.ask()
+    await until(lambda: site.vitals.store_failures > 0)
+    assert site.told == []
+    Path(aside).rename(site.path)  # noqa: ASYNC240
+    await until(lambda: site.told)
+    assert (site.told, rows(site)) == ([None], 1)
+
+
+async def test_flush_says_when_the_store_is_down(site):
+    other = lock(site)
+    site.apply(connected())
+    flushed = asyncio.ensure_future(site.journal.flush())
+    await until(lambda: site.vitals.store_failures > 0)
+    site.clock.now += 31
+    site.journal.tick()
+    assert isinstance((await asyncio.gather(flushed, return_exceptions=True))[0], StoreUnavailable)
+    other.close()
+    await until(lambda: site.journal.available)
+
+
+async def test_stale_figures_are_written_by_the_tick(site):
+    site.apply(connected(), metered(2000.0, NOW, transaction_id=None))
+    await site.commit()
+    site.apply(metered(3000.0, NOW + 1, transaction_id=None, current_a=9.0))
+    await site.commit()
+    site.journal.tick()
+    await until(lambda: not site.journal._batch and not site.fleet.changes.stale_connectors)
+    with sqlite3.connect(site.path) as connection:
+        assert connection.execute("SELECT current_a FROM connectors").fetchone() == (9.0,)
+    assert STALE_S == 1.0
+
+
+async def test_one_who_fails_when_told_does_not_harm_the_next(site, caplog):
+    def fail(_error):
+        raise KeyError("whoever")
+
+    site.apply(connected())
+    site.journal.commit(fail)
+    site.ask()
+    await until(lambda: site.told)
+    assert "whoever waited for a commit failed" in caplog.text

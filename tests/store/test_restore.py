@@ -1,0 +1,169 @@
+import asyncio
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.sites import opened
+from support.stories import NOW, connected, day, metered, started, stopped
+from wattspan.domain import events as ev
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import ChargePoint
+from wattspan.store.store import Store
+
+OF_THE_PROCESS = {"connected", "outage_counted"}
+"""No connection outlives the process; the next one's outage is counted then."""
+MAY_BE_STALE = {"last_msg_ts", "last_heartbeat_ts", "errors", "authorizations", "schema_faults"}
+"""No charger was told that these are safe: a crash may lose the last second of them."""
+
+
+def told(cp: ChargePoint, *, but: set[str]) -> dict[str, Any]:
+    """Every field, the meters of transactions by their three values."""
+    found = {field.name: getattr(cp, field.name) for field in fields(cp) if field.name not in but}
+    found["connectors"] = {name: repr(connector) for name, connector in sorted(cp.connectors.items())}
+    found["transactions"] = {name: repr(transaction) for name, transaction in sorted(cp.transactions.items())}
+    return found
+
+
+def same(fleet: Fleet, again: Fleet, *, but: set[str] = OF_THE_PROCESS) -> None:
+    assert set(again.charge_points) == set(fleet.charge_points)
+    for cp_id, cp in fleet.charge_points.items():
+        assert told(again.charge_points[cp_id], but=but) == told(cp, but=but)
+    assert (again.last_number, again.last_transaction_id) == (fleet.last_number, fleet.last_transaction_id)
+
+
+async def test_after_a_clean_stop_every_figure_is_back(site, open_site):
+    site.apply(*day())
+    await site.journal.flush()
+    await site.end()
+    again = await open_site()
+    same(site.fleet, again.fleet)
+    assert again.fleet.charge_points["CP1"].energy_total_wh == 8000.0
+    assert not again.fleet.changes.due
+
+
+async def test_after_an_abrupt_end_every_committed_fact_is_back(site, open_site):
+    for event in day():
+        site.apply(event)
+        assert await site.commit() is None
+    await site.end()
+    again = await open_site()
+    same(site.fleet, again.fleet, but=OF_THE_PROCESS | MAY_BE_STALE)
+    running = again.fleet.charge_points["CP1"].transactions["2"]
+    assert running.meter.energy_wh == 16_500.0
+
+
+async def test_readings_before_a_flush_are_not_told_twice(site, open_site):
+    site.apply(connected(), started(), metered(1500.0, NOW + 10))
+    await site.journal.flush()
+    # The register was reset: read twice, 300 Wh would count twice.
+    site.apply(metered(300.0, NOW + 20), metered(600.0, NOW + 30))
+    await site.commit()
+    await site.end()
+    again = await open_site()
+    same(site.fleet, again.fleet)
+
+
+async def test_a_connector_shows_nothing_of_a_session_that_ended(site, open_site):
+    site.apply(connected(), metered(5.0, NOW, transaction_id=None))
+    await site.commit()
+    site.apply(started(), metered(1500.0, NOW + 1))
+    await site.commit()
+    site.apply(stopped(at=NOW + 2))
+    await site.commit()
+    await site.end()
+    again = await open_site()
+    connector = again.fleet.charge_points["CP1"].connectors["1"]
+    assert (connector.current_a, connector.power_w, connector.transaction) == (0.0, 0.0, None)
+    same(site.fleet, again.fleet)
+
+
+async def test_a_decommissioned_charge_point_is_not_back_and_its_transactions_are_kept_closed(site, open_site):
+    site.apply(*day())
+    await site.journal.flush()
+    site.apply(ev.ChargePointDecommissioned(cp_id="CP1", received_ts=NOW))
+    await site.commit()
+    await site.end()
+    again = await open_site()
+    assert set(again.fleet.charge_points) == {"CP2"}
+    kept = await again.store.transactions(cp_id="CP1")
+    assert [(t.transaction_id, t.open, t.reason) for t in kept] == [
+        ("2", False, "Decommissioned"),
+        ("1", False, "Local"),
+    ]
+
+
+async def test_one_removed_while_no_server_ran_is_not_back_and_leaves_the_tables(site, open_site):
+    site.apply(*day())
+    await site.journal.flush()
+    assert await site.store.remove_charge_point("CP1")
+    await site.end()
+    again = await open_site()
+    assert set(again.fleet.charge_points) == {"CP2"}
+    await again.commit()
+    assert await again.store.removed_charge_points() == []
+
+
+@pytest.mark.parametrize("charge_points", [300])
+async def test_ids_go_on_from_the_highest_ever_given(site, open_site, charge_points):
+    for n in range(1, charge_points + 1):
+        site.apply(connected(f"CP{n}"), started(f"CP{n}", str(n)))
+    await site.commit()
+    await site.end()
+    again = await open_site()
+    assert (again.fleet.last_number, again.fleet.last_transaction_id) == (charge_points, charge_points)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("metered"), st.sampled_from([0.0, 0.5, 900.0, 1200.0, 1.3, 5000.0, 30_000.0]), st.integers(-400, 90)
+        ),
+        st.tuples(st.just("begins"), st.just(1000.0), st.integers(-90, 90)),
+        st.tuples(st.just("commit"), st.just(0.0), st.just(0)),
+        st.tuples(st.just("flush"), st.just(0.0), st.just(0)),
+        st.tuples(st.just("status"), st.just(0.0), st.just(0)),
+        st.tuples(st.just("stop"), st.just(7000.0), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_the_order_the_restored_figures_are_those_committed(steps, tmp_path_factory):
+    asyncio.run(_round(steps, str(tmp_path_factory.mktemp("round") / "fleet.db")))
+
+
+async def _round(steps: list[tuple[str, float, int]], path: str) -> None:
+    site = await opened(path)
+    at = NOW
+    site.apply(connected(), started())
+    for what, register_wh, shift in steps:
+        at += 30
+        if what == "commit":
+            await site.commit()
+        elif what == "flush":
+            await site.journal.flush()
+        else:
+            site.apply(EVENTS[what](register_wh, at, shift))
+    await site.commit()
+    await site.end()
+    store = await Store.open(path)
+    again = Fleet()
+    await store.restore(again)
+    await store.close()
+    same(site.fleet, again, but=OF_THE_PROCESS | MAY_BE_STALE)
+
+
+EVENTS: dict[str, Callable[[float, float, int], ev.Event]] = {
+    "metered": lambda register_wh, at, shift: metered(register_wh, at, charger_ts=at + shift),
+    "begins": lambda register_wh, at, shift: metered(register_wh, at, charger_ts=at + shift, begins=True),
+    "status": lambda _wh, at, _s: ev.ConnectorStatusChanged(
+        cp_id="CP1", received_ts=at, connector_id="1", status="Charging"
+    ),
+    "stop": lambda register_wh, at, _s: stopped(meter_stop_wh=register_wh, at=at),
+}

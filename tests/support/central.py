@@ -1,0 +1,112 @@
+"""A central system for tests: on free ports and a database file, read over real HTTP, stopped, restarted or cut off."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from support.chargers import Charger
+from support.raw import RawCharger
+from support.waiting import eventually
+from wattspan import CentralSystem
+from wattspan.csms.plugins.base import Plugin
+from wattspan.store.batch import Batch
+from wattspan.store.store import Store
+
+
+class Csms:
+    """A CentralSystem and the questions tests ask it. Keywords are settings; `plugins` as CentralSystem takes them."""
+
+    def __init__(self, database: Path, *, plugins: Iterable[Plugin | str] | None = None, **settings: Any) -> None:
+        self._plugins = plugins
+        self._settings = {"port": 0, "metrics_port": 0, "database": str(database), **settings}
+        self._http: httpx.AsyncClient
+
+    central: CentralSystem
+
+    async def start(self) -> None:
+        central = CentralSystem(plugins=self._plugins, **self._settings)
+        self.central = await central.__aenter__()
+        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{central.metrics_port}", trust_env=False)
+
+    async def stop(self) -> None:
+        await self._http.aclose()
+        await self.central.__aexit__(None, None, None)
+
+    async def restart(self) -> None:
+        """Stop in good order, and start again on the same database."""
+        await self.stop()
+        await self.start()
+
+    async def kill(self) -> None:
+        """End as by a power cut: from now on nothing reaches the database, and no connection is closed properly."""
+        central = self.central
+
+        def write(batch: Batch, done: Callable[[Exception | None], None]) -> None:
+            pass
+
+        async def flush() -> None:
+            pass
+
+        setattr(central.store, "write", write)  # noqa: B010 - mypy rightly refuses to assign to a method
+        setattr(central._core.journal, "flush", flush)  # noqa: B010
+        server = central._gateway._server
+        assert server is not None
+        for connection in list(server.all_connections):
+            connection.transport.abort()
+        await self.stop()
+
+    @property
+    def store(self) -> Store:
+        return self.central.store
+
+    def url(self, path: str) -> str:
+        return f"ws://127.0.0.1:{self.central.port}{path}"
+
+    def charger(self, cp_id: str, **options: Any) -> Charger:
+        """A charge point that connects when entered."""
+        return Charger(self.url(f"/ws/{quote(cp_id, safe='')}"), **options)
+
+    def raw_charger(self, target: str = "/ws/CP1", **headers: str) -> RawCharger:
+        """One that speaks bytes, for what no WebSocket client would send."""
+        return RawCharger(self.central.port, target, headers)
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        """GET from the metrics port."""
+        return await self._http.get(path, headers=headers)
+
+    async def page(self) -> list[str]:
+        """The lines of /metrics."""
+        answer = await self.get("/metrics")
+        assert answer.status_code == 200
+        return answer.text.splitlines()
+
+    async def lines(self, *names: str) -> list[str]:
+        """The TYPE and sample lines of these metrics, as they stand on the page."""
+        wanted = re.compile(rf"(# TYPE )?({'|'.join(names)})[ {{]")
+        return [line for line in await self.page() if wanted.match(line)]
+
+    async def metric(self, name: str, **labels: str) -> float | None:
+        """The value of one series, its labels in any order; None when it is not there."""
+        for line in await self.page():
+            series, _, value = line.rpartition(" ")
+            if series.partition("{")[0] == name and dict(re.findall(r'(\w+)="([^"]*)"', series)) == labels:
+                return float(value)
+        return None
+
+    async def becomes(self, value: float | None, name: str, **labels: str) -> None:
+        """Wait until a series has this value."""
+
+        async def has() -> bool:
+            return await self.metric(name, **labels) == value
+
+        await eventually(has)
+
+    async def durable(self) -> None:
+        """Wait until all that happened so far is in the database, stale figures too."""
+        async with asyncio.timeout(10):
+            await self.central._core.journal.flush()

@@ -1,0 +1,124 @@
+"""An OTLP/HTTP receiver on a real socket, and Collectors that misbehave."""
+
+import asyncio
+import gzip
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+DEADLINE_S = 10.0
+
+
+@dataclass
+class Receiver:
+    """What came in, by signal. `endpoint` is for OTEL_EXPORTER_OTLP_ENDPOINT."""
+
+    endpoint: str
+    traces: list[Any] = field(default_factory=list)
+    metrics: list[Any] = field(default_factory=list)
+    logs: list[Any] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def spans(self) -> list[Any]:
+        """Every span received, parsed."""
+        return [
+            span
+            for request in list(self.traces)
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def metric(self, name: str) -> list[Any]:
+        """Every point of a metric, in the order received."""
+        return [
+            point
+            for request in list(self.metrics)
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in getattr(metric, metric.WhichOneof("data")).data_points
+        ]
+
+
+_TYPES: dict[str, tuple[str, Callable[[], Message]]] = {
+    "/v1/traces": ("traces", ExportTraceServiceRequest),
+    "/v1/metrics": ("metrics", ExportMetricsServiceRequest),
+    "/v1/logs": ("logs", ExportLogsServiceRequest),
+}
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """An OTLP/HTTP server on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            signal, make = _TYPES[self.path]
+            request = make()
+            request.ParseFromString(body)
+            received.headers.append(dict(self.headers))
+            getattr(received, signal).append(request)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    received = Receiver(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield received
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """A Collector that takes connections and never answers; yields its endpoint."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in held:
+            writer.close()
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for another thread; fails after DEADLINE_S."""
+    end_s = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < end_s, "did not come true"
+        time.sleep(0.005)
+
+
+async def eventually(true: Callable[[], object]) -> None:
+    """The same while the event loop runs."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not true():
+            await asyncio.sleep(0.005)

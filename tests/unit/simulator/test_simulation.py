@@ -1,0 +1,181 @@
+"""Whole fleets against a small central system: what the ledger says is what that one saw."""
+
+import asyncio
+import json
+from base64 import b64encode
+from dataclasses import replace
+
+import pytest
+
+from wattspan.simulator import FaultRates, Habits, Simulation
+
+BUSY = Habits(sessions_per_day=200, busy_at_start=1.0, stay_s=(600, 3_600), meter_interval_s=60)
+
+
+async def play(central, running, sessions, **options):
+    """Lets a fleet charge until `sessions` have stopped, then finishes it."""
+    async with running(charge_points=4, habits=BUSY, seed=7, time_factor=5_000, **options) as simulation:
+        await central.until(lambda: len(central.stopped_wh) >= sessions)
+    return simulation.ledger
+
+
+def agrees(ledger, central):
+    total = ledger.total
+    assert total.starts == len(central.starts)
+    assert total.stops == len(central.stopped_wh)
+    assert total.energy_wh == sum(central.stopped_wh.values())
+    assert central.open == {}
+    assert total.connections == central.connections
+    assert total.disconnects == central.disconnects == total.connections
+    assert total.unacknowledged == 0
+
+
+async def test_the_ledger_is_what_the_central_system_saw(central, running):
+    ledger = await play(central, running, 12)
+    agrees(ledger, central)
+    total, seen = ledger.total, central.counted()
+    assert total.energy_wh > 1_000
+    assert total.meter_values == seen["MeterValues"] > 12
+    assert (total.boots, total.statuses) == (4, seen["StatusNotification"])
+    assert total.starts == seen["StartTransaction"]
+    assert (total.errors, total.drops, total.repeats) == (0, 0, 0)
+    assert central.goodbyes == [1000] * 4
+    assert {"Available", "Preparing", "Charging", "Finishing"} <= set(central.statuses(1))
+
+
+async def test_the_ledger_holds_when_everything_goes_wrong(central, running):
+    faults = replace(FaultRates.all(0.4), late_answer_s=0.01)
+    ledger = await play(central, running, 25, faults=faults)
+    agrees(ledger, central)
+    total, seen = ledger.total, central.counted()
+    assert min(total.drops, total.repeats, total.offline_sessions, total.error_notices.total()) > 0
+    assert total.meter_values == sum(central.distinct("MeterValues").values())
+    assert seen["StartTransaction"] + seen["StopTransaction"] > total.starts + total.stops
+    assert total.boots == 4
+    assert total.mismatches == 0
+
+
+async def test_a_wrong_clock_shows_in_the_timestamps(central, running):
+    await play(central, running, 3, faults=FaultRates(clock_off=1.0))
+    assert len({start["timestamp"][:13] for start in central.of("StartTransaction")}) > 1
+
+
+async def test_a_start_that_is_always_refused_is_given_up_with_all_that_follows(central, running):
+    central.refuse = lambda action, _: action == "StartTransaction"
+    async with running(habits=BUSY, connectors=1) as simulation:
+        await central.until(lambda: len(central.of("StartTransaction")) >= 3)
+    total = simulation.ledger.total
+    assert total.starts == total.stops == total.meter_values == 0
+    assert central.of("StopTransaction") == []
+    assert total.given_up >= 2
+    assert total.refused >= 3
+
+
+async def test_a_message_refused_once_is_sent_again_in_its_place(central, running):
+    refused = []
+
+    def once(action, payload):
+        if action == "StopTransaction" and not refused:
+            refused.append(payload)
+            return True
+        return False
+
+    central.refuse = once
+    async with running(habits=BUSY, connectors=1) as simulation:
+        await central.until(lambda: len(central.stopped_wh) >= 2)
+    assert central.of("StopTransaction")[:2] == [refused[0], refused[0]]
+    agrees(simulation.ledger, central)
+
+
+async def test_a_card_that_is_refused_does_not_charge(central, running):
+    central.id_tag_status = "Blocked"
+    async with running(habits=BUSY, connectors=1):
+        await central.until(lambda: len(central.of("Authorize")) >= 2)
+    assert central.of("StartTransaction") == []
+
+
+async def test_a_card_refused_at_the_start_ends_the_transaction(central, running):
+    async with running(connectors=1):
+        central.id_tag_status = "Invalid"
+        await central.command("RemoteStartTransaction", {"idTag": "T"})
+        await central.until(lambda: central.stopped_wh)
+    assert central.of("StopTransaction")[0]["reason"] == "DeAuthorized"
+
+
+async def test_nothing_is_told_before_the_central_system_accepts(central, running):
+    central.boots = ["Pending", "Rejected", "Accepted"]
+    async with running() as simulation:
+        pass
+    assert [action for _, action, _ in central.calls][:4] == [*["BootNotification"] * 3, "StatusNotification"]
+    assert simulation.ledger.total.boots == 1
+
+
+async def test_heartbeats_come_by_the_interval_that_was_given(central, running):
+    async with running() as simulation:
+        await central.until(lambda: len(central.of("Heartbeat")) >= 2)
+    assert simulation.fleet[0].configuration.text("HeartbeatInterval") == "100"
+
+
+async def test_the_password_goes_along(central, running):
+    async with running(password="s3cret") as simulation:
+        pass
+    assert central.headers[0]["Authorization"] == f"Basic {b64encode(b'SIM0001:s3cret').decode()}"
+    assert "s3cret" not in repr(simulation)
+
+
+async def test_the_same_seed_gives_the_same_cards_in_the_same_order(central, running):
+    def tags(calls):
+        return [call["idTag"] for _, action, call in calls if action == "StartTransaction"][:4]
+
+    played = []
+    for _ in range(2):
+        central.calls.clear()
+        async with running(habits=BUSY, seed=3, connectors=1, time_factor=20_000):
+            await central.until(lambda: len(central.of("StartTransaction")) >= 4)
+        played.append(tags(central.calls))
+    assert played[0] == played[1]
+
+
+async def test_progress_tells_how_it_stands(central, running):
+    async with running(habits=BUSY, charge_points=2) as simulation:
+        await central.until(lambda: central.open and central.of("MeterValues"))
+        await central.until(lambda: simulation.progress().energy_wh > 0)
+        progress = simulation.progress()
+    assert (progress.charge_points, progress.connected) == (2, 2)
+    assert progress.charging > 0
+    assert progress.errors == 0
+
+
+async def test_a_duration_ends_it(central):
+    simulation = Simulation(url=central.url, charge_points=1, duration_s=0.0)
+    async with asyncio.timeout(10):
+        await simulation.run()
+
+
+async def test_cancellation_hangs_up_and_leaves_nothing_behind(central):
+    simulation = Simulation(url=central.url, charge_points=3, habits=BUSY, time_factor=2_000)
+    task = asyncio.create_task(simulation.run())
+    await central.until(lambda: central.open)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(asyncio.all_tasks() - {asyncio.current_task()}) <= 8  # the server's own
+    assert simulation.progress().connected == 0
+    await central.until(lambda: central.disconnects == 3)
+    assert central.goodbyes == [1000] * 3
+
+
+async def test_a_central_system_that_is_away_is_dialled_until_it_finishes(unused_tcp_port):
+    simulation = Simulation(url=f"ws://127.0.0.1:{unused_tcp_port}", charge_points=1, duration_s=0.05)
+    async with asyncio.timeout(10):
+        ledger = await simulation.run()
+    assert ledger.total.refusals >= 1
+    assert ledger.total.connections == 0
+
+
+async def test_the_ledger_dumps_as_json(central, running, tmp_path):
+    async with running() as simulation:
+        pass
+    simulation.ledger.dump(tmp_path / "ledger.json")
+    dumped = json.loads((tmp_path / "ledger.json").read_text())
+    assert dumped["total"]["boots"] == dumped["charge_points"]["SIM0001"]["boots"] == 1

@@ -1,0 +1,208 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from wattspan.errors import SettingsError
+from wattspan.settings import Settings, load_settings
+
+
+def load(config: Path | None = None, env: dict[str, str] | None = None, **overrides: Any) -> Settings:
+    return load_settings(overrides, config, env or {})
+
+
+def faults(config: Path | None = None, env: dict[str, str] | None = None, **overrides: Any) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load(config, env, **overrides)
+    return caught.value.faults
+
+
+def toml(folder: Path, text: str) -> Path:
+    file = folder / "wattspan.toml"
+    file.write_text(text)
+    return file
+
+
+def test_without_anything_the_defaults_hold():
+    settings = load()
+    assert (settings.host, settings.port, settings.metrics_host, settings.metrics_port) == (
+        "127.0.0.1", 9000, "127.0.0.1", 9090,
+    )  # fmt: skip
+    assert settings.plugins == ("orphans",)
+
+
+def test_overrides_beat_environment_beats_toml_beats_defaults(tmp_path):
+    config = toml(tmp_path, 'port = 1\nmetrics_port = 2\napi_port = 3\nplugins = ["a", "b"]')
+    settings = load(config, {"WATTSPAN_PORT": "11", "WATTSPAN_METRICS_PORT": "12"}, port=21)
+    assert (settings.port, settings.metrics_port, settings.api_port) == (21, 12, 3)
+    assert settings.plugins == ("a", "b")
+
+
+def test_metrics_port_has_a_short_alias_that_is_weaker():
+    assert load(env={"METRICS_PORT": "1"}).metrics_port == 1
+    assert load(env={"METRICS_PORT": "1", "WATTSPAN_METRICS_PORT": "2"}).metrics_port == 2
+    assert load(env={"WATTSPAN_METRICS_PORT": "2", "METRICS_PORT": "1"}).metrics_port == 2
+
+
+def test_the_environment_may_name_the_file(tmp_path):
+    config = toml(tmp_path, "port = 1")
+    assert load(env={"WATTSPAN_CONFIG": str(config)}).port == 1
+
+
+def test_none_and_empty_mean_not_set():
+    assert load(env={"WATTSPAN_METRICS_TOKEN": "", "WATTSPAN_PORT": ""}, port=None) == load()
+
+
+def test_every_kind_of_value_reads_from_text():
+    settings = load(
+        env={
+            "WATTSPAN_STRICT": "true",
+            "WATTSPAN_COMMAND_TIMEOUT_S": "1.5",
+            "WATTSPAN_PLUGINS": "orphans, audit",
+            "WATTSPAN_LOG_LEVEL": "WARNING",
+            "WATTSPAN_AUDIT_LOG": "frames.jsonl",
+            "WATTSPAN_UNKNOWN_ID_TAGS": "Refuse",
+        }
+    )
+    assert settings.strict is True
+    assert settings.command_timeout_s == 1.5
+    assert settings.plugins == ("orphans", "audit")
+    assert settings.log_level == "warning"
+    assert settings.audit_log == Path("frames.jsonl")
+    assert settings.unknown_id_tags == "refuse"
+    assert load(env={"WATTSPAN_PLUGINS": ","}).plugins == ()
+
+
+def test_metrics_are_where_charge_points_connect_unless_told():
+    assert load(host="0.0.0.0").metrics_host == "0.0.0.0"
+    assert load(host="0.0.0.0", metrics_host="127.0.0.1").metrics_host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "policy", "lets"),
+    [
+        ("127.0.0.1", None, True),
+        ("::1", None, True),
+        ("localhost", None, True),
+        ("0.0.0.0", None, False),
+        ("csms.example.org", None, False),
+        ("0.0.0.0", "accept", True),
+        ("127.0.0.1", "refuse", False),
+    ],
+)
+def test_strangers_are_let_in_on_loopback_or_when_told(host, policy, lets):
+    settings = load(host=host, unknown_charge_points=policy, unknown_id_tags=policy)
+    assert settings.lets_unknown_charge_points is lets
+    assert settings.lets_unknown_id_tags is lets
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("WATTSPAN_PORT", "70000", "WATTSPAN_PORT: 70000 is not between 0 and 65535"),
+        ("WATTSPAN_PORT", "http", "WATTSPAN_PORT: http is not a whole number between 0 and 65535"),
+        ("METRICS_PORT", "-1", "METRICS_PORT: -1 is not between 0 and 65535"),
+        ("WATTSPAN_STRICT", "maybe", "WATTSPAN_STRICT: maybe is not true or false"),
+        ("WATTSPAN_LOG_LEVEL", "loud", "WATTSPAN_LOG_LEVEL: loud is not debug, info, warning, error or critical"),
+        ("WATTSPAN_PING_TIMEOUT_S", "0", "WATTSPAN_PING_TIMEOUT_S: 0 is not above 0"),
+        ("WATTSPAN_PING_INTERVAL_S", "nan", "WATTSPAN_PING_INTERVAL_S: nan is not at least 0"),
+        ("WATTSPAN_PROT", "1", "WATTSPAN_PROT: there is no such setting; did you mean WATTSPAN_PORT?"),
+        ("WATTSPAN_XYZZY", "1", "WATTSPAN_XYZZY: there is no such setting"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT: nowhere is not an http or https URL"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            "http/json",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: http/json is not one of grpc, http/protobuf",
+        ),
+    ],
+)
+def test_a_fault_names_the_variable_the_value_and_what_would_be_right(variable, value, line):
+    assert faults(env={variable: value}) == (line,)
+
+
+def test_every_fault_is_told_at_once_whatever_its_source(tmp_path):
+    config = toml(tmp_path, 'log_format = "xml"\nprot = 1\napi_port = true')
+    env = {"WATTSPAN_PORT": "70000", "OTEL_TRACES_SAMPLER": "sometimes"}
+    told = faults(config, env, metrics_port="x")
+    assert len(told) == 6
+    assert "wattspan.toml: log_format: xml is not text or json" in told
+    assert "wattspan.toml: prot: there is no such setting; did you mean port?" in told
+    assert "wattspan.toml: api_port: True is not a whole number between 0 and 65535" in told
+    assert "metrics_port: x is not a whole number between 0 and 65535" in told
+    assert any(line.startswith("OTEL_TRACES_SAMPLER: sometimes is not one of always_off, always_on") for line in told)
+
+
+def test_a_file_that_is_missing_or_no_toml_is_a_fault(tmp_path):
+    assert faults(tmp_path / "no.toml") == (f"{tmp_path}/no.toml: can't be read: No such file or directory",)
+    assert faults(toml(tmp_path, "port 1"))[0].startswith(f"{tmp_path}/wattspan.toml: is no TOML: ")
+
+
+def test_what_belongs_together_is_asked_for_together(tmp_path):
+    cert = toml(tmp_path, "")
+    assert faults(metrics_user="me") == ("metrics_user: needs metrics_password as well",)
+    assert faults(metrics_tls_cert=cert) == ("metrics_tls_cert: needs metrics_tls_key as well",)
+    assert faults(port=1, metrics_port=1) == ("metrics_port: 1 is the port for OCPP already",)
+    assert faults(plugins=["plug_and_charge"]) == ("plugins: plug_and_charge needs plug_and_charge_id_tag as well",)
+    assert faults(metrics_tls_cert=cert, metrics_tls_key=tmp_path / "key")[0].endswith("key is no file")
+
+
+def test_two_free_ports_and_two_addresses_are_no_contradiction():
+    load(port=0, metrics_port=0)
+    load(host="127.0.0.2", port=1, metrics_host="127.0.0.1", metrics_port=1)
+
+
+def test_secrets_show_neither_in_repr_nor_in_faults():
+    settings = load(
+        env={"WATTSPAN_METRICS_TOKEN": "s3cret", "WATTSPAN_METRICS_USER": "me", "WATTSPAN_METRICS_PASSWORD": "s3cret"},
+        database="postgresql://me:s3cret@db/wattspan",
+        plug_and_charge_id_tag="s3cret",
+    )
+    assert "s3cret" not in repr(settings)
+    assert "postgresql://me:**********@db/wattspan" in repr(settings)
+    assert settings.metrics_token is not None
+    assert settings.metrics_token.get_secret_value() == "s3cret"
+    told = faults(env={"OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}, plug_and_charge_id_tag="s3cret" * 10, metrics_token="")
+    assert len(told) == 3
+    assert "s3cret" not in "".join(told)
+
+
+def test_settings_never_change():
+    with pytest.raises(ValidationError, match="frozen"):
+        load().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://[::1]/otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+        {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"},
+        {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_TRACES_SAMPLER_ARG": "whatever"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "service.name=wattspan,site=north", "OTEL_EXPORTER_OTLP_HEADERS": "a=b=c"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_SERVICE_NAME": "x", "OTEL_UNRELATED": "?"},
+    ],
+)
+def test_what_opentelemetry_understands_is_no_fault(env):
+    load(env=env)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+        {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://collector:port"},
+        {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "ftp://collector"},
+        {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1.5"},
+        {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "half"},
+        {"OTEL_METRIC_EXPORT_INTERVAL": "0"},
+        {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "sum"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "wattspan"},
+        {"OTEL_SDK_DISABLED": "perhaps"},
+    ],
+)
+def test_what_opentelemetry_would_silently_ignore_is_a_fault(env):
+    told = faults(env=env)
+    assert len(told) == 1
+    assert told[0].split(":")[0] in env
