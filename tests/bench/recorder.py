@@ -68,7 +68,7 @@ def drive(recorder: Recorder, messages: int = MESSAGES) -> float:
 
 def hot(processor: SpanProcessor) -> Recorder:
     spans = HotSpans(Resource.create({}), InstrumentationScope("wattspan"), processor, ALWAYS_ON)
-    return Recorder(spans, ArrayMeasures(Histograms()), Sessions(trace.NoOpTracer(), None))
+    return Recorder(spans, ArrayMeasures(Histograms()), Sessions(trace.NoOpTracer(), None, str))
 
 
 def api(processor: SpanProcessor) -> Recorder:
@@ -76,7 +76,7 @@ def api(processor: SpanProcessor) -> Recorder:
     provider.add_span_processor(processor)
     meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     measures = ApiMeasures(meters.get_meter("wattspan"))
-    return Recorder(ApiSpans(provider.get_tracer("wattspan")), measures, Sessions(trace.NoOpTracer(), None))
+    return Recorder(ApiSpans(provider.get_tracer("wattspan")), measures, Sessions(trace.NoOpTracer(), None, str))
 
 
 def encoding() -> float:

@@ -4,10 +4,13 @@ import subprocess
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from wattspan.errors import StoreUnavailable, StoreUnusable
 from wattspan.store.engine import make_engine, parse
+from wattspan.store.migrate import HEAD, SCRIPTS
 from wattspan.store.store import Store
 from wattspan.store.tables import metadata
 
@@ -126,3 +129,10 @@ def test_every_connection_is_durable(made, writes):
         found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in expected}
     engine.dispose()
     assert found == expected
+
+
+def test_the_newest_revision_is_known_without_alembic():
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]

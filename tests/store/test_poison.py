@@ -99,3 +99,12 @@ def test_the_shape_of_samples_is_told_once_and_only_when_written():
 def test_mending_leaves_what_is_well():
     for value in (None, 1, -1.5, "text", b"bytes", True):
         assert mend(value) is value
+
+
+async def test_what_cannot_even_be_told_as_a_row_keeps_nobody_waiting(site, caplog):
+    site.apply(connected("CP1"), connected("CP2"))
+    site.fleet.charge_points["CP1"].errors = None
+    site.fleet.charge_points["CP1"].call_errors = 5
+    assert await site.commit() is None
+    assert query(site, "SELECT cp_id FROM charge_points") == [("CP2",)]
+    assert "left out" in caplog.text

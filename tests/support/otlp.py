@@ -59,7 +59,7 @@ _TYPES: dict[str, tuple[str, Callable[[], Message]]] = {
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
+def receiver(*, answers_after_s: float = 0.0) -> Iterator[Receiver]:
     """An OTLP/HTTP server on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,13 +70,14 @@ def receiver() -> Iterator[Receiver]:
             signal, make = _TYPES[self.path]
             request = make()
             request.ParseFromString(body)
+            time.sleep(answers_after_s)  # a slow Collector is slow
             received.headers.append(dict(self.headers))
             getattr(received, signal).append(request)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -115,10 +116,3 @@ def until(true: Callable[[], object]) -> None:
     while not true():
         assert time.monotonic() < end_s, "did not come true"
         time.sleep(0.005)
-
-
-async def eventually(true: Callable[[], object]) -> None:
-    """The same while the event loop runs."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():
-            await asyncio.sleep(0.005)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple, Self
 
 from support.waiting import WITHIN_S
@@ -25,7 +25,7 @@ class RawFrame(NamedTuple):
 
 
 class RawCharger:
-    """One TCP connection; `status` and `headers` are what the handshake was answered with."""
+    """One TCP connection; `status` and `headers` are what the handshake was answered with, 0 where nothing came."""
 
     def __init__(self, port: int, target: str, headers: Mapping[str, str]) -> None:
         self._port = port
@@ -46,16 +46,26 @@ class RawCharger:
 
     async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
-        lines = [f"GET {self._target} HTTP/1.1", *(f"{name}: {value}" for name, value in self._headers.items() if value)]
-        self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        asked = [
+            f"GET {self._target} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in self._headers.items() if value),
+        ]
+        self.writer.write("\r\n".join([*asked, "", ""]).encode("latin-1"))
         async with asyncio.timeout(WITHIN_S):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            lines = [line async for line in self._head()]
+        if not lines:
+            return self
+        head = [line.decode("latin-1").rstrip() for line in lines]
         self.status = int(head[0].split()[1])
         self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         self.writer.transport.abort()
+
+    async def _head(self) -> AsyncIterator[bytes]:
+        while (line := await self.reader.readline()).strip():
+            yield line
 
     def write(self, data: bytes, opcode: int = TEXT, *, final: bool = True) -> None:
         """Send one masked frame; nothing is waited for."""

@@ -22,7 +22,7 @@ from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.vitals import Vitals
-from wattspan.errors import CallFault, FrameError, StoreUnavailable
+from wattspan.errors import CallFault, FrameError, StoreError, StoreUnavailable
 from wattspan.ocppj.frames import Call
 from wattspan.ocppj.session import Session
 from wattspan.store.journal import Journal
@@ -84,7 +84,7 @@ class Exchange:
     transaction: Transaction | None = None
     settled_s: float = 0.0
 
-    def stored(self, fault: StoreUnavailable | None) -> None:
+    def stored(self, fault: StoreError | None) -> None:
         """The last step: the facts are safe and the answer goes out; or they are not, and the charger must ask again."""
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
@@ -192,10 +192,13 @@ class CallHandler:
     async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
         """The part of a message that asks outside. A task: the reader and other sessions go on meanwhile."""
         try:
-            self._settle(exchange, await answer)
+            said = await answer
+            if self.core.fleet.charge_points.get(self.cp.cp_id) is not self.cp:
+                return  # decommissioned meanwhile: nothing may bring it back
+            self._settle(exchange, said)
         except CallFault as fault:
             self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
-        except StoreUnavailable as unavailable:
+        except StoreError as unavailable:
             exchange.settled_s = time.perf_counter()
             exchange.stored(unavailable)
         except Exception:

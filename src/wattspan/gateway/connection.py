@@ -44,11 +44,15 @@ class ChargePointConnection(ServerConnection):
         self._on_data = on_data
         early, self._early = self._early, []
         for data in early:
-            on_data(data)
+            self._hand_over(data)
 
     def detach(self) -> None:
-        """Drop whatever still comes."""
+        """Drop whatever still comes. It is read all the same, or the peer's part of the closing would never be met."""
         self._on_data = _drop
+        self._early.clear()
+        if self._holds and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._holds = 0
 
     def process_event(self, event: Event) -> None:
         """Called by `websockets` with the handshake request, then with each frame."""
@@ -83,12 +87,16 @@ class ChargePointConnection(ServerConnection):
 
     def pause_reading(self) -> None:
         """Hold the peer; each hold wants its own `resume_reading`."""
+        if self._on_data is _drop:
+            return
         self._holds += 1
         if self._holds == 1 and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Let go of one hold."""
+        if self._holds == 0:
+            return
         self._holds -= 1
         if self._holds == 0 and not self.transport.is_closing():
             self.transport.resume_reading()
@@ -100,12 +108,15 @@ class ChargePointConnection(ServerConnection):
                 return
             data = b"".join(self._fragments)
             self._fragments.clear()
-        if self.tap is not None:
-            self.tap("in", data)
+        self._hand_over(data)
+
+    def _hand_over(self, data: bytes) -> None:
         if self._on_data is None:
             self._early.append(data)
-        else:
-            self._on_data(data)
+            return
+        if self.tap is not None:
+            self.tap("in", data)
+        self._on_data(data)
 
 
 async def close_quietly(connection: ChargePointConnection, code: int, reason: str) -> None:

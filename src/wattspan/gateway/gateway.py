@@ -1,9 +1,12 @@
 """The WebSocket server: handshake, live sessions, the newest connection wins. It knows no OCPP action."""
 
+import asyncio
 import http
 import logging
+import os
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -16,7 +19,7 @@ from wattspan.csms.commands import Live
 from wattspan.csms.plugins.base import FramePassed
 from wattspan.csms.service import CallHandler, Core
 from wattspan.domain import events as ev
-from wattspan.errors import HandshakeRefused, SettingsError, StoreUnavailable
+from wattspan.errors import HandshakeRefused, SettingsError, StoreError
 from wattspan.gateway.connection import ChargePointConnection, close_quietly
 from wattspan.gateway.handshake import Credentials, Policy, admit, choose, identity
 from wattspan.ocppj.session import Session
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
 CLOSE_TIMEOUT_S = 5.0
+FINISH_S = 5.0
+"""How long messages under way may take at shutdown. What is not answered then, the charger sends again."""
 
 
 class _Live:
@@ -85,6 +90,7 @@ class Gateway:
                 settings.port,
                 create_connection=ChargePointConnection,
                 process_request=self._admit,  # type: ignore[arg-type]
+                process_response=self._answered,  # type: ignore[arg-type]
                 select_subprotocol=self._select,
                 # Offered compression is taken; without it nothing is compressed. Small windows: a message is small.
                 extensions=[ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)],
@@ -98,7 +104,11 @@ class Gateway:
                 backlog=4096,
             )
         except OSError as exc:
-            raise SettingsError([f"port {settings.port} on {settings.host}: {exc.strerror or exc}"]) from exc
+            if isinstance(exc, socket.gaierror):
+                raise SettingsError([f"host {settings.host}: {exc.strerror}"]) from exc
+            reason = os.strerror(exc.errno) if exc.errno else exc  # uvloop's own text repeats the address
+            fault = f"port {settings.host}:{settings.port}: {reason}; choose another with --port"
+            raise SettingsError([fault]) from exc
 
     @property
     def port(self) -> int:
@@ -112,10 +122,20 @@ class Gateway:
         return None if found is None else Live(session=found.session, version=found.version)
 
     async def stop(self) -> None:
-        """Stop accepting, close every connection with 1001, and wait for their ends."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        """Stop accepting, answer what is under way, close every connection with 1001, and wait for their ends."""
+        if self._server is None:
+            return
+        self._server.close(close_connections=False)
+        live = list(self._sessions.values())
+        for each in live:
+            each.connection.detach()
+        await _bounded([each.session.finished() for each in live], FINISH_S)
+        await _bounded([close_quietly(each, 1001, "going away") for each in self._open()], 2 * CLOSE_TIMEOUT_S)
+        await self._server.wait_closed()
+
+    def _open(self) -> list[ChargePointConnection]:
+        connections = self._server.connections if self._server is not None else ()
+        return [each for each in connections if isinstance(each, ChargePointConnection)]
 
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
@@ -132,16 +152,24 @@ class Gateway:
                 raise HandshakeRefused(503, "store", "the store is not writable now")
             cp_id = identity(request.path)
             await admit(cp_id, request.headers, self._credentials, self._policy)
-        except StoreUnavailable:
+        except StoreError:
             return self._refused(connection, HandshakeRefused(503, "store", "the store can't be read now"))
         except HandshakeRefused as refusal:
             return self._refused(connection, refusal)
         connection.admitted = cp_id
         return None
 
-    def _refused(self, connection: ChargePointConnection, refusal: HandshakeRefused) -> Response:
+    def _answered(self, connection: ChargePointConnection, _request: Request, response: Response) -> None:
+        """`process_response` of websockets: counts what was let in but asked for no WebSocket, or for one it can't be."""
+        if connection.admitted is not None and response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self._count("request")
+
+    def _count(self, reason: str) -> None:
         counts = self._core.vitals.handshakes_rejected
-        counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
+        counts[reason] = counts.get(reason, 0) + 1
+
+    def _refused(self, connection: ChargePointConnection, refusal: HandshakeRefused) -> Response:
+        self._count(refusal.reason)
         limited(
             log, logging.WARNING, refusal.reason, "handshake from %s refused: %s", connection.remote_address, refusal
         )
@@ -165,8 +193,8 @@ class Gateway:
         assert connection.request is not None  # noqa: S101
         version, _ = choose(_offered(connection.request.headers))
         if version is None:
-            counts = self._core.vitals.handshakes_rejected
-            counts["subprotocol"] = counts.get("subprotocol", 0) + 1
+            self._count("subprotocol")
+            connection.detach()
             await close_quietly(connection, 1002, "no common subprotocol")
             return
         cp_id: str = connection.admitted
@@ -206,6 +234,14 @@ class Gateway:
             core.record(
                 [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=time.time(), code=code, replaced=replaced)]
             )
+
+
+async def _bounded(work: Sequence[Coroutine[Any, Any, None]], limit_s: float) -> None:
+    """Run all of it at once; what is not done after `limit_s` is cancelled."""
+    if work:
+        _, pending = await asyncio.wait([asyncio.create_task(each) for each in work], timeout=limit_s)
+        for task in pending:
+            task.cancel()
 
 
 def _offered(headers: Headers) -> list[str]:

@@ -65,7 +65,7 @@ def parse(data: bytes) -> Frame | None:
     if type(kind) is not int:
         raise FrameError("ProtocolError", "the message type is not a whole number")
     build = _KINDS.get(kind)
-    return None if build is None else build(frame, _message_id(frame[1]))
+    return None if build is None else build(frame)
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
@@ -93,12 +93,17 @@ def _without_nul(data: bytes, exc: orjson.JSONDecodeError) -> Any:
     raise FrameError("GenericError", "not JSON") from exc
 
 
-def _message_id(value: Any) -> MessageId:
+def _call_id(value: Any) -> MessageId:
     if type(value) is str and len(value) <= MAX_MESSAGE_ID:
         return value
     if type(value) is int:
         return value
     raise FrameError("ProtocolError", "the message id is not a text of at most 255 characters")
+
+
+def _result_id(value: Any) -> MessageId:
+    """An odd one matches nothing that was asked; a result is never answered, not even with an error."""
+    return value if type(value) is str or type(value) is int else ""
 
 
 def _payload(value: Any, message_id: MessageId) -> dict[str, Any]:
@@ -109,7 +114,8 @@ def _payload(value: Any, message_id: MessageId) -> dict[str, Any]:
     return value
 
 
-def _call(frame: list[Any], message_id: MessageId) -> Call:
+def _call(frame: list[Any]) -> Call:
+    message_id = _call_id(frame[1])
     if len(frame) < 4:  # noqa: PLR2004
         raise FrameError("ProtocolError", "a CALL has an action and a payload", message_id)
     if type(frame[2]) is not str:
@@ -117,22 +123,22 @@ def _call(frame: list[Any], message_id: MessageId) -> Call:
     return Call(message_id, frame[2], _payload(frame[3], message_id))
 
 
-def _call_result(frame: list[Any], message_id: MessageId) -> CallResult:
+def _call_result(frame: list[Any]) -> CallResult:
     payload = frame[2] if len(frame) > 2 else None  # noqa: PLR2004
-    return CallResult(message_id, payload if type(payload) is dict else {})
+    return CallResult(_result_id(frame[1]), payload if type(payload) is dict else {})
 
 
-def _call_error(frame: list[Any], message_id: MessageId) -> CallError:
+def _call_error(frame: list[Any]) -> CallError:
     code, description, details = (*frame[2:5], None, None, None)[:3]
     return CallError(
-        message_id,
+        _result_id(frame[1]),
         code if type(code) is str and code else "GenericError",
         description if type(description) is str else "",
         details if type(details) is dict else {},
     )
 
 
-_KINDS: dict[int, Callable[[list[Any], MessageId], Frame]] = {
+_KINDS: dict[int, Callable[[list[Any]], Frame]] = {
     CALL: _call,
     CALLRESULT: _call_result,
     CALLERROR: _call_error,

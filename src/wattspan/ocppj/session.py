@@ -5,9 +5,9 @@ what messages mean, nor WebSockets: it is given bytes and a `Wire`. Everything r
 """
 
 import asyncio
-import itertools
 from collections import deque
 from typing import Any, NamedTuple, Protocol
+from uuid import uuid4
 
 from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
 from wattspan.ocppj import frames
@@ -61,8 +61,8 @@ class Session:
         "_closed",
         "_current",
         "_draining",
+        "_finished",
         "_handler",
-        "_ids",
         "_paused",
         "_turn",
         "_waiting",
@@ -81,7 +81,7 @@ class Session:
         self._waiting: deque[Call] = deque()
         self._asked: _Asked | None = None
         self._turn: asyncio.Lock | None = None
-        self._ids = itertools.count(1)
+        self._finished: asyncio.Future[None] | None = None
         self._closed = False
         self._draining = False
         self._paused = False
@@ -136,11 +136,19 @@ class Session:
         self._waiting.clear()
         if self._asked is not None and not self._asked.future.done():
             self._asked.future.set_exception(ConnectionLost(self.cp_id, self._asked.action))
+        self._tell_finished()
+
+    async def finished(self) -> None:
+        """Return when no CALL of the charger's waits for its answer. For one waiter, when no more CALLs are taken."""
+        if self._current is not None and not self._closed:
+            self._finished = asyncio.get_running_loop().create_future()
+            await self._finished
 
     async def _ask(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._closed:
             raise ConnectionLost(self.cp_id, action)
-        message_id = str(next(self._ids))
+        # Never the same twice: an answer that a charger brings along from its last connection must not match.
+        message_id = str(uuid4())
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         self._asked = _Asked(message_id, action, future)
         try:
@@ -173,6 +181,12 @@ class Session:
         self._current = None
         if self._waiting:
             self._drain()
+        else:
+            self._tell_finished()
+
+    def _tell_finished(self) -> None:
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
 
     def _drain(self) -> None:
         """Hand on what waits, one at a time; a loop, so that a long backlog answered at once does not recurse."""

@@ -1,11 +1,15 @@
 """What one commit writes, taken from the fleet on its own thread. How it is written is `apply`'s."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wattspan.domain.changes import Note
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector, ReadingRow
 from wattspan.store.rows import Row, charge_point_row, connector_row, meter_row, transaction_row
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,14 +46,15 @@ def take(fleet: Fleet, *, stale: bool) -> Batch:
 
 def _take_due(fleet: Fleet, batch: Batch) -> None:
     changes = fleet.changes
-    batch.charge_points += [charge_point_row(cp) for cp in changes.charge_points.values() if _is_there(fleet, cp)]
-    batch.connectors += [
-        connector_row(cp_id, connector)
-        for (cp_id, _), connector in changes.connectors.items()
-        if _is_part(fleet, cp_id, connector)
-    ]
+    for cp in changes.charge_points.values():
+        if _is_there(fleet, cp):
+            _add(batch.charge_points, charge_point_row, cp)
+    for (cp_id, _), connector in changes.connectors.items():
+        if _is_part(fleet, cp_id, connector):
+            _add(batch.connectors, connector_row, cp_id, connector)
     if changes.transactions:
-        batch.transactions = [transaction_row(transaction) for transaction in changes.transactions.values()]
+        for transaction in changes.transactions.values():
+            _add(batch.transactions, transaction_row, transaction)
         batch.marks = [("last_number", fleet.last_number), ("last_transaction_id", fleet.last_transaction_id)]
     changes.charge_points.clear()
     changes.connectors.clear()
@@ -61,17 +66,25 @@ def _take_stale(fleet: Fleet, batch: Batch) -> None:
     changes = fleet.changes
     for cp_id, cp in changes.stale_charge_points.items():
         if cp_id not in changes.charge_points and _is_there(fleet, cp):
-            batch.charge_points.append(charge_point_row(cp))
+            _add(batch.charge_points, charge_point_row, cp)
     for (cp_id, connector_id), connector in changes.stale_connectors.items():
         if not _is_part(fleet, cp_id, connector):
             continue
         if (cp_id, connector_id) not in changes.connectors:
-            batch.connectors.append(connector_row(cp_id, connector))
+            _add(batch.connectors, connector_row, cp_id, connector)
         transaction = connector.transaction
         if transaction is not None and transaction.number not in changes.transactions:
-            batch.meters.append(meter_row(transaction))
+            _add(batch.meters, meter_row, transaction)
     changes.stale_charge_points.clear()
     changes.stale_connectors.clear()
+
+
+def _add(rows: list[Row], snapshot: Callable[..., Row], *of: object) -> None:
+    """One thing that can't be told as a row must not keep the others, and whoever waits for them, from going on."""
+    try:
+        rows.append(snapshot(*of))
+    except Exception:
+        log.exception("a change can't be written and is left out")
 
 
 def _is_there(fleet: Fleet, cp: ChargePoint) -> bool:

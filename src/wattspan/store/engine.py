@@ -134,7 +134,11 @@ _FAULTS: tuple[tuple[str, type[StoreError], str], ...] = (
         "is not a database, or is corrupt; restore it from a backup, or name another file",
     ),
     ("malformed", StoreUnusable, "is corrupt; restore it from a backup, or name another file"),
-    ("disk i/o error", StoreUnavailable, "can't be read or written: the disk reports an error; check it"),
+    (
+        "disk i/o error",
+        StoreUnavailable,
+        "can't be read or written: the disk is full or failing; make room, or check it",
+    ),
 )
 
 

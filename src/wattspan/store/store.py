@@ -70,6 +70,7 @@ class Store:
 
     def _prepare(self, connection: sa.Connection) -> None:
         migrate(connection, self.name)
+        _try_to_write(connection)
         self._shapes.load([(row.id, row.template) for row in connection.execute(sa.select(t.sample_shapes))])
 
     async def close(self) -> None:
@@ -179,7 +180,7 @@ class Store:
 
     async def ping(self) -> None:
         """Return when the database took a write transaction; raises StoreError."""
-        await self._writer.do(lambda _connection: None)
+        await self._writer.do(_try_to_write)
 
     async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
         return await self._writer.do(lambda connection: work(connection, *arguments))
@@ -190,3 +191,8 @@ class Store:
     def _ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         with border(self._reads), self._reads.begin() as connection:
             return work(connection, *arguments)
+
+
+def _try_to_write(connection: sa.Connection) -> None:
+    """Change nothing, as a write. SQLite begins a transaction on a file it may only read without a word."""
+    connection.execute(sa.update(t.marks).where(sa.false()).values(value=t.marks.c.value))

@@ -243,6 +243,7 @@ OCPP_TRANSACTION_ID = attribute("ocpp.transaction_id", "OCPP transaction the mes
 OCPP_STATUS = attribute("ocpp.status", "Status word of a charge point's answer to a command.")
 OCPP_STORE_WAIT = attribute("ocpp.store_wait_s", "Seconds an answer waited until its facts were durable.")
 OCPP_ENERGY = attribute("ocpp.energy_wh", "Energy of a session in Wh.")
+OCPP_ID_TOKEN_HASH = attribute("ocpp.id_token_hash", "Keyed hash of the id token that began a session.")
 OCPP_REASON = attribute("ocpp.reason", "Why a session ended, in OCPP's word; Orphaned is ours.")
 OCPP_ERROR_CODE = attribute("ocpp.error_code", "errorCode of a StatusNotification, told as an event of a session.")
 FAULT_CODE = attribute("ocpp.fault.code", "CALLERROR code a schema fault deserves, told as an event of a message.")

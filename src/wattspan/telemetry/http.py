@@ -98,9 +98,11 @@ def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None)
     return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)])
 
 
-async def _each(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    """The pieces in order, each let go once it is sent: to free a whole page at once stops the loop for 10 ms."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 class _Server(uvicorn.Server):

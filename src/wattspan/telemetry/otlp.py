@@ -14,14 +14,13 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OTLPGrpcExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OTLPHttpExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext
 
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.backends.hot import HotSpan, HotSpans, Source
+from wattspan.telemetry.backends.record import HotSpan, Origin, Source
 
 # Field keys of opentelemetry.proto.trace.v1: number << 3 | wire type.
 _HEAD = struct.Struct("<2s16s2s8s")  # trace_id, span_id
@@ -47,32 +46,39 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _framed(key: bytes, body: bytes) -> bytes:
-    return key + _varint(len(body)) + body
-
-
 _SHORT = [_varint(size) for size in range(2048)]
 
 
-def _attribute(key: str, value: str | float | bool) -> bytes:
-    """One element of Span.attributes."""
-    pair = KeyValue(key=key)
-    if isinstance(value, bool):
-        pair.value.bool_value = value
-    elif isinstance(value, str):
-        pair.value.string_value = value
-    else:
-        pair.value.double_value = value
-    return _framed(b"\x4a", pair.SerializeToString())
+def _framed(key: bytes, body: bytes) -> bytes:
+    size = len(body)
+    return key + (_SHORT[size] if size < len(_SHORT) else _varint(size)) + body
+
+
+class _Text:
+    """Writes one attribute of Span.attributes whose value is text. What no UTF-8 can hold becomes a question mark."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = KeyValue(key=key).SerializeToString()
+
+    def __call__(self, value: str) -> bytes:
+        return _framed(b"\x4a", self._key + _framed(b"\x12", _framed(b"\x0a", value.encode(errors="replace"))))
+
+
+_CP_ID, _ACTION = _Text(catalogue.CP_ID), _Text(catalogue.OCPP_ACTION)
+_CONNECTOR_ID, _TRANSACTION_ID = _Text(catalogue.CONNECTOR_ID), _Text(catalogue.OCPP_TRANSACTION_ID)
+_FAILURE = _Text(catalogue.FAILURE)
+_FORCED = _framed(b"\x4a", KeyValue(key=catalogue.FORCE_SAMPLE, value=AnyValue(bool_value=True)).SerializeToString())
+_WAIT = _framed(b"\x4a", KeyValue(key=catalogue.OCPP_STORE_WAIT, value=AnyValue(double_value=0.5)).SerializeToString())
+_WAIT_HEAD = _WAIT[: -_DOUBLE.size]
 
 
 def _known_prefix(source: Source) -> bytes:
     """What all spans of a source share: name, kind, first attributes."""
-    source.prefix = (
-        Span(name=source.action, kind=source.kind.value + 1).SerializeToString()  # type: ignore[arg-type]
-        + _attribute(catalogue.CP_ID, source.cp_id)
-        + _attribute(catalogue.OCPP_ACTION, source.action)
-    )
+    kind = b"\x30" + _varint(source.kind.value + 1)
+    name = _framed(b"\x2a", source.action.encode(errors="replace"))
+    source.prefix = name + kind + _CP_ID(source.cp_id) + _ACTION(source.action)
     return source.prefix
 
 
@@ -81,25 +87,21 @@ class Encoder:
 
     def __init__(self) -> None:
         self._connectors: dict[str, bytes] = {}
-        wait = _attribute(catalogue.OCPP_STORE_WAIT, 0.5)
-        self._wait_prefix = wait[: -_DOUBLE.size]
-        self._forced = _attribute(catalogue.FORCE_SAMPLE, True)
-        self._envelopes: dict[int, tuple[HotSpans, bytes, bytes]] = {}
+        self._envelopes: dict[Origin, tuple[bytes, bytes]] = {}
 
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
         """An ExportTraceServiceRequest of these spans."""
-        plain: dict[int, list[bytes]] = {}
-        origins: dict[int, HotSpans] = {}
+        ours: dict[Origin, list[bytes]] = {}
         others: list[ReadableSpan] = []
         for span in spans:
             if type(span) is HotSpan and span.more is None:
                 origin = span.source.origin
-                if id(origin) not in origins:
-                    origins[id(origin)], plain[id(origin)] = origin, []
-                plain[id(origin)].append(self._span(span))
+                if origin not in ours:
+                    ours[origin] = []
+                ours[origin].append(self._span(span))
             else:
                 others.append(span)
-        parts = [self._group(origins[each], bodies) for each, bodies in plain.items()]
+        parts = [self._group(origin, written) for origin, written in ours.items()]
         if others:
             parts.append(encode_spans(others).SerializePartialToString())
         return b"".join(parts)
@@ -114,38 +116,34 @@ class Encoder:
         if span.connector_id is not None:
             parts.append(self._connectors.get(span.connector_id) or self._connector(span.connector_id))
         if span.store_wait_s > 0.0:
-            parts.append(self._wait_prefix + _DOUBLE.pack(span.store_wait_s))
+            parts.append(_WAIT_HEAD + _DOUBLE.pack(span.store_wait_s))
         if span.forced:
-            parts.append(self._forced)
+            parts.append(_FORCED)
         if span.error is not None:
-            parts.append(_attribute(catalogue.FAILURE, span.error))
+            parts.append(_FAILURE(span.error))
         if session is not None:
-            parts.append(_attribute(catalogue.OCPP_TRANSACTION_ID, session.transaction_id))
+            parts.append(_TRANSACTION_ID(session.transaction_id))
             trace_id, span_id = session.trace_id.to_bytes(16), session.span_id.to_bytes(8)
             parts.append(_LINK.pack(_LINKS, _LINK_SIZE, _TRACE_ID, trace_id, _SPAN_ID, span_id, _LINK_FLAGS, _IS_LOCAL))
         parts.append(_TAIL if span.error is None else _TAIL_ERROR)
-        body = b"".join(parts)
-        size = len(body)
-        return _SPANS + (_SHORT[size] if size < len(_SHORT) else _varint(size)) + body
+        return _framed(_SPANS, b"".join(parts))
 
     def _connector(self, connector_id: str) -> bytes:
         """Kept, up to a limit: a charger may send any number."""
-        made = _attribute(catalogue.CONNECTOR_ID, connector_id)
+        made = _CONNECTOR_ID(connector_id)
         if len(self._connectors) < _CONNECTORS_KEPT:
             self._connectors[connector_id] = made
         return made
 
-    def _group(self, origin: HotSpans, bodies: list[bytes]) -> bytes:
+    def _group(self, origin: Origin, written: list[bytes]) -> bytes:
         """A ResourceSpans of one resource and scope: the stock encoder's own envelope around our spans."""
-        known = self._envelopes.get(id(origin))
-        if known is None or known[0] is not origin:
-            known = self._envelopes[id(origin)] = (origin, *_envelope(origin))
-        _, resource, scope = known
-        scope_spans = scope + b"".join(bodies)
-        return _framed(b"\x0a", resource + _framed(b"\x12", scope_spans))
+        if origin not in self._envelopes:
+            self._envelopes[origin] = _envelope(origin)
+        resource, scope = self._envelopes[origin]
+        return _framed(b"\x0a", resource + _framed(b"\x12", scope + b"".join(written)))
 
 
-def _envelope(origin: HotSpans) -> tuple[bytes, bytes]:
+def _envelope(origin: Origin) -> tuple[bytes, bytes]:
     """The stock encoder's ResourceSpans without ScopeSpans, and its ScopeSpans without spans."""
     anything = SpanContext(1, 1, is_remote=False)
     sample = ReadableSpan("", anything, resource=origin.resource, instrumentation_scope=origin.scope)

@@ -20,8 +20,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from wattspan.telemetry.backends.hot import HotSpan
+from wattspan.telemetry.backends.record import HotSpan
 from wattspan.telemetry.points import Points
+
+PATIENCE_S = 5
+"""How long a shutdown waits for an exporter: the SDK would wait for 30 s, and then for every batch's time-out."""
 
 Dropped = Callable[[int], None]
 """Told how many records were lost; called on any thread."""
@@ -51,6 +54,12 @@ class Outbox(BatchSpanProcessor):
         else:
             self._batch_processor.emit(span)
 
+    def shutdown(self) -> None:
+        """Send what is left, within PATIENCE_S; what is not sent by then is lost."""
+        self._batch_processor.shutdown(PATIENCE_S * 1000)
+        if self._queue:
+            self._dropped(len(self._queue))
+
 
 class LogOutbox(BatchLogRecordProcessor):
     """The same for log records."""
@@ -66,6 +75,12 @@ class LogOutbox(BatchLogRecordProcessor):
             self._dropped(1)
         else:
             super().on_emit(log_record)
+
+    def shutdown(self) -> None:
+        """Send what is left, within PATIENCE_S; what is not sent by then is lost."""
+        self._batch_processor.shutdown(PATIENCE_S * 1000)
+        if self._queue:
+            self._dropped(len(self._queue))
 
 
 class CountedSpans(SpanExporter):

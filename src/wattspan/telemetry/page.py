@@ -127,12 +127,11 @@ def _asked(metric: Metric, wanted: Wanted) -> bool:
 
 
 def _headed(metric: Metric, form: Format, pieces: Iterator[str]) -> Iterator[str]:
-    """`pieces` under the family's head; nothing at all when they are all empty."""
+    """`pieces` under the family's head; nothing but empty ones when they all are, for each is a chance to pause."""
     above = head(metric.name, metric.kind, metric.help, form)
     for piece in pieces:
-        if piece:
-            yield above + piece
-            above = ""
+        yield above + piece if piece else ""
+        above = "" if piece else above
 
 
 def _key(names: tuple[str, ...], key: str | tuple[str, ...]) -> str:

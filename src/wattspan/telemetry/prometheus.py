@@ -70,11 +70,20 @@ class PrometheusReader(MetricReader):
                 return [piece async for piece in self._pieces(form, frozenset(names), gzip)]
 
     async def _pieces(self, form: Format, names: frozenset[str], gzip: bool) -> AsyncIterator[bytes]:
-        pack = zlib.compressobj(1, wbits=GZIP) if gzip else None
-        async for text in _sliced(self._text(form, names, await asyncio.to_thread(self._collect_foreign))):
-            yield text.encode() if pack is None else await asyncio.to_thread(_pack, pack, text)
-        if pack is not None:
-            yield pack.flush()
+        texts = _sliced(self._text(form, names, await asyncio.to_thread(self._collect_foreign)))
+        if not gzip:
+            async for text in texts:
+                yield text.encode()
+            return
+        pack = zlib.compressobj(1, wbits=GZIP)
+        packing: asyncio.Future[bytes] | None = None
+        async for text in texts:  # rendered while the one before is compressed
+            if packing is not None:
+                yield await packing
+            packing = asyncio.ensure_future(asyncio.to_thread(_pack, pack, text))
+        if packing is not None:
+            yield await packing
+        yield pack.flush()
 
     def _text(self, form: Format, names: frozenset[str], foreign: MetricsData | None) -> Iterator[str]:
         wanted = names.__contains__ if names else lambda _: True

@@ -61,8 +61,9 @@ def phases(session: Transaction) -> Iterator[Phase]:
 class Sessions:
     """Tells sessions to one tracer. `allot` None: the tracer's provider is not ours."""
 
-    def __init__(self, tracer: Tracer, allot: Allot | None) -> None:
+    def __init__(self, tracer: Tracer, allot: Allot | None, hash_token: Callable[[str], str]) -> None:
         self._tracer = tracer
+        self._hash_token = hash_token
         self._allot = allot or (lambda _trace_id, _span_id: nullcontext())
 
     def tell(self, session: Transaction) -> tuple[int, int] | None:
@@ -73,7 +74,7 @@ class Sessions:
         began_ns, ended_ns = _ns(session.began_ts), _ns(session.ended_ts or session.began_ts)
         with self._allot(session.trace_id, session.span_id):
             root = self._tracer.start_span(
-                catalogue.SESSION_SPAN, Context(), SpanKind.INTERNAL, _attributes(session), start_time=began_ns
+                catalogue.SESSION_SPAN, Context(), SpanKind.INTERNAL, self._attributes(session), start_time=began_ns
             )
         _log_end(session, root)
         made = root.get_span_context()
@@ -86,6 +87,14 @@ class Sessions:
         self._tell_phases(session, root)
         root.end(ended_ns)
         return made.trace_id, made.span_id
+
+    def _attributes(self, session: Transaction) -> dict[str, str | float | bool]:
+        attributes = _place(session) | {catalogue.OCPP_ENERGY: session.meter.energy_wh}
+        if session.id_token:
+            attributes[catalogue.OCPP_ID_TOKEN_HASH] = self._hash_token(session.id_token)
+        if session.reason:
+            attributes[catalogue.OCPP_REASON] = session.reason
+        return attributes
 
     def _tell_phases(self, session: Transaction, root: trace.Span) -> None:
         """Children leave with their parent: until it is there, a trace viewer takes them for orphans."""
@@ -111,11 +120,6 @@ def _place(session: Transaction) -> dict[str, str | float | bool]:
         catalogue.OCPP_TRANSACTION_ID: session.transaction_id,
         catalogue.FORCE_SAMPLE: True,
     }
-
-
-def _attributes(session: Transaction) -> dict[str, str | float | bool]:
-    attributes = _place(session) | {catalogue.OCPP_ENERGY: session.meter.energy_wh}
-    return attributes | ({catalogue.OCPP_REASON: session.reason} if session.reason else {})
 
 
 def _ns(ts: float) -> int:

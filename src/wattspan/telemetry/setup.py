@@ -39,17 +39,16 @@ from wattspan.telemetry.exporters import SIGNALS, Signal, disabled, exporter
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Histograms
 from wattspan.telemetry.logs import SERVICE
-from wattspan.telemetry.outbox import FleetMetrics, LogOutbox, Outbox
+from wattspan.telemetry.outbox import PATIENCE_S, FleetMetrics, LogOutbox, Outbox
 from wattspan.telemetry.points import Points
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.prometheus import PrometheusReader
 from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.sessions import SESSIONS_LOG, Sessions
+from wattspan.telemetry.tokens import TokenHash
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_S = 5.0
-"""How long a shutdown may wait for Collectors, all signals together."""
 QUEUE_SIZE = 32_768
 """Spans that wait for the exporter, unless OTEL_BSP_MAX_QUEUE_SIZE is set: some 12 MB, a second at full speed."""
 BATCH_SIZE = 2048
@@ -118,7 +117,7 @@ class Telemetry:
         trace.set_tracer_provider(self.tracer_provider)
         metrics.set_meter_provider(self.meter_provider)
 
-    async def shutdown(self, timeout_s: float = SHUTDOWN_S) -> None:
+    async def shutdown(self, timeout_s: float = PATIENCE_S) -> None:
         """Send what is left and stop, within `timeout_s` whatever Collectors do. The loop goes on meanwhile.
 
         Cancellation: safe; what was not sent is lost.
@@ -138,11 +137,17 @@ class Telemetry:
 
 
 async def setup_telemetry(
-    settings: Settings, fleet: Fleet, vitals: Vitals, environ: Mapping[str, str] = process_environ
+    settings: Settings,
+    fleet: Fleet,
+    vitals: Vitals,
+    environ: Mapping[str, str] = process_environ,
+    *,
+    token_key: bytes | None = None,
 ) -> Telemetry:
     """Build the telemetry of a central system whose state was restored before.
 
     `environ` decides what is sent; how (headers, TLS, time-outs), the stock exporters read from the process's own.
+    `token_key` hashes id tokens, see `tokens`.
     """
     resource, scope = _resource(environ, SERVICE), InstrumentationScope(catalogue.METER, version(SERVICE))
     dropped = Drops(vitals)
@@ -169,7 +174,7 @@ async def setup_telemetry(
         handler = _log_handler(loggers)
     sampler = ALWAYS_OFF if disabled(environ) else tracers.sampler
     spans = HotSpans(resource, scope, processor, sampler)
-    sessions = Sessions(tracers.get_tracer(scope.name, scope.version), ids.allot)
+    sessions = Sessions(tracers.get_tracer(scope.name, scope.version), ids.allot, TokenHash(token_key))
     measures = ArrayMeasures(histograms)
     return Telemetry(
         recorder=Recorder(spans, measures, sessions, exemplars="traces" in exporters, forget=(reader.forget,)),
@@ -190,7 +195,7 @@ def setup_tracing(service_name: str) -> None:
 
     OTEL_SERVICE_NAME wins over `service_name`. Without an endpoint nothing is sent and nothing complains. A second call
     changes nothing, nor does one where somebody set a tracer provider before. At exit the last spans are sent, within
-    SHUTDOWN_S seconds.
+    PATIENCE_S seconds.
     """
     global _tracing  # noqa: PLW0603  as global as the provider it sets
     if _tracing is not None:
@@ -199,7 +204,7 @@ def setup_tracing(service_name: str) -> None:
     made = exporter("traces", process_environ)
     if made is not None:
         _tracing.add_span_processor(_outbox(made, lambda _: None, process_environ))
-        atexit.register(lambda: _in_thread(provider.shutdown).join(SHUTDOWN_S))
+        atexit.register(provider.shutdown)
     trace.set_tracer_provider(_tracing)
 
 

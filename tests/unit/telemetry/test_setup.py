@@ -2,14 +2,20 @@ import asyncio
 import logging
 import os
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+import grpc
 import pytest
 from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from support.otlp import eventually, receiver, silent
+from support.otlp import receiver, silent
+from support.waiting import eventually
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
@@ -29,9 +35,6 @@ class Run:
         span = recorder.message(cp_id, action, time.time_ns())
         recorder.answered(span, connector_id=None, session=None, error=None, store_wait_s=0.0)
         return span.trace_id
-
-
-Start = Callable[..., "asyncio.Future[Run]"]
 
 
 @pytest.fixture
@@ -222,11 +225,6 @@ async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(start, 
 
 
 async def test_by_grpc_the_same_spans_arrive(start):
-    import grpc
-    from concurrent.futures import ThreadPoolExecutor
-
-    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-
     got = []
 
     class Service(trace_service_pb2_grpc.TraceServiceServicer):
@@ -262,3 +260,49 @@ async def test_libraries_join_the_trace_of_the_message_that_is_current(start):
         ids = {each.name: each.span_id for each in collector.spans()}
     assert parents["lookup"] == ids["Authorize"]
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+async def test_a_slow_collector_gets_everything_and_the_loop_never_waits_for_it(start):
+    with receiver(answers_after_s=0.05) as collector:
+        async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="100") as run:
+            for _ in range(1000):
+                run.message()
+            assert len(collector.traces) < 10  # all told, though hardly a batch was taken yet
+            await eventually(lambda: len(collector.spans()) == 1000)
+        assert run.vitals.telemetry_dropped == {}
+
+
+PROGRAM = """
+from opentelemetry import trace
+from wattspan import setup_tracing
+setup_tracing("billing")
+setup_tracing("again")
+with trace.get_tracer("t").start_as_current_span("invoice"):
+    pass
+"""
+
+
+def run_program(**environ: str) -> subprocess.CompletedProcess[str]:
+    known = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=known | environ, capture_output=True, text=True, check=True, timeout=30
+    )
+
+
+def test_one_call_sends_any_programs_traces_and_a_second_changes_nothing():
+    with receiver() as collector:
+        done = run_program(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+        (resource,) = collector.traces[0].resource_spans
+    assert {each.key: each.value.string_value for each in resource.resource.attributes}["service.name"] == "billing"
+    assert resource.scope_spans[0].spans[0].name == "invoice"
+    assert done.stderr == ""
+
+
+def test_the_one_call_without_an_endpoint_says_nothing():
+    done = run_program()
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+async def test_a_program_whose_collector_hangs_ends_all_the_same():
+    async with silent() as endpoint:
+        await asyncio.to_thread(run_program, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)

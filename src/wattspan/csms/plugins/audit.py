@@ -20,6 +20,7 @@ class AuditLog(Plugin):
     """Appends to the file of the setting `audit_log`, or to the log; `audit_unmasked` keeps tokens readable."""
 
     name = "audit"
+    events = ()
     wants_frames = True
 
     async def start(self, context: PluginContext) -> None:

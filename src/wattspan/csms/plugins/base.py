@@ -43,6 +43,9 @@ class Plugin:
     """
 
     name = "plugin"
+    events: tuple[type[Event], ...] = (Event,)
+    """The kinds of events that `on_event` is called with; every one, unless fewer are named. A meter values event comes
+    with nearly every message, so a plugin that has no use for it should say so."""
     wants_frames = False
     """Whether `on_frame` is to be called; raw messages hold personal data."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
+import orjson
+
 from wattspan.csms.plugins.audit import AuditLog
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.csms.plugins.orphans import CloseOrphans
@@ -45,16 +47,23 @@ class PluginHost:
 
     def __init__(self, plugins: Iterable[Plugin], vitals: Vitals, *, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._runners = [_Runner(plugin, vitals, call_timeout_s) for plugin in plugins]
+        self._listeners: dict[type[Event], list[_Runner]] = {}
         self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
 
     async def start(self, context: PluginContext) -> None:
         """Start each plugin and its task; one that fails to start is left out."""
         self._runners = [runner for runner in self._runners if await runner.start(context)]
+        self._listeners.clear()
         self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
 
     def publish(self, event: Event) -> None:
-        """Queue an event for every plugin. Never waits."""
-        for runner in self._runners:
+        """Queue an event for every plugin that listens to its kind. Never waits."""
+        listeners = self._listeners.get(type(event))
+        if listeners is None:
+            listeners = self._listeners[type(event)] = [
+                runner for runner in self._runners if isinstance(event, runner.plugin.events)
+            ]
+        for runner in listeners:
             runner.put(event)
 
     def frame(self, frame: FramePassed) -> None:
@@ -69,6 +78,7 @@ class PluginHost:
             with runner.guard():
                 answer = runner.plugin.data_transfer(cp_id, vendor_id, message_id, data)
                 if answer is not None:
+                    orjson.dumps(answer)  # what can't be sent is the plugin's fault, and is found here
                     return answer
         return None
 
@@ -108,7 +118,7 @@ class _Runner:
                 await self._queue.join()
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=DRAIN_S)
         with self.guard():
             async with asyncio.timeout(self._call_timeout_s):
                 await self.plugin.stop()

@@ -13,6 +13,7 @@ class CloseOrphans(Plugin):
     """On by default."""
 
     name = "orphans"
+    events = (ChargePointBooted, TransactionStarted)
 
     async def start(self, context: PluginContext) -> None:
         self._context = context

@@ -13,6 +13,7 @@ class PlugAndCharge(Plugin):
     """Needs the setting `plug_and_charge_id_tag`. Who refuses or is silent is asked again at the next plug-in."""
 
     name = "plug_and_charge"
+    events = (ConnectorStatusChanged,)
 
     async def start(self, context: PluginContext) -> None:
         self._context = context

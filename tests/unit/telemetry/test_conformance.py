@@ -1,0 +1,157 @@
+"""Decision 12: on the wire nobody can tell the back ends apart."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased
+
+from support.telling import Telling, api, closed, current, hot, phase, transaction
+from wattspan.domain.model import Moment
+
+SAMPLERS = [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
+IDS = ("traceId", "spanId", "parentSpanId")
+
+
+def converse(telling: Telling) -> None:
+    """Several messages, a schema fault, an error, commands with and without a request around them, and a session."""
+    recorder, clock = telling.recorder, telling.clock
+    session = transaction()
+
+    def message(action: str, took_s: float, *, fault: bool = False, **given: Any) -> None:
+        span = recorder.message("CP1", action, clock.now_ns)
+        token = recorder.attach(span)
+        clock.pass_s(took_s)
+        if fault:
+            span.event(
+                "schema fault", {"ocpp.fault.code": "TypeConstraintViolation", "ocpp.fault.path": "/meterValue/0"}
+            )
+            span.set("ocpp.note", "lenient")
+        with telling.tracers.get_tracer("library").start_as_current_span("inner", start_time=clock.now_ns):
+            pass
+        recorder.detach(token)
+        known: dict[str, Any] = {"connector_id": None, "session": None, "error": None, "store_wait_s": 0.0}
+        recorder.answered(span, **known | given)
+        recorder.answered(span, **known)  # the second word on a message is not heard
+        clock.pass_s(1.0)
+
+    message("BootNotification", 0.002)
+    message("StartTransaction", 0.3, connector_id="2", session=session, store_wait_s=0.0125)
+    message("MeterValues", 0.004, connector_id="2", session=session, store_wait_s=0.001, fault=True)
+    message("Nonsense", 0.0002, error="NotImplemented")
+    message("DataTransfer", 0.0, connector_id="ünïcödé")
+
+    for status, error in (("Accepted", None), ("Rejected", None), (None, "Timeout"), ("", None)):
+        span = recorder.command("CP1", "RemoteStopTransaction", "2")
+        clock.pass_s(0.5)
+        recorder.command_done(span, status=status, error=error, session=session)
+    with current(telling, "POST /commands"):
+        span = recorder.command("CP1", "Reset", None)
+        clock.pass_s(0.25)
+        recorder.command_done(span, status="Accepted", error=None, session=None)
+
+    recorder.session_stopped(
+        closed(
+            phase(0, "preparing"),
+            phase(60, "charging"),
+            Moment(session.began_ts + 90, "disconnected", {"ws.close_code": 1006}),
+            phase(600, "suspended by EV"),
+            phase(700, "charging"),
+            phase(3000, "finishing"),
+        )
+    )
+    recorder.store_committed(0.002)
+
+
+def wire(telling: Telling) -> list[dict[str, Any]]:
+    """Spans without their ids, which differ; parents and links by the name of what they point to."""
+    spans = telling.spans()
+    names = {span.span_id: span.name for span in spans}
+    told = []
+    for span in spans:
+        whole = MessageToDict(span)
+        whole["parent"] = names[span.parent_span_id] if span.parent_span_id else None
+        whole["root"] = not span.parent_span_id
+        whole["attributes"] = sorted(whole.get("attributes", []), key=lambda each: each["key"])
+        for link, parsed in zip(whole.get("links", []), span.links, strict=True):
+            link["spanId"] = names.get(parsed.span_id, "elsewhere")
+        whole["status"] = whole.get("status", "absent")
+        for event in whole.get("events", []):
+            event["attributes"] = sorted(event.get("attributes", []), key=lambda each: each["key"])
+            if event["name"] == "schema fault":
+                del event["timeUnixNano"]  # the wall clock's
+        if whole["name"] == "inner" or whole["name"].startswith("POST"):
+            del whole["endTimeUnixNano"]  # the wall clock's
+        told.append({key: value for key, value in whole.items() if key not in IDS})
+    return told
+
+
+def measured(telling: Telling) -> dict[str, list[dict[str, Any]]]:
+    """Histograms by name; exemplars by bucket."""
+    found = {}
+    for metric in telling.metrics():
+        if not hasattr(metric.data.data_points[0], "bucket_counts"):
+            continue
+        points = [
+            {
+                "labels": dict(point.attributes),
+                "count": point.count,
+                "sum": round(point.sum, 9),
+                "buckets": list(point.bucket_counts),
+                "bounds": list(point.explicit_bounds),
+                "min": round(point.min, 9),
+                "max": round(point.max, 9),
+                "exemplars": sorted(round(each.value, 9) for each in point.exemplars),
+            }
+            for point in metric.data.data_points
+        ]
+        points.sort(key=lambda each: sorted(each["labels"].items()))
+        found[metric.name] = [metric.unit, metric.description, points]
+    return found
+
+
+@pytest.mark.parametrize("by_charge_point", [True, False])
+def test_one_conversation_gives_the_same_spans_and_histograms(by_charge_point):
+    tellings = [make(by_charge_point=by_charge_point) for make in (hot, api)]
+    for telling in tellings:
+        converse(telling)
+    assert wire(tellings[0]) == wire(tellings[1])
+    assert measured(tellings[0]) == measured(tellings[1])
+
+
+def test_resource_and_scope_are_the_same():
+    envelopes = []
+    for telling in (hot(), api()):
+        converse(telling)
+        envelope = telling.request()
+        found = {
+            (str(resource.resource), resource.schema_url, str(scope.scope), scope.schema_url)
+            for resource in envelope.resource_spans
+            for scope in resource.scope_spans
+        }
+        envelopes.append(found)
+    assert envelopes[0] == envelopes[1]
+
+
+@pytest.mark.parametrize(
+    "sampler", [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
+)
+def test_a_samplers_word_counts_the_same(sampler):
+    tellings: list[Telling] = []
+    make: Callable[..., Telling]
+    for make in (hot, api):
+        telling = make(sampler)
+        converse(telling)
+        tellings.append(telling)
+    assert wire(tellings[0]) == wire(tellings[1])
+    assert measured(tellings[0]) == measured(tellings[1])
+
+
+def test_what_is_current_meanwhile_has_the_same_flags():
+    flags = []
+    for telling in (hot(), api()):
+        span = telling.recorder.message("CP1", "Heartbeat", telling.clock.now_ns)
+        flags.append(span.otel.get_span_context().trace_flags)
+        assert span.otel.get_span_context().trace_id == span.trace_id
+    assert flags[0] == flags[1]
