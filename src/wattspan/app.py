@@ -119,6 +119,7 @@ class CentralSystem:
         settings, enter = self.settings, self._exit
         self.store = await Store.open(settings.database)
         enter.push_async_callback(self.store.close)
+        self.store.claim()
         await self.store.restore(self.fleet)
         self.telemetry = await setup_telemetry(settings, self.fleet, self.vitals, os.environ)
         enter.push_async_callback(self.telemetry.shutdown)

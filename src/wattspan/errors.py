@@ -11,6 +11,7 @@
     │   ├── CommandRefused       the charge point answered with a CALLERROR
     │   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
     │   └── ConnectionLost       the WebSocket closed before the answer
+    ├── LinkDown                 a virtual charge point lost its connection (simulator.link)
     └── StoreError               the database
         ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
         └── StoreUnusable        not at all: corrupt, read-only, of a newer version; says what to do

@@ -21,6 +21,7 @@ def serve(**given: Any) -> None:
 
     async def main(stop: asyncio.Event) -> None:
         async with CentralSystem(settings) as csms:
+            csms.telemetry.make_global()
             tell_addresses(settings, csms)
             await stop.wait()
             click.echo("stopping", err=True)

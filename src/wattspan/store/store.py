@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from wattspan.store import books, restore
 from wattspan.store import tables as t
 from wattspan.store.apply import apply
 from wattspan.store.batch import Batch
+from wattspan.store.claim import Claim, claim
 from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_faults
 from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.isolate import Isolator
@@ -48,6 +50,7 @@ class Store:
         self._isolator = Isolator(self._statements, row_faults(writes), clock)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")
         self._writer = Writer(writes)
+        self._claim: Claim | None = None
 
     @classmethod
     async def open(
@@ -81,6 +84,13 @@ class Store:
         await self._writer.close()
         await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
         self._reads.dispose()
+        if self._claim is not None:
+            self._claim.release()
+
+    def claim(self) -> None:
+        """Be the only server on this database file, until closed. Raises StoreUnusable when there is one already."""
+        if self._reads.dialect.name == "sqlite":
+            self._claim = claim(Path(self.name))
 
     async def restore(self, fleet: Fleet) -> None:
         """Fill an empty fleet with all that is known: charge points, counters, open transactions, figures of now."""

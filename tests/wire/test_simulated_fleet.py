@@ -1,0 +1,30 @@
+"""A simulated fleet with faults against the real server: what was counted is what was done, to the Wh."""
+
+from pathlib import Path
+
+import pytest
+
+from wattspan import CentralSystem
+from wattspan.simulator import FaultRates, Habits, Simulation
+
+HABITS = Habits(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rate: float) -> None:
+    async with CentralSystem(database=str(tmp_path / "fleet.db"), port=0, metrics_port=0) as csms:
+        simulation = Simulation(
+            url=f"ws://127.0.0.1:{csms.port}/ws",
+            charge_points=20,
+            time_factor=600,
+            faults=FaultRates.all(rate),
+            habits=HABITS,
+            duration_s=5,
+        )
+        ledger = await simulation.run()
+        assert ledger.total.errors == 0
+        assert ledger.total.stops > 20
+        for cp_id, did in ledger.charge_points.items():
+            counted = csms.fleet.charge_points[cp_id]
+            assert (counted.tx_total, counted.energy_total_wh) == (did.starts, did.energy_wh)
+            assert not counted.transactions
