@@ -106,7 +106,8 @@ async def test_last_transaction_is_absent_until_one_stops(csms):
 
 
 async def test_status_is_a_number(csms):
-    words = "Available Preparing Charging SuspendedEVSE SuspendedEV Finishing Reserved Unavailable Faulted".split()
+    words = ["Available", "Preparing", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing"]
+    words += ["Reserved", "Unavailable", "Faulted"]
     async with csms.charger("CP1") as charger:
         assert await csms.metric("ocpp_cp_status", cp_id="CP1") is None
         for number, word in [*enumerate(words), (-1, "Occupied")]:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 CP = "CP1"
 CONNECTORS = (1, 2)
 JUMP_WH = 10_000
+LIFE = 4
+"""Messages between two ends of the server at least: an end takes as long as twenty of them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,6 +146,8 @@ class ChargePointLife(RuleBasedStateMachine):
         self.charger: Charger | None = None
         self.pending: Message | None = None
         self.registers = dict.fromkeys(CONNECTORS, 1000)
+        self.told = 0
+        """Messages acknowledged since the server started."""
         self.moments = 0
         self.born_ts = datetime.now(UTC).timestamp()
 
@@ -187,12 +191,14 @@ class ChargePointLife(RuleBasedStateMachine):
 
     # the server
 
+    @precondition(lambda self: self.told >= LIFE)
     @rule()
     def server_restarts(self) -> None:
         self.truth.disconnects.add(int(self.charger is not None))
         self._server_is_gone()
         self.wait(self.csms.restart())
 
+    @precondition(lambda self: self.told >= LIFE)
     @rule()
     def server_crashes(self) -> None:
         for count in (self.truth.disconnects, self.truth.reconnects):
@@ -203,7 +209,7 @@ class ChargePointLife(RuleBasedStateMachine):
 
     # transactions
 
-    @precondition(lambda self: self.is_free and len(self.truth.open) < len(CONNECTORS))
+    @precondition(lambda self: self.pending is None and len(self.truth.open) < len(CONNECTORS))
     @rule(data=st.data(), answered=st.booleans())
     def starts(self, data: st.DataObject, answered: bool) -> None:
         connector_id = data.draw(st.sampled_from([name for name in CONNECTORS if name not in self.truth.open]))
@@ -212,7 +218,7 @@ class ChargePointLife(RuleBasedStateMachine):
         session = Session(connector_id=connector_id, start_wh=start_wh, start=call)
         self._tell(Message(action="StartTransaction", payload=call, session=session), answered)
 
-    @precondition(lambda self: self.is_free and self.truth.open)
+    @precondition(lambda self: self.pending is None and self.truth.open)
     @rule(
         data=st.data(),
         gain_wh=st.sampled_from([0, 1, 700, 9_999, 10_001, 40_000]),
@@ -228,7 +234,7 @@ class ChargePointLife(RuleBasedStateMachine):
         )
         self._tell(message, answered)
 
-    @precondition(lambda self: self.is_free and self.truth.open)
+    @precondition(lambda self: self.pending is None and self.truth.open)
     @rule(data=st.data(), gain_wh=st.sampled_from([0, 1, 900]), answered=st.booleans())
     def stops(self, data: st.DataObject, gain_wh: int, answered: bool) -> None:
         session = self._draw_open(data)
@@ -236,37 +242,36 @@ class ChargePointLife(RuleBasedStateMachine):
         call = {"transactionId": session.transaction_id, "meterStop": register_wh, "timestamp": self._moment()}
         self._tell(Message(action="StopTransaction", payload=call, session=session, register_wh=register_wh), answered)
 
-    @precondition(lambda self: self.charger is not None and self.pending is not None)
+    @precondition(lambda self: self.pending is not None)
     @rule(answered=st.booleans())
     def sends_again_what_was_not_answered(self, answered: bool) -> None:
-        message, self.pending = self.pending, None
-        assert message is not None
-        self._tell(message, answered)
+        assert self.pending is not None
+        self._tell(self.pending, answered)
 
     # what changes nothing
 
-    @precondition(lambda self: self.is_free and self.truth.sessions)
+    @precondition(lambda self: self.pending is None and self.truth.sessions)
     @rule(data=st.data())
     def repeats_a_start(self, data: st.DataObject) -> None:
         session = data.draw(st.sampled_from(self.truth.sessions))
         answer = self.wait(self._call("StartTransaction", session.start))
         assert answer["transactionId"] == session.transaction_id
 
-    @precondition(lambda self: self.is_free and any(session.stop for session in self.truth.sessions))
+    @precondition(lambda self: self.pending is None and any(session.stop for session in self.truth.sessions))
     @rule(data=st.data())
     def repeats_a_stop(self, data: st.DataObject) -> None:
         session = data.draw(st.sampled_from([session for session in self.truth.sessions if session.stop]))
         assert session.stop is not None
         self.wait(self._call("StopTransaction", session.stop))
 
-    @precondition(lambda self: self.is_free and any(session.last for session in self.truth.open.values()))
+    @precondition(lambda self: self.pending is None and any(session.last for session in self.truth.open.values()))
     @rule(data=st.data())
     def repeats_its_last_meter_values(self, data: st.DataObject) -> None:
         session = data.draw(st.sampled_from([session for session in self.truth.open.values() if session.last]))
         assert session.last is not None
         self.wait(self._call("MeterValues", session.last))
 
-    @precondition(lambda self: self.is_free and any(session.stop for session in self.truth.sessions))
+    @precondition(lambda self: self.pending is None and any(session.stop for session in self.truth.sessions))
     @rule(data=st.data(), gain_wh=st.sampled_from([0, 20_000]))
     def measures_for_a_session_that_is_over(self, data: st.DataObject, gain_wh: int) -> None:
         session = data.draw(st.sampled_from([session for session in self.truth.sessions if session.stop]))
@@ -279,10 +284,6 @@ class ChargePointLife(RuleBasedStateMachine):
     def the_page_tells_the_truth(self) -> None:
         if self.pending is None:
             self.wait(self._compare())
-
-    @property
-    def is_free(self) -> bool:
-        return self.charger is not None and self.pending is None
 
     async def _compare(self) -> None:
         if not self.truth.connected and self.truth == Truth():
@@ -303,7 +304,7 @@ class ChargePointLife(RuleBasedStateMachine):
 
     # steps
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> Charger:
         charger = self.csms.charger(CP)
         self.charger = await charger.__aenter__()
         self.truth.connected = True
@@ -314,6 +315,7 @@ class ChargePointLife(RuleBasedStateMachine):
             told -= self.pending.action == "StopTransaction"
         self.truth.reconnects.add(told, half_told)
         await self.csms.becomes(1.0, "ocpp_cp_connected", cp_id=CP)
+        return charger
 
     async def _vanish(self) -> None:
         assert self.charger is not None
@@ -323,7 +325,7 @@ class ChargePointLife(RuleBasedStateMachine):
         await self.csms.becomes(0.0, "ocpp_cp_connected", cp_id=CP)
 
     def _server_is_gone(self) -> None:
-        self.charger, self.truth.connected = None, False
+        self.charger, self.truth.connected, self.told = None, False, 0
 
     def _boot(self) -> None:
         self.wait(self._call("BootNotification", BOOT))
@@ -333,21 +335,23 @@ class ChargePointLife(RuleBasedStateMachine):
         """Say it and hear the answer; or the connection goes first, and perhaps the message never came."""
         if answered:
             answer = self.wait(self._call(message.action, message.payload))
+            self.pending = None
             HAPPENED[message.action](self, message, answer)
         else:
-            self.pending = message
             self.wait(self._send_and_vanish(message))
+            self.pending = message
 
     async def _call(self, action: str, payload: Payload) -> Payload:
-        assert self.charger is not None
-        answer = await self.charger.call(action, payload)
+        charger = self.charger or await self._connect()
+        answer = await charger.call(action, payload)
         for count in (self.truth.disconnects, self.truth.reconnects):
             count.safe = count.low
+        self.told += 1
         return answer
 
     async def _send_and_vanish(self, message: Message) -> None:
-        assert self.charger is not None
-        await self.charger.send(message.action, message.payload)
+        charger = self.charger or await self._connect()
+        await charger.send(message.action, message.payload)
         await self._vanish()
 
     def _started(self, message: Message, answer: Payload) -> None:
@@ -400,7 +404,7 @@ HAPPENED = {
 
 TestChargePointLife = ChargePointLife.TestCase
 TestChargePointLife.settings = settings(
-    max_examples=int(os.environ.get("WATTSPAN_LIVES", "20")),
+    max_examples=int(os.environ.get("WATTSPAN_LIVES", "12")),
     stateful_step_count=30,
     deadline=None,
     derandomize="CI" in os.environ,

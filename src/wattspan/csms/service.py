@@ -85,7 +85,7 @@ class Exchange:
     settled_s: float = 0.0
 
     def stored(self, fault: StoreError | None) -> None:
-        """The last step: the facts are safe and the answer goes out; or they are not, and the charger must ask again."""
+        """The last step: the facts are safe and the answer goes out, or they are not and the charger asks again."""
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
         if fault is not None:

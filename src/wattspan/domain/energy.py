@@ -1,7 +1,8 @@
 """From what a meter sends to energy, current and power. It knows numbers only: no connector, transaction or clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, sqrt
+from typing import NamedTuple
 
 from wattspan.domain.events import Payload, Reading
 
@@ -145,9 +146,35 @@ _FACTORS: Mapping[str, float] = dict.fromkeys(_BASE_UNITS, 1.0) | {
 _PHASES: Mapping[str, str] = {"L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 _LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
 
-_Phases = dict[str, float]
+MAX_PLANS = 1024
+MAX_PLANNED_CHARACTERS = 4096
+"""What is remembered of charge points that send a new shape each time, or fields without end."""
+
+_Shape = tuple[tuple[str, ...], ...]
+"""The samples without their values: what they say depends on it alone, so it is worked out once for each."""
+_Pick = tuple[int, float]
+"""Which sample, and the factor that makes its value one in the base unit."""
+_Phases = dict[str, _Pick]
 _Places = dict[str, _Phases]
-"""Values by location, and there by phase; "" is no phase."""
+"""Picks by location, and there by phase; "" is no phase."""
+
+
+class _Plan(NamedTuple):
+    """Which samples make which figure. Empty: it was not measured."""
+
+    register: tuple[_Pick, ...]
+    """To be summed; so is power."""
+    current: tuple[_Pick, ...]
+    """Of which the highest counts; so it is with the offered current and the state of charge."""
+    power: tuple[_Pick, ...]
+    apparent: tuple[tuple[_Pick, tuple[_Pick, ...]], ...]
+    """Where no power was sent: each current with the voltages whose mean is its own."""
+    offered: tuple[_Pick, ...]
+    soc: tuple[_Pick, ...]
+    begins: bool
+
+
+_plans: dict[_Shape, _Plan] = {}
 
 
 def reading(samples: Sequence[Sample], charger_ts: float | None, wire: Sequence[Payload]) -> Reading:
@@ -157,89 +184,114 @@ def reading(samples: Sequence[Sample], charger_ts: float | None, wire: Sequence[
     summed, of currents the highest phase counts, a neutral counts nowhere. Samples of Transaction.Begin are
     left out unless there are no others. Units OCPP has for other quantities leave a sample out.
     """
-    measured = _sorted(samples, skipped=BEGIN)
-    begins = not measured and any(context == BEGIN for _, _, _, context, _, _ in samples)
-    if begins:
-        measured = _sorted(samples, skipped=None)
-    currents, power_w = measured.get(CURRENT), _total(measured.get(POWER))
-    if power_w is None and currents is not None and VOLTAGE in measured:
-        power_w = _apparent(currents, measured[VOLTAGE])
+    shape = tuple([sample[:5] for sample in samples])
+    values = [sample[5] for sample in samples]
+    plan = _plans.get(shape) or _planned(shape)
     return Reading(
-        charger_ts=charger_ts,
-        register_wh=_total(measured.get(ENERGY)),
-        current_a=_highest(currents),
-        power_w=power_w,
-        offered_a=_highest(measured.get(OFFERED)),
-        soc_percent=_highest(measured.get(SOC)),
-        begins=begins,
-        samples=wire,
+        charger_ts,
+        _sum(values, plan.register),
+        _max(values, plan.current),
+        _apparent(values, plan.apparent) if plan.apparent else _sum(values, plan.power),
+        _max(values, plan.offered),
+        _max(values, plan.soc),
+        plan.begins,
+        wire,
     )
 
 
-def _sorted(samples: Sequence[Sample], *, skipped: str | None) -> dict[str, _Places]:
-    """Values in base units by measurand, location and phase, without those of the context `skipped`."""
+def _sum(values: Sequence[float], picks: tuple[_Pick, ...]) -> float | None:
+    if len(picks) == 1:
+        ((index, factor),) = picks
+        return values[index] * factor
+    return sum(values[index] * factor for index, factor in picks) if picks else None
+
+
+def _max(values: Sequence[float], picks: tuple[_Pick, ...]) -> float | None:
+    if len(picks) == 1:
+        ((index, factor),) = picks
+        return values[index] * factor
+    return max(values[index] * factor for index, factor in picks) if picks else None
+
+
+def _apparent(values: Sequence[float], pairs: tuple[tuple[_Pick, tuple[_Pick, ...]], ...]) -> float:
+    """Voltage times current, phase by phase: what stands in for a power that was not sent."""
+    return sum(
+        values[index] * factor * sum(values[at] * per for at, per in volts) / len(volts)
+        for (index, factor), volts in pairs
+    )
+
+
+def _planned(shape: _Shape) -> _Plan:
+    """The plan of a shape that was not met yet; remembered for the next message, within limits."""
+    measured = _sorted(shape, skipped=BEGIN)
+    begins = not measured and any(context == BEGIN for _, _, _, context, _ in shape)
+    if begins:
+        measured = _sorted(shape, skipped=None)
+    currents, power = measured.get(CURRENT), _total(measured.get(POWER))
+    plan = _Plan(
+        register=_total(measured.get(ENERGY)),
+        current=_phases(currents),
+        power=power,
+        apparent=() if power or currents is None else _pairs(currents, measured.get(VOLTAGE)),
+        offered=_phases(measured.get(OFFERED)),
+        soc=_phases(measured.get(SOC)),
+        begins=begins,
+    )
+    if len(_plans) < MAX_PLANS and sum(len(text) for fields in shape for text in fields) <= MAX_PLANNED_CHARACTERS:
+        _plans[shape] = plan
+    return plan
+
+
+def _sorted(shape: _Shape, *, skipped: str | None) -> dict[str, _Places]:
+    """Picks by measurand, location and phase, without those of the context `skipped`."""
     measured: dict[str, _Places] = {}
-    for measurand, phase, location, context, unit, value in samples:
-        if context == skipped:
-            continue
+    for index, (measurand, phase, location, context, unit) in enumerate(shape):
         factor = _FACTORS.get(unit) or _FACTORS.get(unit.strip().casefold())
-        if factor is None:
+        if context == skipped or factor is None:
             continue
-        places = measured.get(measurand)
-        if places is None:
-            places = measured[measurand] = {}
-        phases = places.get(location or DEFAULT_LOCATION)
-        if phases is None:
-            phases = places[location or DEFAULT_LOCATION] = {}
-        phases[_PHASES.get(phase, phase)] = value * factor
+        places = measured.setdefault(measurand, {})
+        places.setdefault(location or DEFAULT_LOCATION, {})[_PHASES.get(phase, phase)] = (index, factor)
     return measured
 
 
-def _by_preference(places: _Places) -> Iterable[_Phases]:
-    if len(places) == 1:
-        return places.values()
+def _by_preference(places: _Places) -> list[_Phases]:
     known = [places[name] for name in _LOCATIONS if name in places]
     return known + [phases for name, phases in places.items() if name not in _LOCATIONS]
 
 
-def _total(places: _Places | None) -> float | None:
-    """The value of no phase, or else the sum of the phases; a lone neutral is nothing."""
-    if places is None:
-        return None
-    for phases in _by_preference(places):
+def _total(places: _Places | None) -> tuple[_Pick, ...]:
+    """The value of no phase, or else those of the phases; a lone neutral is nothing."""
+    for phases in _by_preference(places or {}):
         if "" in phases:
-            return phases[""]
-        parts = [value for phase, value in phases.items() if phase != "N"]
-        if parts:
-            return sum(parts)
-    return None
+            return (phases[""],)
+        if parts := tuple([pick for phase, pick in phases.items() if phase != "N"]):
+            return parts
+    return ()
 
 
-def _highest(places: _Places | None) -> float | None:
-    """The highest phase, or the value of no phase where there are no phases; a lone neutral is nothing."""
-    if places is None:
-        return None
-    for phases in _by_preference(places):
-        parts = [value for phase, value in phases.items() if phase not in ("", "N")]
-        if parts:
-            return max(parts)
+def _phases(places: _Places | None) -> tuple[_Pick, ...]:
+    """Those of the phases, or the value of no phase where there are no phases; a lone neutral is nothing."""
+    for phases in _by_preference(places or {}):
+        if parts := tuple([pick for phase, pick in phases.items() if phase not in ("", "N")]):
+            return parts
         if "" in phases:
-            return phases[""]
-    return None
+            return (phases[""],)
+    return ()
 
 
-def _apparent(currents: _Places, voltages: _Places) -> float | None:
-    """Voltage times current, phase by phase: what stands in for a power that was not sent."""
-    by_phase = {phase: value for phase, value in next(iter(_by_preference(currents))).items() if phase != "N"}
+def _pairs(currents: _Places, voltages: _Places | None) -> tuple[tuple[_Pick, tuple[_Pick, ...]], ...]:
+    """Each phase's current with its voltage, or where it has none with all of them."""
+    by_phase = {phase: pick for phase, pick in _by_preference(currents)[0].items() if phase != "N"}
     if len(by_phase) > 1:
         by_phase.pop("", None)
     volts: _Phases = {}
-    for phase, value in next(iter(_by_preference(voltages))).items():
+    for phase, (index, factor) in (_by_preference(voltages)[0] if voltages else {}).items():
         if phase in _LINE_TO_LINE:
-            volts.setdefault(_LINE_TO_LINE[phase], value / sqrt(3))
+            volts.setdefault(_LINE_TO_LINE[phase], (index, factor / sqrt(3)))
         elif phase != "N":
-            volts[phase] = value
-    if not by_phase or not volts:
-        return None
-    mean_v = sum(volts.values()) / len(volts)
-    return sum(amperes * volts.get(phase, mean_v) for phase, amperes in by_phase.items())
+            volts[phase] = (index, factor)
+    if not volts:
+        return ()
+    return tuple(
+        [(pick, (volts[phase],) if phase in volts else tuple(volts.values())) for phase, pick in by_phase.items()]
+    )

@@ -59,7 +59,9 @@ class _Live:
         self.connection.resume_reading()
 
     def drop(self, code: int, reason: str) -> None:
-        """Stop reading what comes, and begin to close."""
+        """Stop reading what comes, and begin to close; once."""
+        if self.session.closed:
+            return
         self.connection.detach()
         self.session.close()
         self.core.spawn(close_quietly(self.connection, code, reason))
@@ -160,7 +162,7 @@ class Gateway:
         return None
 
     def _answered(self, connection: ChargePointConnection, _request: Request, response: Response) -> None:
-        """`process_response` of websockets: counts what was let in but asked for no WebSocket, or for one it can't be."""
+        """`process_response` of websockets: counts what was let in and then asked for no WebSocket we know."""
         if connection.admitted is not None and response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
             self._count("request")
 
@@ -260,5 +262,10 @@ def _tap(core: Core, cp_id: str) -> Any:
 def _quiet_logger() -> logging.Logger:
     """websockets tells each failed handshake with a traceback; we count them by reason instead."""
     logger = logging.getLogger("wattspan.gateway.websockets")
-    logger.setLevel(logging.CRITICAL)
+    logger.setLevel(logging.ERROR)
+    logger.addFilter(_is_no_handshake)
     return logger
+
+
+def _is_no_handshake(record: logging.LogRecord) -> bool:
+    return record.msg != "opening handshake failed"

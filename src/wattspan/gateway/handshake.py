@@ -90,17 +90,13 @@ def choose(offered: Sequence[str]) -> tuple[Version | None, str | None]:
     return None, None
 
 
-def _basic(header: str | None) -> tuple[str, str] | None:
-    """User and password of an Authorization header (RFC 7617). Latin-1 where it is no UTF-8: a key may be any bytes."""
+def _basic(header: str | None) -> tuple[str, bytes] | None:
+    """User and password of an Authorization header (RFC 7617). The password as bytes: a key may be any."""
     scheme, _, encoded = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
-        text = base64.b64decode(encoded.strip(), validate=True)
-    except binascii.Error:
+        user, colon, secret = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):  # ValueError: not even ASCII
         return None
-    try:
-        user, colon, secret = text.decode().partition(":")
-    except UnicodeDecodeError:
-        user, colon, secret = text.decode("latin-1").partition(":")
-    return (user, secret) if colon else None
+    return (user.decode(errors="replace"), secret) if colon else None

@@ -86,6 +86,10 @@ class Session:
         self._draining = False
         self._paused = False
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def receive(self, data: bytes) -> None:
         """Take one text message. Never raises."""
         try:
