@@ -38,7 +38,9 @@ async def run(*, quick: bool, only: str | None) -> Results:
 def main() -> int:
     """Exit code 1 when a target is missed, 2 when it can't be measured here."""
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="a minute instead of six, for development; proves nothing")
+    arguments.add_argument(
+        "--quick", action="store_true", help="a minute instead of six, for development; proves nothing"
+    )
     arguments.add_argument("--only", choices=["rates", "fleets"], help="one half of it")
     chosen = arguments.parse_args()
     if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):

@@ -1,14 +1,14 @@
 """Where a MeterValues spends its time: `PYTHONPATH=tests python tests/bench/budget.py`. Microseconds of CPU a message.
 
-Each step alone, in one thread, best of many rounds: no socket, no waiting, warm caches. A real message meets colder ones
-and pays for system calls too, so the sum is a floor; what it shows is which step to look at.
+Each step alone, in one thread, best of many rounds: no socket, no waiting, warm caches. A real message meets colder
+ones and pays for system calls too, so the sum is a floor; what it shows is which step to look at.
 """
 
 import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from bench.load import frame, meter_values
 from wattspan import CentralSystem
 from wattspan.csms.service import CallHandler
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply as apply_event
+from wattspan.domain.fleet import Fleet
 from wattspan.ocppj import frames
 from wattspan.ocppj.session import Session
 from wattspan.store.apply import apply
-from wattspan.store.batch import take
+from wattspan.store.batch import Batch, take
 from wattspan.versions.v16 import v16
 
 CALLS = 5_000
@@ -61,8 +63,14 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
     core.record(
         [
             ev.TransactionStarted(
-                cp_id="CP1", received_ts=time.time(), connector_id="1", transaction_id="1", key="k", id_token="A",
-                meter_start_wh=1e6, started_ts=None,
+                cp_id="CP1",
+                received_ts=time.time(),
+                connector_id="1",
+                transaction_id="1",
+                key="k",
+                id_token="A",
+                meter_start_wh=1e6,
+                started_ts=None,
             )
         ]
     )
@@ -85,10 +93,20 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
     found = {
         "frame parsed": cost(lambda: frames.parse(data)),
         "schema checked": cost(lambda: v16.schemas.call_faults("MeterValues", payload)),
-        "answered and observed": cost(lambda: (request.answer(payload, handler._context), request.place(payload), tuple(request.observe(payload, {}, "CP1", 1.8e9)))),
-        "state changed": cost(lambda: (fleet.seen(cp, 1.8e9), fleet.session_of("CP1", *place), fleet.apply(next(told))), tidy),
+        "answered and observed": cost(
+            lambda: (
+                request.answer(payload, handler._context),
+                request.place(payload),
+                tuple(request.observe(payload, {}, "CP1", 1.8e9)),
+            )
+        ),
+        "state changed": cost(
+            lambda: (fleet.seen(cp, 1.8e9), fleet.session_of("CP1", *place), apply_event(fleet, next(told))), tidy
+        ),
         "answer encoded": cost(lambda: frames.call_result("1", {})),
-        "span begun, current, not current": cost(lambda: recorder.detach(recorder.attach(recorder.message("CP1", "MeterValues", time.time_ns())))),
+        "span begun, current, not current": cost(
+            lambda: recorder.detach(recorder.attach(recorder.message("CP1", "MeterValues", time.time_ns())))
+        ),
         "plugins told": cost(lambda: core.plugins.publish(events[0])),
     }
 
@@ -110,19 +128,26 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
 
     found["WebSocket frame in"] = _websocket_in(data)
     found["WebSocket frame out"] = _websocket_out()
+    found["batch taken"], batch = _batch_taken(fleet, told)
+    found[f"row written, of {BATCH} in a batch"] = await _row_written(csms.store, batch)
+    return found
+
+
+def _batch_taken(fleet: Fleet, told: Iterator[ev.Event]) -> tuple[float, Batch]:
     for _ in range(BATCH):
-        fleet.apply(next(told))
+        apply_event(fleet, next(told))
     readings = list(fleet.changes.readings)
 
     def taken() -> None:
         fleet.changes.readings = readings
         take(fleet, stale=False)
 
-    found["batch taken"] = cost(taken) / BATCH
+    each = cost(taken) / BATCH
     fleet.changes.readings = readings
-    batch = take(fleet, stale=False)
-    store: Any = csms.store
+    return each, take(fleet, stale=False)
 
+
+async def _row_written(store: Any, batch: Batch) -> float:
     def written() -> float:
         with store._writer._engine.connect() as connection:
             driver = connection.connection.dbapi_connection
@@ -136,8 +161,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
                 best = min(best, time.process_time() - began)
             return best / BATCH * 1e6
 
-    found[f"row written, of {BATCH} in a batch"] = await asyncio.to_thread(written)
-    return found
+    return await asyncio.to_thread(written)
 
 
 def _websocket_in(data: bytes) -> float:

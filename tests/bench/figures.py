@@ -77,4 +77,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((text.split(":", 1)[1].strip() for text in lines if text.startswith("model name")), platform.processor())
+    return next(
+        (text.split(":", 1)[1].strip() for text in lines if text.startswith("model name")), platform.processor()
+    )

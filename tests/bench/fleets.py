@@ -97,7 +97,8 @@ async def fleets(folder: Path, collector: Collector, few: int, many: int, result
         "longest_wait_without_ms": quiet * 1e3,
     }
     await _against_stock(many, results)
-    detail = f"worst {max(during) * 1e3:.1f} ms; {quiet * 1e3:.1f} ms without a scrape; over HTTP {middle([p.seconds for p in pages]):.2f} s"
+    page_s = middle([page.seconds for page in pages])
+    detail = f"worst {max(during) * 1e3:.1f} ms; {quiet * 1e3:.1f} ms without a scrape; over HTTP {page_s:.2f} s"
     name = "longest wait of a message during a scrape, median of 7"
     results.add(Figure(name=name, value=middle(during) * 1e3, target=10, unit="ms", below=True, detail=detail))
 

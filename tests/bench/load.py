@@ -1,4 +1,4 @@
-"""Charge points that press as hard as one core can: raw sockets in a loop that never sleeps (docs/benchmarks.md says why).
+"""Charge points that press as hard as one core can: raw sockets in a loop that never sleeps (see docs/benchmarks.md).
 
 Every answer is checked: a CALLRESULT with the id that is waited for, or the measurement fails. Frames are masked with
 the key 0, which RFC 6455 allows and which spares this side the masking; the server unmasks them like any others.
@@ -67,7 +67,12 @@ def start(connector: int) -> tuple[str, Any]:
 def meter_values(connector: int, transaction_id: int, register_wh: int) -> tuple[str, Any]:
     """Four samples, as a single-phase charger sends them."""
     samples = [
-        {"value": f"{register_wh:09}", "measurand": "Energy.Active.Import.Register", "unit": "Wh", "location": "Outlet"},
+        {
+            "value": f"{register_wh:09}",
+            "measurand": "Energy.Active.Import.Register",
+            "unit": "Wh",
+            "location": "Outlet",
+        },
         {"value": "16.1", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
         {"value": "3703.0", "measurand": "Power.Active.Import", "unit": "W"},
         {"value": "230.1", "measurand": "Voltage", "unit": "V", "phase": "L1-N"},
@@ -77,9 +82,21 @@ def meter_values(connector: int, transaction_id: int, register_wh: int) -> tuple
 
 
 class Charger:
-    """One charge point: one CALL at a time. `sent_at` is when the one that is out was sent (or, when paced, was due)."""
+    """One charge point: one CALL at a time. `sent_at` is when the one that is out was sent."""
 
-    __slots__ = ("_asked", "_buffer", "_expected", "_number", "_parts", "answer", "cp_id", "due", "sent_at", "sock", "waiting")
+    __slots__ = (
+        "_asked",
+        "_buffer",
+        "_expected",
+        "_number",
+        "_parts",
+        "answer",
+        "cp_id",
+        "due",
+        "sent_at",
+        "sock",
+        "waiting",
+    )
 
     def __init__(self, cp_id: str, port: int) -> None:
         self.cp_id = cp_id
@@ -114,6 +131,19 @@ class Charger:
         register = b"%09d" % (FIRST_WH + STEP_WH * self._number)
         self.waiting = True
         self.sock.send(before + asked.encode() + between + register + after)
+
+    def send_when_due(self, due_at: float) -> None:
+        """Send the next MeterValues, which was due at `due_at`, now or as soon as the one before is answered."""
+        self.due.append(due_at)
+        if not self.waiting:
+            self.measure()
+
+    def answered(self) -> float:
+        """When the message was due that has just been answered; the next one that is due leaves."""
+        due_at = self.due.popleft()
+        if self.due:
+            self.measure()
+        return due_at
 
     def receive(self) -> bool:
         """Take what came; True when the answer that was waited for is among it."""
@@ -241,7 +271,9 @@ class Fleet:
             charger.close()
         self._poll.close()
 
-    def each(self, message: Callable[[Charger], tuple[str, Any]], chargers: Sequence[Charger] | None = None) -> list[Any]:
+    def each(
+        self, message: Callable[[Charger], tuple[str, Any]], chargers: Sequence[Charger] | None = None
+    ) -> list[Any]:
         """Have every charge point send a message, at most 50 at a time; the answers in order."""
         asked = self.chargers if chargers is None else chargers
         for first in range(0, len(asked), 50):
@@ -291,29 +323,23 @@ class Fleet:
         """
         latencies = array("d")
         by_fd, clock, period = self._by_fd, time.perf_counter, 1.0 / rate
-        sending, count = self.chargers[:chargers], 0
+        sending, sent = self.chargers[:chargers], 0
         began = now = clock()
         end = began + seconds
         if beside is not None:
             self._poll.register(beside.sock, select.EPOLLIN)
         while now < end or (beside is not None and not beside.done and now < end + ANSWER_S):
-            while began + count * period <= now:
-                charger = sending[count % chargers]
-                charger.due.append(began + count * period)
-                count += 1
-                if not charger.waiting:
-                    charger.measure()
+            while (due := began + sent * period) <= now:
+                sending[sent % chargers].send_when_due(due)
+                sent += 1
             for fd, _ in self._poll.poll(0):
                 if beside is not None and fd == beside.fd:
-                    if beside.receive():
-                        self._poll.unregister(beside.sock)
-                    continue
-                charger = by_fd[fd]
-                if charger.receive() and charger.due:
-                    latencies.append(clock() - charger.due.popleft())
-                    if charger.due:
-                        charger.measure()
+                    beside.receive()
+                elif by_fd[fd].receive():
+                    latencies.append(clock() - by_fd[fd].answered())
             now = clock()
+        if beside is not None:
+            self._poll.unregister(beside.sock)
         measured = Measured(answers=len(latencies), seconds=now - began, lost=self._drain(), latencies_s=latencies)
         for charger in sending:
             charger.due.clear()
@@ -352,16 +378,16 @@ class Beside:
         """Bytes of the response as sent, headers included."""
         return sum(map(len, self._chunks))
 
-    def receive(self) -> bool:
-        """Take what came; True at the end of the response."""
+    def receive(self) -> None:
+        """Take what came; at the end of the response it is `done`."""
         data = self.sock.recv(CHUNK)
         if data:
             self._chunks.append(data)
-            return False
-        self.done, self.seconds = True, time.perf_counter() - self._began
-        if b" 200 " not in self._chunks[0][:20]:
-            raise LoadError(f"the scrape got {self._chunks[0][:200]!r}")
-        return True
+            return
+        if not self.done:
+            self.done, self.seconds = True, time.perf_counter() - self._began
+        if not self._chunks or b" 200 " not in self._chunks[0][:20]:
+            raise LoadError(f"the scrape got {self._chunks[:1]!r}")
 
     def close(self) -> None:
         self.sock.close()

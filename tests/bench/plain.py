@@ -3,9 +3,9 @@
 `python tests/bench/plain.py PORT`. On uvloop, which its documentation does not ask for, so that the loop is no excuse.
 """
 
-import asyncio
 import itertools
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,10 +48,8 @@ class PlainChargePoint(ChargePoint):  # type: ignore[misc]  # the package's way;
 async def accept(connection: ServerConnection) -> None:
     """From handshake to close of one charge point."""
     assert connection.request is not None
-    try:
+    with suppress(ConnectionClosed):
         await PlainChargePoint(connection.request.path.strip("/"), connection).start()
-    except ConnectionClosed:
-        pass
 
 
 async def main(port: int) -> None:

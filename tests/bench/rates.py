@@ -49,7 +49,12 @@ async def rates(folder: Path, collector: Collector, times: Times, results: Resul
     await _half(folder, collector, times, on / 2, results)
 
 
-_NAMES = {"plain": "ocpp package, plain server", "ocpp-go": "ocpp-go, example CSMS", "off": "Wattspan, telemetry off", "on": "Wattspan, whole"}
+_NAMES = {
+    "plain": "ocpp package, plain server",
+    "ocpp-go": "ocpp-go, example CSMS",
+    "off": "Wattspan, telemetry off",
+    "on": "Wattspan, whole",
+}
 
 
 class Check:
@@ -109,7 +114,9 @@ async def _half(folder: Path, collector: Collector, times: Times, rate: float, r
     }
     p99_ms = measured.percentile_s(0.99) * 1e3
     detail = f"{measured.rate:,.0f}/s; median {measured.percentile_s(0.5) * 1e3:.2f} ms"
-    results.add(Figure(name="latency at half the peak, p99", value=p99_ms, target=20, unit="ms", below=True, detail=detail))
+    results.add(
+        Figure(name="latency at half the peak, p99", value=p99_ms, target=20, unit="ms", below=True, detail=detail)
+    )
 
 
 def _readings(database: Path) -> int:

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
+
+from bench.load import pin
 from stack.ocpp_go import central_system_binary
 from stack.process import LOOPBACK, Program, free_ports, running
 from stack.servers import answers, fetch
 from stack.toolchain import tool
-
-from bench.load import pin
 
 SERVER_CORE, LOAD_CORE = 0, 1
 HERE = Path(__file__).parent
@@ -84,7 +85,9 @@ async def ocpp_go(folder: Path) -> AsyncIterator[Server]:
     log = folder / "ocpp-go.log"
     if not log.is_symlink():
         log.symlink_to(os.devnull)
-    async with _pinned("ocpp-go", [central_system_binary()], folder, port, {"SERVER_LISTEN_PORT": str(port)}) as program:
+    async with _pinned(
+        "ocpp-go", [central_system_binary()], folder, port, {"SERVER_LISTEN_PORT": str(port)}
+    ) as program:
         yield Server(program=program, port=port)
 
 
@@ -92,19 +95,18 @@ async def ocpp_go(folder: Path) -> AsyncIterator[Server]:
 async def wattspan(folder: Path, collector: "Collector | None", **options: str) -> AsyncIterator[Server]:
     """`wattspan serve` on a fresh SQLite database; without a Collector telemetry is off by OTEL_SDK_DISABLED."""
     port, metrics_port = free_ports(2)
-    database = folder / f"bench-{port}.db"
     environment = {
         "WATTSPAN_PORT": str(port),
         "WATTSPAN_METRICS_PORT": str(metrics_port),
-        "WATTSPAN_DATABASE": str(database),
         **(collector.environment if collector is not None else {"OTEL_SDK_DISABLED": "true"}),
         **options,
     }
     command = [sys.executable, "-m", "wattspan", "serve"]
-    async with _pinned("wattspan", command, folder, port, environment) as program:
-        yield Server(program=program, port=port, metrics_port=metrics_port, database=database)
-    for file in folder.glob(f"{database.name}*"):
-        file.unlink()
+    with TemporaryDirectory(dir=folder) as own:
+        database = Path(own, "wattspan.db")
+        environment["WATTSPAN_DATABASE"] = str(database)
+        async with _pinned("wattspan", command, folder, port, environment) as program:
+            yield Server(program=program, port=port, metrics_port=metrics_port, database=database)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,11 @@ class Collector:
 async def collector(folder: Path) -> AsyncIterator[Collector]:
     """A Collector with tests/bench/collector.yaml."""
     otlp, telemetry = free_ports(2)
-    environment = {"OTELCOL_OTLP_HTTP": f"{LOOPBACK}:{otlp}", "OTELCOL_TELEMETRY_PORT": str(telemetry), "GOMAXPROCS": "1"}
+    environment = {
+        "OTELCOL_OTLP_HTTP": f"{LOOPBACK}:{otlp}",
+        "OTELCOL_TELEMETRY_PORT": str(telemetry),
+        "GOMAXPROCS": "1",
+    }
     # Its work must not make the load generator wait: a charge point has a core to itself too.
     command = ["nice", tool("otelcol"), "--config", HERE / "collector.yaml"]
     async with running("otelcol", command, folder=folder, environment=environment) as program:
@@ -145,6 +151,8 @@ async def collector(folder: Path) -> AsyncIterator[Collector]:
 async def settled(collector: Collector, wanted: int, within_s: float = 15.0) -> int:
     """The spans accepted once there are `wanted`, or when the time is up: exporting ends after the last answer."""
     deadline = asyncio.get_running_loop().time() + within_s
-    while (found := await collector.spans()) < wanted and asyncio.get_running_loop().time() < deadline:
+    while True:
+        found = await collector.spans()
+        if found >= wanted or asyncio.get_running_loop().time() > deadline:
+            return found
         await asyncio.sleep(0.2)
-    return found

@@ -2,7 +2,7 @@ import sqlite3
 
 from support.stories import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
-from wattspan.domain.fleet import stop_key
+from wattspan.domain.transactions import stop_key
 from wattspan.store.store import IdTag
 
 

@@ -167,3 +167,41 @@ EVENTS: dict[str, Callable[[float, float, int], ev.Event]] = {
     ),
     "stop": lambda register_wh, at, _s: stopped(meter_stop_wh=register_wh, at=at),
 }
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+async def test_meter_values_whose_answer_a_crash_took_are_stored_once(site, open_site, flushed):
+    site.apply(connected(), started(), metered(1500.0, NOW + 10))
+    await site.commit()
+    if flushed:
+        await site.journal.flush()
+    await site.end()
+    again = await open_site()
+    again.apply(connected(at=NOW + 20), metered(1500.0, NOW + 21, charger_ts=NOW + 10), metered(1600.0, NOW + 22))
+    await again.commit()
+    assert [reading.register_wh for reading in await again.store.readings(1)] == [1500.0, 1600.0]
+
+
+async def test_what_was_told_again_survives_the_next_end_too(site, open_site):
+    """A flush says that all readings so far are included: so it must include those that a restart told again."""
+    site.apply(connected(), started())
+    await site.commit()
+    site.apply(metered(1500.0, NOW + 10))
+    await site.commit()
+    await site.end()
+    second = await open_site()
+    second.apply(connected("CP2"))
+    await second.journal.flush()
+    await second.end()
+    third = await open_site()
+    del third.fleet.charge_points["CP2"]
+    same(site.fleet, third.fleet)
+
+
+async def test_the_meter_of_a_transaction_that_was_overtaken_on_its_connector_is_kept(site, open_site):
+    site.apply(connected(), started(), started(transaction_id="2"), metered(1500.0, NOW + 10))
+    await site.journal.flush()
+    site.apply(metered(1700.0, NOW + 20))
+    await site.journal.flush()
+    await site.end()
+    same(site.fleet, (await open_site()).fleet)

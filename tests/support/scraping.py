@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
 from wattspan.telemetry.exposition import Format
@@ -31,7 +32,7 @@ def fill(shown: State, count: int, *, actions: Sequence[str] = ACTIONS) -> None:
     for number in range(1, count + 1):
         cp_id = f"CP-{number:06d}"
         for event in _life(cp_id, number):
-            shown.fleet.apply(event)
+            apply(shown.fleet, event)
         for action in actions:
             shown.histograms.handling.series(cp_id, action).record(0.002)
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreUnavailable
@@ -45,7 +46,7 @@ class Site:
 
     def apply(self, *events: ev.Event) -> None:
         for event in events:
-            self.fleet.apply(event)
+            apply(self.fleet, event)
             if (cp := self.fleet.charge_points.get(event.cp_id)) is not None:
                 self.fleet.seen(cp, event.received_ts)
 

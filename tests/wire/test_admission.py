@@ -44,6 +44,7 @@ async def test_beyond_loopback_nobody_unknown_comes_in(make_csms):
 async def test_one_who_was_let_in_while_that_was_the_policy_is_not_known_for_it(make_csms):
     lax = await make_csms(unknown_charge_points="accept")
     assert await status(lax, "CP1") == 101
+    await lax.stop()
     strict = await make_csms(unknown_charge_points="refuse")
     assert await status(strict, "CP1") == 404
 
@@ -156,7 +157,8 @@ async def test_no_id_tag_is_on_the_page(csms):
     assert [line for line in await csms.page() if "SECRETTAG" in line] == []
 
 
-async def test_one_decommissioned_by_another_process_leaves_the_page_and_loses_its_connection(make_csms):
+async def test_one_decommissioned_by_another_process_leaves_the_page_and_loses_its_connection(make_csms, monkeypatch):
+    monkeypatch.setattr("wattspan.app.REMOVALS_S", 0.02)
     csms = await make_csms(unknown_charge_points="refuse")
     await register(csms, "CP1", None)
     await register(csms, "CP2", None)

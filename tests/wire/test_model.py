@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -206,6 +207,7 @@ class ChargePointLife(RuleBasedStateMachine):
         self._server_is_gone()
         self.wait(self.csms.kill())
         self.wait(self.csms.start())
+        self.wait(self._meet_counts())
 
     # transactions
 
@@ -295,8 +297,16 @@ class ChargePointLife(RuleBasedStateMachine):
         }
         expected = self.truth.figures()
         assert {name: shown.get(name) for name in expected} == expected
-        self.truth.disconnects.meet(int(shown[series("ocpp_cp_disconnects_total")]))
-        self.truth.reconnects.meet(int(shown[series("ocpp_cp_reconnect_during_tx_total")]))
+        await self._meet_counts()
+
+    async def _meet_counts(self) -> None:
+        for count, name in (
+            (self.truth.disconnects, "ocpp_cp_disconnects_total"),
+            (self.truth.reconnects, "ocpp_cp_reconnect_during_tx_total"),
+        ):
+            shown = await self.csms.metric(name, cp_id=CP)
+            assert shown is not None
+            count.meet(int(shown))
 
     async def _disconnects_are_told(self) -> bool:
         shown = await self.csms.metric("ocpp_cp_disconnects_total", cp_id=CP)
@@ -402,7 +412,7 @@ HAPPENED = {
     "StopTransaction": ChargePointLife._stopped,
 }
 
-TestChargePointLife = ChargePointLife.TestCase
+TestChargePointLife = pytest.mark.timeout(300)(ChargePointLife.TestCase)
 TestChargePointLife.settings = settings(
     max_examples=int(os.environ.get("WATTSPAN_LIVES", "12")),
     stateful_step_count=30,

@@ -77,9 +77,9 @@ async def test_plugging_in_starts_a_transaction_once_a_plug_in(make_csms):
         assert charger.unread == []
 
 
-async def test_plug_and_charge_without_its_id_tag_is_a_wrong_setting(make_csms):
-    with pytest.raises(SettingsError, match="plug_and_charge_id_tag"):
-        await make_csms(plugins=["plug_and_charge", "orphans"])
+async def test_plug_and_charge_without_its_id_tag_is_left_out_and_shows(make_csms):
+    csms = await make_csms(plugins=["plug_and_charge", "orphans"])
+    assert await faults(csms, "plug_and_charge", "raised") == 1
 
 
 # Audit
@@ -180,6 +180,13 @@ class Hanging(Plugin):
             raise
 
 
+class Misdeclared(Plugin):
+    """Its `events` is no tuple of event types."""
+
+    name = "misdeclared"
+    events = "ChargePointBooted"
+
+
 class Stillborn(Plugin):
     """Can't even start."""
 
@@ -209,7 +216,7 @@ async def test_a_plugin_given_in_code_gets_every_event_and_answers_data_transfer
 
 async def test_a_plugin_that_raises_harms_nothing_and_shows(make_csms):
     noting = Noting()
-    csms = await make_csms(plugins=[Broken(), Stillborn(), noting])
+    csms = await make_csms(plugins=[Broken(), Stillborn(), Misdeclared(), noting])
     async with csms.charger("CP1") as charger:
         await charger.call("BootNotification", BOOT)
         assert (await charger.call("DataTransfer", {"vendorId": "mine", "data": "d"}))["status"] == "Accepted"
@@ -221,6 +228,7 @@ async def test_a_plugin_that_raises_harms_nothing_and_shows(make_csms):
 
     await eventually(counted)
     assert await faults(csms, "stillborn", "raised") == 1
+    assert await faults(csms, "misdeclared", "raised") == 1
     assert await faults(csms, "noting", "raised") is None
 
 

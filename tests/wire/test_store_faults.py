@@ -154,6 +154,7 @@ async def test_a_full_disk_holds_answers_like_a_lock(csms):
 
 async def test_an_unreadable_store_closes_the_connection_rather_than_answer_with_an_error(csms, monkeypatch):
     """A CALLERROR would use up the charger's attempts; and what is unusable is no better than what is unavailable."""
+
     async def broken(*_args: object) -> None:
         raise StoreUnusable("database is corrupt")
 

@@ -1,7 +1,6 @@
 """Runs something until it ends or a signal comes. Ctrl-C and SIGTERM are a clean end, exit code 0."""
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -12,14 +11,11 @@ import uvloop
 SWITCH_S = 0.0005
 """How long a thread keeps the interpreter while another wants it. The store's writer wants it several times a batch, and
 at Python's 5 ms all answers of the batch would wait for each of them."""
-GC_THRESHOLDS = (10_000, 20, 50)
-"""Messages make objects that live until their batch is written: collecting every 700 finds nothing but those."""
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run `main(stop)` on uvloop; SIGINT and SIGTERM set `stop`, and a second one cancels `main`."""
     sys.setswitchinterval(SWITCH_S)
-    gc.set_threshold(*GC_THRESHOLDS)
     uvloop.run(_guarded(main))
 
 

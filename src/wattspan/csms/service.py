@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from wattspan.csms.admission import Admission, SessionContext
 from wattspan.csms.plugins.host import PluginHost
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.vitals import Vitals
@@ -65,7 +66,7 @@ class Core:
     def record(self, events: Iterable[ev.Event], done: Callable[[StoreUnavailable | None], None] | None = None) -> None:
         """Apply events that come from elsewhere than a message, and have them stored."""
         for event in events:
-            self.fleet.apply(event)
+            apply(self.fleet, event)
             self.plugins.publish(event)
         self.journal.commit(done)
 
@@ -149,7 +150,7 @@ class CallHandler:
         now_ts = core.clock()
         core.vitals.unreadable_frames += 1
         core.fleet.seen(self.cp, now_ts)
-        core.fleet.apply(ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=now_ts, code=fault.code))
+        apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=now_ts, code=fault.code))
         limited(
             log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
         )
@@ -161,7 +162,7 @@ class CallHandler:
 
     def on_binary(self) -> None:
         """A binary message: OCPP-J knows text alone. Counted; its content is read all the same."""
-        self.core.fleet.apply(
+        apply(self.core.fleet,
             ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation)
         )
 
@@ -180,7 +181,7 @@ class CallHandler:
         faults = self.version.schemas.call_faults(call.action, call.payload)
         if not faults:
             return
-        self.core.fleet.apply(ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
+        apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
         for fault in faults[:5]:
             span.event(
                 "schema fault",
@@ -214,7 +215,7 @@ class CallHandler:
         exchange.transaction = core.fleet.session_of(self.cp.cp_id, exchange.connector_id, transaction_id)
         waits = False
         for event in exchange.request.observe(call.payload, answer, self.cp.cp_id, exchange.received_ts):
-            core.fleet.apply(event)
+            apply(core.fleet, event)
             core.plugins.publish(event)
             waits = waits or not isinstance(event, PASSING)
         if exchange.transaction is None:
@@ -227,6 +228,6 @@ class CallHandler:
 
     def _refuse(self, call: Call, span: MessageSpan, received_ts: float, fault: CallFault) -> None:
         core = self.core
-        core.fleet.apply(ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, code=fault.code))
+        apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, code=fault.code))
         self.session.refuse(call, fault.code, fault.description, fault.details)
         core.recorder.answered(span, connector_id=None, session=None, error=fault.code, store_wait_s=0.0)

@@ -33,11 +33,10 @@ class LastMeterValues:
 
     def are(self, readings: tuple[Reading, ...]) -> bool:
         """Whether `readings` say nothing new. Without a charger's time two equal ones are two measurements."""
-        if not readings or any(reading.charger_ts is None for reading in readings):
-            return False
         if self._readings:
-            return readings == self._readings  # nearly always settled by the first number, the charger's time
-        return bool(self._digest) and LastMeterValues.of(readings).digest == self._digest
+            # Nearly always settled by the first number, the charger's time.
+            return readings == self._readings and _has_times(readings)
+        return bool(self._digest) and LastMeterValues.of(readings).digest == self._digest and _has_times(readings)
 
     def become(self, readings: tuple[Reading, ...]) -> None:
         """Another message came."""
@@ -63,3 +62,7 @@ def digest_of(message: Sequence[tuple[float | None, Sequence[Payload]]]) -> str:
 def _in_order(sample: object) -> object:
     """A sample's fields by name; what a charger sent in its place is left as it is."""
     return sorted(sample.items()) if isinstance(sample, dict) else sample
+
+
+def _has_times(readings: tuple[Reading, ...]) -> bool:
+    return all(reading.charger_ts is not None for reading in readings)

@@ -29,6 +29,11 @@ def apply(
 ) -> None:
     """Write everything in `batch`; the caller commits. Readings come first: other rows tell how far they go."""
     before = _newest_reading(cursor) if batch.transactions else 0
+    gone: list[Row] = [(cp_id,) for cp_id in batch.decommissioned]
+    if gone:
+        # First: one that came back within this batch is written anew below.
+        run(cursor, statements.drop_connectors, gone)
+        run(cursor, statements.drop_charge_point, gone)
     if batch.readings:
         encode = shapes.encode
         rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
@@ -37,8 +42,9 @@ def apply(
         run(cursor, statements.reading, rows)
     if batch.transactions or batch.connectors or batch.whole:
         _apply_figures(cursor, batch, statements, before, run)
-    if batch.decommissioned:
-        _decommission(cursor, statements, batch.decommissioned, now_ts, run)
+    if gone:
+        # Their transactions stay for the books, none of them open: the id may come back as another charge point.
+        run(cursor, statements.close_orphans, [(now_ts, DECOMMISSIONED, *row) for row in gone])
     if batch.charge_points:
         run(cursor, statements.charge_point, batch.charge_points)
     for kind, notes in groupby(batch.notes, key=type):
@@ -64,13 +70,6 @@ def _newest_reading(cursor: Cursor) -> int:
     cursor.execute(_NEWEST_READING)
     newest: int = cursor.fetchone()[0]
     return newest
-
-
-def _decommission(cursor: Cursor, statements: Statements, cp_ids: list[str], now_ts: float, run: Run) -> None:
-    """Its transactions stay for the books, none of them open: it may come back as another charge point."""
-    run(cursor, statements.close_orphans, [(now_ts, DECOMMISSIONED, cp_id) for cp_id in cp_ids])
-    for drop in (statements.drop_connectors, statements.drop_charge_point):
-        run(cursor, drop, [(cp_id,) for cp_id in cp_ids])
 
 
 def _reserve(cursor: Cursor, statements: Statements, notes: list[ReservationMade], run: Run) -> None:

@@ -62,7 +62,7 @@ def _take_due(fleet: Fleet, batch: Batch) -> None:
 
 
 def _take_stale(fleet: Fleet, batch: Batch) -> None:
-    """What is due is left to `_take_due`. A running transaction's meter goes with its connector."""
+    """What is due is left to `_take_due`. The meters of a connector's open transactions, mostly one, go with it."""
     changes = fleet.changes
     for cp_id, cp in changes.stale_charge_points.items():
         if cp_id not in changes.charge_points and _is_there(fleet, cp):
@@ -72,9 +72,9 @@ def _take_stale(fleet: Fleet, batch: Batch) -> None:
             continue
         if (cp_id, connector_id) not in changes.connectors:
             _add(batch.connectors, connector_row, cp_id, connector)
-        transaction = connector.transaction
-        if transaction is not None and transaction.number not in changes.transactions:
-            _add(batch.meters, meter_row, transaction)
+        for transaction in fleet.charge_points[cp_id].transactions.values():
+            if transaction.connector_id == connector_id and transaction.number not in changes.transactions:
+                _add(batch.meters, meter_row, transaction)
     changes.stale_charge_points.clear()
     changes.stale_connectors.clear()
 

@@ -13,8 +13,8 @@ from sqlalchemy import event, exc
 
 from wattspan.errors import StoreError, StoreUnavailable, StoreUnusable
 
-BUSY_TIMEOUT_S = 5.0
-"""How long SQLite itself waits for another process's lock before a write counts as failed."""
+BUSY_TIMEOUT_S = 1.0
+"""How long SQLite itself waits for another process's lock before a write counts as failed (and is tried again)."""
 
 PRAGMAS = {
     "journal_mode": "wal",

@@ -29,11 +29,12 @@ def migrate(connection: sa.Connection, name: str) -> None:
 
 
 def _upgrade(connection: sa.Connection, name: str, present: set[str]) -> None:
+    # What it says at INFO, from its import on, is for its own developers.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command  # noqa: PLC0415 - see HEAD
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says at INFO is for its own developers
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

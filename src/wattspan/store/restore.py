@@ -21,12 +21,18 @@ class Restored:
     charge_points: dict[str, ChargePoint] = field(default_factory=dict)
     last_number: int = 0
     last_transaction_id: int = 0
+    told_again: list[tuple[str, Connector]] = field(default_factory=list)
+    """Connectors, with their charge point's id, whose figures are ahead of their rows."""
 
     def put_into(self, fleet: Fleet) -> None:
         """Fill an empty `fleet`. On the fleet's thread."""
         fleet.charge_points.update(self.charge_points)
         fleet.last_number = max(fleet.last_number, self.last_number)
         fleet.last_transaction_id = max(fleet.last_transaction_id, self.last_transaction_id)
+        # The next flush says that all readings so far are included in the rows; so it must write these.
+        for cp_id, connector in self.told_again:
+            fleet.changes.stale_charge_points[cp_id] = self.charge_points[cp_id]
+            fleet.changes.stale_connectors[(cp_id, connector.connector_id)] = connector
 
 
 def read(connection: sa.Connection) -> Restored:
@@ -96,6 +102,7 @@ def _tell_again(
 ) -> None:
     """The readings since the figures were last written, in order: what the fleet made of each is made of it again."""
     last: dict[tuple[str, str], list[Any]] = {}
+    told: dict[tuple[str, str], Connector] = {}
     r = t.meter_readings
     with_shape = r.outerjoin(t.sample_shapes, t.sample_shapes.c.id == r.c.shape)
     rows = sa.select(r, t.sample_shapes.c.template).select_from(with_shape).where(r.c.id > after).order_by(r.c.id)
@@ -108,6 +115,7 @@ def _tell_again(
         if of_transaction is not None and row.id > of_transaction.through:
             _measure(of_transaction.transaction, row)
         place = (row.cp_id, row.connector_id)
+        told[place] = cp.connector(row.connector_id)
         is_over = row.transaction_number is not None and of_transaction is None
         if is_over or row.id <= through.get(place, 0):
             continue
@@ -116,10 +124,11 @@ def _tell_again(
             of_message.clear()
         of_message.append(row)
         if not row.is_history:
-            _show(cp.connector(row.connector_id), row)
-    for (cp_id, connector_id), of_message in last.items():
+            _show(told[place], row)
+    for place, of_message in last.items():
         content = [(row.charger_ts, decode(row.template, row.samples)) for row in of_message]
-        restored.charge_points[cp_id].connector(connector_id).last_meter_values = LastMeterValues(digest_of(content))
+        told[place].last_meter_values = LastMeterValues(digest_of(content))
+    restored.told_again = [(cp_id, connector) for (cp_id, _), connector in told.items()]
 
 
 def _measure(transaction: Transaction, row: Any) -> None:

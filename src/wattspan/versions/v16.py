@@ -8,9 +8,9 @@ from hashlib import blake2b
 from typing import Any
 
 from wattspan.domain import events as ev
-from wattspan.domain.fleet import stop_key
 from wattspan.domain.status import NO_ERROR
 from wattspan.domain.timestamps import charger_ts, wire_time
+from wattspan.domain.transactions import stop_key
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_16, Schemas
 from wattspan.versions.base import ChargePointContext, IdTokenInfo, Payload, Version

@@ -3,6 +3,7 @@
 import pytest
 
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.domain.fleet import ORPHANED, Fleet
 from wattspan.domain.model import MAX_CONNECTORS, MAX_MOMENTS
 
@@ -27,7 +28,7 @@ class Story:
 
     def tell(self, kind, **fields):
         self.now_ts += 10
-        self.fleet.apply(kind(cp_id="CP1", received_ts=self.now_ts, **fields))
+        apply(self.fleet, kind(cp_id="CP1", received_ts=self.now_ts, **fields))
 
     def connect(self):
         self.tell(ev.ChargePointConnected, protocol="ocpp1.6")

@@ -2,6 +2,7 @@ from collections.abc import Iterable
 
 from support.scraping import NOW_TS, STARTED_TS, fill, state
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.telemetry.families import FAMILIES, State, points
 
 
@@ -12,7 +13,7 @@ def values(shown: State, name: str) -> dict[tuple[str, ...], float]:
 def after(*events: ev.Event) -> State:
     shown = state()
     for event in events:
-        shown.fleet.apply(event)
+        apply(shown.fleet, event)
     return shown
 
 
@@ -94,7 +95,7 @@ def test_connector_0_is_no_connector_unless_a_charger_charged_on_it() -> None:
     shown = after(status("0", "Available"))
     for name in ("ocpp_tx_active", "ocpp_tx_energy_wh", "ocpp_connector_state"):
         assert values(shown, name) == {}
-    shown.fleet.apply(started("0"))
+    apply(shown.fleet, started("0"))
     assert values(shown, "ocpp_tx_active") == {("CP1", "0"): 1}
 
 
@@ -102,10 +103,10 @@ def test_figures_of_a_transaction_rise_and_are_0_after_its_stop() -> None:
     shown = after(status("1", "Charging"))
     names = ("ocpp_tx_active", "ocpp_tx_energy_wh", "ocpp_cp_current_a", "ocpp_cp_power_w")
     assert [values(shown, name) for name in names] == [{("CP1", "1"): 0}, {("CP1", "1"): 0}, {}, {}]
-    shown.fleet.apply(started())
-    shown.fleet.apply(measured(register_wh=1500.0, current_a=16.0, power_w=11040.0))
+    apply(shown.fleet, started())
+    apply(shown.fleet, measured(register_wh=1500.0, current_a=16.0, power_w=11040.0))
     assert [values(shown, name)["CP1", "1"] for name in names] == [1, 500, 16, 11040]
-    shown.fleet.apply(STOPPED)
+    apply(shown.fleet, STOPPED)
     assert [values(shown, name)["CP1", "1"] for name in names] == [0, 0, 0, 0]
     assert values(shown, "ocpp_cp_energy_total_wh") == {("CP1",): 750}
     assert values(shown, "ocpp_cp_last_tx_ts") == {("CP1",): NOW_TS + 60}
@@ -114,7 +115,7 @@ def test_figures_of_a_transaction_rise_and_are_0_after_its_stop() -> None:
 def test_a_limit_is_shown_only_where_there_is_one() -> None:
     shown = after(status("1", "Charging"), started())
     assert values(shown, "ocpp_cp_current_limit_a") == {}
-    shown.fleet.apply(measured(offered_a=32.0))
+    apply(shown.fleet, measured(offered_a=32.0))
     assert values(shown, "ocpp_cp_current_limit_a") == {("CP1", "1"): 32}
 
 
@@ -152,7 +153,7 @@ def test_charge_points_may_come_and_go_while_points_are_read() -> None:
 
     def read() -> Iterable[str]:
         for point in points(FAMILIES["ocpp_connector_status"], shown):
-            shown.fleet.apply(ev.ChargePointDecommissioned(cp_id=point.labels[0], received_ts=NOW_TS))
+            apply(shown.fleet, ev.ChargePointDecommissioned(cp_id=point.labels[0], received_ts=NOW_TS))
             shown.fleet.charge_point(f"{point.labels[0]}-new", NOW_TS)
             yield point.labels[0]
 
@@ -162,6 +163,6 @@ def test_charge_points_may_come_and_go_while_points_are_read() -> None:
 def test_a_decommissioned_charge_point_leaves_every_family() -> None:
     shown = state()
     fill(shown, 2)
-    shown.fleet.apply(ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
+    apply(shown.fleet, ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
     assert not [name for name in FAMILIES for labels in values(shown, name) if "CP-000001" in labels]
     assert [first for first, _ in shown.groups(shown.histograms.handling)] == ["CP-000002"]

@@ -15,6 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from support.scraping import NOW_TS, STARTED_TS, fill, state
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.histogram import Exemplar
 from wattspan.telemetry.instruments import register
@@ -47,8 +48,8 @@ def test_deltas_count_from_the_start_of_the_process_and_then_from_the_last_time(
     fill(shown, 1)
     points = Points(shown, counters=DELTA, histograms=DELTA)
     assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 0}
-    shown.fleet.apply(boot("CP-000001"))
-    shown.fleet.apply(boot("CP-new"))
+    apply(shown.fleet, boot("CP-000001"))
+    apply(shown.fleet, boot("CP-new"))
     assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 1, ("CP-new",): 1}
     assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 0, ("CP-new",): 0}
 
@@ -57,7 +58,7 @@ def test_a_charge_point_that_is_added_again_counts_from_0_again() -> None:
     shown = state()
     fill(shown, 1)
     points = Points(shown, counters=DELTA)
-    shown.fleet.apply(ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
+    apply(shown.fleet, ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
     assert told(points.collect(), "ocpp_cp_boots_total") == {}
     fill(shown, 1)
     assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 1}

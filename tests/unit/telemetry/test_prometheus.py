@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from support.scraping import NOW_TS, fill, samples, scraped, state, unpacked
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.telemetry import prometheus
 from wattspan.telemetry.exposition import Format
 from wattspan.telemetry.histogram import Exemplar
@@ -79,8 +80,8 @@ async def test_a_second_opinion_reads_both_formats() -> None:
 async def test_odd_identities_stay_whole() -> None:
     shown = state()
     odd = 'a"b\\c\n100%d {}ü'
-    shown.fleet.apply(ev.ChargePointConnected(cp_id=odd, received_ts=NOW_TS, protocol="ocpp1.6"))
-    shown.fleet.apply(ev.ConnectorStatusChanged(cp_id=odd, received_ts=NOW_TS, connector_id='1"', status="Available"))
+    apply(shown.fleet, ev.ChargePointConnected(cp_id=odd, received_ts=NOW_TS, protocol="ocpp1.6"))
+    apply(shown.fleet, ev.ConnectorStatusChanged(cp_id=odd, received_ts=NOW_TS, connector_id='1"', status="Available"))
     shown.histograms.handling.series(odd, "Heartbeat").record(0.002)
     page = await scraped(PrometheusReader(shown))
     found = {
@@ -154,11 +155,11 @@ async def test_charge_points_may_come_and_go_in_the_middle_of_a_page(monkeypatch
     while not scrape.done():
         number += 1
         gone = f"CP-{number:06d}"
-        shown.fleet.apply(ev.ChargePointDecommissioned(cp_id=gone, received_ts=NOW_TS))
+        apply(shown.fleet, ev.ChargePointDecommissioned(cp_id=gone, received_ts=NOW_TS))
         shown.histograms.remove(gone)
         reader.forget(gone)
-        shown.fleet.apply(ev.ChargePointConnected(cp_id=f"new-{number}", received_ts=NOW_TS, protocol="ocpp1.6"))
-        shown.fleet.apply(
+        apply(shown.fleet, ev.ChargePointConnected(cp_id=f"new-{number}", received_ts=NOW_TS, protocol="ocpp1.6"))
+        apply(shown.fleet,
             ev.ConnectorStatusChanged(cp_id="CP-000100", received_ts=NOW_TS, connector_id=str(number), status="Faulted")
         )
         await asyncio.sleep(0)
@@ -170,7 +171,7 @@ async def test_a_decommissioned_charge_point_leaves_the_page_and_the_memory() ->
     fill(shown, 2)
     reader = PrometheusReader(shown)
     assert "CP-000001" in await scraped(reader)
-    shown.fleet.apply(ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
+    apply(shown.fleet, ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
     assert "CP-000001" not in await scraped(reader)
     assert "CP-000001" not in repr(vars(reader._page)["_labels"])
 

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 
 from support.otlp import receiver, silent
 from support.waiting import eventually
+from wattspan.domain.apply import apply
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
@@ -49,7 +50,7 @@ def start(monkeypatch):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         fleet, vitals = Fleet(), Vitals(started_ts=1.0)
-        fleet.apply(ChargePointBooted(cp_id="CP1", received_ts=1_700_000_000.0))
+        apply(fleet, ChargePointBooted(cp_id="CP1", received_ts=1_700_000_000.0))
         telemetry = await setup_telemetry(Settings(), fleet, vitals, os.environ)
         try:
             yield Run(telemetry, fleet, vitals)
@@ -128,7 +129,7 @@ async def test_delta_counts_from_process_start(start):
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta"
         ) as run:
             for _ in range(2):
-                run.fleet.apply(ChargePointBooted(cp_id="CP1", received_ts=1_700_000_001.0))
+                apply(run.fleet, ChargePointBooted(cp_id="CP1", received_ts=1_700_000_001.0))
         assert [point.as_int for point in collector.metric("ocpp_cp_boots_total")] == [2]
 
 

@@ -100,6 +100,7 @@ class _Runner:
     async def start(self, context: PluginContext) -> bool:
         started = False
         with self.guard():
+            isinstance(None, self.plugin.events)  # raises here, not at the first event, where it is no tuple of types
             async with asyncio.timeout(self._call_timeout_s):
                 await self.plugin.start(context)
             started = True

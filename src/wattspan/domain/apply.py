@@ -1,0 +1,174 @@
+"""What each event changes, and the table that says so. Pure: same events, same state.
+
+Transactions and charging profiles have files of their own; the rest is here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from wattspan.domain import events as ev
+from wattspan.domain import status as status_words
+from wattspan.domain.fleet import Fleet
+from wattspan.domain.model import ChargePoint, when
+from wattspan.domain.profiles import profile_set, profiles_cleared
+from wattspan.domain.transactions import meter_values, started, stopped
+
+
+def apply(fleet: Fleet, event: ev.Event) -> None:
+    """Let `event` change the state. An event that tells nothing new (a repeat) changes nothing."""
+    _APPLY[type(event)](fleet, event)
+
+
+def _connected(fleet: Fleet, e: ev.ChargePointConnected) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.connected, cp.protocol = True, e.protocol
+    cp.outage_counted = bool(cp.transactions)
+    _came_back(fleet, cp, e.received_ts, "reconnected")
+    fleet.seen(cp, e.received_ts)
+
+
+def _disconnected(fleet: Fleet, e: ev.ChargePointDisconnected) -> None:
+    cp = fleet.charge_points.get(e.cp_id)
+    if cp is None:
+        return  # decommissioned: that is why its connection closed
+    if not e.replaced:
+        cp.connected = False
+    cp.disconnects += 1
+    fleet.changes.charge_points[cp.cp_id] = cp
+    for transaction in cp.transactions.values():
+        fleet.tell(transaction, e.received_ts, "disconnected", {"ws.close_code": e.code})
+
+
+def _booted(fleet: Fleet, e: ev.ChargePointBooted) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.boots += 1
+    cp.vendor, cp.model, cp.serial_number, cp.firmware = e.vendor, e.model, e.serial_number, e.firmware
+    if cp.transactions and not cp.outage_counted:
+        cp.outage_counted = True
+        _came_back(fleet, cp, e.received_ts, "rebooted")
+    fleet.changes.charge_points[cp.cp_id] = cp
+
+
+def _came_back(fleet: Fleet, cp: ChargePoint, at_ts: float, how: str) -> None:
+    for transaction in cp.transactions.values():
+        cp.reconnects_during_tx += 1
+        fleet.changes.charge_points[cp.cp_id] = cp
+        fleet.tell(transaction, at_ts, how, {})
+
+
+def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.last_heartbeat_ts = e.received_ts
+    fleet.changes.stale_charge_points[cp.cp_id] = cp
+
+
+def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    connector = cp.connector(e.connector_id)
+    if e.status:
+        cp.status = connector.status = e.status
+    connector.error_code = e.error_code
+    connector.status_ts = when(e.charger_ts, e.received_ts)
+    fleet.changed(cp, connector)
+    transaction = connector.transaction
+    if transaction is not None and (phase := status_words.PHASES.get(e.status)) is not None:
+        fleet.tell(transaction, connector.status_ts, phase, {}, phase=True)
+    if e.error_code != status_words.NO_ERROR:
+        code = status_words.bounded_error(e.error_code, cp.errors)
+        cp.errors[code] = cp.errors.get(code, 0) + 1
+        for concerned in [transaction] if transaction is not None else cp.transactions.values():
+            fleet.tell(concerned, e.received_ts, "error", {"ocpp.error_code": e.error_code})
+
+
+def _authorized(fleet: Fleet, e: ev.Authorized) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.authorizations[e.status] = cp.authorizations.get(e.status, 0) + 1
+    fleet.changes.stale_charge_points[cp.cp_id] = cp
+
+
+def _protocol_fault(fleet: Fleet, e: ev.ProtocolFaulted) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.errors[e.code] = cp.errors.get(e.code, 0) + 1
+    fleet.changes.stale_charge_points[cp.cp_id] = cp
+
+
+def _schema_fault(fleet: Fleet, e: ev.SchemaFaulted) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.schema_faults[e.action] = cp.schema_faults.get(e.action, 0) + 1
+    fleet.changes.stale_charge_points[cp.cp_id] = cp
+
+
+def _command_answered(fleet: Fleet, e: ev.CommandAnswered) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    if not e.accepted:
+        key = (e.action, e.status)
+        cp.call_rejections[key] = cp.call_rejections.get(key, 0) + 1
+    _tell_command(fleet, cp, e, {"ocpp.action": e.action, "ocpp.status": e.status})
+
+
+def _command_failed(fleet: Fleet, e: ev.CommandFailed) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    key = (e.action, status_words.bounded_call_error(e.error_type))
+    cp.call_errors[key] = cp.call_errors.get(key, 0) + 1
+    _tell_command(fleet, cp, e, {"ocpp.action": e.action, "error.type": e.error_type})
+
+
+def _tell_command(
+    fleet: Fleet, cp: ChargePoint, e: ev.CommandAnswered | ev.CommandFailed, attributes: dict[str, Any]
+) -> None:
+    fleet.changes.charge_points[cp.cp_id] = cp
+    for transaction in cp.transactions.values():
+        if e.connector_id in (None, "0", transaction.connector_id):
+            fleet.tell(transaction, e.received_ts, "command", attributes)
+
+
+def _firmware(fleet: Fleet, e: ev.FirmwareStatusChanged) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.firmware_status = e.status
+    fleet.changes.charge_points[cp.cp_id] = cp
+
+
+def _log(fleet: Fleet, e: ev.LogStatusChanged) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.log_status = e.status
+    fleet.changes.charge_points[cp.cp_id] = cp
+
+
+def _note(fleet: Fleet, e: Any) -> None:
+    fleet.charge_point(e.cp_id, e.received_ts)
+    fleet.changes.notes.append(e)
+
+
+def _decommissioned(fleet: Fleet, e: ev.ChargePointDecommissioned) -> None:
+    if fleet.charge_points.pop(e.cp_id, None) is not None:
+        for pending in (fleet.changes.charge_points, fleet.changes.stale_charge_points):
+            pending.pop(e.cp_id, None)
+        for connectors in (fleet.changes.connectors, fleet.changes.stale_connectors):
+            for place in [place for place in connectors if place[0] == e.cp_id]:
+                del connectors[place]
+        fleet.changes.decommissioned.append(e.cp_id)
+
+
+_APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
+    ev.ChargePointConnected: _connected,
+    ev.ChargePointDisconnected: _disconnected,
+    ev.ChargePointBooted: _booted,
+    ev.HeartbeatReceived: _heartbeat,
+    ev.ConnectorStatusChanged: _status,
+    ev.Authorized: _authorized,
+    ev.TransactionStarted: started,
+    ev.MeterValuesReceived: meter_values,
+    ev.TransactionStopped: stopped,
+    ev.ProtocolFaulted: _protocol_fault,
+    ev.SchemaFaulted: _schema_fault,
+    ev.CommandAnswered: _command_answered,
+    ev.CommandFailed: _command_failed,
+    ev.ChargingProfileSet: profile_set,
+    ev.ChargingProfilesCleared: profiles_cleared,
+    ev.FirmwareStatusChanged: _firmware,
+    ev.LogStatusChanged: _log,
+    ev.SecurityEventReported: _note,
+    ev.ReservationMade: _note,
+    ev.ReservationCancelled: _note,
+    ev.ChargePointDecommissioned: _decommissioned,
+}

@@ -1,0 +1,159 @@
+"""One fleet, two pages: our /metrics and the Collector's, fed by OTLP, are the same line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from ocpp.v16 import call
+
+from stack.process import eventually
+from stack.servers import Collector
+from stack.wattspan_server import otlp
+from support.central import Csms
+from support.chargers import BOOT, START, Charger, energy, meter_values, status, stop
+from wattspan import Plugin
+from wattspan.domain.events import Event
+from wattspan.errors import CommandRefused
+from wattspan.telemetry.catalogue import METRICS
+
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+COLLECTORS_OWN = {"job", "instance"}
+MOVING = ("process_", "ocpp_store_commit_seconds")
+"""Figures that are others at each look; their names and types are compared, not their values."""
+
+
+class Broken(Plugin):
+    """For the metric of plugins' faults."""
+
+    name = "broken"
+
+    async def on_event(self, event: Event) -> None:
+        raise RuntimeError
+
+
+@pytest.fixture(params=["grpc", "http/protobuf"])
+async def csms(
+    request: pytest.FixtureRequest, collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Csms]:
+    """A central system that sends to the Collector."""
+    endpoint = collector.grpc_endpoint if request.param == "grpc" else collector.http_endpoint
+    # Sent when told to: an info whose labels change between two exports would stay on the Collector's page for 5 minutes.
+    for name, value in (otlp(endpoint, request.param) | {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}).items():
+        monkeypatch.setenv(name, value)
+    csms = Csms(tmp_path / "fleet.db", plugins=[Broken()])
+    await csms.start()
+    yield csms
+    await csms.stop()
+
+
+async def test_names_types_and_values_are_the_same_by_otlp(csms: Csms, collector: Collector) -> None:
+    async with csms.charger("CP1") as first, csms.charger("CP2") as second:
+        await day(csms, first)
+        await second.call("BootNotification", BOOT | {"firmwareVersion": 'a "quoted" \\ one'})
+        await second.call("StartTransaction", START)
+        await csms.durable()
+
+        assert await asyncio.to_thread(csms.central.telemetry.meter_provider.force_flush)
+        await eventually(partial(same, csms, collector))
+        ours = told(await csms.page())
+    named = {line.split()[2] for line in ours if line.startswith("# TYPE ")}
+    assert named == set(METRICS)
+    assert "# TYPE ocpp_cp_energy_total_wh counter" in ours
+    assert 'ocpp_cp_energy_total_wh{cp_id="CP1"} 7500' in ours
+
+
+async def day(csms: Csms, charger: Charger) -> None:
+    """Something for every metric to tell."""
+    await charger.call("BootNotification", BOOT)
+    await charger.call("Heartbeat")
+    await charger.call("Authorize", {"idTag": "TAG1"})
+    await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+    transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
+    current = {"value": "15.5", "measurand": "Current.Import", "unit": "A", "phase": "L1"}
+    offered = {"value": "32", "measurand": "Current.Offered", "unit": "A"}
+    power = {"value": "3.6", "measurand": "Power.Active.Import", "unit": "kW"}
+    await charger.call("MeterValues", meter_values(transaction_id, energy(2000.5), current, offered, power))
+    await charger.call("StopTransaction", stop(transaction_id, 8500))
+    running = (await charger.call("StartTransaction", START | {"connectorId": 2, "meterStart": 0}))["transactionId"]
+    for register_wh in (100, 20_100, 20_200):
+        values = meter_values(running, energy(register_wh), current, offered, power, connector_id=2)
+        await charger.call("MeterValues", values)
+    await charger.call("StatusNotification", {"connectorId": 1, "status": "Available"})
+    await charger.send_raw("no frame")
+    await charger.raw('[2,"x","Nonsense",{}]')
+    await charger.send_raw('[3,"nobody asked",{}]')
+    async with csms.charger("CP3") as gone:
+        await gone.call("BootNotification", BOOT)
+        gone.vanish()
+    await csms.becomes(0, "ocpp_cp_connected", cp_id="CP3")
+    await csms.get("/metrics")
+    await commands(csms, charger)
+
+
+async def commands(csms: Csms, charger: Charger) -> None:
+    """One that is accepted, one that is rejected, one that fails; and a handshake that leads nowhere."""
+    for payload in ({"status": "Accepted"}, {"status": "Rejected"}):
+        asking = csms.central._spawn(send(csms))
+        await charger.reply(await expect_reset(charger), payload)
+        await asking
+    asking = csms.central._spawn(send(csms))
+    _, message_id, *_ = await expect_reset(charger)
+    await charger.send_raw(f'[4,"{message_id}","InternalError","",{{}}]')
+    await asking
+    async with csms.raw_charger("/no/such/path") as lost:
+        assert lost.status == 404
+
+
+async def send(csms: Csms) -> None:
+    try:
+        await csms.central.call("CP1", call.Reset(type="Soft"))
+    except CommandRefused:
+        return
+
+
+async def expect_reset(charger: Charger) -> list[object]:
+    """The command; answers to frames that were none may come before it."""
+    while (frame := await charger.expect())[0] != 2:
+        pass
+    return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Lines that only one of two pages has."""
+
+    only_ours: Counter[str]
+    only_theirs: Counter[str]
+
+    def __bool__(self) -> bool:
+        return False
+
+
+async def same(csms: Csms, collector: Collector) -> Literal[True] | Difference:
+    """Whether both pages say the same now; else what differs, which is false."""
+    ours = Counter(told(await csms.page()))
+    theirs = Counter(told((await collector.page()).splitlines()))
+    return ours == theirs or Difference(ours - theirs, theirs - ours)
+
+
+def told(page: list[str]) -> list[str]:
+    """What a page says, in one order and one writing: HELP, TYPE and samples without what the Collector adds."""
+    return sorted(line for line in map(normal, page) if line is not None and "target_info" not in line)
+
+
+def normal(line: str) -> str | None:
+    if line.startswith("#"):
+        return line.rstrip()
+    series, _, value = line.rpartition(" ")
+    name, _, labels = series.partition("{")
+    kept = sorted((key, text) for key, text in LABEL.findall(labels) if key not in COLLECTORS_OWN)
+    written = ",".join(f'{key}="{text}"' for key, text in kept)
+    return f"{name}{{{written}}} {'…' if name.startswith(MOVING) else f'{float(value):.15g}'}"
