@@ -1,20 +1,20 @@
 """Every exception Wattspan raises, one tree. It knows nothing of the rest.
 
-    WattspanError
-    ├── SettingsError            the settings are wrong; names every fault
-    ├── FrameError               a frame that is no OCPP-J message; carries the CALLERROR code for it
-    ├── CallFault                a CALL we answer with a CALLERROR
-    ├── HandshakeRefused         a charge point that is not let in; carries the HTTP status and the reason's label
-    ├── CommandError             a command to a charge point did not get a CALLRESULT
-    │   ├── NotConnected         no open WebSocket of that charge point
-    │   ├── CommandTimeout       no answer within the time-out
-    │   ├── CommandRefused       the charge point answered with a CALLERROR
-    │   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
-    │   └── ConnectionLost       the WebSocket closed before the answer
-    ├── LinkDown                 a virtual charge point lost its connection (simulator.link)
-    └── StoreError               the database
-        ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
-        └── StoreUnusable        not at all: corrupt, read-only, of a newer version; says what to do
+WattspanError
+├── SettingsError            the settings are wrong; names every fault
+├── FrameError               a frame that is no OCPP-J message; carries the CALLERROR code for it
+├── CallFault                a CALL we answer with a CALLERROR
+├── HandshakeRefused         a charge point that is not let in; carries the HTTP status and the reason's label
+├── CommandError             a command to a charge point did not get a CALLRESULT
+│   ├── NotConnected         no open WebSocket of that charge point
+│   ├── CommandTimeout       no answer within the time-out
+│   ├── CommandRefused       the charge point answered with a CALLERROR
+│   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
+│   └── ConnectionLost       the WebSocket closed before the answer
+├── LinkDown                 a virtual charge point lost its connection (simulator.link)
+└── StoreError               the database
+    ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
+    └── StoreUnusable        not at all: corrupt, read-only, of a newer version; says what to do
 """
 
 from collections.abc import Mapping, Sequence

@@ -135,6 +135,17 @@ class Jaeger:
         )["data"]
         return found
 
+    async def trace(self, trace_id: str) -> dict[str, Any] | None:
+        """One trace by its id in hexadecimal; None while it has not arrived."""
+        try:
+            (found,) = json.loads(await fetch(f"http://{self.query}/api/traces/{trace_id}"))["data"]
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            return None
+        told: dict[str, Any] = found
+        return told
+
     async def services(self) -> list[str]:
         """The names of all services that sent a span."""
         return list(json.loads(await fetch(f"http://{self.query}/api/services"))["data"] or [])
@@ -197,9 +208,10 @@ class Prometheus:
         async with on_free_ports("prometheus", launch, healthy, ports=1, folder=folder) as (program, ports):
             yield cls(program=program, address=f"{LOOPBACK}:{ports[0]}")
 
-    async def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """Labels and value of every series that an instant query gives; a scalar has no labels."""
-        result = await self._api("query", query=expression)
+    async def query(self, expression: str, *, at_s: float | None = None) -> list[tuple[dict[str, str], float]]:
+        """Labels and value of every series that an instant query gives, now or at `at_s`; a scalar has no labels."""
+        when = {} if at_s is None else {"time": str(at_s)}
+        result = await self._api("query", query=expression, **when)
         if result["resultType"] == "scalar":
             return [({}, float(result["result"][1]))]
         return [(series["metric"], float(series["value"][1])) for series in result["result"]]

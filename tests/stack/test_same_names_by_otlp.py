@@ -45,7 +45,7 @@ async def csms(
 ) -> AsyncIterator[Csms]:
     """A central system that sends to the Collector."""
     endpoint = collector.grpc_endpoint if request.param == "grpc" else collector.http_endpoint
-    # Sent when told to: an info whose labels change between two exports would stay on the Collector's page for 5 minutes.
+    # Sent when told to: an info whose labels change between two exports stays on the Collector's page for 5 minutes.
     for name, value in (otlp(endpoint, request.param) | {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}).items():
         monkeypatch.setenv(name, value)
     csms = Csms(tmp_path / "fleet.db", plugins=[Broken()])

@@ -212,7 +212,12 @@ async def test_a_session_is_one_trace_with_its_phases_and_what_happened(csms: Cs
         {"ocpp.error_code": "HighTemperature"},
         {"ocpp.action": "UnlockConnector", "ocpp.status": "UnlockFailed"},
     ]
-    assert linked_to(root, messages) == ["MeterValues", "StartTransaction", *["StatusNotification"] * 5, "StopTransaction"]
+    assert linked_to(root, messages) == [
+        "MeterValues",
+        "StartTransaction",
+        *["StatusNotification"] * 5,
+        "StopTransaction",
+    ]
 
 
 async def unlock(csms: Csms) -> None:

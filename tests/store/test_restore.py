@@ -171,7 +171,9 @@ EVENTS: dict[str, Callable[[float, float, int], ev.Event]] = {
 
 @pytest.mark.parametrize("flushed", [True, False])
 async def test_meter_values_whose_answer_a_crash_took_are_stored_once(site, open_site, flushed):
-    site.apply(connected(), started(), metered(1500.0, NOW + 10))
+    site.apply(connected(), started())
+    await site.commit()
+    site.apply(metered(1500.0, NOW + 10))
     await site.commit()
     if flushed:
         await site.journal.flush()

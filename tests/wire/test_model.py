@@ -6,6 +6,7 @@ on disk: a step takes a few milliseconds, so nothing is gained by leaving any of
 """
 
 import asyncio
+import atexit
 import os
 import shutil
 import tempfile
@@ -113,7 +114,9 @@ def series(name: str, connector_id: int | None = None) -> str:
 @cache
 def empty_database() -> Path:
     """With all tables and nothing in it: to copy is a tenth of the time to migrate."""
-    path = Path(tempfile.mkdtemp(prefix="wattspan-model-")) / "empty.db"
+    folder = tempfile.mkdtemp(prefix="wattspan-model-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "empty.db"
 
     async def make() -> None:
         await (await Store.open(str(path))).close()

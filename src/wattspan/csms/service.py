@@ -162,8 +162,9 @@ class CallHandler:
 
     def on_binary(self) -> None:
         """A binary message: OCPP-J knows text alone. Counted; its content is read all the same."""
-        apply(self.core.fleet,
-            ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation)
+        apply(
+            self.core.fleet,
+            ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation),
         )
 
     def span_done(self, exchange: Exchange, error: str | None, store_wait_s: float) -> None:

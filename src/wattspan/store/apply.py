@@ -1,7 +1,7 @@
 """Writes a batch inside a transaction. On the writer's thread; it knows neither the loop nor the fleet."""
 
 from collections.abc import Callable
-from itertools import groupby
+from itertools import chain, groupby
 
 from wattspan.domain.changes import Note
 from wattspan.domain.events import ReservationCancelled, ReservationMade, SecurityEventReported
@@ -21,7 +21,13 @@ _NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
 
 def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
     """The quick way: one bad row fails them all."""
-    cursor.executemany(prepared.sql, rows)
+    done = 0
+    for size, sql in prepared.blocks:
+        while len(rows) - done >= size:
+            cursor.execute(sql, list(chain.from_iterable(rows[done : done + size])))
+            done += size
+    if done < len(rows):
+        cursor.executemany(prepared.sql, rows[done:])
 
 
 def apply(
