@@ -31,7 +31,8 @@ bench: setup ## measure speed and memory (docs/benchmarks.md)
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 e2e: setup ## run against real servers and chargers nobody here wrote
-	$(BIN)/pytest -m "not chaos" --timeout 600 tests/stack
+	$(BIN)/python -m tests.stack.toolchain
+	$(BIN)/pytest -m "not chaos" --timeout 600 -n 2 tests/stack
 
 chaos: setup ## kill the server under load, KILLS times (100)
 	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack

@@ -26,8 +26,7 @@ QUEUE, BATCH = 256, 128
 SMALL_QUEUE = {"OTEL_BSP_MAX_QUEUE_SIZE": str(QUEUE), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(BATCH)}
 SMALL_QUEUE |= {"OTEL_EXPORTER_OTLP_TIMEOUT": "2"}
 GROWTH_BYTES = 24_000_000
-"""Ten thousand spans more than the queue holds would be over 4 MB, kept frames more; the rest is the allocator's."""
-
+"""What a load may leave: a fleet that grew, and the allocator's slack. Spans kept are bounded exactly, by the drops."""
 SLOWLY_TAKEN = 60 * BATCH
 """Spans that a slow Collector takes in a minute, far longer than a load lasts."""
 

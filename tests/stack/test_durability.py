@@ -7,9 +7,11 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
+from sqlalchemy import Connection
 
 from stack.process import free_ports, running
 from stack.toolchain import tool
@@ -33,20 +35,22 @@ async def test_the_connection_that_writes_syncs_each_commit(tmp_path: Path) -> N
     store = await Store.open(str(tmp_path / "fleet.db"))
     try:
         for name, expected in {"synchronous": 2, "journal_mode": "wal"}.items():
-            found = await store._writer.do(
-                lambda connection, name=name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            )
+            found = await store._writer.do(partial(pragma, name))
             assert found == expected, name
     finally:
         await store.close()
 
 
+def pragma(name: str, connection: Connection) -> object:
+    return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+
 async def test_the_log_is_synced_between_a_message_and_its_answer(tmp_path: Path) -> None:
     port, metrics_port = free_ports(2)
     trace, database = tmp_path / "trace", tmp_path / "fleet.db"
-    watch = [tool("strace"), "-f", "-y", "-s", "400", "-e", f"trace={CALLS}", "-o", trace]
+    watch = [str(tool("strace")), "-f", "-y", "-s", "400", "-e", f"trace={CALLS}", "-o", str(trace)]
     serve = [sys.executable, "-m", "wattspan", "serve"]
-    options = ["--port", str(port), "--metrics-port", str(metrics_port), "--database", database]
+    options = ["--port", str(port), "--metrics-port", str(metrics_port), "--database", str(database)]
     async with running("wattspan", [*watch, *serve, *options], folder=tmp_path) as program:
         await program.until(lambda: is_ready(metrics_port), "ready")
         async with RawCharger(port, "/ws/CP1", {}) as charger:

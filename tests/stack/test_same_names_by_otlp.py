@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 from ocpp.v16 import call
+from ocpp.v16.enums import ResetType
 
 from stack.process import eventually
 from stack.servers import Collector
@@ -114,7 +115,7 @@ async def commands(csms: Csms, charger: Charger) -> None:
 
 async def send(csms: Csms) -> None:
     try:
-        await csms.central.call("CP1", call.Reset(type="Soft"))
+        await csms.central.call("CP1", call.Reset(type=ResetType.soft))
     except CommandRefused:
         return
 

@@ -37,7 +37,7 @@ def refused(*options: str | Path, **environment: str) -> tuple[int, str]:
 def database(tmp_path: Path) -> Path:
     """One that a server has used before."""
     path = tmp_path / "fleet.db"
-    command = [sys.executable, "-m", "wattspan", "cp", "add", "CP1", "--no-password", "--database", path]
+    command = [sys.executable, "-m", "wattspan", "cp", "add", "CP1", "--no-password", "--database", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     return path
 
@@ -88,7 +88,7 @@ def test_a_database_that_may_only_be_read_wants_permission(database: Path) -> No
 def test_a_full_disk_wants_room(database: Path, tmp_path: Path, used_before: bool) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("only root may mount a small disk, and not in every container")
     try:

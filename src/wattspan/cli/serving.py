@@ -7,7 +7,7 @@ import click
 
 from wattspan.app import CentralSystem
 from wattspan.cli.options import read_settings, settings_options
-from wattspan.cli.running import run_until_stopped
+from wattspan.cli.running import rest_garbage_collection, run_until_stopped
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import setup_logging
 
@@ -23,6 +23,7 @@ def serve(**given: Any) -> None:
         async with CentralSystem(settings) as csms:
             csms.telemetry.make_global()
             tell_addresses(settings, csms)
+            rest_garbage_collection()
             await stop.wait()
             click.echo("stopping", err=True)
 

@@ -12,8 +12,8 @@ task between `answer` and `settle`; every message with facts waits for its commi
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wattspan.csms.admission import Admission, SessionContext
@@ -25,6 +25,7 @@ from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.vitals import Vitals
 from wattspan.errors import CallFault, FrameError, StoreError, StoreUnavailable
 from wattspan.ocppj.frames import Call
+from wattspan.ocppj.schemas import SchemaFault
 from wattspan.ocppj.session import Session
 from wattspan.store.journal import Journal
 from wattspan.telemetry.logs import limited
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 OTHER = "other"
 """The label of whatever OCPP does not name."""
 
-PASSING = (ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted)
+PASSING = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted})
 """Events whose answer need not wait until they are durable: a crash loses nothing the charger was told is safe."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -80,7 +81,7 @@ class Exchange:
     request: Request
     span: MessageSpan
     received_ts: float
-    answer: Payload = field(default_factory=dict)
+    answer: Payload
     connector_id: str | None = None
     transaction: Transaction | None = None
     settled_s: float = 0.0
@@ -89,12 +90,17 @@ class Exchange:
         """The last step: the facts are safe and the answer goes out, or they are not and the charger asks again."""
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
+        if fault is None:
+            handler.session.answer(self.call, self.answer)
+        handler.core.recorder.answered(
+            self.span,
+            connector_id=self.connector_id,
+            session=self.transaction,
+            error=None if fault is None else "StoreUnavailable",
+            store_wait_s=wait_s,
+        )
         if fault is not None:
-            handler.span_done(self, "StoreUnavailable", wait_s)
             handler.connection.drop(1013, "try again later")
-            return
-        handler.session.answer(self.call, self.answer)
-        handler.span_done(self, None, wait_s)
 
 
 class CallHandler:
@@ -119,8 +125,8 @@ class CallHandler:
         received_ts = received_ns / 1e9
         request = self.version.requests.get(call.action)
         label = call.action if request is not None or call.action in self.version.known else OTHER
-        messages = core.vitals.messages
-        messages["in", label] = messages.get(("in", label), 0) + 1
+        counts, counted = core.vitals.messages, ("in", label)
+        counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
         span = core.recorder.message(self.cp.cp_id, label, received_ns)
         token = core.recorder.attach(span)
@@ -128,14 +134,15 @@ class CallHandler:
             if request is None:
                 code = "NotSupported" if label is not OTHER else "NotImplemented"
                 raise CallFault(code, "this central system does not take the action")
-            self._check(call, span, received_ts)
-            exchange = Exchange(self, call, request, span, received_ts)
+            faults = self.version.schemas.call_faults(call.action, call.payload)
+            if faults:
+                self._note(faults, call, span, received_ts)
             self._context.now_ts = received_ts
             answer = request.answer(call.payload, self._context)
             if type(answer) is dict:
-                self._settle(exchange, answer)
+                self._settle(Exchange(self, call, request, span, received_ts, answer))
             else:
-                core.spawn(self._wait(exchange, answer))  # type: ignore[arg-type]
+                core.spawn(self._wait(Exchange(self, call, request, span, received_ts, {}), answer))  # type: ignore[arg-type]
         except CallFault as fault:
             self._refuse(call, span, received_ts, fault)
         except Exception:
@@ -167,21 +174,8 @@ class CallHandler:
             ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation),
         )
 
-    def span_done(self, exchange: Exchange, error: str | None, store_wait_s: float) -> None:
-        """Close the message's books: span and handling time."""
-        self.core.recorder.answered(
-            exchange.span,
-            connector_id=exchange.connector_id,
-            session=exchange.transaction,
-            error=error,
-            store_wait_s=store_wait_s,
-        )
-
-    def _check(self, call: Call, span: MessageSpan, received_ts: float) -> None:
-        """Schema faults: noted, and refused only in strict mode (design: lenient where no fact is hidden)."""
-        faults = self.version.schemas.call_faults(call.action, call.payload)
-        if not faults:
-            return
+    def _note(self, faults: Sequence[SchemaFault], call: Call, span: MessageSpan, received_ts: float) -> None:
+        """Schema faults: refused only in strict mode (design: lenient where no fact is hidden)."""
         apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
         for fault in faults[:5]:
             span.event(
@@ -194,10 +188,10 @@ class CallHandler:
     async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
         """The part of a message that asks outside. A task: the reader and other sessions go on meanwhile."""
         try:
-            said = await answer
+            exchange.answer = await answer
             if self.core.fleet.charge_points.get(self.cp.cp_id) is not self.cp:
                 return  # decommissioned meanwhile: nothing may bring it back
-            self._settle(exchange, said)
+            self._settle(exchange)
         except CallFault as fault:
             self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
         except StoreError as unavailable:
@@ -208,19 +202,18 @@ class CallHandler:
             broken = CallFault("InternalError", "see the central system's log")
             self._refuse(exchange.call, exchange.span, exchange.received_ts, broken)
 
-    def _settle(self, exchange: Exchange, answer: Payload) -> None:
+    def _settle(self, exchange: Exchange) -> None:
         """What the exchange meant: change the state, and send the answer once that is durable."""
-        core, call = self.core, exchange.call
-        exchange.answer = answer
-        exchange.connector_id, transaction_id = exchange.request.place(call.payload)
-        exchange.transaction = core.fleet.session_of(self.cp.cp_id, exchange.connector_id, transaction_id)
+        core, cp_id, payload = self.core, self.cp.cp_id, exchange.call.payload
+        exchange.connector_id, transaction_id = exchange.request.place(payload)
+        exchange.transaction = core.fleet.session_of(cp_id, exchange.connector_id, transaction_id)
         waits = False
-        for event in exchange.request.observe(call.payload, answer, self.cp.cp_id, exchange.received_ts):
+        for event in exchange.request.observe(payload, exchange.answer, cp_id, exchange.received_ts):
             apply(core.fleet, event)
             core.plugins.publish(event)
-            waits = waits or not isinstance(event, PASSING)
+            waits = waits or type(event) not in PASSING
         if exchange.transaction is None:
-            exchange.transaction = core.fleet.session_of(self.cp.cp_id, exchange.connector_id, transaction_id)
+            exchange.transaction = core.fleet.session_of(cp_id, exchange.connector_id, transaction_id)
         exchange.settled_s = time.perf_counter()
         if waits:
             core.journal.commit(exchange.stored)

@@ -1,6 +1,6 @@
 """From what a meter sends to energy, current and power. It knows numbers only: no connector, transaction or clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, sqrt
 from typing import NamedTuple
 
@@ -52,8 +52,17 @@ class EnergyMeter:
 
     def read(self, register_wh: float) -> bool:
         """Take a register as labelled; True when it lies over JUMP_WH from the last one. Nonsense is ignored."""
-        if not isfinite(register_wh) or register_wh < 0.0:
-            return False
+        energy_wh, last_wh = self.energy_wh, self.register_wh
+        if last_wh is not None and register_wh >= 0.0:
+            # Nearly all rise a little, however they are counted: what is done below would give the same.
+            least_wh = register_wh - max(self.start_wh, last_wh - energy_wh)
+            if 0.0 <= least_wh - energy_wh <= JUMP_WH:
+                self.energy_wh, self.register_wh = least_wh, register_wh
+                return False
+        return isfinite(register_wh) and register_wh >= 0.0 and self._judge(register_wh)
+
+    def _judge(self, register_wh: float) -> bool:
+        """`read` for a register that may have jumped, fallen or changed its unit or origin."""
         is_first = self.register_wh is None
         last_wh = self.start_wh if self.register_wh is None else self.register_wh
         found = self._continues(register_wh, last_wh)
@@ -72,24 +81,22 @@ class EnergyMeter:
 
     def _continues(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
         """(energy, register in Wh) of the reading that adds least; a little less is noise. None: none continues."""
-        as_labelled = self._least((register_wh,), last_wh, JITTER_WH)
+        as_labelled = self._least(register_wh, last_wh, JITTER_WH)
         if as_labelled is None:
             return self._otherwise(register_wh, last_wh)
         if as_labelled[0] - self.energy_wh > IMPLAUSIBLE_WH and last_wh >= TELLING_WH:
-            in_wh = self._least((register_wh / 1000.0,), last_wh, JITTER_WH)
+            in_wh = self._least(register_wh / 1000.0, last_wh, JITTER_WH)
             if in_wh is not None and in_wh[0] - self.energy_wh <= JUMP_WH:
                 return in_wh
         return as_labelled
 
-    def _least(self, registers: Sequence[float], last_wh: float, tolerance_wh: float) -> tuple[float, float] | None:
-        """Each register, counted from the start and from where the energy so far leads back to."""
-        floor_wh, origin_wh = self.energy_wh, last_wh - self.energy_wh
-        both = [(value - origin, value) for value in registers for origin in (self.start_wh, origin_wh)]
-        rising = [pair for pair in both if pair[0] >= floor_wh]
-        if rising:
-            return min(rising)
-        highest = max(both)
-        return highest if highest[0] >= floor_wh - tolerance_wh else None
+    def _least(self, register_wh: float, last_wh: float, tolerance_wh: float) -> tuple[float, float] | None:
+        """The register, counted from the start and from where the energy so far leads back to."""
+        floor_wh = self.energy_wh
+        low_wh, high_wh = sorted((register_wh - self.start_wh, register_wh - (last_wh - floor_wh)))
+        if low_wh >= floor_wh:
+            return low_wh, register_wh
+        return (high_wh, register_wh) if high_wh >= floor_wh - tolerance_wh else None
 
     def _otherwise(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
         """The register read as kWh, or as counted since the session's start."""
@@ -108,7 +115,7 @@ class EnergyMeter:
 
     def _in_kwh(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
         """As labelled Wh but meant kWh, where it continues the last one so closely that it can hardly be chance."""
-        found = self._least((register_wh * 1000.0,), last_wh, ROUNDING_WH) if register_wh > 0.0 else None
+        found = self._least(register_wh * 1000.0, last_wh, ROUNDING_WH) if register_wh > 0.0 else None
         if found is None:
             return None
         has_fraction = register_wh % 1.0 != 0.0
@@ -120,8 +127,8 @@ class EnergyMeter:
         self.register_wh = 0.0 if register_wh < last_wh / 2 else register_wh
 
 
-Sample = tuple[str, str, str, str, str, float]
-"""(measurand, phase, location, context, unit, value). A plain tuple, for every message has several.
+Kind = tuple[str, str, str, str, str]
+"""A sample's (measurand, phase, location, context, unit). A plain tuple, for every message has several.
 Empty text is OCPP's default of the field: no phase, at the outlet, periodic, base unit."""
 
 ENERGY = "Energy.Active.Import.Register"
@@ -150,7 +157,7 @@ MAX_PLANS = 1024
 MAX_PLANNED_CHARACTERS = 4096
 """What is remembered of charge points that send a new shape each time, or fields without end."""
 
-_Shape = tuple[tuple[str, ...], ...]
+_Shape = tuple[Kind, ...]
 """The samples without their values: what they say depends on it alone, so it is worked out once for each."""
 _Pick = tuple[int, float]
 """Which sample, and the factor that makes its value one in the base unit."""
@@ -177,40 +184,35 @@ class _Plan(NamedTuple):
 _plans: dict[_Shape, _Plan] = {}
 
 
-def reading(samples: Sequence[Sample], charger_ts: float | None, wire: Sequence[Payload]) -> Reading:
-    """What `samples`, all of one moment, say together, in base units.
+def reading(
+    kinds: Sequence[Kind], values: Sequence[float], charger_ts: float | None, wire: Sequence[Payload]
+) -> Reading:
+    """What samples of these kinds and values, all of one moment, say together, in base units.
 
     Kept apart by measurand, location and phase; of the locations the outlet wins. Energy and power of phases are
     summed, of currents the highest phase counts, a neutral counts nowhere. Samples of Transaction.Begin are
     left out unless there are no others. Units OCPP has for other quantities leave a sample out.
     """
-    shape = tuple([sample[:5] for sample in samples])
-    values = [sample[5] for sample in samples]
-    plan = _plans.get(shape) or _planned(shape)
+    shape = tuple(kinds)
+    register, current, power, apparent, offered, soc, begins = _plans.get(shape) or _planned(shape)
     return Reading(
         charger_ts,
-        _sum(values, plan.register),
-        _max(values, plan.current),
-        _apparent(values, plan.apparent) if plan.apparent else _sum(values, plan.power),
-        _max(values, plan.offered),
-        _max(values, plan.soc),
-        plan.begins,
+        _figure(values, register, sum) if register else None,
+        _figure(values, current, max) if current else None,
+        _apparent(values, apparent) if apparent else _figure(values, power, sum) if power else None,
+        _figure(values, offered, max) if offered else None,
+        _figure(values, soc, max) if soc else None,
+        begins,
         wire,
     )
 
 
-def _sum(values: Sequence[float], picks: tuple[_Pick, ...]) -> float | None:
+def _figure(values: Sequence[float], picks: tuple[_Pick, ...], join: Callable[[list[float]], float]) -> float:
+    """The value picked; `join` makes one of those of the phases."""
     if len(picks) == 1:
         ((index, factor),) = picks
         return values[index] * factor
-    return sum(values[index] * factor for index, factor in picks) if picks else None
-
-
-def _max(values: Sequence[float], picks: tuple[_Pick, ...]) -> float | None:
-    if len(picks) == 1:
-        ((index, factor),) = picks
-        return values[index] * factor
-    return max(values[index] * factor for index, factor in picks) if picks else None
+    return join([values[index] * factor for index, factor in picks])
 
 
 def _apparent(values: Sequence[float], pairs: tuple[tuple[_Pick, tuple[_Pick, ...]], ...]) -> float:

@@ -51,8 +51,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     connector.last_meter_values.become(e.readings)
     is_late = transaction is None and e.transaction_id is not None and fleet.gave_out(e.transaction_id)
     for reading in e.readings:
-        _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
-        told_ts = credible(reading.charger_ts, e.received_ts)
+        told_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
         if not (is_late or reading.begins or _is_past(connector.reading_ts, told_ts, e.received_ts)):
             _show(connector, reading, told_ts)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
@@ -67,18 +66,23 @@ def _keep(
     at_ts: float,
     *,
     is_late: bool = False,
-) -> None:
-    """Have the transaction measure the reading, and the store keep it."""
-    energy_wh = None if transaction is None else _measure(fleet, cp, transaction, reading, at_ts)
-    number = None if transaction is None else transaction.number
+) -> float | None:
+    """Have the transaction measure the reading, and the store keep it. Returns the charger's time, if credible."""
+    told_ts = credible(reading.charger_ts, at_ts)
+    number = energy_wh = None
+    if transaction is not None:
+        number, energy_wh = transaction.number, _measure(fleet, cp, transaction, reading, told_ts)
     row = _row(cp.cp_id, connector.connector_id, number, reading, at_ts, energy_wh, is_late=is_late)
     fleet.changes.readings.append(row)
+    return told_ts
 
 
-def _measure(fleet: Fleet, cp: ChargePoint, transaction: Transaction, reading: ev.Reading, at_ts: float) -> float:
+def _measure(
+    fleet: Fleet, cp: ChargePoint, transaction: Transaction, reading: ev.Reading, told_ts: float | None
+) -> float:
     """The transaction's energy after `reading`; a reading that is older than one already met moves nothing."""
     if reading.register_wh is not None and not reading.begins:
-        last_ts, told_ts = transaction.last_reading_ts, credible(reading.charger_ts, at_ts)
+        last_ts = transaction.last_reading_ts
         if last_ts is None or told_ts is None or told_ts >= last_ts:
             transaction.last_reading_ts = told_ts if told_ts is not None else last_ts
             if transaction.meter.read(reading.register_wh):
@@ -89,8 +93,7 @@ def _measure(fleet: Fleet, cp: ChargePoint, transaction: Transaction, reading: e
 
 def _is_past(last_ts: float | None, told_ts: float | None, received_ts: float) -> bool:
     """A replayed reading, older than the one shown, must not move the figures of now."""
-    is_older = last_ts is not None and told_ts is not None and told_ts < last_ts
-    return is_older and told_ts is not None and told_ts < received_ts - REPLAY_S
+    return last_ts is not None and told_ts is not None and told_ts < last_ts and told_ts < received_ts - REPLAY_S
 
 
 def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:

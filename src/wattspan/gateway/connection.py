@@ -16,6 +16,9 @@ from websockets.protocol import Event, State
 
 OnData = Callable[[bytes], None]
 
+_TEXT, _CONT, _BINARY, _OPEN = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, State.OPEN
+"""Read once: Python 3.11 looks up a member of an enum slowly."""
+
 
 class FrameTap(Protocol):
     """Sees each text message on its way in or out; must not raise or wait."""
@@ -57,8 +60,8 @@ class ChargePointConnection(ServerConnection):
     def process_event(self, event: Event) -> None:
         """Called by `websockets` with the handshake request, then with each frame."""
         opcode = getattr(event, "opcode", None)
-        if opcode is Opcode.TEXT or opcode is Opcode.CONT or opcode is Opcode.BINARY:
-            if opcode is Opcode.BINARY and self.on_binary is not None:
+        if opcode is _TEXT or opcode is _CONT or opcode is _BINARY:
+            if opcode is _BINARY and self.on_binary is not None:
                 self.on_binary()
             self._assemble(bytes(event.data), event.fin)  # type: ignore[union-attr]
         else:
@@ -66,14 +69,15 @@ class ChargePointConnection(ServerConnection):
 
     def send_now(self, data: bytes) -> None:
         """Write a text message at once; nothing happens once the connection is closing."""
-        if self.protocol.state is not State.OPEN:
+        if self.protocol.state is not _OPEN:
             return
         if self.tap is not None:
             self.tap("out", data)
-        # The peer may be gone without the loop having told us yet.
-        with contextlib.suppress(WebSocketException, OSError, RuntimeError):
+        try:  # contextlib.suppress would cost three calls a message
             self.protocol.send_text(data)
             self.send_data()
+        except (WebSocketException, OSError, RuntimeError):
+            pass  # the peer may be gone without the loop having told us yet
 
     def pause_writing(self) -> None:
         """The peer does not read: take nothing more from it, so that our answers to it stay bounded."""

@@ -93,34 +93,25 @@ def _without_nul(data: bytes, exc: orjson.JSONDecodeError) -> Any:
     raise FrameError("GenericError", "not JSON") from exc
 
 
-def _call_id(value: Any) -> MessageId:
-    if type(value) is str and len(value) <= MAX_MESSAGE_ID:
-        return value
-    if type(value) is int:
-        return value
-    raise FrameError("ProtocolError", "the message id is not a text of at most 255 characters")
-
-
 def _result_id(value: Any) -> MessageId:
     """An odd one matches nothing that was asked; a result is never answered, not even with an error."""
     return value if type(value) is str or type(value) is int else ""
 
 
-def _payload(value: Any, message_id: MessageId) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if type(value) is not dict:
-        raise FrameError("FormationViolation", "the payload is not an object", message_id)
-    return value
-
-
 def _call(frame: list[Any]) -> Call:
-    message_id = _call_id(frame[1])
+    message_id = frame[1]
+    if type(message_id) is not int and (type(message_id) is not str or len(message_id) > MAX_MESSAGE_ID):
+        raise FrameError("ProtocolError", "the message id is not a text of at most 255 characters")
     if len(frame) < 4:  # noqa: PLR2004
         raise FrameError("ProtocolError", "a CALL has an action and a payload", message_id)
-    if type(frame[2]) is not str:
+    action, payload = frame[2], frame[3]
+    if type(action) is not str:
         raise FrameError("FormationViolation", "the action is not a text", message_id)
-    return Call(message_id, frame[2], _payload(frame[3], message_id))
+    if payload is None:
+        payload = {}
+    elif type(payload) is not dict:
+        raise FrameError("FormationViolation", "the payload is not an object", message_id)
+    return Call(message_id, action, payload)
 
 
 def _call_result(frame: list[Any]) -> CallResult:

@@ -176,7 +176,8 @@ class Session:
             return
         self._current = call
         self._handler.on_call(call)
-        self._drain()
+        if self._waiting:
+            self._drain()
 
     def _finish(self, call: Call, data: bytes) -> None:
         if self._closed or call is not self._current:
@@ -185,7 +186,7 @@ class Session:
         self._current = None
         if self._waiting:
             self._drain()
-        else:
+        elif self._finished is not None:
             self._tell_finished()
 
     def _tell_finished(self) -> None:

@@ -27,7 +27,8 @@ EXEMPLAR_EVERY_NS = NS // 5
 SLOW_S = 0.1
 """A message that took this long is worth an exemplar of its own, or the quick ones would take every turn."""
 
-_EMPTY = Context()
+(_CURRENT,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
+"""The key under which a context holds its span; the API names it nowhere."""
 
 
 class MessageSpan(Protocol):
@@ -123,6 +124,7 @@ class Recorder:
         "_sessions",
         "_slow_at_ns",
         "_spans",
+        "message",
     )
 
     def __init__(
@@ -142,14 +144,12 @@ class Recorder:
         self._forget = (spans.forget, measures.forget, *forget)
         self._clock_ns = clock_ns
         self._quick_at_ns = self._slow_at_ns = 0
-
-    def message(self, cp_id: str, message_type: str, received_ns: int) -> MessageSpan:
-        """Begin the span of a CALL that came at `received_ns`; `message_type` is bounded by the caller."""
-        return self._spans.server(cp_id, message_type, received_ns)
+        self.message: Callable[[str, str, int], MessageSpan] = spans.server
+        """Begin the span of a CALL: (cp_id, message_type, received_ns). The message type is bounded by the caller."""
 
     def attach(self, span: MessageSpan) -> Token[Context]:
         """Make the span current: what is logged, called or spawned until `detach` belongs to it."""
-        return otel_context.attach(trace.set_span_in_context(span.otel, _EMPTY))
+        return otel_context.attach(Context({_CURRENT: span.otel}))
 
     def detach(self, token: Token[Context]) -> None:
         """Undo `attach`, in the same task and callback."""
@@ -171,7 +171,7 @@ class Recorder:
         seconds = (end_ns - span.start_ns) / NS
         if seconds < 0.0:  # our clock was set back meanwhile
             seconds, end_ns = 0.0, span.start_ns
-        exemplar = span.sampled and self._exemplar_due(end_ns, seconds)
+        exemplar = self._exemplars and span.sampled and self._exemplar_due(end_ns, seconds)
         self._measures.handled(span, seconds, end_ns, exemplar=exemplar)
         span.finish(
             end_ns,
@@ -199,7 +199,7 @@ class Recorder:
             span.set(catalogue.OCPP_STATUS, status)
         end_ns = max(self._clock_ns(), span.start_ns)
         seconds = (end_ns - span.start_ns) / NS
-        forced = span.sampled and self._exemplar_due(end_ns, seconds)
+        forced = self._exemplars and span.sampled and self._exemplar_due(end_ns, seconds)
         exemplar = (span.trace_id, span.span_id) if forced else None
         self._measures.record(catalogue.CALLS, seconds, end_ns, span.action, exemplar=exemplar)
         span.finish(end_ns, connector_id=None, session=session, error=error, store_wait_s=0.0, forced=forced)
@@ -224,8 +224,6 @@ class Recorder:
 
     def _exemplar_due(self, now_ns: int, seconds: float) -> bool:
         """Whether this message may take the place of an exemplar; a clock set back far starts anew."""
-        if not self._exemplars:
-            return False
         if seconds < SLOW_S:
             if 0 < self._quick_at_ns - now_ns <= EXEMPLAR_EVERY_NS:
                 return False

@@ -5,6 +5,8 @@ from typing import Any
 
 MAX_ID = 36
 MAX_TEXT = 255
+_NO_ID = 1 << (3 * MAX_ID)
+"""Numbers from here on are no ids, and Python refuses to write very long ones."""
 
 
 def text(value: Any, limit: int = MAX_TEXT) -> str:
@@ -40,8 +42,7 @@ def whole(value: Any) -> int | None:
 def identifier(value: Any) -> str | None:
     """An id of a connector or a transaction as text, at most MAX_ID characters; None where there is none."""
     if type(value) is int:
-        # Longer ones are no ids, and Python refuses to write very long ones.
-        return str(value) if value.bit_length() <= 3 * MAX_ID else None
+        return str(value) if -_NO_ID < value < _NO_ID else None
     if isinstance(value, str):
         return value.replace("\0", "").strip()[:MAX_ID] or None
     if isinstance(value, float) and value.is_integer():

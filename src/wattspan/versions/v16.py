@@ -135,12 +135,13 @@ def meter_values(call: Payload, cp: ChargePointContext) -> Payload:
 @v16.observes("MeterValues")
 def meter_values_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
     """What was measured, in the transaction named or on the connector."""
+    connector_id, transaction_id = _place(call)
     return (
         ev.MeterValuesReceived(
             cp_id=cp_id,
             received_ts=received_ts,
-            connector_id=_connector(call),
-            transaction_id=identifier(call.get("transactionId")),
+            connector_id=connector_id or WHOLE_CHARGE_POINT,
+            transaction_id=transaction_id,
             readings=readings(call.get("meterValue")),
         ),
     )

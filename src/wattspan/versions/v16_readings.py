@@ -3,7 +3,7 @@
 from math import isfinite
 from typing import Any
 
-from wattspan.domain.energy import ENERGY, Sample, reading
+from wattspan.domain.energy import ENERGY, Kind, reading
 from wattspan.domain.events import Reading
 from wattspan.domain.timestamps import charger_ts
 from wattspan.versions.fields import number
@@ -26,25 +26,31 @@ def _reading(entry: dict[str, Any]) -> Reading:
     wire = entry.get("sampledValue")
     told_ts = charger_ts(entry.get("timestamp"))
     try:
-        return reading([_sample(sampled) for sampled in wire], told_ts, wire)  # type: ignore[union-attr, arg-type]
+        return _well_formed(wire, told_ts)  # type: ignore[arg-type]
     except _ODD:
         return _leniently(wire, told_ts)
 
 
-def _sample(sampled: dict[str, Any]) -> Sample:
-    """A well-formed SampledValue (§7.43). Raises one of _ODD for any other."""
-    get = sampled.get
-    value = float(sampled["value"])
-    if not isfinite(value) or get("format") == "SignedData":
+def _well_formed(wire: list[dict[str, Any]], told_ts: float | None) -> Reading:
+    """SampledValues as they should be (§7.43). Raises one of _ODD for any others."""
+    kinds: list[Kind] = []
+    values = []
+    for sampled in wire:
+        kinds.append(
+            (
+                sampled.get("measurand", ENERGY),
+                sampled.get("phase", ""),
+                sampled.get("location", ""),
+                sampled.get("context", ""),
+                sampled.get("unit", ""),
+            )
+        )
+        values.append(float(sampled["value"]))
+        if "format" in sampled and sampled["format"] == "SignedData":
+            raise ValueError
+    if not isfinite(sum(values)):
         raise ValueError
-    return (
-        get("measurand", ENERGY),
-        get("phase", ""),
-        get("location", ""),
-        get("context", ""),
-        get("unit", ""),
-        value,
-    )
+    return reading(kinds, values, told_ts, wire)
 
 
 def _leniently(wire: Any, told_ts: float | None) -> Reading:
@@ -52,13 +58,15 @@ def _leniently(wire: Any, told_ts: float | None) -> Reading:
     if type(wire) is dict:
         wire = [wire]
     kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) is list else []
-    samples = []
+    kinds: list[Kind] = []
+    values = []
     for sampled in kept:
         value = number(sampled.get("value"))
         if value is not None and sampled.get("format") != "SignedData":
             measurand, phase, location, context, unit = (_word(sampled.get(name)) for name in _FIELDS)
-            samples.append((measurand or ENERGY, phase, location, context, unit, value))
-    return reading(samples, told_ts, kept)
+            kinds.append((measurand or ENERGY, phase, location, context, unit))
+            values.append(value)
+    return reading(kinds, values, told_ts, kept)
 
 
 def _word(value: Any) -> str:

@@ -26,11 +26,12 @@ def energies(start_wh: float, *registers_wh: float) -> list[float]:
 def sample(measurand: str, value: float, **told: str):
     names = ("phase", "location", "context", "unit")
     phase, location, context, unit = (told.get(name, "") for name in names)
-    return (measurand, phase, location, context, unit, value)
+    return (measurand, phase, location, context, unit), value
 
 
 def read(*samples) -> Reading:
-    return reading(samples, 1.0, [])
+    kinds, values = [kind for kind, _ in samples], [value for _, value in samples]
+    return reading(kinds, values, 1.0, [])
 
 
 @given(

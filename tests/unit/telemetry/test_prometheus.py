@@ -159,8 +159,11 @@ async def test_charge_points_may_come_and_go_in_the_middle_of_a_page(monkeypatch
         shown.histograms.remove(gone)
         reader.forget(gone)
         apply(shown.fleet, ev.ChargePointConnected(cp_id=f"new-{number}", received_ts=NOW_TS, protocol="ocpp1.6"))
-        apply(shown.fleet,
-            ev.ConnectorStatusChanged(cp_id="CP-000100", received_ts=NOW_TS, connector_id=str(number), status="Faulted")
+        apply(
+            shown.fleet,
+            ev.ConnectorStatusChanged(
+                cp_id="CP-000100", received_ts=NOW_TS, connector_id=str(number), status="Faulted"
+            ),
         )
         await asyncio.sleep(0)
     samples(await scrape)

@@ -68,7 +68,9 @@ class HotSpan(ReadableSpan, trace.Span):
 
     __slots__ = (
         "_context",
+        "action",
         "connector_id",
+        "cp_id",
         "end_ns",
         "error",
         "forced",
@@ -85,6 +87,8 @@ class HotSpan(ReadableSpan, trace.Span):
 
     def __init__(self, source: Source, trace_id: int, start_ns: int, *, recording: bool, sampled: bool) -> None:
         self.source = source
+        self.cp_id = source.cp_id
+        self.action = source.action
         self.trace_id = trace_id
         self.span_id = getrandbits(64) or 1
         self.start_ns = start_ns
@@ -101,14 +105,6 @@ class HotSpan(ReadableSpan, trace.Span):
         self.forced: bool
 
     # for the recorder
-
-    @property
-    def cp_id(self) -> str:
-        return self.source.cp_id
-
-    @property
-    def action(self) -> str:
-        return self.source.action
 
     @property
     def otel(self) -> trace.Span:
