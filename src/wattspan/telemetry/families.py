@@ -1,7 +1,8 @@
 """Where each metric's value is found in the state: one line a metric, for the page, for OTLP and for instruments alike.
 
 It owns the reading; it must not know how points are written. Gauges and counters are read from the state when somebody
-asks (design decision 7), on the event loop or on an exporter's thread, so dictionaries are copied before a walk.
+asks (design decision 7), on the event loop or on an exporter's thread, so dictionaries are copied before a walk:
+whole, since to list their items makes tuples, the garbage collector may run meanwhile, and with it the other thread.
 A metric is read from what its first labels name: a connector (`cp_id`, `connector_id`), a charge point (`cp_id`), or
 else the whole. Labels beyond these are the keys of the mapping that is read.
 """
@@ -113,7 +114,7 @@ def points(family: Family, state: State) -> Iterator[Point]:
 
 def _spread(family: Family, labels: tuple[str, ...], value: Any, since_ts: float) -> Iterator[Point]:
     if family.keyed:
-        for key, each in list(value.items()):
+        for key, each in dict(value).items():
             yield Point((*labels, key) if isinstance(key, str) else (*labels, *key), each, since_ts)
     elif value is not None:
         yield Point(labels, value, since_ts)

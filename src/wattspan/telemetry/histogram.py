@@ -82,7 +82,8 @@ class Histogram:
 
     def groups(self) -> Iterator[tuple[str, list[Series]]]:
         """Series by their first label ("" where there is none). Series may come and go between two steps."""
-        for first, group in list(self._groups.items()):
+        # Not list(items()): that makes tuples, so the garbage collector may run meanwhile, and with it other threads.
+        for first, group in self._groups.copy().items():
             yield first, list(group.values())
 
     def __iter__(self) -> Iterator[Series]:

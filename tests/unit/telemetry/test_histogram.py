@@ -1,3 +1,5 @@
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +66,23 @@ def test_a_metric_without_labels_has_one_series() -> None:
     histogram = Histogram(catalogue.COMMITS)
     histogram.series().record(0.001)
     assert [(series.labels, series.count) for series in histogram] == [((), 1)]
+
+
+def test_a_series_may_come_while_another_thread_walks():
+    """To copy pairs out of a dictionary makes a tuple each: the collector runs, and then whatever thread wants to."""
+    histogram = Histogram(METRIC)
+    for number in range(5000):  # above what tuples Python keeps in reserve
+        histogram.series(f"CP{number}", "Heartbeat")
+
+    def come(_phase: str, _info: object) -> None:
+        histogram.series(f"CP{len(histogram._groups)}", "Heartbeat")
+
+    before = gc.get_threshold()
+    gc.callbacks.append(come)
+    gc.set_threshold(1)
+    try:
+        walked = sum(1 for _ in histogram)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(come)
+    assert walked >= 5000
