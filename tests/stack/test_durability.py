@@ -48,7 +48,7 @@ def pragma(name: str, connection: Connection) -> object:
 async def test_the_log_is_synced_between_a_message_and_its_answer(tmp_path: Path) -> None:
     port, metrics_port = free_ports(2)
     trace, database = tmp_path / "trace", tmp_path / "fleet.db"
-    watch = [str(tool("strace")), "-f", "-y", "-s", "400", "-e", f"trace={CALLS}", "-o", str(trace)]
+    watch = [str(tool("strace")), "-D", "-f", "-y", "-s", "400", "-e", f"trace={CALLS}", "-o", str(trace)]
     serve = [sys.executable, "-m", "wattspan", "serve"]
     options = ["--port", str(port), "--metrics-port", str(metrics_port), "--database", str(database)]
     async with running("wattspan", [*watch, *serve, *options], folder=tmp_path) as program:
