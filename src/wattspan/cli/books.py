@@ -88,9 +88,20 @@ def id_tags() -> None:
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC; never when not given.")
 @click.option("--parent", help="Id tag of the group it belongs to.")
 @click.option("--max-active", type=click.IntRange(min=0), help="Transactions it may have at once; any when not given.")
+@click.option("--type", "kind", default="", help="Its type in OCPP 2.x, as ISO14443 or eMAID; any when not given.")
+@click.option(
+    "--evse", "evse_ids", type=click.IntRange(min=1), multiple=True, help="The EVSE where alone it may charge."
+)
 @settings_options("database")
 def add_id_tag(
-    id_tag: str, status: str, expires: datetime | None, parent: str | None, max_active: int | None, **given: Any
+    id_tag: str,
+    status: str,
+    expires: datetime | None,
+    parent: str | None,
+    max_active: int | None,
+    kind: str,
+    evse_ids: tuple[int, ...],
+    **given: Any,
 ) -> None:
     """Put ID_TAG on file, or change it."""
     tag = IdTag(
@@ -99,6 +110,8 @@ def add_id_tag(
         expiry_ts=None if expires is None else expires.replace(tzinfo=UTC).timestamp(),
         parent=parent,
         max_active_transactions=max_active,
+        type=kind,
+        evse_ids=evse_ids,
     )
     _with_store(given, lambda store: store.add_id_tag(tag))
     click.echo(f"{id_tag} {status}", err=True)
@@ -108,10 +121,11 @@ def add_id_tag(
 @settings_options("database")
 def list_id_tags(**given: Any) -> None:
     """All id tags on file."""
-    table = Table("id tag", "status", "expires", "parent", "max active")
+    table = Table("id tag", "type", "status", "expires", "parent", "max active", "EVSEs")
     for tag in _with_store(given, lambda store: store.id_tags()):
         most = "" if tag.max_active_transactions is None else str(tag.max_active_transactions)
-        table.add_row(tag.id_token, tag.status, _time(tag.expiry_ts), tag.parent or "", most)
+        evses = ", ".join(map(str, tag.evse_ids))
+        table.add_row(tag.id_token, tag.type, tag.status, _time(tag.expiry_ts), tag.parent or "", most, evses)
     Console().print(table)
 
 

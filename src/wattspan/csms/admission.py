@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
+from wattspan.domain.told import key_of
 from wattspan.store.store import IdTag
-from wattspan.versions.base import IdTokenInfo, Payload, StartDecision
+from wattspan.versions.base import ACCEPTED, IdTokenInfo, Payload, StartDecision
 
-ACCEPTED = "Accepted"
+UNKNOWN = "Unknown"
+CONCURRENT = "ConcurrentTx"
+ELSEWHERE = "NotAtThisLocation"
 
 
 class Records(Protocol):
@@ -34,27 +37,46 @@ class Admission:
     data_transfer: Callable[[str, str, str | None, Any], Payload | None]
     """(cp_id, vendor_id, message_id, data) to an answer; None when nobody knows the vendor."""
 
-    async def judge(self, id_token: str, now_ts: float, *, starting: bool, key: str | None = None) -> IdTokenInfo:
-        """What an id token may do (OCPP 1.6 §7.2): unknown ones by policy; ConcurrentTx only when `starting`."""
+    async def judge(
+        self,
+        id_token: str,
+        now_ts: float,
+        *,
+        kind: str = "",
+        connector_id: str | None = None,
+        start_key: str | None = None,
+    ) -> IdTokenInfo:
+        """What an id token may do (OCPP 1.6 §7.2, 2.0.1 C01): unknown ones by policy; ConcurrentTx only for a start.
+
+        A token on file under another type is another token (2.x compares both, C01.FR.02).
+        """
         tag = await self.records.id_tag(id_token)
-        if tag is None:
-            return IdTokenInfo(status=ACCEPTED if self.accepts_unknown_id_tags else "Invalid")
+        if tag is None or (kind and tag.type and kind.casefold() != tag.type.casefold()):
+            return IdTokenInfo(status=ACCEPTED if self.accepts_unknown_id_tags else UNKNOWN)
         status = tag.status
         if status == ACCEPTED and tag.expiry_ts is not None and tag.expiry_ts <= now_ts:
             status = "Expired"
-        if status == ACCEPTED and starting and self._is_busy(tag, key):
-            status = "ConcurrentTx"
-        return IdTokenInfo(status=status, expiry_ts=tag.expiry_ts, parent=tag.parent)
+        if status == ACCEPTED and not _is_valid_at(tag, connector_id):
+            status = ELSEWHERE
+        if status == ACCEPTED and start_key is not None and self._is_busy(tag, start_key):
+            status = CONCURRENT
+        return IdTokenInfo(status=status, expiry_ts=tag.expiry_ts, parent=tag.parent, evse_ids=tag.evse_ids)
 
-    def _is_busy(self, tag: IdTag, key: str | None) -> bool:
+    def _is_busy(self, tag: IdTag, start_key: str) -> bool:
         if tag.max_active_transactions is None:
             return False
+        token = tag.id_token.casefold()
         active = sum(
-            transaction.id_token == tag.id_token and transaction.key != key
+            transaction.key != start_key and transaction.id_token.casefold() == token
             for cp in self.fleet.charge_points.values()
             for transaction in cp.transactions.values()
         )
         return active >= tag.max_active_transactions
+
+
+def _is_valid_at(tag: IdTag, connector_id: str | None) -> bool:
+    """Whether it may charge there; where it is not known yet, that is not for now to say."""
+    return not tag.evse_ids or connector_id in (None, "0") or connector_id in map(str, tag.evse_ids)
 
 
 @dataclass(slots=True)
@@ -69,14 +91,18 @@ class SessionContext:
     def heartbeat_interval_s(self) -> int:
         return self.admission.heartbeat_interval_s
 
-    async def authorize(self, id_token: str) -> IdTokenInfo:
-        """Authorize (OCPP 1.6 §4.1)."""
-        return await self.admission.judge(id_token, self.now_ts, starting=False)
+    async def authorize(
+        self, id_token: str, *, kind: str = "", connector_id: str | None = None, start_key: str | None = None
+    ) -> IdTokenInfo:
+        """Authorize (OCPP 1.6 §4.1, 2.0.1 C01), and the token of a TransactionEvent."""
+        return await self.admission.judge(
+            id_token, self.now_ts, kind=kind, connector_id=connector_id, start_key=start_key
+        )
 
     async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
         """Judge a start and give its transaction an id; the same `key` gets the same id, for ever (OCPP 1.6 §4.8)."""
         fleet = self.admission.fleet
-        info = await self.admission.judge(id_token, self.now_ts, starting=True, key=key)
+        info = await self.admission.judge(id_token, self.now_ts, connector_id=connector_id, start_key=key)
         if fleet.find_start(self.cp_id, key) is None:
             known = await self.admission.records.find_start(self.cp_id, key)
             if known is not None:
@@ -87,6 +113,22 @@ class SessionContext:
             return StartDecision(transaction_id=int(known.transaction_id), info=info)
         fleet.last_transaction_id += 1
         return StartDecision(transaction_id=fleet.last_transaction_id, info=info)
+
+    def knows(self, transaction_id: str) -> bool:
+        """Whether the fleet knows the transaction that the charger gave this id, open or closed."""
+        fleet = self.admission.fleet
+        cp = fleet.charge_points.get(self.cp_id)
+        if cp is not None and transaction_id in cp.transactions:
+            return True
+        return fleet.recalled(self.cp_id, key_of(transaction_id)) is not None
+
+    async def recall(self, transaction_id: str) -> None:
+        """Have the fleet know the closed transaction of that id, if the store does."""
+        if self.knows(transaction_id):
+            return
+        known = await self.admission.records.find_start(self.cp_id, key_of(transaction_id))
+        if known is not None and not known.open:
+            self.admission.fleet.recall(known)
 
     async def recall_stop(self, transaction_id: str, key: str) -> None:
         """Have the fleet know the closed transaction that a stop names, if the store does."""

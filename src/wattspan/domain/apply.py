@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from wattspan.domain import events as ev
+from wattspan.domain import evses, told, transactions
 from wattspan.domain import status as status_words
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, when
 from wattspan.domain.profiles import profile_set, profiles_cleared
-from wattspan.domain.transactions import meter_values, started, stopped
 
 
 def apply(fleet: Fleet, event: ev.Event) -> None:
@@ -65,19 +65,32 @@ def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
 def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
-    if e.status:
-        cp.status = connector.status = e.status
+    status = e.status if e.outlet is None else evses.status_told(connector, e.outlet, e.status)
+    if status:
+        cp.status = connector.status = status
     connector.error_code = e.error_code
     connector.status_ts = when(e.charger_ts, e.received_ts)
     fleet.changed(cp, connector)
     transaction = connector.transaction
-    if transaction is not None and (phase := status_words.PHASES.get(e.status)) is not None:
+    if transaction is not None and (phase := status_words.PHASES.get(status)) is not None:
         fleet.tell(transaction, connector.status_ts, phase, {}, phase=True)
     if e.error_code != status_words.NO_ERROR:
         code = status_words.bounded_error(e.error_code, cp.errors)
         cp.errors[code] = cp.errors.get(code, 0) + 1
         for concerned in [transaction] if transaction is not None else cp.transactions.values():
             fleet.tell(concerned, e.received_ts, "error", {"ocpp.error_code": e.error_code})
+
+
+def _started(fleet: Fleet, e: ev.TransactionStarted) -> None:
+    (transactions if e.told is None else told).started(fleet, e)
+
+
+def _meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
+    (transactions if e.told is None else told).meter_values(fleet, e)
+
+
+def _stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
+    (transactions if e.told is None else told).stopped(fleet, e)
 
 
 def _authorized(fleet: Fleet, e: ev.Authorized) -> None:
@@ -156,9 +169,11 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.HeartbeatReceived: _heartbeat,
     ev.ConnectorStatusChanged: _status,
     ev.Authorized: _authorized,
-    ev.TransactionStarted: started,
-    ev.MeterValuesReceived: meter_values,
-    ev.TransactionStopped: stopped,
+    ev.TransactionStarted: _started,
+    ev.MeterValuesReceived: _meter_values,
+    ev.TransactionStopped: _stopped,
+    ev.ChargingStateChanged: told.charging_state,
+    ev.TransactionDetailed: told.detailed,
     ev.ProtocolFaulted: _protocol_fault,
     ev.SchemaFaulted: _schema_fault,
     ev.CommandAnswered: _command_answered,

@@ -31,24 +31,39 @@ class EnergyMeter:
     Of all ways to read a register that continue the energy so far, the one that adds least is taken. So a well-behaved
     register gives exactly its difference from the start, a value that was off for once does no harm, and in doubt
     nobody pays for what may be no energy.
+
+    A start that nobody told (`start_wh` None) is the first register read, until `begin_at` tells it.
     """
 
-    __slots__ = ("energy_wh", "register_wh", "start_wh")
+    __slots__ = ("energy_wh", "register_wh", "start_told", "start_wh")
 
-    def __init__(self, start_wh: float) -> None:
-        self.start_wh = start_wh
+    def __init__(self, start_wh: float | None) -> None:
+        self.start_told = start_wh is not None
+        self.start_wh = start_wh or 0.0
         self.energy_wh = 0.0
         self.register_wh: float | None = None
 
     @classmethod
-    def restore(cls, start_wh: float, energy_wh: float, register_wh: float | None) -> "EnergyMeter":
-        """The meter as it was: these three are its whole state."""
+    def restore(
+        cls, start_wh: float, energy_wh: float, register_wh: float | None, *, start_told: bool = True
+    ) -> "EnergyMeter":
+        """The meter as it was: these four are its whole state."""
         meter = cls(start_wh)
-        meter.energy_wh, meter.register_wh = energy_wh, register_wh
+        meter.energy_wh, meter.register_wh, meter.start_told = energy_wh, register_wh, start_told
         return meter
 
     def __repr__(self) -> str:
         return f"EnergyMeter(start_wh={self.start_wh}, energy_wh={self.energy_wh}, register_wh={self.register_wh})"
+
+    def begin_at(self, start_wh: float) -> None:
+        """Learn the register of the start after all; what lies between it and the first reading counts then."""
+        if self.start_told or not (isfinite(start_wh) and start_wh >= 0.0):
+            return
+        missed_wh = self.start_wh - start_wh
+        if self.register_wh is None or 0.0 <= missed_wh <= IMPLAUSIBLE_WH:
+            self.energy_wh += 0.0 if self.register_wh is None else missed_wh
+            self.start_wh = start_wh
+        self.start_told = True
 
     def read(self, register_wh: float) -> bool:
         """Take a register as labelled; True when it lies over JUMP_WH from the last one. Nonsense is ignored."""
@@ -64,6 +79,8 @@ class EnergyMeter:
     def _judge(self, register_wh: float) -> bool:
         """`read` for a register that may have jumped, fallen or changed its unit or origin."""
         is_first = self.register_wh is None
+        if is_first and not self.start_told:
+            self.start_wh = register_wh
         last_wh = self.start_wh if self.register_wh is None else self.register_wh
         found = self._continues(register_wh, last_wh)
         if found is None:
@@ -138,6 +155,8 @@ OFFERED = "Current.Offered"
 VOLTAGE = "Voltage"
 SOC = "SoC"
 BEGIN = "Transaction.Begin"
+_ALIASES: Mapping[str, str] = {"Current.Import.Offered": OFFERED}
+"""OCPP 2.1's own words for what was measured before."""
 
 DEFAULT_LOCATION = "Outlet"
 _LOCATIONS = ("Outlet", "Body", "Cable", "Inlet", "EV")
@@ -251,7 +270,7 @@ def _sorted(shape: _Shape, *, skipped: str | None) -> dict[str, _Places]:
         factor = _FACTORS.get(unit) or _FACTORS.get(unit.strip().casefold())
         if context == skipped or factor is None:
             continue
-        places = measured.setdefault(measurand, {})
+        places = measured.setdefault(_ALIASES.get(measurand, measurand), {})
         places.setdefault(location or DEFAULT_LOCATION, {})[_PHASES.get(phase, phase)] = (index, factor)
     return measured
 

@@ -20,6 +20,18 @@ class Event:
     received_ts: float
 
 
+class Telling(NamedTuple):
+    """Which message about a transaction an event comes from, where the charger numbers them (OCPP 2.x E01).
+
+    All events of one message share one Telling; None in its place: OCPP 1.6, where we give transactions their id.
+    """
+
+    seq_no: int | None
+    """None: it sent none that can be read, so a repeat can't be told by it."""
+    offline: bool = False
+    """It happened while the charger had no connection."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargePointConnected(Event):
     """Its WebSocket is open. `protocol` is the subprotocol in force, e.g. "ocpp1.6"."""
@@ -54,7 +66,10 @@ class HeartbeatReceived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorStatusChanged(Event):
-    """StatusNotification (OCPP 1.6 §4.9). `status` is the charger's own word, known to OCPP or not."""
+    """StatusNotification (OCPP 1.6 §4.9, 2.0.1 G01). `status` is the charger's own word, known to OCPP or not.
+
+    `outlet`: the connector of an EVSE that it is about (2.x), where `connector_id` is the EVSE; None in 1.6.
+    """
 
     connector_id: str
     status: str
@@ -62,6 +77,7 @@ class ConnectorStatusChanged(Event):
     vendor_error_code: str = ""
     info: str = ""
     charger_ts: float | None = None
+    outlet: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,35 +111,71 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterValuesReceived(Event):
-    """MeterValues (OCPP 1.6 §4.7). `transaction_id` None: none was named."""
+    """MeterValues (OCPP 1.6 §4.7), or those of a TransactionEvent. `transaction_id` None: none was named.
+
+    `connector_id` "0" with a Telling: the message named no EVSE.
+    """
 
     connector_id: str
     transaction_id: str | None
     readings: tuple[Reading, ...]
+    told: Telling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionStarted(Event):
-    """StartTransaction and the id it was given (OCPP 1.6 §4.8).
+    """StartTransaction and the id it was given (OCPP 1.6 §4.8), or TransactionEvent Started (2.0.1 E02).
 
-    `key` identifies the start by its content, so that a repeat is recognised. `id_token` goes to the store alone.
+    `key` identifies the start by its content, or in 2.x by the id the charger gave it, so that a repeat is recognised.
+    `id_token` goes to the store alone; "" is none yet. `meter_start_wh` None: the charger told no register.
+    `connector_id` "0" with a Telling: no EVSE was named yet.
     """
 
     connector_id: str
     transaction_id: str
     key: str
     id_token: str
-    meter_start_wh: float
+    meter_start_wh: float | None
     started_ts: float | None
     reservation_id: int | None = None
     status: str = "Accepted"
+    id_token_type: str = ""
+    told: Telling | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingStateChanged(Event):
+    """The chargingState of a TransactionEvent (2.0.1 §2.13.3, TransactionType), in the charger's own word."""
+
+    connector_id: str
+    transaction_id: str
+    state: str
+    charger_ts: float | None
+    told: Telling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionDetailed(Event):
+    """What a TransactionEvent tells about its transaction beside state and meter. None and "": not told with it."""
+
+    connector_id: str
+    transaction_id: str
+    charger_ts: float | None
+    told: Telling
+    id_token: str = ""
+    id_token_type: str = ""
+    reservation_id: int | None = None
+    remote_start_id: int | None = None
+    phases_used: int | None = None
+    cable_max_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionStopped(Event):
-    """StopTransaction (OCPP 1.6 §4.10). `meter_stop_wh` None: closed by us, the charger did not say.
+    """StopTransaction (OCPP 1.6 §4.10), TransactionEvent Ended (2.0.1 E06).
 
-    `reason` is OCPP's word; "Orphaned" is ours: closed without a word from the charger, a late stop may correct it.
+    `meter_stop_wh` None: the charger did not say, or it was closed by us. `reason` is OCPP's word; "Orphaned" is ours:
+    closed without a word from the charger, a late stop may correct it. `connector_id` matters only with a Telling.
     """
 
     transaction_id: str
@@ -132,6 +184,8 @@ class TransactionStopped(Event):
     reason: str = "Local"
     id_token: str | None = None
     readings: tuple[Reading, ...] = ()
+    connector_id: str = "0"
+    told: Telling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

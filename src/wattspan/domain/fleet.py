@@ -25,6 +25,8 @@ NEVER_LEARNT = frozenset({"0", "-1"})
 """Transaction ids of chargers that never learnt one, for it began offline: they name no transaction."""
 UNMATCHED = "stop "
 """How the key of a transaction begins that is known by its stop alone. Its id says nothing: offline ones share it."""
+TOLD = "told "
+"""How the key of a transaction begins whose id is the charger's own (OCPP 2.x); the id follows."""
 _LONGEST_OWN_ID = 18
 
 
@@ -93,7 +95,7 @@ class Fleet:
             return None
         if transaction_id is not None and transaction_id in cp.transactions:
             return cp.transactions[transaction_id]
-        if transaction_id is not None and self.gave_out(transaction_id):
+        if transaction_id is not None and (cp.names_transactions or self.gave_out(transaction_id)):
             return None
         if connector_id is not None and connector_id in cp.connectors:
             return cp.connectors[connector_id].transaction

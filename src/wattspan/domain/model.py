@@ -9,7 +9,9 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from wattspan.domain.energy import EnergyMeter
+from wattspan.domain.events import Telling
 from wattspan.domain.repeats import LastMeterValues
+from wattspan.domain.sequence import SeqNos
 
 MAX_CONNECTORS = 64
 """Connectors kept apart a charge point. Never allocate by a number a charger sends: what exceeds this is "other"."""
@@ -50,6 +52,7 @@ class Transaction:
     """One charging session, open until `stopped_received_ts` is set.
 
     `number` is ours and unique in the store; `transaction_id` is OCPP's. `trace_id`, `span_id`: its session span.
+    From `id_token_type` to `seq_nos` only OCPP 2.x tells; "" and None: it did not. `telling`: the message told last.
     """
 
     number: int
@@ -70,6 +73,13 @@ class Transaction:
     story: list[Moment] = field(default_factory=list)
     trace_id: int = 0
     span_id: int = 0
+    id_token_type: str = ""
+    charging_state: str = ""
+    remote_start_id: int | None = None
+    phases_used: int | None = None
+    cable_max_a: float | None = None
+    seq_nos: SeqNos = field(default_factory=SeqNos)
+    telling: Telling | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.trace_id:
@@ -96,20 +106,28 @@ class Transaction:
         return max(self.began_ts, when(self.stopped_ts, self.stopped_received_ts))
 
     def tell(self, moment: Moment) -> None:
-        """Add to its story. A phase it is in already tells nothing new; what exceeds MAX_MOMENTS is left out."""
-        if len(self.story) >= MAX_MOMENTS:
+        """Add to its story, in order. A phase it is in already is no news; what exceeds MAX_MOMENTS is left out."""
+        story = self.story
+        if len(story) >= MAX_MOMENTS:
             return
-        if moment.phase and next((told.name for told in reversed(self.story) if told.phase), None) == moment.name:
+        at = len(story)
+        while at and story[at - 1].ts > moment.ts:
+            at -= 1
+        if moment.phase and next((told.name for told in reversed(story[:at]) if told.phase), None) == moment.name:
             return
-        self.story.append(moment)
+        story.insert(at, moment)
 
 
 @dataclass(slots=True, kw_only=True)
 class Connector:
-    """One connector (1.6) or EVSE (2.x). Figures are of now; None: never measured."""
+    """One connector (1.6) or EVSE (2.x). Figures are of now; None: never measured.
+
+    `status` is a word of 1.6 in every version; `outlets` are the words of an EVSE's connectors, as 2.x told them.
+    """
 
     connector_id: str
     status: str | None = None
+    outlets: dict[str, str] = field(default_factory=dict)
     error_code: str = "NoError"
     status_ts: float | None = None
     transaction: Transaction | None = None
@@ -157,6 +175,11 @@ class ChargePoint:
     outage_counted: bool = False
     """This connection's outage raised `reconnects_during_tx` already: the boot that follows is the same outage."""
 
+    @property
+    def names_transactions(self) -> bool:
+        """Whether it gives its transactions their ids itself, so that an unknown id is never one of ours."""
+        return self.protocol.startswith("ocpp2")
+
     def connector(self, connector_id: str) -> Connector:
         """Its connector of that id, made when new; beyond MAX_CONNECTORS the one named "other"."""
         found = self.connectors.get(connector_id)
@@ -184,3 +207,5 @@ class ReadingRow(NamedTuple):
     offered_a: float | None = None
     is_history: bool = False
     """Told of the past: it moved neither the meter nor the figures of now."""
+    seq_no: int | None = None
+    """Of the TransactionEvent it came with, 2.x."""

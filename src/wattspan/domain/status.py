@@ -27,6 +27,18 @@ PHASES: Mapping[str, str] = {
 }
 """The phase of a session that a status opens."""
 
+OCCUPIED = "Occupied"
+"""OCPP 2.x ConnectorStatus of all that 1.6 tells apart while a vehicle is there."""
+
+CHARGING_STATES: Mapping[str, str] = {
+    "Charging": "Charging",
+    "EVConnected": "Preparing",
+    "SuspendedEVSE": "SuspendedEVSE",
+    "SuspendedEV": "SuspendedEV",
+    "Idle": "Finishing",
+}
+"""OCPP 2.x ChargingState of a transaction to the status of 1.6."""
+
 STATES = ("available", "charging", "unavailable")
 _STATE: Mapping[str, str] = {"Available": "available", "Occupied": "charging"} | dict.fromkeys(PHASES, "charging")
 

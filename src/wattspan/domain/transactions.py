@@ -32,12 +32,17 @@ def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
         started_received_ts=e.received_ts,
         reservation_id=e.reservation_id,
     )
-    fleet.tell(transaction, transaction.began_ts, _first_phase(connector), {}, phase=True)
+    connector.last_meter_values.forget()
+    fleet.tell(transaction, transaction.began_ts, first_phase(connector), {}, phase=True)
+    begin(fleet, cp, connector, transaction)
+
+
+def begin(fleet: Fleet, cp: ChargePoint, connector: Connector, transaction: Transaction) -> None:
+    """A transaction is new: it is open, counted, and at its connector."""
     cp.transactions[transaction.transaction_id] = transaction
     cp.tx_total += 1
     cp.outage_counted = False  # what comes back from now on was away during this transaction
     connector.transaction, connector.had_transaction = transaction, True
-    connector.last_meter_values.forget()
     fleet.changed(cp, connector)
 
 
@@ -51,13 +56,13 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     connector.last_meter_values.become(e.readings)
     is_late = transaction is None and e.transaction_id is not None and fleet.gave_out(e.transaction_id)
     for reading in e.readings:
-        told_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
-        if not (is_late or reading.begins or _is_past(connector.reading_ts, told_ts, e.received_ts)):
-            _show(connector, reading, told_ts)
+        told_ts = keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
+        if not (is_late or reading.begins or is_past(connector.reading_ts, told_ts, e.received_ts)):
+            show(connector, reading, told_ts)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
 
 
-def _keep(
+def keep(
     fleet: Fleet,
     cp: ChargePoint,
     connector: Connector,
@@ -71,16 +76,20 @@ def _keep(
     told_ts = credible(reading.charger_ts, at_ts)
     number = energy_wh = None
     if transaction is not None:
-        number, energy_wh = transaction.number, _measure(fleet, cp, transaction, reading, told_ts)
+        number, energy_wh = transaction.number, measure(fleet, cp, transaction, reading, told_ts)
     row = _row(cp.cp_id, connector.connector_id, number, reading, at_ts, energy_wh, is_late=is_late)
     fleet.changes.readings.append(row)
     return told_ts
 
 
-def _measure(
+def measure(
     fleet: Fleet, cp: ChargePoint, transaction: Transaction, reading: ev.Reading, told_ts: float | None
 ) -> float:
     """The transaction's energy after `reading`; a reading that is older than one already met moves nothing."""
+    if reading.register_wh is not None and not transaction.meter.start_told:
+        fleet.changes.transactions[transaction.number] = transaction
+        if reading.begins:
+            transaction.meter.begin_at(reading.register_wh)
     if reading.register_wh is not None and not reading.begins:
         last_ts = transaction.last_reading_ts
         if last_ts is None or told_ts is None or told_ts >= last_ts:
@@ -91,7 +100,7 @@ def _measure(
     return transaction.meter.energy_wh
 
 
-def _is_past(last_ts: float | None, told_ts: float | None, received_ts: float) -> bool:
+def is_past(last_ts: float | None, told_ts: float | None, received_ts: float) -> bool:
     """A replayed reading, older than the one shown, must not move the figures of now."""
     return last_ts is not None and told_ts is not None and told_ts < last_ts and told_ts < received_ts - REPLAY_S
 
@@ -102,7 +111,9 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
     known = fleet.recalled(cp.cp_id, stop_key(e))
     transaction = cp.transactions.get(e.transaction_id) or (None if known is not None else _only_open(cp, e))
     if transaction is not None:
-        _close(fleet, cp, transaction, e)
+        for reading in e.readings:
+            keep(fleet, cp, cp.connector(transaction.connector_id), transaction, reading, e.received_ts)
+        close(fleet, cp, transaction, e)
         return
     if known is None:
         known = fleet.recalled(cp.cp_id, e.transaction_id)
@@ -111,7 +122,7 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
     if known is None:
         _keep_unmatched(fleet, cp, e)
     elif known.reason == ORPHANED:
-        _correct(fleet, cp, known, e)
+        correct(fleet, cp, known, e)
 
 
 def _only_open(cp: ChargePoint, e: ev.TransactionStopped) -> Transaction | None:
@@ -124,11 +135,10 @@ def _only_open(cp: ChargePoint, e: ev.TransactionStopped) -> Transaction | None:
     return only if is_later and e.id_token in (None, only.id_token) else None
 
 
-def _close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
+def close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
+    """An open transaction, all of it measured, ends: its energy is booked, its connector free."""
     connector = cp.connector(transaction.connector_id)
-    for reading in e.readings:
-        _keep(fleet, cp, connector, transaction, reading, e.received_ts)
-    _settle(fleet, cp, transaction, e)
+    settle(fleet, cp, transaction, e)
     cp.transactions.pop(transaction.transaction_id, None)
     if connector.transaction is transaction:
         connector.transaction = None
@@ -145,7 +155,7 @@ def _close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.Transa
         told(transaction)
 
 
-def _settle(
+def settle(
     fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped, booked_wh: float = 0.0
 ) -> None:
     """Book the transaction's energy, and only what was not booked before (a stop that corrects an orphan)."""
@@ -159,12 +169,12 @@ def _settle(
     fleet.changes.charge_points[cp.cp_id] = cp
 
 
-def _correct(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
+def correct(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
     """The late word on a transaction that we had closed: only the difference is added."""
     booked_wh = transaction.meter.energy_wh
     for reading in e.readings:
-        _keep(fleet, cp, cp.connector(transaction.connector_id), transaction, reading, e.received_ts)
-    _settle(fleet, cp, transaction, e, booked_wh)
+        keep(fleet, cp, cp.connector(transaction.connector_id), transaction, reading, e.received_ts)
+    settle(fleet, cp, transaction, e, booked_wh)
 
 
 def _keep_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> None:
@@ -187,19 +197,19 @@ def _keep_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> 
             transaction.meter.read(reading.register_wh)
         energy_wh = transaction.meter.energy_wh
         fleet.changes.readings.append(_row(cp.cp_id, "0", transaction.number, reading, e.received_ts, energy_wh))
-    _settle(fleet, cp, transaction, e)
+    settle(fleet, cp, transaction, e)
     fleet.recall(transaction)
     for told in fleet.on_stopped:
         told(transaction)
 
 
-def _first_phase(connector: Connector) -> str:
+def first_phase(connector: Connector) -> str:
     """The phase a session begins in: what its connector said last, unless that was about the session before."""
     phase = status_words.PHASES.get(connector.status or "", "preparing")
     return "preparing" if phase == "finishing" else phase
 
 
-def _show(connector: Connector, reading: ev.Reading, told_ts: float | None) -> None:
+def show(connector: Connector, reading: ev.Reading, told_ts: float | None) -> None:
     """Let the figures of now follow the reading; what it did not measure stays."""
     if told_ts is not None:
         connector.reading_ts = told_ts

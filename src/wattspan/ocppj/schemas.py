@@ -32,6 +32,12 @@ CODES_16 = ErrorCodes(
     property="PropertyConstraintViolation",
     type="TypeConstraintViolation",
 )
+CODES_2X = ErrorCodes(
+    formation="FormatViolation",
+    occurrence="OccurrenceConstraintViolation",
+    property="PropertyConstraintViolation",
+    type="TypeConstraintViolation",
+)
 
 
 class SchemaFault(NamedTuple):
@@ -52,7 +58,11 @@ class _Source(NamedTuple):
     codes: ErrorCodes
 
 
-_SOURCES: Mapping[str, _Source] = {"v16": _Source("ocpp.v16", "", "Response", CODES_16)}
+_SOURCES: Mapping[str, _Source] = {
+    "v16": _Source("ocpp.v16", "", "Response", CODES_16),
+    "v201": _Source("ocpp.v201", "Request", "Response", CODES_2X),
+    "v21": _Source("ocpp.v21", "Request", "Response", CODES_2X),
+}
 
 _TEXTS: Mapping[str, tuple[str, str]] = {
     "additionalItems": ("formation", "more items than the schema has"),
@@ -84,7 +94,7 @@ class Schemas:
 
     @classmethod
     def load(cls, source: str) -> "Schemas":
-        """The schemas of a version as the `ocpp` package names it: "v16"."""
+        """The schemas of a version as the `ocpp` package names it: "v16", "v201", "v21"."""
         return cls(source)
 
     def call_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:

@@ -1,6 +1,6 @@
 """Questions and orders about the tables, each a function on a connection. Which thread runs it is no matter here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from wattspan.domain.fleet import UNMATCHED
 from wattspan.domain.model import Transaction
 from wattspan.store import tables as t
+from wattspan.store.codec import from_json, to_json
 from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.rows import to_transaction
 from wattspan.store.samples import decode
@@ -19,7 +20,7 @@ _REGISTRATION = [
     t.charge_points.c[name]
     for name in ("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts")
 ]
-_ID_TAG = [t.id_tags.c[name] for name in ("id_token", "status", "expiry_ts", "parent", "max_active_transactions")]
+_ID_TAG = [column for column in t.id_tags.c if column.name != "id_key"]
 _RESERVATION = [column for column in t.reservations.c if column.name != "cancelled_ts"]
 _READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
 
@@ -119,17 +120,22 @@ def removed(connection: sa.Connection) -> list[str]:
 def id_tag(connection: sa.Connection, id_token: str) -> IdTag | None:
     """An id token, in whatever case it is asked for."""
     found = connection.execute(sa.select(*_ID_TAG).where(t.id_tags.c.id_key == id_token.casefold())).mappings().first()
-    return None if found is None else IdTag(**found)
+    return None if found is None else _to_id_tag(found)
 
 
 def id_tags(connection: sa.Connection) -> list[IdTag]:
     """All id tokens, by token."""
-    return [IdTag(**found) for found in connection.execute(sa.select(*_ID_TAG).order_by(t.id_tags.c.id_key)).mappings()]
+    by_token = sa.select(*_ID_TAG).order_by(t.id_tags.c.id_key)
+    return [_to_id_tag(found) for found in connection.execute(by_token).mappings()]
+
+
+def _to_id_tag(found: Mapping[Any, Any]) -> IdTag:
+    return IdTag(**{**found, "evse_ids": tuple(from_json(found["evse_ids"]))})
 
 
 def put_id_tag(connection: sa.Connection, tag: IdTag) -> None:
     """Add an id token, or replace what is on file of it."""
-    values = {column.name: getattr(tag, column.name) for column in _ID_TAG}
+    values = {column.name: getattr(tag, column.name) for column in _ID_TAG} | {"evse_ids": to_json(tag.evse_ids)}
     statement = _INSERT[connection.dialect.name](t.id_tags).values(id_key=tag.id_token.casefold(), **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["id_key"], set_=values))
 

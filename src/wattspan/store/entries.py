@@ -26,13 +26,18 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTag:
-    """An id token that is on file. `expiry_ts` None: never; `max_active_transactions` None: any number."""
+    """An id token that is on file. `expiry_ts` None: never; `max_active_transactions` None: any number.
+
+    `type`: of OCPP 2.x (ISO14443, eMAID, …), "" is any. `evse_ids` where alone it may charge; none named: everywhere.
+    """
 
     id_token: str
     status: str = "Accepted"
     expiry_ts: float | None = None
     parent: str | None = None
     max_active_transactions: int | None = None
+    type: str = ""
+    evse_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,12 +119,14 @@ def _tell_again(
         is_over = row.transaction_number is not None and of_transaction is None
         if is_over or row.id <= through.get(place, 0):
             continue
+        if not row.is_history:
+            _show(told[place], row)
+        if row.seq_no is not None:
+            continue  # its repeat is recognised by that
         of_message = last.setdefault(place, [])
         if of_message and of_message[0].received_ts != row.received_ts:
             of_message.clear()
         of_message.append(row)
-        if not row.is_history:
-            _show(told[place], row)
     for place, of_message in last.items():
         content = [(row.charger_ts, decode(row.template, row.samples)) for row in of_message]
         told[place].last_meter_values = LastMeterValues(digest_of(content))
@@ -133,6 +135,8 @@ def _tell_again(
 
 def _measure(transaction: Transaction, row: Any) -> None:
     """As `Fleet` does with a reading, but that the jumps are counted already."""
+    if row.seq_no is not None:
+        transaction.seq_nos.add(row.seq_no)
     told, last = credible(row.charger_ts, row.received_ts), transaction.last_reading_ts
     if row.register_wh is not None and not row.is_history and (last is None or told is None or told >= last):
         transaction.last_reading_ts = told if told is not None else last

@@ -7,6 +7,7 @@ from typing import Any
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.model import ChargePoint, Connector, Moment, Transaction
 from wattspan.domain.repeats import LastMeterValues
+from wattspan.domain.sequence import SeqNos
 from wattspan.store.codec import from_json, to_json
 
 Row = tuple[Any, ...]
@@ -55,6 +56,7 @@ CONNECTOR_COLUMNS = (
     "reading_ts",
     "profiles",
     "last_meter_values",
+    "outlets",
     "readings_through",
 )
 
@@ -79,6 +81,13 @@ TRANSACTION_COLUMNS = (
     "story",
     "trace_id",
     "span_id",
+    "start_told",
+    "id_token_type",
+    "charging_state",
+    "remote_start_id",
+    "phases_used",
+    "cable_max_a",
+    "seq_nos",
     "readings_from",
     "readings_through",
 )
@@ -120,6 +129,7 @@ def connector_row(cp_id: str, connector: Connector) -> Row:
         connector.reading_ts,
         to_json(connector.profiles),
         connector.last_meter_values.digest,
+        to_json(connector.outlets),
     )
 
 
@@ -131,6 +141,7 @@ def to_connector(found: Found) -> Connector:
         had_transaction=bool(found["had_transaction"]),
         profiles=from_json(found["profiles"]),
         last_meter_values=LastMeterValues(found["last_meter_values"]),
+        outlets=from_json(found["outlets"]),
     )
 
 
@@ -157,6 +168,13 @@ def transaction_row(t: Transaction) -> Row:
         to_json([tuple(moment) for moment in t.story]),
         f"{t.trace_id:032x}",
         f"{t.span_id:016x}",
+        t.meter.start_told,
+        t.id_token_type,
+        t.charging_state,
+        t.remote_start_id,
+        t.phases_used,
+        t.cable_max_a,
+        str(t.seq_nos),
     )
 
 
@@ -167,10 +185,13 @@ def meter_row(t: Transaction) -> Row:
 
 def to_transaction(found: Found) -> Transaction:
     """The transaction of a row, with its meter and its story."""
-    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17]
+    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17] + TRANSACTION_COLUMNS[21:26]
     return Transaction(
         **{name: found[name] for name in same},
-        meter=EnergyMeter.restore(found["start_wh"], found["energy_wh"], found["register_wh"]),
+        meter=EnergyMeter.restore(
+            found["start_wh"], found["energy_wh"], found["register_wh"], start_told=bool(found["start_told"])
+        ),
+        seq_nos=SeqNos.parse(found["seq_nos"]),
         story=[Moment(ts, name, attributes, phase) for ts, name, attributes, phase in from_json(found["story"])],
         trace_id=int(found["trace_id"], 16),
         span_id=int(found["span_id"], 16),

@@ -65,6 +65,7 @@ connectors = sa.Table(
     sa.Column("reading_ts", Seconds),
     sa.Column("profiles", sa.Text, nullable=False),
     sa.Column("last_meter_values", sa.String(32), nullable=False),
+    sa.Column("outlets", sa.Text, nullable=False, server_default="{}"),
     sa.Column("readings_through", Number, nullable=False),
 )
 
@@ -91,6 +92,13 @@ transactions = sa.Table(
     sa.Column("story", sa.Text, nullable=False),
     sa.Column("trace_id", sa.String(32), nullable=False),
     sa.Column("span_id", sa.String(16), nullable=False),
+    sa.Column("start_told", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("id_token_type", sa.Text, nullable=False, server_default=""),
+    sa.Column("charging_state", sa.Text, nullable=False, server_default=""),
+    sa.Column("remote_start_id", sa.BigInteger),
+    sa.Column("phases_used", sa.BigInteger),
+    sa.Column("cable_max_a", sa.Double),
+    sa.Column("seq_nos", sa.Text, nullable=False, server_default=""),
     sa.Column("readings_from", Number, nullable=False),
     sa.Column("readings_through", Number, nullable=False),
     sa.UniqueConstraint("cp_id", "key"),
@@ -121,6 +129,7 @@ meter_readings = sa.Table(
     sa.Column("soc_percent", sa.Double),
     sa.Column("offered_a", sa.Double),
     sa.Column("is_history", sa.Boolean, nullable=False),
+    sa.Column("seq_no", Number),
     sa.Column("shape", Number),
     sa.Column("samples", sa.Text, nullable=False),
 )
@@ -144,6 +153,8 @@ id_tags = sa.Table(
     sa.Column("expiry_ts", Seconds),
     sa.Column("parent", sa.Text),
     sa.Column("max_active_transactions", sa.Integer),
+    sa.Column("type", sa.Text, nullable=False, server_default=""),
+    sa.Column("evse_ids", sa.Text, nullable=False, server_default="[]"),
 )
 
 reservations = sa.Table(

@@ -12,15 +12,21 @@ Payload = dict[str, Any]
 
 OTHER = "other"
 """A status OCPP has no word for."""
+ACCEPTED = "Accepted"
+INVALID = "Invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTokenInfo:
-    """What an id token may do. `status` is OCPP's AuthorizationStatus; None: no expiry, no parent."""
+    """What an id token may do. `status` is AuthorizationStatus of OCPP 2.x, whose words include those of 1.6.
+
+    None: no expiry, no parent. `evse_ids` (connectors in 1.6): where alone it is valid; none named: everywhere.
+    """
 
     status: str
     expiry_ts: float | None = None
     parent: str | None = None
+    evse_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +49,22 @@ class ChargePointContext(Protocol):
     @property
     def heartbeat_interval_s(self) -> int: ...
 
-    async def authorize(self, id_token: str) -> IdTokenInfo:
-        """What the id token may do."""
+    async def authorize(
+        self, id_token: str, *, kind: str = "", connector_id: str | None = None, start_key: str | None = None
+    ) -> IdTokenInfo:
+        """What the id token may do; `kind` is its type in 2.x, `connector_id` where it is to charge.
+
+        `start_key`: it is to start the transaction of that key, which may be one too many (ConcurrentTx).
+        """
 
     async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
         """Give a transaction its id; the same `key` gets the same id."""
+
+    def knows(self, transaction_id: str) -> bool:
+        """Whether the fleet knows the transaction that the charger gave this id, open or closed."""
+
+    async def recall(self, transaction_id: str) -> None:
+        """Make it known to the fleet, if the store knows it."""
 
     async def recall_stop(self, transaction_id: str, key: str) -> None:
         """Make a closed transaction known to the fleet again, before its TransactionStopped is applied."""

@@ -13,7 +13,7 @@ from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.domain.transactions import stop_key
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_16, Schemas
-from wattspan.versions.base import ChargePointContext, IdTokenInfo, Payload, Version
+from wattspan.versions.base import INVALID, ChargePointContext, IdTokenInfo, Payload, Version
 from wattspan.versions.fields import identifier, number, text, whole
 from wattspan.versions.v16_commands import COMMANDS
 from wattspan.versions.v16_readings import readings
@@ -24,6 +24,7 @@ WHOLE_CHARGE_POINT = "0"
 """The connector a message belongs to when it names none that can be read (OCPP 1.6 §3.7)."""
 UNKNOWN_TRANSACTION = "-1"
 """What chargers send for a transaction whose id they never learnt."""
+_AUTHORIZATION_STATUSES = frozenset({"Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid"})
 _BOOT_FIELDS = ("chargeBoxSerialNumber", "iccid", "imsi", "meterSerialNumber", "meterType")
 
 
@@ -42,7 +43,7 @@ def _needs_one_of(call: Payload, *names: str) -> None:
 
 
 def _id_tag_info(info: IdTokenInfo) -> Payload:
-    answer: Payload = {"status": info.status}
+    answer: Payload = {"status": info.status if info.status in _AUTHORIZATION_STATUSES else INVALID}
     if info.expiry_ts is not None:
         answer["expiryDate"] = wire_time(info.expiry_ts)
     if info.parent is not None:

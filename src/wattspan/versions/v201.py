@@ -1,0 +1,49 @@
+"""OCPP 2.0.1: the table of its messages. What each means is said in the modules beside it, which 2.1 shares."""
+
+from collections.abc import Mapping
+
+from wattspan.ocppj.schemas import CODES_2X, Schemas
+from wattspan.versions import v201_notifications as notifications
+from wattspan.versions import v201_tokens as tokens
+from wattspan.versions import v201_transactions as transactions
+from wattspan.versions.base import Request, Version
+
+REQUESTS: Mapping[str, Request] = {
+    request.action: request
+    for request in (
+        Request(action="Authorize", answer=tokens.authorize, observe=tokens.authorized),
+        Request(action="BootNotification", answer=notifications.boot_notification, observe=notifications.booted),
+        Request(action="DataTransfer", answer=notifications.data_transfer),
+        Request(action="FirmwareStatusNotification", answer=notifications.noted, observe=notifications.firmware_status),
+        Request(action="Heartbeat", answer=notifications.heartbeat, observe=notifications.heartbeat_received),
+        Request(action="LogStatusNotification", answer=notifications.noted, observe=notifications.log_status),
+        Request(
+            action="MeterValues",
+            answer=transactions.meter_values,
+            observe=transactions.meter_values_received,
+            place=transactions.metered_place,
+        ),
+        Request(action="SecurityEventNotification", answer=notifications.noted, observe=notifications.security_event),
+        Request(action="SignCertificate", answer=notifications.sign_certificate),
+        Request(
+            action="StatusNotification",
+            answer=notifications.status_notification,
+            observe=notifications.status_changed,
+            place=transactions.metered_place,
+        ),
+        Request(
+            action="TransactionEvent",
+            answer=transactions.transaction_event,
+            observe=transactions.transaction_told,
+            place=transactions.place,
+        ),
+    )
+}
+
+v201 = Version(
+    subprotocol="ocpp2.0.1",
+    name="2.0.1",
+    schemas=Schemas.load("v201"),
+    codes=CODES_2X,
+    requests=dict(REQUESTS),
+)

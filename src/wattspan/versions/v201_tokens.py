@@ -1,0 +1,81 @@
+"""Id tokens of OCPP 2.0.1 and 2.1: Authorize (Part 2 C), and the idTokenInfo of whatever names a token."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from wattspan.domain import events as ev
+from wattspan.domain.timestamps import wire_time
+from wattspan.errors import CallFault
+from wattspan.ocppj.schemas import CODES_2X
+from wattspan.versions.base import ACCEPTED, INVALID, ChargePointContext, IdTokenInfo, Payload
+from wattspan.versions.fields import text
+
+NO_AUTHORIZATION = "NoAuthorization"
+GROUP_TYPE = "Central"
+"""The type of our group ids: they are made up here, on no card."""
+NO_CERTIFICATE_STATUS = "NoCertificateAvailable"
+
+
+class IdToken(NamedTuple):
+    """IdTokenType: the token itself is personal data, its type is not."""
+
+    id_token: str
+    type: str
+
+
+def token_of(call: Payload, name: str = "idToken") -> IdToken | None:
+    """The id token a message names; None: none. Written as plain text, as in 1.6, it has no type."""
+    told = call.get(name)
+    if type(told) is dict:
+        return IdToken(text(told.get("idToken")), text(told.get("type"), 20))
+    return IdToken(text(told), "") if text(told) else None
+
+
+def id_token_info(info: IdTokenInfo) -> Payload:
+    """IdTokenInfoType: what is on file, and nothing else."""
+    answer: Payload = {"status": info.status}
+    if info.expiry_ts is not None:
+        answer["cacheExpiryDateTime"] = wire_time(info.expiry_ts)
+    if info.parent is not None:
+        answer["groupIdToken"] = {"idToken": info.parent, "type": GROUP_TYPE}
+    if info.evse_ids:
+        answer["evseId"] = list(info.evse_ids)
+    return answer
+
+
+async def judged(
+    token: IdToken, cp: ChargePointContext, *, connector_id: str | None = None, start_key: str | None = None
+) -> Payload:
+    """The idTokenInfo of a token. A start without authorisation (a button, C02) has nothing to be judged."""
+    if token.type == NO_AUTHORIZATION:
+        return {"status": ACCEPTED}
+    info = await cp.authorize(token.id_token, kind=token.type, connector_id=connector_id, start_key=start_key)
+    return id_token_info(info)
+
+
+async def authorize(call: Payload, cp: ChargePointContext) -> Payload:
+    """AuthorizeResponse (C01, C07).
+
+    No certificate authority is configured, so the contract certificate of a vehicle can't be checked, be it sent whole
+    or as hashes: we have none to check it with, and its token is not accepted on its word (C07.FR.02).
+    """
+    token = token_of(call)
+    if token is None:
+        raise CallFault(CODES_2X.occurrence, "there is no idToken")
+    info = await judged(token, cp)
+    if not (call.get("certificate") or call.get("iso15118CertificateHashData")):
+        return {"idTokenInfo": info}
+    if info["status"] == ACCEPTED:
+        info = {"status": INVALID}
+    return {"idTokenInfo": info, "certificateStatus": NO_CERTIFICATE_STATUS}
+
+
+def authorized(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """A token was judged."""
+    return (ev.Authorized(cp_id=cp_id, received_ts=received_ts, status=status_of(answer)),)
+
+
+def status_of(answer: Payload) -> str:
+    """The AuthorizationStatus in an answer; "" where no token was judged."""
+    info: Any = answer.get("idTokenInfo")
+    return text(info.get("status"), 50) if isinstance(info, dict) else ""

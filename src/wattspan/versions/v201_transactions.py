@@ -1,0 +1,197 @@
+"""TransactionEvent and MeterValues of OCPP 2.0.1 and 2.1 (Part 2 E, J): what is answered, and what it meant.
+
+A TransactionEvent that names no token, about a transaction that is known, is answered without waiting for anything.
+"""
+
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from wattspan.domain import events as ev
+from wattspan.domain.timestamps import charger_ts
+from wattspan.domain.told import NOWHERE, key_of
+from wattspan.errors import CallFault
+from wattspan.ocppj.schemas import CODES_2X
+from wattspan.versions.base import ACCEPTED, ChargePointContext, Payload
+from wattspan.versions.fields import identifier, number, text, whole
+from wattspan.versions.v201_readings import readings
+from wattspan.versions.v201_tokens import judged, status_of, token_of
+
+_Common = dict[str, Any]
+"""What all events of a message have in common."""
+
+STARTED, ENDED = "Started", "Ended"
+_NOTHING: dict[str, Any] = {}
+_DETAILS = ("idToken", "reservationId", "numberOfPhasesUsed", "cableMaxCurrent")
+
+
+def place(call: Payload) -> tuple[str | None, str | None]:
+    """(EVSE, transaction) of a TransactionEvent."""
+    return _evse(call), _transaction_id(call)
+
+
+def metered_place(call: Payload) -> tuple[str | None, str | None]:
+    """(EVSE, None) of a message that names an EVSE and never a transaction."""
+    return identifier(call.get("evseId")), None
+
+
+def transaction_event(call: Payload, cp: ChargePointContext) -> Payload | Awaitable[Payload]:
+    """TransactionEventResponse (E): idTokenInfo where a token was sent, and no price that nobody worked out.
+
+    A token that may not charge is told so; the transaction is kept all the same, for it is there (E02.FR.01).
+    """
+    transaction_id = _transaction_id(call)
+    if transaction_id is None:
+        if not call.get("meterValue"):
+            raise CallFault(CODES_2X.occurrence, "there is neither a transactionId nor a meterValue")
+        return {}
+    if "idToken" not in call and cp.knows(transaction_id):
+        return {}
+    return _transaction_event(call, cp, transaction_id)
+
+
+async def _transaction_event(call: Payload, cp: ChargePointContext, transaction_id: str) -> Payload:
+    await cp.recall(transaction_id)
+    token = token_of(call)
+    if token is None:
+        return {}
+    start_key = None if call.get("eventType") == ENDED else key_of(transaction_id)
+    return {"idTokenInfo": await judged(token, cp, connector_id=_evse(call), start_key=start_key)}
+
+
+def transaction_told(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """What a TransactionEvent meant: at most a beginning, details, readings, a state and an end, in this order."""
+    evse, transaction_id = _evse(call) or NOWHERE, _transaction_id(call)
+    measured = readings(call["meterValue"]) if "meterValue" in call else ()
+    if transaction_id is None:
+        return _measured(cp_id, received_ts, evse, None, measured, None)
+    told = ev.Telling(_seq_no(call.get("seqNo")), call.get("offline") is True)
+    kind, info, at_ts = call.get("eventType"), _object(call.get("transactionInfo")), charger_ts(call.get("timestamp"))
+    common: _Common = {"cp_id": cp_id, "received_ts": received_ts, "transaction_id": transaction_id, "told": told}
+    events: list[ev.Event] = []
+    if kind == STARTED:
+        events.append(_started(call, answer, evse, at_ts, measured, common))
+    state = info.get("chargingState")
+    if "remoteStartId" in info or any(name in call for name in _DETAILS) or not (measured or state or events):
+        events.append(_detailed(call, info, evse, at_ts, common))
+    if kind == ENDED:
+        events.append(_stopped(call, info, evse, at_ts, measured, common))
+        return events
+    if measured:
+        events.extend(_measured(cp_id, received_ts, evse, transaction_id, measured, told))
+    if state:
+        state = text(state, 50)
+        events.append(ev.ChargingStateChanged(connector_id=evse, state=state, charger_ts=at_ts, **common))
+    return events
+
+
+def meter_values(call: Payload, cp: ChargePointContext) -> Payload:
+    """MeterValuesResponse (J01). An error would only have the charger send it again."""
+    return {}
+
+
+def meter_values_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """What was measured at an EVSE; EVSE 0 is the grid connection."""
+    evse = identifier(call.get("evseId")) or NOWHERE
+    return _measured(cp_id, received_ts, evse, None, readings(call.get("meterValue")), None)
+
+
+def _measured(
+    cp_id: str,
+    received_ts: float,
+    evse: str,
+    transaction_id: str | None,
+    measured: tuple[ev.Reading, ...],
+    told: ev.Telling | None,
+) -> tuple[ev.MeterValuesReceived]:
+    return (
+        ev.MeterValuesReceived(
+            cp_id=cp_id,
+            received_ts=received_ts,
+            connector_id=evse,
+            transaction_id=transaction_id,
+            readings=measured,
+            told=told,
+        ),
+    )
+
+
+def _started(
+    call: Payload,
+    answer: Payload,
+    evse: str,
+    at_ts: float | None,
+    measured: tuple[ev.Reading, ...],
+    common: _Common,
+) -> ev.TransactionStarted:
+    token = token_of(call)
+    return ev.TransactionStarted(
+        **common,
+        connector_id=evse,
+        key=key_of(common["transaction_id"]),
+        id_token=token.id_token if token else "",
+        id_token_type=token.type if token else "",
+        meter_start_wh=next((r.register_wh for r in measured if r.register_wh is not None), None),
+        started_ts=at_ts,
+        reservation_id=whole(call.get("reservationId")),
+        status=status_of(answer) or ACCEPTED,
+    )
+
+
+def _detailed(
+    call: Payload, info: dict[str, Any], evse: str, at_ts: float | None, common: _Common
+) -> ev.TransactionDetailed:
+    token = None if call.get("eventType") == ENDED else token_of(call)
+    return ev.TransactionDetailed(
+        **common,
+        connector_id=evse,
+        charger_ts=at_ts,
+        id_token=token.id_token if token else "",
+        id_token_type=token.type if token else "",
+        reservation_id=whole(call.get("reservationId")),
+        remote_start_id=whole(info.get("remoteStartId")),
+        phases_used=whole(call.get("numberOfPhasesUsed")),
+        cable_max_a=number(call.get("cableMaxCurrent")),
+    )
+
+
+def _stopped(
+    call: Payload,
+    info: dict[str, Any],
+    evse: str,
+    at_ts: float | None,
+    measured: tuple[ev.Reading, ...],
+    common: _Common,
+) -> ev.TransactionStopped:
+    """The register at the end is the last one sent with it; Local is the reason that need not be told (§2.48)."""
+    token = token_of(call)
+    registers = [r for r in measured if r.register_wh is not None and not r.begins]
+    last = max(registers, key=lambda r: r.charger_ts or 0.0, default=None)
+    return ev.TransactionStopped(
+        **common,
+        connector_id=evse,
+        meter_stop_wh=None if last is None else last.register_wh,
+        stopped_ts=at_ts,
+        reason=text(info.get("stoppedReason"), 50) or "Local",
+        id_token=token.id_token if token else None,
+        readings=measured,
+    )
+
+
+def _evse(call: Payload) -> str | None:
+    """The id of the EVSE, the connector of 1.6; None: not named (yet)."""
+    evse = call.get("evse")
+    return identifier(evse.get("id")) if type(evse) is dict else None
+
+
+def _transaction_id(call: Payload) -> str | None:
+    info = call.get("transactionInfo")
+    return identifier(info.get("transactionId")) if type(info) is dict else None
+
+
+def _seq_no(value: Any) -> int | None:
+    found = whole(value)
+    return found if found is not None and 0 <= found < 1 << 31 else None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else _NOTHING
