@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import SecretStr
-
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import CommandResult, Commands
 from wattspan.csms.plugins.base import Plugin, PluginContext
@@ -162,13 +160,8 @@ class CentralSystem:
 
     def _metrics_server(self) -> MetricsServer:
         settings = self.settings
-        access = Access(
-            token=_revealed(settings.metrics_token),
-            user=settings.metrics_user,
-            password=_revealed(settings.metrics_password),
-        )
         return MetricsServer(
-            metrics_app(self.telemetry.reader, ready=self._unready_because, access=access),
+            metrics_app(self.telemetry.reader, ready=self._unready_because, access=Access.of(settings)),
             host=settings.metrics_host,
             port=settings.metrics_port,
             tls_cert=settings.metrics_tls_cert,
@@ -218,7 +211,3 @@ class CentralSystem:
             with contextlib.suppress(StoreError):
                 await self.store.expire_readings(time.time() - days * DAY_S, EXPIRY_ROWS)
             await asyncio.sleep(EXPIRY_S)
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()

@@ -11,6 +11,7 @@ WattspanError
 │   ├── CommandRefused       the charge point answered with a CALLERROR
 │   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
 │   └── ConnectionLost       the WebSocket closed before the answer
+├── FeedError                the public network's feed could not be had or read (chargy)
 ├── LinkDown                 a virtual charge point lost its connection (simulator.link)
 └── StoreError               the database
     ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
@@ -119,6 +120,14 @@ class ConnectionLost(CommandError):
 
     def __init__(self, cp_id: str, action: str) -> None:
         super().__init__(cp_id, action, "the connection closed before the answer")
+
+
+class FeedError(WattspanError):
+    """The public network's feed gave nothing usable. `reason` is a metric label, bounded."""
+
+    def __init__(self, reason: str, description: str) -> None:
+        super().__init__(f"{reason}: {description}")
+        self.reason = reason
 
 
 class StoreError(WattspanError):

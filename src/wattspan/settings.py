@@ -21,7 +21,7 @@ from wattspan.otel_variables import otel_faults
 PREFIX = "WATTSPAN_"
 CONFIG = "WATTSPAN_CONFIG"
 """Names the TOML file where `--config` does not."""
-ALIASES = {"METRICS_PORT": "metrics_port"}
+ALIASES = {"METRICS_PORT": "metrics_port", "KML_URL": "kml_url"}
 """Variables without our prefix, weaker than those with it."""
 
 
@@ -143,6 +143,19 @@ class Settings(BaseModel):
     """File of the audit plugin; not set: its entries go to the log."""
     audit_unmasked: Flag = False
     """The audit log shows id tokens and keys as they are."""
+
+    kml_url: Annotated[
+        str | None, Field(pattern=r"^https?://[^\s/]+"), Must("an address that begins with http:// or https://")
+    ] = None
+    """`wattspan chargy`: address of the public network's KML; KML_URL works as well."""
+    kml_interval_s: Seconds = 300.0
+    """`wattspan chargy`: between two looks at the feed."""
+    kml_timeout_s: Seconds = 30.0
+    """`wattspan chargy`: for one whole fetch of it."""
+    kml_max_bytes: Annotated[
+        int, Field(ge=1024), BeforeValidator(_not_bool), Must("a whole number", "at least 1024")
+    ] = 33_554_432
+    """`wattspan chargy`: a larger feed is refused."""
 
     @property
     def lets_unknown_charge_points(self) -> bool:

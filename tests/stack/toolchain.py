@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
 
 COLLECTOR_VERSION = "0.159.0"
 JAEGER_VERSION = "1.76.0"
+LOKI_VERSION = "3.7.8"
 OCPP_GO_VERSION = "0.19.0"
 OCPP_RPC_VERSION = "2.2.1"
 
@@ -140,6 +142,27 @@ def module_maker(name: str, module: str, packages: dict[str, str]) -> Callable[[
     return make
 
 
+def make_loki(folder: Path) -> None:
+    """A small module of ours that requires Loki, with Loki's own `replace` lines: they count only in a main module."""
+    module = "github.com/grafana/loki/v3"
+    facts = json.loads(run_go("loki", ["mod", "download", "-json", f"{module}@v{LOKI_VERSION}"], cwd=folder))
+    theirs = Path(facts["GoMod"]).read_text(encoding="utf-8")
+    (folder / "go.mod").write_text(loki_module(theirs, f"{module} v{LOKI_VERSION}"), encoding="utf-8")
+    run_go("loki", ["build", "-mod=mod", "-trimpath", "-o", str(folder / "loki"), f"{module}/cmd/loki"], cwd=folder)
+    for left in ("go.mod", "go.sum"):
+        (folder / left).unlink()
+
+
+def loki_module(theirs: str, required: str) -> str:
+    """The go.mod that builds `required`; the one local path in `theirs` becomes the version that is required there."""
+    push = "github.com/grafana/loki/pkg/push"
+    (version,) = re.findall(rf"^\t{push} (\S+)", theirs, re.MULTILINE)
+    (go,) = re.findall(r"^go \S+", theirs, re.MULTILINE)
+    kept = re.findall(r"^(?:replace|exclude) .*", theirs, re.MULTILINE)
+    lines = [line.replace("=> ./pkg/push", f"=> {push} {version}") for line in kept]
+    return "\n".join(["module wattspan.test/loki", go, f"require {required}", *lines]) + "\n"
+
+
 def make_ocpp_rpc(folder: Path) -> None:
     """The npm package and what it needs, exactly as locked; nothing of it runs at installation."""
     for name in ("package.json", "package-lock.json"):
@@ -210,6 +233,7 @@ RECIPES: dict[str, Recipe] = {
             inputs=(COLLECTOR_MANIFEST,),
         ),
         Recipe(name="jaeger", version=JAEGER_VERSION, products=("jaeger",), make=_jaeger),
+        Recipe(name="loki", version=LOKI_VERSION, products=("loki",), make=make_loki),
     )
 }
 """Every tool by name, the quick ones first, so that a missing compiler or registry shows early."""

@@ -6,6 +6,7 @@ import click
 
 from wattspan import __version__
 from wattspan.cli.books import charge_points, id_tags
+from wattspan.cli.chargy import chargy
 from wattspan.cli.checking import config
 from wattspan.cli.demo import demo
 from wattspan.cli.serving import serve
@@ -34,5 +35,5 @@ def main() -> None:
     """An OCPP central system whose every message is an OpenTelemetry span and whose fleet is a set of metrics."""
 
 
-for command in (serve, demo, simulate, config, charge_points, id_tags):
+for command in (serve, demo, simulate, chargy, config, charge_points, id_tags):
     main.add_command(command)

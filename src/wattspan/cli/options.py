@@ -14,10 +14,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 BY_FILE_ALONE = frozenset({"metrics_token", "metrics_password"})
 """Secrets: an option would show them to every user of the machine, so they come by environment or file."""
 
+CHARGY_ALONE = frozenset(name for name in Settings.model_fields if name.startswith("kml_"))
+"""What only `wattspan chargy` reads, so that nobody takes it for the central system's."""
+
 
 def settings_options(*names: str) -> Callable[[F], F]:
-    """Options for these settings (all, when none is named), and `--config`."""
-    chosen = [name for name in Settings.model_fields if name not in BY_FILE_ALONE and (not names or name in names)]
+    """Options for these settings (all that the central system has, when none is named), and `--config`."""
+    wanted = names or Settings.model_fields.keys() - CHARGY_ALONE
+    chosen = [name for name in Settings.model_fields if name not in BY_FILE_ALONE and name in wanted]
 
     def decorate(command: F) -> F:
         for name in reversed(chosen):

@@ -11,15 +11,17 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import uvicorn
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from wattspan.errors import SettingsError
+from wattspan.settings import Settings
 from wattspan.telemetry.exposition import Format, takes_gzip, wanted
 
 STOP_S = 3
@@ -43,6 +45,15 @@ class Access:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As it is set."""
+        return cls(
+            token=_revealed(settings.metrics_token),
+            user=settings.metrics_user,
+            password=_revealed(settings.metrics_password),
+        )
+
     @property
     def challenge(self) -> str:
         """The WWW-Authenticate header of a refusal (RFC 9110 §11.6.1); empty when anybody may read."""
@@ -65,13 +76,20 @@ class Access:
         return False
 
 
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
 def _same(given: bytes, expected: bytes) -> bool:
     # Digests are of one length, so not even the secret's length shows.
     return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(expected).digest())
 
 
-def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None) -> Starlette:
-    """The ASGI application of the metrics port. Health needs no credentials: it says nothing worth hiding."""
+def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None, any_path: bool = False) -> Starlette:
+    """The ASGI application of the metrics port. Health needs no credentials: it says nothing worth hiding.
+
+    `any_path`: every path but those of health is the page.
+    """
     door = access or Access()
 
     async def metrics(request: Request) -> Response:
@@ -95,7 +113,8 @@ def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None)
         reasons = ready()
         return PlainTextResponse("".join(f"{each}\n" for each in reasons) or "ready\n", 503 if reasons else 200)
 
-    return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)])
+    page = Route("/{path:path}" if any_path else "/metrics", metrics)
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), page])
 
 
 async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
@@ -117,12 +136,21 @@ class MetricsServer:
     """Serves an ASGI application on its own port, in this event loop.
 
     `start` binds and listens, `stop` lets running answers finish for STOP_S. A port 0 takes a free one, see `port`.
+    `option` is what chooses the port, for whoever reads that it is taken.
     """
 
     def __init__(
-        self, app: Starlette, *, host: str, port: int, tls_cert: Path | None = None, tls_key: Path | None = None
+        self,
+        app: Starlette,
+        *,
+        host: str,
+        port: int,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        option: str = "--metrics-port",
     ) -> None:
         self._host = host
+        self._option = option
         self._config = uvicorn.Config(
             app,
             log_config=None,
@@ -146,7 +174,7 @@ class MetricsServer:
             self._config.load()
         except (OSError, ssl.SSLError) as exc:
             raise SettingsError([f"metrics port: TLS certificate or key can't be used: {exc}"]) from exc
-        listening = await _bound(self._host, self.port)
+        listening = await _bound(self._host, self.port, self._option)
         self.port = listening.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name="metrics port")
         while not self._server.started:
@@ -162,7 +190,7 @@ class MetricsServer:
             self._serving = None
 
 
-async def _bound(host: str, port: int) -> socket.socket:
+async def _bound(host: str, port: int, option: str) -> socket.socket:
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -176,6 +204,6 @@ async def _bound(host: str, port: int) -> socket.socket:
             raise
     except OSError as exc:
         reason = exc.strerror or str(exc)
-        fault = f"metrics port {host}:{port}: {reason}; choose another with --metrics-port"
+        fault = f"metrics port {host}:{port}: {reason}; choose another with {option}"
         raise SettingsError([fault]) from exc
     return taken

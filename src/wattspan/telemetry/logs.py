@@ -130,11 +130,14 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-def setup_logging(settings: Settings, stream: TextIO | None = None) -> logging.Handler:
-    """Log to `stream` (None: stderr) as the settings say; replaces what an earlier call installed."""
+def setup_logging(settings: Settings, stream: TextIO | None = None, service: str = SERVICE) -> logging.Handler:
+    """Log to `stream` (None: stderr) as the settings say; replaces what an earlier call installed.
+
+    OTEL_SERVICE_NAME wins over `service`.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    service = os.environ.get("OTEL_SERVICE_NAME") or SERVICE
-    handler.setFormatter(JsonFormatter(service) if settings.log_format == "json" else TextFormatter())
+    name = os.environ.get("OTEL_SERVICE_NAME") or service
+    handler.setFormatter(JsonFormatter(name) if settings.log_format == "json" else TextFormatter())
     handler.addFilter(Calm())
     handler.set_name(SERVICE)
     root = logging.getLogger()

@@ -47,18 +47,19 @@ def cardinality_limits() -> dict[str, Any]:
 
 
 class PrometheusReader(MetricReader):
-    """A pull reader for one MeterProvider. Without a provider it shows our own families alone."""
+    """A pull reader for one MeterProvider. Without a provider it shows our own families alone, without a state none."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State | None) -> None:
         super().__init__(**cardinality_limits())
         self._state = state
-        self._page = Page(state)
+        self._page = Page(state) if state is not None else None
         self._turn = asyncio.Lock()
         self._foreign: MetricsData | None = None
 
     def forget(self, cp_id: str) -> None:
         """Drop what is kept ready for a charge point that was decommissioned."""
-        self._page.forget(cp_id)
+        if self._page is not None:
+            self._page.forget(cp_id)
 
     async def scrape(self, form: Format, *, names: Collection[str] = (), gzip: bool = False) -> list[bytes]:
         """The page in pieces of some size, compressed or not. `names` empty: every family, else these alone.
@@ -87,8 +88,10 @@ class PrometheusReader(MetricReader):
 
     def _text(self, form: Format, names: frozenset[str], foreign: MetricsData | None) -> Iterator[str]:
         wanted = names.__contains__ if names else lambda _: True
-        yield from self._page.render(form, wanted)
-        for name, kind, text in lines_of(foreign, form, self._state.names()):
+        if self._page is not None:
+            yield from self._page.render(form, wanted)
+        ours = self._state.names() if self._state is not None else frozenset()
+        for name, kind, text in lines_of(foreign, form, ours):
             if any(map(wanted, sample_names(name, kind))):
                 yield text
         if form is Format.OPENMETRICS:

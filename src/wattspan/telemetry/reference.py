@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from wattspan.telemetry import catalogue
+from wattspan.telemetry import catalogue, chargy_catalogue
 from wattspan.telemetry.catalogue import Metric
 
 PAGE = Path("docs/metrics.md")
@@ -18,6 +18,10 @@ The names are the same on `/metrics` and by OTLP, where they are instruments of 
 series exist as soon as it is known, its counters from 0, and leave with it. Counters are lifetime totals and survive a
 restart; histograms, and counters without `cp_id`, begin anew with the process. `ocpp_cp_energy_total_wh` is a counter
 in spite of its name; OpenMetrics, which forbids that, calls it `unknown`.
+"""
+
+CHARGY = """\
+The public network's exporter is a process of its own, with a page of its own. It has the `process_*` family as well.
 """
 
 
@@ -35,6 +39,11 @@ def text() -> str:
                 "",
                 *_section("Spans", ("span", "meaning"), catalogue.SPANS),
                 *_section("Labels and attributes", ("name", "meaning"), catalogue.ATTRIBUTES),
+                "## Metrics of `wattspan chargy`\n",
+                CHARGY,
+                *_table(("metric", "type", "unit", "meaning"), map(_row, chargy_catalogue.METRICS.values())),
+                "",
+                *_section("Labels of `wattspan chargy`", ("name", "meaning"), chargy_catalogue.ATTRIBUTES),
             ]
         ).rstrip()
         + "\n"

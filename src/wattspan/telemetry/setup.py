@@ -129,7 +129,7 @@ class Telemetry:
             "metrics": lambda: self.meter_provider.shutdown(timeout_s * 1000),
             "logs": self.logger_provider.shutdown,
         }
-        unfinished = await _in_threads(closing, timeout_s)
+        unfinished = await in_threads(closing, timeout_s)
         for signal in unfinished & self.exporters.keys():
             _in_thread(self.exporters[signal].shutdown)
         if unfinished:
@@ -149,7 +149,7 @@ async def setup_telemetry(
     `environ` decides what is sent; how (headers, TLS, time-outs), the stock exporters read from the process's own.
     `token_key` hashes id tokens, see `tokens`.
     """
-    resource, scope = _resource(environ, SERVICE), InstrumentationScope(catalogue.METER, version(SERVICE))
+    resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, version(SERVICE))
     dropped = Drops(vitals)
     exporters = {signal: made for signal in SIGNALS if (made := exporter(signal, environ)) is not None}
     histograms = Histograms(by_charge_point=settings.handling_by_charge_point)
@@ -171,7 +171,7 @@ async def setup_telemetry(
     handler = None
     if "logs" in exporters:
         loggers.add_log_record_processor(LogOutbox(exporters["logs"], dropped.of("logs")))
-        handler = _log_handler(loggers)
+        handler = send_logs(loggers)
     sampler = ALWAYS_OFF if disabled(environ) else tracers.sampler
     spans = HotSpans(resource, scope, processor, sampler)
     sessions = Sessions(tracers.get_tracer(scope.name, scope.version), ids.allot, TokenHash(token_key))
@@ -200,7 +200,7 @@ def setup_tracing(service_name: str) -> None:
     global _tracing  # noqa: PLW0603  as global as the provider it sets
     if _tracing is not None:
         return
-    _tracing = provider = TracerProvider(resource=_resource(process_environ, service_name), shutdown_on_exit=False)
+    _tracing = provider = TracerProvider(resource=resource_of(process_environ, service_name), shutdown_on_exit=False)
     made = exporter("traces", process_environ)
     if made is not None:
         _tracing.add_span_processor(_outbox(made, lambda _: None, process_environ))
@@ -208,7 +208,7 @@ def setup_tracing(service_name: str) -> None:
     trace.set_tracer_provider(_tracing)
 
 
-def _resource(environ: Mapping[str, str], service_name: str) -> Resource:
+def resource_of(environ: Mapping[str, str], service_name: str) -> Resource:
     """Who tells: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over what we know."""
     known = {"service.name": service_name, "service.instance.id": str(uuid4())}
     if service_name == SERVICE:
@@ -243,7 +243,7 @@ def _temporality(environ: Mapping[str, str]) -> dict[str, AggregationTemporality
     }
 
 
-def _log_handler(loggers: LoggerProvider) -> logging.Handler:
+def send_logs(loggers: LoggerProvider) -> logging.Handler:
     """Sends warnings and worse, and what is told of sessions; never what the exporters say of themselves."""
     handler = LoggingHandler(logger_provider=loggers)
     handler.addFilter(
@@ -271,7 +271,7 @@ def _in_thread(work: Callable[[], object], done: Callable[[], object] = lambda: 
     return thread
 
 
-async def _in_threads(work: Mapping[Signal, Callable[[], object]], timeout_s: float) -> set[Signal]:
+async def in_threads(work: Mapping[Signal, Callable[[], object]], timeout_s: float) -> set[Signal]:
     """Run all of it at the same time; returns what had not ended after `timeout_s`."""
     loop = asyncio.get_running_loop()
     pending: dict[asyncio.Future[None], Signal] = {}

@@ -1,0 +1,90 @@
+"""The network as last seen, and the task that looks again. It owns when to fetch and what a failure leaves standing."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import httpx
+
+from wattspan.chargy.kml import read
+from wattspan.chargy.model import Feed
+from wattspan.chargy.source import Source, Validators
+from wattspan.errors import FeedError
+
+log = logging.getLogger(__name__)
+
+OK, UNCHANGED = "ok", "unchanged"
+RESULTS = (OK, UNCHANGED, "timeout", "network", "status", "too_large", "malformed")
+"""How a fetch can end; all but the first two are failures."""
+FIRST_RETRY_S = 15.0
+"""After the first failure; each further one doubles it, up to the interval."""
+
+
+class Network:
+    """What is known of the network. Read on any thread: `feed` is replaced whole, never changed.
+
+    `feed` None: nothing was ever read. `fresh_ts` is when the feed was last known to be current, Unix seconds.
+    """
+
+    def __init__(self, source: Source, *, interval_s: float, clock: Callable[[], float] = time.time) -> None:
+        self._source = source
+        self._interval_s = interval_s
+        self._clock = clock
+        self._validators = Validators()
+        self._failures = 0
+        self.feed: Feed | None = None
+        self.up = False
+        self.fresh_ts: float | None = None
+        self.fetches: Counter[str] = Counter(dict.fromkeys(RESULTS, 0))
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the feed was last known to be current; None before the first."""
+        return None if self.fresh_ts is None else max(0.0, self._clock() - self.fresh_ts)
+
+    @property
+    def pause_s(self) -> float:
+        """Until the next fetch."""
+        if not self._failures:
+            return self._interval_s
+        return min(self._interval_s, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16))
+
+    async def refresh(self, client: httpx.AsyncClient) -> None:
+        """Look once. Cancellation: safe, nothing is counted.
+
+        Raises:
+            FeedError: the last good data stands.
+        """
+        try:
+            document = await self._source.fetch(client, self._validators)
+            if document is not None:
+                self.feed = await asyncio.to_thread(read, document.body)
+                # Only now: a document that was no use must not be confirmed by a later 304.
+                self._validators = document.validators
+        except FeedError as exc:
+            self.up = False
+            self._failures += 1
+            self.fetches[exc.reason] += 1
+            raise
+        self.up = True
+        self._failures = 0
+        self.fresh_ts = self._clock()
+        self.fetches[UNCHANGED if document is None else OK] += 1
+
+    async def watch(self, client: httpx.AsyncClient) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                await self.refresh(client)
+            except FeedError as exc:
+                log.warning("the feed could not be read, next try in %.0f s: %s", self.pause_s, exc)
+            await asyncio.sleep(self.pause_s)
+
+
+def new_client() -> httpx.AsyncClient:
+    """A client for feeds: follows redirects, keeps no connection between two looks."""
+    # At INFO it logs each request with its address, which may hold a key.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    return httpx.AsyncClient(follow_redirects=True, limits=httpx.Limits(max_keepalive_connections=0))
