@@ -12,23 +12,27 @@ from wattspan.domain.events import Payload, Reading
 class LastMeterValues:
     """The readings of the last message about a connector, kept to recognise their repeat.
 
-    After a restart only their digest is known, so that a store needs no more than that. "" is: none.
+    Once they are stored, or after a restart, only their digest is known: a charge point that is quiet holds no message
+    in memory. "" is: none. The charger's time of the first, where it is known, settles nearly all without a digest.
     """
 
-    __slots__ = ("_digest", "_readings")
+    __slots__ = ("_digest", "_readings", "_told_ts")
 
     def __init__(self, digest: str = "") -> None:
         self._readings: tuple[Reading, ...] = ()
         self._digest = digest
+        self._told_ts: float | None = None
 
     def __repr__(self) -> str:
         return f"LastMeterValues({self.digest!r})"
 
     @property
     def digest(self) -> str:
-        """Made when asked for, not with each message."""
-        if not self._digest and self._readings:
+        """Made when asked for, not with each message; it then stands for the readings, which are let go."""
+        if self._readings:
             self._digest = digest_of([(reading.charger_ts, reading.samples) for reading in self._readings])
+            self._told_ts = self._readings[0].charger_ts
+            self._readings = ()
         return self._digest
 
     def are(self, readings: tuple[Reading, ...]) -> bool:
@@ -36,7 +40,9 @@ class LastMeterValues:
         if self._readings:
             # Nearly always settled by the first number, the charger's time.
             return readings == self._readings and _has_times(readings)
-        return bool(self._digest) and LastMeterValues.of(readings).digest == self._digest and _has_times(readings)
+        if not self._digest or (self._told_ts is not None and readings and readings[0].charger_ts != self._told_ts):
+            return False
+        return LastMeterValues.of(readings).digest == self._digest and _has_times(readings)
 
     def become(self, readings: tuple[Reading, ...]) -> None:
         """Another message came."""

@@ -29,6 +29,10 @@ class FrameTap(Protocol):
 class ChargePointConnection(ServerConnection):
     """A server connection that calls `on_data(bytes)` for each whole message, in order, on the loop's thread."""
 
+    # Slots, for what a connection holds is mostly this object: with over 30 attributes in its dictionary, CPython keeps
+    # their names once a connection.
+    __slots__ = ("_early", "_fragments", "_holds", "_on_data", "admitted", "on_binary", "tap")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tap: FrameTap | None = None
@@ -41,6 +45,18 @@ class ChargePointConnection(ServerConnection):
         self._early: list[bytes] = []
         self._fragments: list[bytes] = []
         self._holds = 0
+        self.drain_waiters = []  # type: ignore[assignment]  # an empty deque is 700 bytes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by `websockets`, which makes a queue for messages here: ours never go there."""
+        super().connection_made(transport)
+        self.recv_messages.frames.queue = None  # type: ignore[assignment]
+
+    def forget_handshake(self) -> None:
+        """Let go of what the handshake said, some 4 kB that nobody asks for again."""
+        if self.request is not None:  # the parser holds the request, too
+            self.request.headers.clear()
+        self.response = None
 
     def attach(self, on_data: OnData) -> None:
         """From now on messages go to `on_data`; first those that came with the handshake."""

@@ -200,6 +200,7 @@ class Gateway:
             await close_quietly(connection, 1002, "no common subprotocol")
             return
         cp_id: str = connection.admitted
+        connection.forget_handshake()
         live = self._enter(connection, cp_id, version)
         try:
             await connection.wait_closed()

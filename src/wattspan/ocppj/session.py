@@ -5,7 +5,6 @@ what messages mean, nor WebSockets: it is given bytes and a `Wire`. Everything r
 """
 
 import asyncio
-from collections import deque
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
@@ -78,7 +77,7 @@ class Session:
         self._wire = wire
         self._handler = handler
         self._current: Call | None = None
-        self._waiting: deque[Call] = deque()
+        self._waiting: list[Call] = []  # a few at most: no deque, which is 700 bytes when empty
         self._asked: _Asked | None = None
         self._turn: asyncio.Lock | None = None
         self._finished: asyncio.Future[None] | None = None
@@ -200,7 +199,7 @@ class Session:
         self._draining = True
         try:
             while self._waiting and self._current is None:
-                self._current = self._waiting.popleft()
+                self._current = self._waiting.pop(0)
                 self._handler.on_call(self._current)
         finally:
             self._draining = False

@@ -33,8 +33,8 @@ class Series:
         self.total = 0.0
         self.lowest = float("inf")
         self.highest = float("-inf")
-        self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
-        """The latest of each bucket, put here by whoever knows the span."""
+        self.exemplars: dict[int, Exemplar] = {}
+        """The latest of a bucket, by its index, put here by whoever knows the span. Most buckets never have one."""
 
     @property
     def count(self) -> int:

@@ -165,6 +165,7 @@ class _Lines:
         values: list[int | str] = list(accumulate(series.counts))
         count = values[-1]
         if self._exemplars:
-            texts = [exemplar(last) if last else "" for last in series.exemplars]
+            last = series.exemplars
+            texts = [exemplar(last[bucket]) if bucket in last else "" for bucket in range(len(values))]
             values = [value for pair in zip(values, texts, strict=True) for value in pair]
         return labels.replace("%", "%%").join(self._parts) % (*values, number(series.total), count)

@@ -105,7 +105,7 @@ class Points:
             explicit_bounds=series.bounds,
             min=lowest,
             max=highest,
-            exemplars=[_exemplar(each) for each in series.exemplars if each is not None and each.ts > self._told_ts],
+            exemplars=[_exemplar(each) for each in series.exemplars.copy().values() if each.ts > self._told_ts],
         )
 
 
