@@ -12,16 +12,24 @@ from rich.live import Live
 from rich.table import Table
 
 from wattspan.cli.running import run_until_stopped
-from wattspan.simulator import FaultRates, Progress, Simulation
+from wattspan.simulator import DIALECTS, MIX, FaultRates, Progress, Simulation
 
 REDRAW_S = 0.5
 LINE_S = 10.0
+ALL = "mix"
 
 
 @click.command()
 @click.option("--url", required=True, help="Where they connect to, without the identity: ws://HOST:9000/ws")
 @click.option("--charge-points", type=click.IntRange(1, 20_000), default=10, show_default=True, help="How many.")
 @click.option("--connectors", type=click.IntRange(1, 20), default=2, show_default=True, help="Of each.")
+@click.option(
+    "--version",
+    type=click.Choice([*DIALECTS, ALL]),
+    default=ALL,
+    show_default=True,
+    help="The OCPP they speak; mix: each version in turn.",
+)
 @click.option(
     "--time-factor",
     type=click.FloatRange(0, 10_000, min_open=True),
@@ -49,6 +57,7 @@ def simulate(  # noqa: PLR0913, PLR0917  one argument an option
     url: str,
     charge_points: int,
     connectors: int,
+    version: str,
     time_factor: float,
     faults: float,
     seed: int,
@@ -64,6 +73,7 @@ def simulate(  # noqa: PLR0913, PLR0917  one argument an option
         url=url,
         charge_points=charge_points,
         connectors=connectors,
+        versions=MIX if version == ALL else (version,),
         seed=seed,
         time_factor=time_factor,
         faults=FaultRates.all(faults),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from wattspan.simulator.link import Payload
-from wattspan.simulator.messages import MEASURANDS
+from wattspan.simulator.meter import MEASURANDS
 
-_READ_ONLY = {
+READ_ONLY = {
     "AuthorizeRemoteTxRequests",
     "NumberOfConnectors",
     "SupportedFeatureProfiles",
@@ -18,7 +18,7 @@ _READ_ONLY = {
     "ReserveConnectorZeroSupported",
 }
 _PROFILES = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
-_WRITE_ONLY = {"AuthorizationKey"}
+WRITE_ONLY = {"AuthorizationKey"}
 _NEEDS_REBOOT = {"WebSocketPingInterval"}
 
 
@@ -69,22 +69,22 @@ class Configuration:
 
     def get_configuration(self, keys: Iterable[str]) -> Payload:
         """GetConfiguration.conf (OCPP 1.6 §5.8); no keys: all that may be read."""
-        asked = list(keys) or sorted(self._values.keys() - _WRITE_ONLY)
+        asked = list(keys) or sorted(self._values.keys() - WRITE_ONLY)
         known = [key for key in asked if key in self._values]
         return {
             "configurationKey": [
-                {"key": key, "readonly": key in _READ_ONLY}
-                | ({} if key in _WRITE_ONLY else {"value": self._values[key][:500]})
+                {"key": key, "readonly": key in READ_ONLY}
+                | ({} if key in WRITE_ONLY else {"value": self._values[key][:500]})
                 for key in known
             ],
             "unknownKey": [key for key in asked if key not in self._values],
         }
 
-    def change_configuration(self, key: str, value: str) -> str:
+    def change(self, key: str, value: str) -> str:
         """The status of ChangeConfiguration.conf (OCPP 1.6 §5.3)."""
         if key not in self._values:
             return "NotSupported"
-        if key in _READ_ONLY or not self._fits(key, value):
+        if key in READ_ONLY or not self._fits(key, value):
             return "Rejected"
         self._values[key] = value
         return "RebootRequired" if key in _NEEDS_REBOOT else "Accepted"

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from wattspan.simulator import messages
+from wattspan.simulator import meter
 from wattspan.simulator.clock import Clock
+from wattspan.simulator.dialects.base import Dialect
+from wattspan.simulator.facts import NO_ERROR, Reading, State, Summons, Transaction
 from wattspan.simulator.faults import FaultRates
 from wattspan.simulator.habits import Habits, Visit, draw_visit, next_arrival_s
 from wattspan.simulator.ledger import Figures
-from wattspan.simulator.messages import NO_ERROR, Transaction
+from wattspan.simulator.link import Payload
 from wattspan.simulator.outbox import Outbox
 from wattspan.simulator.session import Session
 from wattspan.simulator.vehicle import Vehicle
@@ -21,11 +23,16 @@ class Home(Protocol):
     """What a connector needs of its charge point."""
 
     clock: Clock
+    dialect: Dialect
     figures: Figures
     habits: Habits
     faults: FaultRates
     outbox: Outbox
     id_tags: tuple[str, ...]
+
+    @property
+    def connected(self) -> bool:
+        """Whether the central system can be spoken to."""
 
     async def authorize(self, id_tag: str) -> bool:
         """Whether the card may charge: asks the central system, or offline the local list."""
@@ -37,16 +44,19 @@ class Home(Protocol):
         """What may flow a phase now."""
 
     def meter_interval_s(self) -> float:
-        """Simulated seconds between MeterValues; 0: none."""
+        """Simulated seconds between readings; 0: none."""
 
     def measurands(self) -> set[str]:
-        """What MeterValues tell."""
+        """What readings tell."""
 
     def stops_invalid_tags(self) -> bool:
         """Whether a start answered with anything but Accepted ends the transaction."""
 
-    def report_status(self, connector: "Connector") -> None:
-        """Tells the central system, if there is a connection."""
+    def report_status(self, connector: "Connector", before: State | None) -> None:
+        """Tells what is new since `before`, if there is a connection."""
+
+    def metered(self, answer: Payload) -> None:
+        """A reading was answered."""
 
     def transaction_ended(self, connector_id: int) -> None:
         """Forgets what belonged to the transaction alone."""
@@ -73,8 +83,7 @@ class Connector:
     def __init__(self, connector_id: int, home: Home, rng: Random) -> None:
         self.id = connector_id
         self.home = home
-        self.status = "Available"
-        self.error_code = NO_ERROR
+        self.state = State("Available")
         self.operative = True
         self.register_wh = float(rng.randrange(0, 5_000_000))
         self.transaction: Transaction | None = None
@@ -85,12 +94,17 @@ class Connector:
         self.stop_reason: str | None = None
         self._rng = rng
         self._retired = False
-        self._summoned: str | None = None
+        self._summoned: Summons | None = None
         self.busy = False
         """A session is under way, from plug to plug."""
         self.quiet = asyncio.Event()
         """Set while no transaction is open here."""
         self.quiet.set()
+
+    @property
+    def status(self) -> str:
+        """In OCPP 1.6's words."""
+        return self.state.status
 
     @property
     def free(self) -> bool:
@@ -120,15 +134,15 @@ class Connector:
         self.end_session("Local")
         self.poked.set()
 
-    def summon(self, id_tag: str) -> None:
-        """A session begins now, for this card, without asking (RemoteStartTransaction). Only when `free`."""
-        self._summoned = id_tag
+    def summon(self, summons: Summons) -> None:
+        """A session begins now, for this card, without asking. Only when `free`."""
+        self._summoned = summons
         self.poked.set()
 
-    def take_summons(self) -> str | None:
-        """The card of a remote start that waits, once; None: there is none."""
-        id_tag, self._summoned = self._summoned, None
-        return id_tag
+    def take_summons(self) -> Summons | None:
+        """A remote start that waits, once; None: there is none."""
+        summons, self._summoned = self._summoned, None
+        return summons
 
     def end_session(self, reason: str) -> None:
         """The session under way stops, if there is one."""
@@ -138,9 +152,9 @@ class Connector:
 
     def become(self, status: str, error_code: str = NO_ERROR) -> None:
         """Changes the status and tells it; nothing is told twice."""
-        if (status, error_code) != (self.status, self.error_code):
-            self.status, self.error_code = status, error_code
-            self.home.report_status(self)
+        before, self.state = self.state, State(status, error_code)
+        if self.state != before:
+            self.home.report_status(self, before)
 
     def rest(self) -> None:
         """The status of a connector without a car."""
@@ -163,16 +177,11 @@ class Connector:
         """The register as it is shown."""
         return int(self.register_wh)
 
-    def samples(self, context: str, jitter: float = 0.0) -> list[dict[str, str]]:
+    def reading(self, jitter: float = 0.0) -> Reading:
         """What the meter shows now."""
-        return messages.samples(
-            register_wh=self.meter_wh(),
-            vehicle=self.vehicle,
-            offered_a=self.home.offered_a(self.id, self.transaction),
-            context=context,
-            measurands=self.home.measurands(),
-            jitter=jitter,
-        )
+        offered_a = self.home.offered_a(self.id, self.transaction)
+        shown = meter.samples(self.vehicle, offered_a, self.home.measurands(), jitter)
+        return Reading(self.home.now_ts(), self.meter_wh(), shown)
 
     def _visit(self) -> Visit:
         return draw_visit(self._rng, self.home.habits, self.home.faults, self.home.id_tags)

@@ -26,15 +26,15 @@ class Figures:
     statuses: int = 0
     """StatusNotifications answered."""
     error_notices: Counter[str] = field(default_factory=Counter)
-    """Of these: with an error, by error code."""
+    """Notices of an error answered (StatusNotification, 2.x: NotifyEvent), by error code."""
     starts: int = 0
-    """StartTransactions answered."""
+    """StartTransactions answered (2.x: TransactionEvents Started)."""
     stops: int = 0
-    """StopTransactions answered."""
+    """StopTransactions answered (2.x: TransactionEvents Ended)."""
     energy_wh: int = 0
-    """Energy of the stops answered: meterStop less meterStart."""
+    """Energy of the stops answered: the register at the stop less that at the start."""
     meter_values: int = 0
-    """MeterValues answered."""
+    """MeterValues answered (2.x: TransactionEvents Updated with a reading, too)."""
     repeats: int = 0
     """Messages sent again after their answer, and answered again."""
     offline_sessions: int = 0

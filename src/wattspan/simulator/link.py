@@ -73,6 +73,7 @@ class Link:
             self._down = True
             if self._awaited is not None and not self._awaited[1].done():
                 self._awaited[1].set_exception(LinkDown("the connection closed before the answer"))
+                self._awaited[1].exception()  # whoever waited may be cancelled before they could look
         raise LinkDown("the connection closed")
 
     async def call(self, action: str, payload: Payload) -> Reply:

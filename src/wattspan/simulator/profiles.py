@@ -19,7 +19,7 @@ class Moment(NamedTuple):
     """When, and in which transaction: profiles may be relative to its start. None: no transaction."""
 
     ts: float
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
     started_ts: float | None = None
 
 
@@ -43,6 +43,10 @@ class Profiles:
 
     def __init__(self) -> None:
         self._installed: list[_Installed] = []
+
+    def installed(self) -> Iterator[tuple[int, Payload]]:
+        """Every profile with the connector it is for."""
+        return ((each.connector_id, each.profile) for each in self._installed)
 
     def set(self, connector_id: int, profile: Payload) -> bool:
         """Installs one; False where the purpose does not fit the connector.

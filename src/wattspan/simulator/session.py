@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from wattspan.simulator.dialects.base import Telling
+from wattspan.simulator.facts import FAULT, Summons, Transaction
 from wattspan.simulator.habits import Visit
 from wattspan.simulator.link import Payload
-from wattspan.simulator.messages import Transaction, meter_values, start_transaction, stop_transaction
 from wattspan.simulator.outbox import Message
 from wattspan.simulator.vehicle import LEAST_A
 
@@ -17,8 +18,6 @@ _FAULT_LASTS_S = 300.0
 _LOOKS_EVERY_S = 60.0
 """How often a session looks at the limit by itself: a charging profile's next period pokes nobody."""
 _ACCEPTED = "Accepted"
-_FAULT = "Other"
-"""OCPP 1.6's reason for a stop by a fault."""
 
 
 class Session:
@@ -28,7 +27,7 @@ class Session:
         self._connector = connector
         self._home = connector.home
         self._visit = visit
-        self._id_tag = visit.id_tag
+        self._summons: Summons | None = None
         self._began_s = 0.0
         self._advanced_s = 0.0
         self._dropped = False
@@ -61,7 +60,7 @@ class Session:
             connector.vehicle = None
             connector.transaction = None
         self._stop(transaction, reason)
-        if reason == _FAULT:
+        if reason == FAULT:
             connector.become("Faulted", self._visit.faults.error_code)
             await clock.sleep(_FAULT_LASTS_S)
         else:
@@ -70,25 +69,32 @@ class Session:
 
     async def _authorized(self) -> bool:
         """Whether somebody may charge, and who. A remote start may come in while the driver's card is being judged."""
-        good = (summoned := self._connector.take_summons()) is not None or await self._home.authorize(self._id_tag)
-        summoned = summoned or self._connector.take_summons()
-        self._id_tag = summoned or self._id_tag
-        return good or summoned is not None
+        self._summons = self._connector.take_summons()
+        good = self._summons is not None or await self._home.authorize(self._visit.id_tag)
+        self._summons = self._summons or self._connector.take_summons()
+        return good or self._summons is not None
 
     def _start(self) -> Transaction:
-        connector = self._connector
+        connector, summons = self._connector, self._summons
+        id_tag = self._visit.id_tag if summons is None else summons.id_tag
+        connector.vehicle = self._visit.vehicle
+        begin = connector.reading()
         transaction = Transaction(
             connector_id=connector.id,
-            id_tag=self._id_tag,
-            meter_start_wh=connector.meter_wh(),
-            started_ts=self._home.now_ts(),
+            id=self._home.dialect.new_transaction_id(),
+            id_tag=id_tag,
+            meter_start_wh=begin.register_wh,
+            started_ts=begin.ts,
+            phases=self._visit.vehicle.phases,
+            remote_start_id=None if summons is None else summons.remote_start_id,
+            signed=self._visit.rng.random() < _SIGNED,
         )
-        if connector.reservation is not None and connector.reservation.id_tag == self._id_tag:
+        if connector.reservation is not None and connector.reservation.id_tag == id_tag:
             transaction.reservation_id, connector.reservation = connector.reservation.id, None
-        connector.transaction, connector.vehicle = transaction, self._visit.vehicle
+        connector.transaction = transaction
         connector.quiet.clear()
-        payload = start_transaction(transaction)
-        self._send("StartTransaction", lambda: payload, partial(self._started, transaction), transaction)
+        telling = self._home.dialect.started(transaction, begin, offline=not self._home.connected)
+        self._send(telling, partial(self._started, transaction), transaction, given_up=partial(_abandon, transaction))
         self._began_s = self._advanced_s = self._home.clock.simulated_s()
         return transaction
 
@@ -119,11 +125,21 @@ class Session:
     def _show(self) -> None:
         """The status that belongs to what car and charge point do now."""
         if self._offered_a(by_vehicle=False) < LEAST_A:
-            self._connector.become("SuspendedEVSE")
+            self._become("SuspendedEVSE")
         elif self._offered_a() < LEAST_A or self._visit.vehicle.full:
-            self._connector.become("SuspendedEV")
+            self._become("SuspendedEV")
         else:
-            self._connector.become("Charging")
+            self._become("Charging")
+
+    def _become(self, status: str) -> None:
+        connector, home = self._connector, self._home
+        if status == connector.status or connector.transaction is None:
+            return
+        connector.become(status)
+        transaction = connector.transaction
+        telling = home.dialect.changed(transaction, status, home.now_ts(), offline=not home.connected)
+        if telling is not None:
+            self._send(telling, _heard, transaction)
 
     def _offered_a(self, *, by_vehicle: bool = True) -> float:
         """What flows at most: nothing in a pause (`by_vehicle` False: the car's own pauses left aside)."""
@@ -148,7 +164,7 @@ class Session:
             self._dropped = True
             self._home.drop()
         if faults.error_after_s is not None and stayed_s >= faults.error_after_s:
-            self._connector.end_session(_FAULT)
+            self._connector.end_session(FAULT)
         if stayed_s >= self._visit.stay_s:
             self._connector.end_session("Local" if self._visit.rng.random() < _TAPS_OUT else "EVDisconnected")
 
@@ -159,50 +175,46 @@ class Session:
         transaction = self._connector.transaction
         if transaction is None:
             return
-        ts = self._home.now_ts()
-        samples = self._connector.samples("Sample.Periodic", jitter=self._visit.rng.uniform(0, 0.02))
-        self._send(
-            "MeterValues",
-            lambda: meter_values(transaction.connector_id, transaction.id, ts, samples),
-            self._metered,
-            transaction,
-        )
+        reading = self._connector.reading(jitter=self._visit.rng.uniform(0, 0.02))
+        telling = self._home.dialect.metered(transaction, reading, offline=not self._home.connected)
+        self._send(telling, self._home.metered, transaction)
 
     def _stop(self, transaction: Transaction, reason: str) -> None:
-        ts, meter_stop_wh = self._home.now_ts(), self._connector.meter_wh()
+        end = self._connector.reading()
         self._home.transaction_ended(self._connector.id)
-        self._send(
-            "StopTransaction",
-            lambda: stop_transaction(transaction, meter_stop_wh=meter_stop_wh, ts=ts, reason=reason),
-            partial(self._stopped, meter_stop_wh - transaction.meter_start_wh),
-            transaction,
-        )
+        telling = self._home.dialect.stopped(transaction, end, reason, offline=not self._home.connected)
+        energy_wh = end.register_wh - transaction.meter_start_wh
+        self._send(telling, partial(self._stopped, energy_wh), transaction)
         self._connector.quiet.set()
 
     def _send(
-        self, action: str, payload: Callable[[], Payload], acknowledged: Callable[[Payload], None], of: Transaction
+        self,
+        telling: Telling,
+        acknowledged: Callable[[Payload], None],
+        of: Transaction,
+        *,
+        given_up: Callable[[], None] | None = None,
     ) -> None:
         repeat = self._visit.rng.random() < self._home.faults.repeat
         self._home.outbox.put(
             Message(
-                action=action,
-                payload=lambda: None if of.abandoned else payload(),
+                action=telling.action,
+                payload=lambda: None if of.abandoned else telling.payload(),
                 acknowledged=acknowledged,
                 durable=True,
                 repeat=partial(self._repeated, of) if repeat else None,
-                given_up=partial(_abandon, of) if action == "StartTransaction" else None,
+                given_up=given_up,
             )
         )
 
     def _started(self, transaction: Transaction, answer: Payload) -> None:
+        dialect = self._home.dialect
+        given_id = dialect.given_transaction_id(answer)
+        transaction.id = transaction.id if given_id is None else given_id
         self._home.figures.starts += 1
-        transaction.id = int(answer["transactionId"])
-        refused = answer.get("idTagInfo", {}).get("status", _ACCEPTED) != _ACCEPTED
+        refused = dialect.token_status(answer) not in {None, _ACCEPTED}
         if refused and self._home.stops_invalid_tags() and self._connector.transaction is transaction:
             self._connector.end_session("DeAuthorized")
-
-    def _metered(self, _: Payload) -> None:
-        self._home.figures.meter_values += 1
 
     def _stopped(self, energy_wh: int, _: Payload) -> None:
         self._home.figures.stops += 1
@@ -217,5 +229,11 @@ def _abandon(transaction: Transaction) -> None:
     transaction.abandoned = True
 
 
+def _heard(_: Payload) -> None:
+    """Nothing is counted."""
+
+
 _TAPS_OUT = 0.5
 """Share of drivers who hold up their card to leave; the others just pull the cable."""
+_SIGNED = 0.2
+"""Share of sessions whose meter signs, where the version has a place for it."""

@@ -1,15 +1,21 @@
 """Many charge points in one process, and what can be seen of them from outside."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 
-from wattspan.simulator.charge_point import ChargePoint, World
+from wattspan.simulator.charge_point import ChargePoint
 from wattspan.simulator.clock import Clock
+from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.faults import FaultRates
 from wattspan.simulator.habits import Habits
 from wattspan.simulator.ledger import Ledger
+from wattspan.simulator.world import World
 
 ID_TAGS = tuple(f"SIM-TAG-{number:02}" for number in range(1, 21))
+MIX = tuple(DIALECTS)
+"""All versions."""
 _HANDSHAKES = 64
 
 
@@ -31,7 +37,7 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Simulation:
-    """Virtual OCPP 1.6-J charge points for the central system at `url` (`ws://host:port/path`, no identity).
+    """Virtual charge points for the central system at `url` (`ws://host:port/path`, no identity).
 
     The same seed gives the same cars, drivers and faults, though not the same milliseconds. `run` once.
     """
@@ -40,6 +46,8 @@ class Simulation:
     charge_points: int = 10
     connectors: int = 2
     """A charge point."""
+    versions: tuple[str, ...] = MIX
+    """OCPP versions, keys of `DIALECTS`: the charge points have them in turn."""
     seed: int = 0
     time_factor: float = 1.0
     """Simulated seconds in a real one; what that means for the central system is told in the package's docstring."""
@@ -67,8 +75,8 @@ class Simulation:
         """
         world = self._world()
         self.fleet = tuple(
-            ChargePoint(cp_id, world, self.ledger.of(cp_id))
-            for cp_id in (f"{self.prefix}{number:04}" for number in range(1, self.charge_points + 1))
+            ChargePoint(cp_id, world, self.ledger.of(cp_id), DIALECTS[version])
+            for cp_id, version in zip(self._names(), cycle(self.versions), strict=False)
         )
         async with asyncio.TaskGroup() as tasks:
             for charge_point in self.fleet:
@@ -97,6 +105,9 @@ class Simulation:
             energy_wh=total.energy_wh + running_wh,
             errors=total.errors,
         )
+
+    def _names(self) -> Iterator[str]:
+        return (f"{self.prefix}{number:04}" for number in range(1, self.charge_points + 1))
 
     def _world(self) -> World:
         return World(

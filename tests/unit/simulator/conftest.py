@@ -1,4 +1,4 @@
-"""A small central system that checks every frame by the OCPP 1.6 schemas and keeps its own books."""
+"""A small central system that checks every frame by the schemas of its version and keeps its own books."""
 
 import asyncio
 import json
@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
-from wattspan.ocppj.schemas import Schemas
+from support.schema_files import call_faults, result_faults
 from wattspan.simulator import Clock, Habits, Simulation
 
-SCHEMAS = Schemas.load("v16")
+SUBPROTOCOLS = [Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1"), Subprotocol("ocpp2.1")]
 QUIET = Habits(sessions_per_day=0.0, busy_at_start=0.0)
 
 
@@ -35,8 +36,10 @@ class Central:
     connections: int = 0
     disconnects: int = 0
     starts: dict[str, int] = field(default_factory=dict)
-    open: dict[int, tuple[str, dict[str, Any]]] = field(default_factory=dict)
-    stopped_wh: dict[int, int] = field(default_factory=dict)
+    open: dict[Any, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """TransactionEvents in the order of their seqNo, by transaction."""
+    stopped_wh: dict[Any, int] = field(default_factory=dict)
     answered: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     goodbyes: list[int | None] = field(default_factory=list)
@@ -68,13 +71,15 @@ class Central:
             self.answered.pop(message_id).set_result(frame)
             return
         action, payload = rest
-        self.faults += [f"{action}: {fault}" for fault in SCHEMAS.call_faults(action, payload)]
+        version = socket.subprotocol
+        assert version is not None
+        self.faults += [f"{version} {action}: {fault}" for fault in call_faults(version, action, payload)]
         self.calls.append((cp_id, action, payload))
         if self.refuse(action, payload):
             await socket.send(json.dumps([4, message_id, "InternalError", "", {}]))
             return
         answer = getattr(self, f"_{action}", lambda *_: {})(cp_id, payload)
-        self.faults += [f"{action}.conf: {fault}" for fault in SCHEMAS.result_faults(action, answer)]
+        self.faults += [f"{version} {action}, answer: {fault}" for fault in result_faults(version, action, answer)]
         await socket.send(json.dumps([3, message_id, answer]))
 
     def _BootNotification(self, _cp_id: str, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -84,8 +89,8 @@ class Central:
     def _Heartbeat(self, *_: Any) -> dict[str, Any]:  # noqa: N802
         return {"currentTime": datetime.now(UTC).isoformat()}
 
-    def _Authorize(self, *_: Any) -> dict[str, Any]:  # noqa: N802
-        return {"idTagInfo": {"status": self.id_tag_status}}
+    def _Authorize(self, _: str, call: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"idTokenInfo" if "idToken" in call else "idTagInfo": {"status": self.id_tag_status}}
 
     def _DataTransfer(self, *_: Any) -> dict[str, Any]:  # noqa: N802
         return {"status": "UnknownVendorId"}
@@ -109,13 +114,32 @@ class Central:
             self.faults.append(f"stop of {number}, which never began")
         return {}
 
+    def _TransactionEvent(self, cp_id: str, call: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        name, kind, number = call["transactionInfo"]["transactionId"], call["eventType"], call["seqNo"]
+        told = self.events.setdefault(name, [])
+        if number < len(told):
+            self.faults += [] if told[number] == call else [f"{name}: another event {number}"]
+        elif number > len(told) or (number == 0) != (kind == "Started"):
+            self.faults.append(f"{name}: {kind} as event {number} after {len(told)}")
+        else:
+            told.append(call)
+        if kind == "Started" and name not in self.stopped_wh:
+            self.open[name] = (cp_id, call)
+            self.starts[name] = len(self.starts) + 1
+        elif kind == "Ended" and name in self.open:
+            self.open.pop(name)
+            self.stopped_wh[name] = register(told[-1]) - register(told[0])
+        return {"idTokenInfo": {"status": self.id_tag_status}} if "idToken" in call else {}
+
     async def command(self, action: str, payload: dict[str, Any], cp_id: str = "SIM0001") -> dict[str, Any]:
         """Sends a command and gives its result; a CALLERROR as {"error": code}."""
-        assert not SCHEMAS.call_faults(action, payload)
+        version = self.sockets[cp_id].subprotocol
+        assert version is not None
+        assert not call_faults(version, action, payload)
         frame = await self.raw_command(action, payload, cp_id)
         if frame[0] == 4:
             return {"error": frame[2]}
-        assert not SCHEMAS.result_faults(action, frame[2]), (action, frame[2])
+        assert not result_faults(version, action, frame[2]), (action, frame[2])
         return frame[2]
 
     async def raw_command(self, action: str, payload: Any, cp_id: str = "SIM0001") -> list[Any]:
@@ -134,7 +158,17 @@ class Central:
         return [payload for _, called, payload in self.calls if called == action]
 
     def statuses(self, connector_id: int) -> list[str]:
-        return [call["status"] for call in self.of("StatusNotification") if call["connectorId"] == connector_id]
+        """What each status said of a connector (2.x: of an EVSE)."""
+        return [
+            call.get("status") or call["connectorStatus"]
+            for call in self.of("StatusNotification")
+            if call.get("evseId", call["connectorId"]) == connector_id
+        ]
+
+    def told(self, kind: str, trigger: str | None = None) -> list[dict[str, Any]]:
+        """TransactionEvents of this type, and for this reason."""
+        found = [call for call in self.of("TransactionEvent") if call["eventType"] == kind]
+        return [call for call in found if trigger in {None, call["triggerReason"]}]
 
     def distinct(self, action: str) -> dict[str, int]:
         """How many different messages of an action each charge point sent."""
@@ -148,10 +182,16 @@ class Central:
         return Counter(action for _, action, _ in self.calls)
 
 
+def register(event: dict[str, Any]) -> int:
+    """The energy register of a TransactionEvent."""
+    (value,) = event["meterValue"]
+    return next(s["value"] for s in value["sampledValue"] if s["measurand"] == "Energy.Active.Import.Register")
+
+
 @pytest.fixture
 async def central() -> AsyncIterator[Central]:
     central = Central()
-    async with serve(central.serve, "127.0.0.1", 0, subprotocols=["ocpp1.6"], close_timeout=1) as server:
+    async with serve(central.serve, "127.0.0.1", 0, subprotocols=SUBPROTOCOLS, close_timeout=1) as server:
         central.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
         yield central
     assert central.faults == []
@@ -164,14 +204,13 @@ def running(central: Central) -> Any:
     @asynccontextmanager
     async def run(*, time_factor: float = 2_000, **options: Any) -> AsyncIterator[Simulation]:
         options.setdefault("charge_points", 1)
+        options.setdefault("versions", ("1.6",))
         options.setdefault("habits", QUIET)
         clock = Clock(time_factor=time_factor, protocol_factor=1_000)
         simulation = Simulation(url=central.url, clock=clock, **options)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(simulation.run())
-            await central.until(
-                lambda: len({call["connectorId"] for call in central.of("StatusNotification")}) > simulation.connectors
-            )
+            await central.until(lambda: all(central.statuses(number) for number in range(1, simulation.connectors + 1)))
             yield simulation
             simulation.finish()
 

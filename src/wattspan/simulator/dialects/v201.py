@@ -1,0 +1,6 @@
+"""OCPP 2.0.1."""
+
+from wattspan.simulator.dialects.v2 import V2
+from wattspan.simulator.dialects.v2_commands import COMMANDS
+
+V201 = V2(name="2.0.1", subprotocol="ocpp2.0.1", commands=COMMANDS)
