@@ -55,7 +55,7 @@ def test_a_word_nobody_knows_is_logged_and_counted(caplog):
         (placemark("P", device("D", "no connector", connector("D-9", "AVAILABLE"))), "connector"),
         (placemark("P", device("D", {"description": "AVAILABLE"})), "connector"),
         (placemark("P", device("D", connector("D-9", "AVAILABLE", "fast"))), "speed"),
-        (placemark("P", device("D", connector("D-9", "AVAILABLE", 1e999))), "speed"),
+        (placemark("P", device("D", connector("D-9", "AVAILABLE", "1e999"))), "speed"),
         (placemark("P", device("D", connector("D-9", "AVAILABLE", None))), "speed"),
         ('<Placemark><name>P</name><Data name="chargingdevice"/></Placemark>', "device"),
     ],
