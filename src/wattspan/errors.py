@@ -38,7 +38,10 @@ class FrameError(WattspanError):
     """A text that is no OCPP-J frame (OCPP-J 1.6 §4.1).
 
     `code` is the CALLERROR code to answer with; `message_id` is "-1" where the frame's own could not be read.
+    `answered`: whether it gets that answer at all.
     """
+
+    answered = True
 
     def __init__(self, code: str, description: str, message_id: str | int = "-1") -> None:
         super().__init__(description)

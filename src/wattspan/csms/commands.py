@@ -6,6 +6,7 @@ result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag=
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_case
@@ -85,7 +86,8 @@ class Commands:
         status: str | None = None
         error: str | None = "Cancelled"
         try:
-            answer = await live.session.call(action, payload, timeout_s=timeout_s)
+            check = partial(_fault_of, live.version, action) if core.strict else None
+            answer = await live.session.call(action, payload, timeout_s=timeout_s, check=check)
             status, error = command.status(answer), None
         except CommandError as exc:
             error = exc.error_type
@@ -125,6 +127,12 @@ class Commands:
             connector_id=connector_id,
         )
         self._core.record([event])
+
+
+def _fault_of(version: Version, action: str, answer: Payload) -> tuple[str, str] | None:
+    """What is wrong with an answer, as a CALLERROR code and text; None: nothing."""
+    faults = version.schemas.result_faults(action, answer)
+    return (faults[0].code, f"{faults[0].path}: {faults[0].message}") if faults else None
 
 
 def _checked(version: Version, cp_id: str, action: str, payload: Payload) -> Command:

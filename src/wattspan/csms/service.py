@@ -22,15 +22,17 @@ from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Transaction
+from wattspan.domain.status import bounded_call_error
 from wattspan.domain.vitals import Vitals
 from wattspan.errors import CallFault, FrameError, StoreError, StoreUnavailable
-from wattspan.ocppj.frames import Call
+from wattspan.ocppj.frames import Call, ResultError, Send
 from wattspan.ocppj.schemas import SchemaFault
 from wattspan.ocppj.session import Session
 from wattspan.store.journal import Journal
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import MessageSpan, Recorder
 from wattspan.versions.base import Payload, Request, Version
+from wattspan.versions.mixed import spoken
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +122,14 @@ class CallHandler:
 
     def on_call(self, call: Call) -> None:
         """A CALL came: decide, settle and answer it, or hand it to a task that will."""
-        core = self.core
+        core, version = self.core, self.version
         received_ns = time.time_ns()
         received_ts = received_ns / 1e9
-        request = self.version.requests.get(call.action)
-        label = call.action if request is not None or call.action in self.version.known else OTHER
+        request = version.requests.get(call.action)
+        if request is None:
+            version = self._spoken(call, received_ts)
+            request = version.requests.get(call.action)
+        label = call.action if request is not None or call.action in version.known else OTHER
         counts, counted = core.vitals.messages, ("in", label)
         counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
@@ -134,7 +139,14 @@ class CallHandler:
             if request is None:
                 code = "NotSupported" if label is not OTHER else "NotImplemented"
                 raise CallFault(code, "this central system does not take the action")
-            faults = self.version.schemas.call_faults(call.action, call.payload)
+            faults = version.schemas.call_faults(call.action, call.payload)
+            if faults and version is self.version:
+                version = self._spoken(call, received_ts)
+                if version is not self.version:
+                    request, faults = (
+                        version.requests[call.action],
+                        version.schemas.call_faults(call.action, call.payload),
+                    )
             if faults:
                 self._note(faults, call, span, received_ts)
             self._context.now_ts = received_ts
@@ -150,6 +162,55 @@ class CallHandler:
             self._refuse(call, span, received_ts, CallFault("InternalError", "see the central system's log"))
         finally:
             core.recorder.detach(token)
+
+    def on_send(self, send: Send) -> None:
+        """A message that is never answered (OCPP-J 2.1 §4.2.5): what it tells is kept, and nothing goes back."""
+        core, cp_id = self.core, self.cp.cp_id
+        received_ns = time.time_ns()
+        received_ts = received_ns / 1e9
+        request = self.version.requests.get(send.action) if send.action in self.version.unconfirmed else None
+        label = OTHER if request is None else send.action
+        counts, counted = core.vitals.messages, ("in", label)
+        counts[counted] = counts.get(counted, 0) + 1
+        core.fleet.seen(self.cp, received_ts)
+        span = core.recorder.message(cp_id, label, received_ns)
+        error = None
+        try:
+            if request is None:
+                error = "NotSupported" if send.action in self.version.known else "NotImplemented"
+            elif self._send_holds(send, span, received_ts):
+                core.record(request.observe(send.payload, {}, cp_id, received_ts))
+            else:
+                error = self.version.codes.formation
+        except Exception:
+            log.exception("%s of %s could not be handled", label, cp_id)
+            error = "InternalError"
+        if error is not None:
+            apply(core.fleet, ev.ProtocolFaulted(cp_id=cp_id, received_ts=received_ts, code=error))
+        core.recorder.answered(span, connector_id=None, session=None, error=error, store_wait_s=0.0)
+
+    def _send_holds(self, send: Send, span: MessageSpan, received_ts: float) -> bool:
+        """Whether what it tells is taken: faults are noted, and only strict mode throws it away for them."""
+        faults = self.version.schemas.send_faults(send.action, send.payload)
+        if faults:
+            self._tell_faults(faults, send.action, span, received_ts)
+        return not (faults and self.core.strict)
+
+    def on_result_error(self, error: ResultError) -> None:
+        """Our answer was of no use to the charge point (OCPP-J 2.1 §4.2.4). It is counted; nothing can be mended."""
+        core = self.core
+        core.fleet.seen(self.cp, core.clock())
+        counts, code = core.vitals.result_errors, bounded_call_error(error.code)
+        counts[code] = counts.get(code, 0) + 1
+        limited(
+            log,
+            logging.WARNING,
+            "result error",
+            "%s could not use an answer: %s %s",
+            self.cp.cp_id,
+            error.code,
+            error.description,
+        )
 
     def on_fault(self, fault: FrameError) -> None:
         """A text that is no message. The session answers it; here it is counted, and told in the log now and then."""
@@ -174,16 +235,28 @@ class CallHandler:
             ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation),
         )
 
+    def _spoken(self, call: Call, received_ts: float) -> Version:
+        """The version the message is of: some chargers negotiate 2.x and go on in 1.6. Strict mode knows but one."""
+        older = None if self.core.strict else spoken(self.version, call.action, call.payload)
+        if older is None:
+            return self.version
+        mixed = ev.VersionMixed(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action)
+        apply(self.core.fleet, mixed)
+        return older
+
     def _note(self, faults: Sequence[SchemaFault], call: Call, span: MessageSpan, received_ts: float) -> None:
         """Schema faults: refused only in strict mode (design: lenient where no fact is hidden)."""
-        apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
+        self._tell_faults(faults, call.action, span, received_ts)
+        if self.core.strict:
+            raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
+
+    def _tell_faults(self, faults: Sequence[SchemaFault], action: str, span: MessageSpan, received_ts: float) -> None:
+        apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=action))
         for fault in faults[:5]:
             span.event(
                 "schema fault",
                 {"ocpp.fault.code": fault.code, "ocpp.fault.path": fault.path, "ocpp.fault.text": fault.message},
             )
-        if self.core.strict:
-            raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
 
     async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
         """The part of a message that asks outside. A task: the reader and other sessions go on meanwhile."""

@@ -11,7 +11,7 @@ from wattspan.domain import evses, told, transactions
 from wattspan.domain import status as status_words
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, when
-from wattspan.domain.profiles import profile_set, profiles_cleared
+from wattspan.domain.profiles import profile_set, profiles_cleared, schedule_updated
 
 
 def apply(fleet: Fleet, event: ev.Event) -> None:
@@ -105,6 +105,22 @@ def _protocol_fault(fleet: Fleet, e: ev.ProtocolFaulted) -> None:
     fleet.changes.stale_charge_points[cp.cp_id] = cp
 
 
+def _problem(fleet: Fleet, e: ev.ProblemReported) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    code = status_words.bounded_problem(e.error_type)
+    cp.errors[code] = cp.errors.get(code, 0) + 1
+    fleet.changes.charge_points[cp.cp_id] = cp
+    for transaction in cp.transactions.values():
+        if e.connector_id in (None, transaction.connector_id):
+            fleet.tell(transaction, e.received_ts, "error", {"ocpp.error_code": code})
+
+
+def _version_mixed(fleet: Fleet, e: ev.VersionMixed) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    cp.mixed_versions[e.action] = cp.mixed_versions.get(e.action, 0) + 1
+    fleet.changes.stale_charge_points[cp.cp_id] = cp
+
+
 def _schema_fault(fleet: Fleet, e: ev.SchemaFaulted) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     cp.schema_faults[e.action] = cp.schema_faults.get(e.action, 0) + 1
@@ -183,6 +199,13 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.FirmwareStatusChanged: _firmware,
     ev.LogStatusChanged: _log,
     ev.SecurityEventReported: _note,
+    ev.DynamicScheduleUpdated: schedule_updated,
+    ev.ProblemReported: _problem,
+    ev.VersionMixed: _version_mixed,
+    ev.DeviceModelReported: _note,
+    ev.EventStreamOpened: _note,
+    ev.EventStreamClosed: _note,
+    ev.EventStreamTold: _note,
     ev.ReservationMade: _note,
     ev.ReservationCancelled: _note,
     ev.ChargePointDecommissioned: _decommissioned,

@@ -2,10 +2,26 @@
 
 from dataclasses import dataclass, field
 
-from wattspan.domain.events import ReservationCancelled, ReservationMade, SecurityEventReported
+from wattspan.domain.events import (
+    DeviceModelReported,
+    EventStreamClosed,
+    EventStreamOpened,
+    EventStreamTold,
+    ReservationCancelled,
+    ReservationMade,
+    SecurityEventReported,
+)
 from wattspan.domain.model import ChargePoint, Connector, ReadingRow, Transaction
 
-Note = ReservationMade | ReservationCancelled | SecurityEventReported
+Note = (
+    ReservationMade
+    | ReservationCancelled
+    | SecurityEventReported
+    | DeviceModelReported
+    | EventStreamOpened
+    | EventStreamClosed
+    | EventStreamTold
+)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from wattspan.domain.device_model import Attribute, Characteristics, Monitor
+
 Payload = Mapping[str, Any]
 
 
@@ -212,6 +214,68 @@ class SecurityEventReported(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemReported(Event):
+    """NotifyEvent of a variable that means trouble (OCPP 2.x N07). `error_type` is a metric label, bounded.
+
+    `connector_id` is the EVSE's, None for the charge point as a whole.
+    """
+
+    error_type: str
+    connector_id: str | None = None
+    component: str = ""
+    tech_code: str = ""
+    tech_info: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceModelReported(Event):
+    """Parts of a 2.x device model, from a report, an event, or the answer to a command that read or set them.
+
+    `told_ts` is the charger's time where it is credible: what was told earlier does not replace what was told later.
+    """
+
+    told_ts: float
+    attributes: tuple[Attribute, ...] = ()
+    characteristics: tuple[Characteristics, ...] = ()
+    monitors: tuple[Monitor, ...] = ()
+    cleared_monitors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStreamOpened(Event):
+    """A charger opened, or was found to have open, a periodic event stream (OCPP 2.1 N11, N13)."""
+
+    stream_id: int
+    monitor_id: int
+    interval_s: int | None = None
+    values: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStreamClosed(Event):
+    """ClosePeriodicEventStream (OCPP 2.1 N12)."""
+
+    stream_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStreamTold(Event):
+    """NotifyPeriodicEventStream (OCPP 2.1 N11): the newest of its values, and how many there were."""
+
+    stream_id: int
+    value: str
+    told_ts: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionMixed(Event):
+    """A message in the shape of an older OCPP version than the one negotiated; it was understood as that."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolFaulted(Event):
     """The charge point sent what OCPP-J does not allow. `code` is the CALLERROR code it got or deserved."""
 
@@ -256,12 +320,23 @@ class ChargingProfileSet(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingProfilesCleared(Event):
-    """ClearChargingProfile was accepted; each criterion None matches all (OCPP 1.6 §5.5)."""
+    """ClearChargingProfile was accepted; each criterion None matches all (OCPP 1.6 §5.5).
 
-    profile_id: int | None = None
+    A `profile_id` that is a text is our name for an external limit (2.x NotifyChargingLimit).
+    """
+
+    profile_id: int | str | None = None
     connector_id: str | None = None
     purpose: str | None = None
     stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicScheduleUpdated(Event):
+    """UpdateDynamicSchedule was accepted (OCPP 2.1 K28): `update` holds the fields of the period that change."""
+
+    profile_id: int
+    update: Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,15 @@
-"""The current a connector may draw now. It reads the state and changes nothing; times come from the caller."""
+"""The current a connector may draw now. It reads the state and changes nothing; times come from the caller.
+
+Profiles are as they were sent, in the words of 1.6 or of 2.x. Of 2.1's further fields only limits are read: a setpoint
+or a discharge limit binds nobody who charges. PriorityCharging and LocalGeneration profiles, which raise a limit only
+while the charger says so, are left out: the figure may be too low then, never too high.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wattspan.domain.model import ChargePoint, Connector
+from wattspan.domain.profiles import schedules
 from wattspan.domain.timestamps import charger_ts
 
 Profile = Mapping[str, Any]
@@ -13,6 +19,13 @@ NOMINAL_V = 230.0
 DEFAULT_PHASES = 3
 """OCPP 1.6 §7.14: numberPhases not given means 3."""
 
+_CAPS = (
+    ("ChargePointMaxProfile", "ChargingStationMaxProfile"),
+    ("ChargingStationExternalConstraints",),
+)
+"""Purposes that cap all others, each by its names in 1.6 and 2.x."""
+_PERIOD_LIMITS = ("limit", "limit_L2", "limit_L3")
+
 _RECURS_S: Mapping[str, float] = {"Daily": 86_400.0, "Weekly": 604_800.0}
 
 
@@ -20,31 +33,32 @@ def limit_a(cp: ChargePoint, connector: Connector, now_ts: float) -> float | Non
     """The lower of Current.Offered and the period in force of the accepted profiles, in A; None: no limit known.
 
     OCPP 1.6 §3.13: a TxProfile beats TxDefaultProfile, the connector's own TxDefaultProfile that of connector 0, and of
-    one purpose the highest stack level that is in force; ChargePointMaxProfile caps all of it.
+    one purpose the highest stack level that is in force; ChargePointMaxProfile caps all of it, and so do 2.x's external
+    constraints (2.0.1 K01.FR.39).
     """
     whole = cp.connectors.get("0")
     shared = whole.profiles if whole is not None and whole is not connector else []
     if not connector.profiles and not shared:
         return connector.offered_a
-    limits = [
-        connector.offered_a,
-        _in_force("ChargePointMaxProfile", [*connector.profiles, *shared], connector, now_ts),
-    ]
+    every = [*connector.profiles, *shared]
+    limits = [connector.offered_a, *(_in_force(names, every, connector, now_ts) for names in _CAPS)]
     for purpose, profiles in (
         ("TxProfile", connector.profiles),
         ("TxDefaultProfile", connector.profiles),
         ("TxDefaultProfile", shared),
     ):
-        limit = _in_force(purpose, profiles, connector, now_ts)
+        limit = _in_force((purpose,), profiles, connector, now_ts)
         if limit is not None:
             limits.append(limit)
             break
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _in_force(purpose: str, profiles: Iterable[Profile], connector: Connector, now_ts: float) -> float | None:
+def _in_force(
+    purposes: tuple[str, ...], profiles: Iterable[Profile], connector: Connector, now_ts: float
+) -> float | None:
     """The limit of the highest stack level among the profiles of that purpose that say something about now."""
-    stacked = [profile for profile in profiles if profile.get("chargingProfilePurpose") == purpose]
+    stacked = [profile for profile in profiles if profile.get("chargingProfilePurpose") in purposes]
     for profile in sorted(stacked, key=lambda profile: _number(profile.get("stackLevel")) or 0.0, reverse=True):
         if _concerns(profile, connector) and _is_valid(profile, now_ts):
             limit = _limit_of(profile, connector, now_ts)
@@ -69,7 +83,8 @@ def _is_valid(profile: Profile, now_ts: float) -> bool:
 
 
 def _limit_of(profile: Profile, connector: Connector, now_ts: float) -> float | None:
-    schedule = profile.get("chargingSchedule")
+    """The first schedule's word: which of several an ISO 15118 vehicle chose, the charger applies itself."""
+    schedule = next(iter(schedules(profile)), None)
     if not isinstance(schedule, Mapping):
         return None
     elapsed_s = _elapsed_s(profile, schedule, connector, now_ts)
@@ -88,6 +103,8 @@ def _elapsed_s(profile: Profile, schedule: Profile, connector: Connector, now_ts
     """Seconds into the schedule (OCPP 1.6 §3.13.1): absolute, recurring, or relative to the start."""
     start_ts = charger_ts(schedule.get("startSchedule"))
     kind = profile.get("chargingProfileKind")
+    if kind == "Dynamic":
+        return 0.0  # OCPP 2.1 K28: its one period is always in force
     if kind == "Relative" or start_ts is None:
         return 0.0 if connector.transaction is None else now_ts - connector.transaction.began_ts
     if kind == "Recurring":
@@ -97,10 +114,12 @@ def _elapsed_s(profile: Profile, schedule: Profile, connector: Connector, now_ts
 
 
 def _in_amperes(period: Profile, unit: object) -> float | None:
-    limit = _number(period.get("limit"))
-    if limit is None or unit != "W":
-        return limit
-    return limit / (NOMINAL_V * (_number(period.get("numberPhases")) or DEFAULT_PHASES))
+    """The limit a phase; where phases have limits of their own (2.1), the lowest, in W as well."""
+    own = [limit for name in _PERIOD_LIMITS if (limit := _number(period.get(name))) is not None]
+    if not own or unit != "W":
+        return min(own, default=None)
+    phases = 1 if len(own) > 1 else _number(period.get("numberPhases")) or DEFAULT_PHASES
+    return min(own) / (NOMINAL_V * phases)
 
 
 def _number(value: object) -> float | None:

@@ -168,6 +168,8 @@ class ChargePoint:
     errors: dict[str, int] = field(default_factory=dict)
     authorizations: dict[str, int] = field(default_factory=dict)
     schema_faults: dict[str, int] = field(default_factory=dict)
+    mixed_versions: dict[str, int] = field(default_factory=dict)
+    """Messages in the shape of another version than the negotiated one, by action."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)

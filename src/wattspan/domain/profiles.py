@@ -1,4 +1,9 @@
-"""Charging profiles that charge points accepted, by connector: set, replaced, cleared."""
+"""Charging profiles that charge points accepted, by connector: set, replaced, cleared. Kept as they were sent.
+
+1.6 calls a profile's id `chargingProfileId` and its schedule is one; 2.x calls it `id` and the schedules are a list.
+"""
+
+from typing import Any
 
 from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
@@ -28,9 +33,48 @@ def profiles_cleared(fleet: Fleet, e: ev.ChargingProfilesCleared) -> None:
                 fleet.changed(cp, connector)
 
 
+def schedule_updated(fleet: Fleet, e: ev.DynamicScheduleUpdated) -> None:
+    """A dynamic profile's one period was changed (OCPP 2.1 K28)."""
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    for connector in cp.connectors.values():
+        if any(profile_id(profile) == e.profile_id for profile in connector.profiles):
+            connector.profiles = [
+                _updated(profile, e.update) if profile_id(profile) == e.profile_id else profile
+                for profile in connector.profiles
+            ]
+            fleet.changed(cp, connector)
+
+
+def profile_id(profile: ev.Payload) -> Any:
+    """The profile's id in either version's words; None where it has none."""
+    return profile.get("chargingProfileId", profile.get("id"))
+
+
+def schedules(profile: ev.Payload) -> list[Any]:
+    """Its schedules: one in 1.6, up to three for an ISO 15118 vehicle to choose from in 2.x."""
+    told = profile.get("chargingSchedule")
+    return told if isinstance(told, list) else [told]
+
+
+def _updated(profile: ev.Payload, update: ev.Payload) -> ev.Payload:
+    """A new profile: the old one may be on its way to the store."""
+    changed = [
+        {**schedule, "chargingSchedulePeriod": [{**_first_period(schedule), **update}]}
+        for schedule in schedules(profile)
+        if isinstance(schedule, dict)
+    ]
+    return {**profile, "chargingSchedule": changed}
+
+
+def _first_period(schedule: dict[str, Any]) -> dict[str, Any]:
+    periods = schedule.get("chargingSchedulePeriod")
+    first = periods[0] if isinstance(periods, list) and periods else None
+    return first if isinstance(first, dict) else {"startPeriod": 0}
+
+
 def _replaces(new: ev.Payload, old: ev.Payload, *, same_connector: bool) -> bool:
     """Same id anywhere, or same purpose and stack level on the same connector (OCPP 1.6 §3.13.2, §5.16)."""
-    if new.get("chargingProfileId") == old.get("chargingProfileId"):
+    if profile_id(new) == profile_id(old):
         return True
     names = ("stackLevel", "chargingProfilePurpose", "transactionId")
     return same_connector and all(new.get(name) == old.get(name) for name in names)
@@ -39,6 +83,6 @@ def _replaces(new: ev.Payload, old: ev.Payload, *, same_connector: bool) -> bool
 def _matches(e: ev.ChargingProfilesCleared, profile: ev.Payload) -> bool:
     """An id clears that profile alone; else every criterion given must hold (OCPP 1.6 §5.5)."""
     if e.profile_id is not None:
-        return profile.get("chargingProfileId") == e.profile_id
+        return bool(profile_id(profile) == e.profile_id)
     same_purpose = e.purpose in (None, profile.get("chargingProfilePurpose"))
     return same_purpose and e.stack_level in (None, profile.get("stackLevel"))

@@ -84,10 +84,13 @@ CALL_ERROR_CODES = frozenset(
 )
 """CALLERROR codes of OCPP-J 1.6, 2.0.1 and 2.1: protocol faults are counted among the errors under them."""
 
+PROBLEMS = frozenset({"Fallback", "Overload", "Problem", "Tripped"})
+"""Variables of OCPP 2.x's standard components that are true when something is wrong (2.0.1 Part 2, appendix 3)."""
+
 MAX_VENDOR_ERRORS = 20
 """A vendor's own error codes kept apart a charge point."""
 _LONGEST_CODE = 50
-_NAMED = ERROR_CODES | CALL_ERROR_CODES | {OTHER}
+_NAMED = ERROR_CODES | CALL_ERROR_CODES | PROBLEMS | {OTHER}
 
 
 _COMMAND_ERRORS = CALL_ERROR_CODES | {"Cancelled", "ConnectionLost", "NotConnected", "Timeout"}
@@ -115,6 +118,11 @@ def bounded_error(code: str, known: Mapping[str, int]) -> str:
         return OTHER
     own = sum(1 for label in known if label not in _NAMED)
     return code if own < MAX_VENDOR_ERRORS else OTHER
+
+
+def bounded_problem(variable: str) -> str:
+    """The variable that tells of a problem, as a label: those of OCPP's standard components, "other" for the rest."""
+    return variable if variable in PROBLEMS else OTHER
 
 
 def bounded_call_error(error_type: str) -> str:

@@ -16,6 +16,8 @@ class Vitals:
     """By reason."""
     unasked_results: int = 0
     """CALLRESULT and CALLERROR that answer nothing we wait for."""
+    result_errors: dict[str, int] = field(default_factory=dict)
+    """CALLRESULTERROR by code: answers of ours that a charge point could not use (2.1)."""
     unreadable_frames: int = 0
     plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (plugin, kind: "raised", "timeout", "dropped")."""

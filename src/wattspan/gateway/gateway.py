@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -47,7 +48,8 @@ class _Live:
         self.connection = connection
         self.version = version
         self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
-        self.session = self.handler.session = Session(cp_id, self, self.handler)
+        framing = replace(version.framing, strict=core.strict)
+        self.session = self.handler.session = Session(cp_id, self, self.handler, framing)
 
     def send(self, data: bytes) -> None:
         self.connection.send_now(data)
@@ -182,9 +184,8 @@ class Gateway:
             response.headers["WWW-Authenticate"] = 'Basic realm="wattspan", charset="UTF-8"'
         return response
 
-    @staticmethod
-    def _select(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        name = choose(offered)[1]
+    def _select(self, _connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        name = choose(offered, self._settings.default_subprotocol)[1]
         return None if name is None else Subprotocol(name)
 
     # a connection's life
@@ -193,7 +194,7 @@ class Gateway:
         """From handshake to close of one charge point."""
         assert isinstance(connection, ChargePointConnection)  # noqa: S101
         assert connection.request is not None  # noqa: S101
-        version, _ = choose(_offered(connection.request.headers))
+        version, _ = choose(_offered(connection.request.headers), self._settings.default_subprotocol)
         if version is None:
             self._count("subprotocol")
             connection.detach()

@@ -17,8 +17,6 @@ from wattspan.versions.base import Version
 PREFIXES = ("ws", "ocpp")
 MAX_CP_ID = 255
 """Characters of an identity. OCPP allows 48 (2.x); longer ones are met, but not without end."""
-DEFAULT_SUBPROTOCOL = "ocpp1.6"
-"""Spoken with a charge point that offers none."""
 
 
 class Credentials(Protocol):
@@ -76,14 +74,14 @@ async def admit(cp_id: str, headers: Mapping[str, str], credentials: Credentials
         raise HandshakeRefused(401, "credentials", "wrong credentials")
 
 
-def choose(offered: Sequence[str]) -> tuple[Version | None, str | None]:
-    """The version to speak and the subprotocol to name in the answer, by the client's order of preference.
+def choose(offered: Sequence[str], default: str) -> tuple[Version | None, str | None]:
+    """The version to speak and the subprotocol to name in the answer, by the client's order (OCPP-J 2.1 §3.1.2).
 
-    Nothing offered: the default version, and no header. Nothing in common: (None, None); the handshake is completed
-    without the header and the connection closed (OCPP-J 1.6 §3.2).
+    Nothing offered: the `default` subprotocol's version, and no header. Nothing in common: (None, None); the handshake
+    is completed without the header and the connection closed (OCPP-J 1.6 §3.2).
     """
     if not offered:
-        return VERSIONS[DEFAULT_SUBPROTOCOL], None
+        return VERSIONS[default], None
     for name in offered:
         if name in VERSIONS:
             return VERSIONS[name], name

@@ -89,6 +89,7 @@ class Schemas:
         self._folder = files(self._source.package) / "schemas"
         self._calls: dict[str, jsonschema_rs.Validator | None] = {}
         self._results: dict[str, jsonschema_rs.Validator | None] = {}
+        self._sends: dict[str, jsonschema_rs.Validator | None] = {}
         self._holds: dict[str, Callable[[Any], bool]] = {}
         """What nearly every CALL needs of its validator, and nothing else."""
 
@@ -110,6 +111,14 @@ class Schemas:
             validator = self._calls[action] = self._compiled(action + self._source.call_suffix)
             if validator is not None:
                 self._holds[action] = validator.is_valid
+        return self._faults(validator, payload)
+
+    def send_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:
+        """What is wrong with the payload of a SEND; its schema is named by the action alone."""
+        try:
+            validator = self._sends[action]
+        except KeyError:
+            validator = self._sends[action] = self._compiled(action)
         return self._faults(validator, payload)
 
     def result_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:

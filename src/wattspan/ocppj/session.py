@@ -5,17 +5,21 @@ what messages mean, nor WebSockets: it is given bytes and a `Wire`. Everything r
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
 from wattspan.ocppj import frames
-from wattspan.ocppj.frames import Call, CallError, CallResult
+from wattspan.ocppj.frames import FRAMING_16, Call, CallError, CallResult, Framing, ResultError, Send
 
 MAX_WAITING_CALLS = 32
 """Calls of a charger that did not wait for its answers; above this we stop reading from it."""
 MAX_QUEUED_COMMANDS = 64
 """Commands that wait for their turn on one charge point."""
+
+
+Check = Callable[[dict[str, Any]], tuple[str, str] | None]
 
 
 class Wire(Protocol):
@@ -40,6 +44,12 @@ class Handler(Protocol):
     def on_fault(self, fault: FrameError) -> None:
         """A text that is no message; the session answers it."""
 
+    def on_send(self, send: Send) -> None:
+        """A message that gets no answer, come what may (OCPP-J 2.1). Must not raise."""
+
+    def on_result_error(self, error: ResultError) -> None:
+        """An answer of ours that the charge point could make nothing of (OCPP-J 2.1)."""
+
     def on_unasked(self) -> None:
         """A result that answers nothing we wait for: never asked, or too late."""
 
@@ -61,6 +71,7 @@ class Session:
         "_current",
         "_draining",
         "_finished",
+        "_framing",
         "_handler",
         "_paused",
         "_turn",
@@ -70,8 +81,9 @@ class Session:
         "queued",
     )
 
-    def __init__(self, cp_id: str, wire: Wire, handler: Handler) -> None:
+    def __init__(self, cp_id: str, wire: Wire, handler: Handler, framing: Framing = FRAMING_16) -> None:
         self.cp_id = cp_id
+        self._framing = framing
         self.queued = 0
         """Commands that wait for their turn or their answer."""
         self._wire = wire
@@ -92,15 +104,20 @@ class Session:
     def receive(self, data: bytes) -> None:
         """Take one text message. Never raises."""
         try:
-            frame = frames.parse(data)
+            frame = frames.parse(data, self._framing)
         except FrameError as fault:
             self._handler.on_fault(fault)
-            self._wire.send(frames.call_error(fault.message_id, fault.code, fault.description, {}))
+            if fault.answered:
+                self._wire.send(frames.call_error(fault.message_id, fault.code, fault.description, {}))
             return
         if type(frame) is Call:
             self._take(frame)
-        elif frame is not None:
-            self._match(frame)  # type: ignore[arg-type]
+        elif type(frame) is CallResult or type(frame) is CallError:
+            self._match(frame)
+        elif type(frame) is Send:
+            self._handler.on_send(frame)
+        elif type(frame) is ResultError:
+            self._handler.on_result_error(frame)
         else:
             self._handler.on_unasked()
 
@@ -112,8 +129,12 @@ class Session:
         """Send a CALLERROR for `call` and go on to the next one."""
         self._finish(call, frames.call_error(call.message_id, code, description, details))
 
-    async def call(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
+    async def call(
+        self, action: str, payload: dict[str, Any], *, timeout_s: float, check: Check | None = None
+    ) -> dict[str, Any]:
         """Send a CALL when it is its turn, and wait `timeout_s` from then for the result.
+
+        `check` tells what is wrong with a result, as code and text; 2.1 has the charge point told of it.
 
         Cancellation: safe; an answer that comes later is counted as unasked.
 
@@ -129,7 +150,7 @@ class Session:
         self.queued += 1
         try:
             async with self._turn:
-                return await self._ask(action, payload, timeout_s)
+                return await self._ask(action, payload, timeout_s, check)
         finally:
             self.queued -= 1
 
@@ -147,7 +168,7 @@ class Session:
             self._finished = asyncio.get_running_loop().create_future()
             await self._finished
 
-    async def _ask(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    async def _ask(self, action: str, payload: dict[str, Any], timeout_s: float, check: Check | None) -> dict[str, Any]:
         if self._closed:
             raise ConnectionLost(self.cp_id, action)
         # Never the same twice: an answer that a charger brings along from its last connection must not match.
@@ -164,7 +185,17 @@ class Session:
             self._asked = None
         if isinstance(result, CallError):
             raise CommandRefused(self.cp_id, action, result.code, result.description, result.details)
+        if self._framing.result_errors:
+            self._tell_of_fault(result, check)
         return result.payload
+
+    def _tell_of_fault(self, result: CallResult, check: Check | None) -> None:
+        """CALLRESULTERROR (OCPP-J 2.1 §4.2.4) for a result that is no object or that `check` finds wanting."""
+        fault = (self._framing.formation, "the payload is not an object") if not result.well_formed else None
+        if fault is None and check is not None:
+            fault = check(result.payload)
+        if fault is not None and not self._closed:
+            self._wire.send(frames.result_error(result.message_id, *fault))
 
     def _take(self, call: Call) -> None:
         if self._current is not None:

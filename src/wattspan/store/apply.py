@@ -4,7 +4,16 @@ from collections.abc import Callable
 from itertools import chain, groupby
 
 from wattspan.domain.changes import Note
-from wattspan.domain.events import ReservationCancelled, ReservationMade, SecurityEventReported
+from wattspan.domain.events import (
+    DeviceModelReported,
+    EventStreamClosed,
+    EventStreamOpened,
+    EventStreamTold,
+    ReservationCancelled,
+    ReservationMade,
+    SecurityEventReported,
+)
+from wattspan.store import device_apply
 from wattspan.store.batch import Batch
 from wattspan.store.rows import Row
 from wattspan.store.samples import Shapes
@@ -40,6 +49,7 @@ def apply(
         # First: one that came back within this batch is written anew below.
         run(cursor, statements.drop_connectors, gone)
         run(cursor, statements.drop_charge_point, gone)
+        device_apply.drop(cursor, statements.device, gone, run)
     if batch.readings:
         encode = shapes.encode
         rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
@@ -98,8 +108,17 @@ def _security(cursor: Cursor, statements: Statements, notes: list[SecurityEventR
     )
 
 
+def _of_device(write: Callable[..., None]) -> Callable[..., None]:
+    """One of `device_apply`'s, which know the device model's statements alone."""
+    return lambda cursor, statements, notes, run: write(cursor, statements.device, notes, run)
+
+
 _APPLY_NOTES: dict[type[Note], Callable[..., None]] = {
     ReservationMade: _reserve,
     ReservationCancelled: _cancel,
     SecurityEventReported: _security,
+    DeviceModelReported: _of_device(device_apply.report),
+    EventStreamOpened: _of_device(device_apply.open_streams),
+    EventStreamClosed: _of_device(device_apply.close_streams),
+    EventStreamTold: _of_device(device_apply.tell_streams),
 }

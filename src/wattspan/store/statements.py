@@ -3,47 +3,23 @@
 Going through Core for each row would cost more than the row; the text it compiles to is the same.
 """
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from wattspan.store import tables as t
-from wattspan.store.rows import CHARGE_POINT_COLUMNS, CONNECTOR_COLUMNS, METER_COLUMNS, TRANSACTION_COLUMNS, Row
+from wattspan.store.device_statements import DeviceStatements
+from wattspan.store.prepared import Cursor, Prepared
+from wattspan.store.rows import CHARGE_POINT_COLUMNS, CONNECTOR_COLUMNS, METER_COLUMNS, TRANSACTION_COLUMNS
+
+__all__ = ["Cursor", "Prepared", "Statements"]
 
 READING_COLUMNS = tuple(column.name for column in t.meter_readings.columns if column.name != "id")
 
-BLOCKS = (64, 8)
-"""Rows of an insert that go out in one execution. The driver lets go of the interpreter lock with each execution, and a
-busy event loop gives it back half a millisecond later: row by row, a batch would wait for that a hundred times."""
-
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
-
-class Cursor(Protocol):
-    """The driver's own cursor (PEP 249): a batch goes straight to it, past what SQLAlchemy does for each execution."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
-    def executemany(self, sql: str, rows: list[Row], /) -> Any: ...
-    def fetchone(self) -> Any: ...
-
-
-class Prepared:
-    """One statement's text for the dialect, and the order of its parameters."""
-
-    def __init__(self, dialect: sa.Dialect, statement: Any, columns: Sequence[str], table: sa.Table) -> None:
-        compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        self.blocks = tuple((rows, _repeated(self.sql, rows)) for rows in BLOCKS) if statement.is_insert else ()
-        """The same for several rows at once, the largest first: (rows, text)."""
-        self.table = table.name
-        self.columns = tuple(columns)
-        placed = compiled.positiontup
-        if placed is None or [name.removeprefix("b_") for name in placed] != list(columns):
-            raise AssertionError(f"parameters of {table.name} are not in the order of its columns: {placed}")
 
 
 class Statements:
@@ -83,6 +59,11 @@ class Statements:
     @cached_property
     def security_event(self) -> Prepared:
         return self._insert(t.security_events, ["cp_id", "received_ts", "charger_ts", "type", "tech_info"])
+
+    @cached_property
+    def device(self) -> DeviceStatements:
+        """Those of the device model's tables."""
+        return DeviceStatements(self._dialect)
 
     @cached_property
     def mark(self) -> Prepared:
@@ -136,11 +117,6 @@ class Statements:
         keys = [column.name for column in table.primary_key.columns]
         moved = {name: statement.excluded[name] for name in columns if name not in keys and name not in first_stays}
         return Prepared(self._dialect, statement.on_conflict_do_update(index_elements=keys, set_=moved), columns, table)
-
-
-def _repeated(sql: str, rows: int) -> str:
-    """An INSERT's text with its row of parameters `rows` times."""
-    return re.sub(r"VALUES (\([^()]*\))", lambda found: "VALUES " + ", ".join([found[1]] * rows), sql, count=1)
 
 
 def _binds(table: sa.Table, columns: Sequence[str]) -> dict[str, Any]:

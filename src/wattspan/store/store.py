@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from wattspan.domain.device_model import Variable
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
-from wattspan.store import books, restore
+from wattspan.store import books, device, restore
 from wattspan.store import tables as t
 from wattspan.store.apply import apply
 from wattspan.store.batch import Batch
 from wattspan.store.claim import Claim, claim
+from wattspan.store.device import StoredStream, StoredVariable
 from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_faults
 from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.isolate import Isolator
@@ -28,7 +30,7 @@ from wattspan.store.samples import Shapes
 from wattspan.store.statements import Cursor, Statements
 from wattspan.store.writer import Writer
 
-__all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading"]
+__all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading", "StoredStream", "StoredVariable"]
 
 T = TypeVar("T")
 
@@ -139,6 +141,22 @@ class Store:
     async def open_reservations(self, cp_id: str) -> Sequence[Reservation]:
         """What is reserved at a charge point now."""
         return await self._read(books.open_reservations, cp_id, self._clock())
+
+    async def device_model(
+        self,
+        cp_id: str,
+        *,
+        component: str | None = None,
+        variable: str | None = None,
+        after: Variable | None = None,
+        limit: int = 1000,
+    ) -> Sequence[StoredVariable]:
+        """What a 2.x charger told of its variables, by name; `after` the last one of the page before."""
+        return await self._read(device.device_model, cp_id, component, variable, after, limit)
+
+    async def event_streams(self, cp_id: str) -> Sequence[StoredStream]:
+        """The periodic event streams of a 2.1 charger."""
+        return await self._read(device.event_streams, cp_id)
 
     # administration
 

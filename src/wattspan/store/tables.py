@@ -181,6 +181,70 @@ security_events = sa.Table(
     sa.Column("tech_info", sa.Text, nullable=False),
 )
 
+# What 2.x chargers tell of themselves. "" stands for an instance, EVSE or connector that was not named.
+VARIABLE_COLUMNS = ("component", "variable", "component_instance", "variable_instance", "evse_id", "connector_id")
+"""In the order of `domain.device_model.Variable`."""
+
+
+def _variable_columns(*, primary_key: bool) -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text, primary_key=primary_key, nullable=False) for name in VARIABLE_COLUMNS]
+
+
+device_attributes = sa.Table(
+    "device_attributes",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    *_variable_columns(primary_key=True),
+    sa.Column("type", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text),
+    sa.Column("mutability", sa.Text),
+    sa.Column("persistent", sa.Boolean),
+    sa.Column("constant", sa.Boolean),
+    sa.Column("told_ts", Seconds, nullable=False),
+)
+
+device_characteristics = sa.Table(
+    "device_characteristics",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    *_variable_columns(primary_key=True),
+    sa.Column("data_type", sa.Text, nullable=False),
+    sa.Column("unit", sa.Text),
+    sa.Column("min_limit", sa.Double),
+    sa.Column("max_limit", sa.Double),
+    sa.Column("max_elements", sa.BigInteger),
+    sa.Column("values_list", sa.Text),
+    sa.Column("supports_monitoring", sa.Boolean),
+)
+
+device_monitors = sa.Table(
+    "device_monitors",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("monitor_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_variable_columns(primary_key=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("severity", sa.BigInteger),
+    sa.Column("transaction", sa.Boolean),
+    sa.Column("kind", sa.Text, nullable=False),
+)
+
+# 2.1's periodic event streams: which monitor each one carries, and the newest of its values.
+event_streams = sa.Table(
+    "event_streams",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("stream_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("monitor_id", sa.BigInteger),
+    sa.Column("interval_s", sa.BigInteger),
+    sa.Column("values", sa.BigInteger),
+    sa.Column("opened_ts", Seconds),
+    sa.Column("value", sa.Text),
+    sa.Column("told_ts", Seconds),
+    sa.Column("told", sa.BigInteger, nullable=False, server_default="0"),
+)
+
 # Rows that no database takes (text that is no Unicode, numbers beyond 64 bits), as they were, for a person to look at.
 unwritable = sa.Table(
     "unwritable",

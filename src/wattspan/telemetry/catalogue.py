@@ -169,6 +169,13 @@ SCHEMA_FAULTS = _counter(
     CP_ID,
     ACTION,
 )
+MIXED_VERSIONS = _counter(
+    "ocpp_cp_mixed_version_messages_total",
+    "{message}",
+    "Messages in the shape of OCPP 1.6 from a charge point that negotiated a later version; understood all the same.",
+    CP_ID,
+    ACTION,
+)
 
 # One connector.
 TX_ACTIVE = _gauge("ocpp_tx_active", "{transaction}", "1 while a transaction is open, else 0.", CP_ID, CONNECTOR_ID)
@@ -217,6 +224,12 @@ HANDSHAKES_REJECTED = _counter("ocpp_central_handshakes_rejected_total", "{hands
 UNREADABLE_FRAMES = _counter("ocpp_central_unreadable_frames_total", "{frame}", "Frames that were no OCPP message.")
 UNASKED_RESULTS = _counter(
     "ocpp_central_unasked_results_total", "{result}", "Results that answer nothing that was asked."
+)
+RESULT_ERRORS = _counter(
+    "ocpp_central_result_errors_total",
+    "{error}",
+    "Our answers that a charge point told us it could not use (CALLRESULTERROR of OCPP 2.1).",
+    ERROR_TYPE,
 )
 PLUGIN_ERRORS = _counter("ocpp_central_plugin_errors_total", "{error}", "Faults of plugins.", PLUGIN, KIND)
 TELEMETRY_DROPPED = _counter(

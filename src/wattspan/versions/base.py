@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from wattspan.domain.events import Event
+from wattspan.ocppj.frames import FRAMING_16, Framing
 from wattspan.ocppj.schemas import ErrorCodes, Schemas
 
 Payload = dict[str, Any]
@@ -113,19 +114,35 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A message that we send to chargers. No `statuses`: its answer has none, and a result is acceptance."""
+    """A message that we send to chargers. No `statuses`: its answer has none, and a result is acceptance.
+
+    `results` names the list of an answer that has a status for each thing asked (2.x: setVariableResult), and
+    `status_field` the status in it. Such an answer counts as rejected if any of them is no acceptance.
+    """
 
     action: str
     statuses: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
     observe: Observe = nothing
     connector: Callable[[Payload], str | None] = no_connector
+    status_field: str = "status"
+    results: str | None = None
 
     def status(self, answer: Payload) -> str:
-        """The status of an answer as a label: OCPP's word, "other" for any else, "" where there is none to be had."""
+        """The status of an answer as a label: OCPP's word, "other" for any else, "" where there is none to be had.
+
+        Out of a list the first one that is no acceptance, or else the last.
+        """
         if not self.statuses:
             return ""
-        told = answer.get("status")
+        if self.results is None:
+            return self._word(answer)
+        results = answer.get(self.results)
+        words = [self._word(result) for result in results] if isinstance(results, list) else []
+        return next((word for word in words if word not in self.accepted), words[-1] if words else OTHER)
+
+    def _word(self, result: Any) -> str:
+        told = result.get(self.status_field) if isinstance(result, dict) else None
         return told if isinstance(told, str) and told in self.statuses else OTHER
 
 
@@ -137,8 +154,11 @@ class Version:
     name: str
     schemas: Schemas
     codes: ErrorCodes
+    framing: Framing = FRAMING_16
     requests: dict[str, Request] = field(default_factory=dict)
     commands: dict[str, Command] = field(default_factory=dict)
+    unconfirmed: frozenset[str] = frozenset()
+    """Actions of `requests` that chargers send without waiting for an answer (SEND, OCPP-J 2.1)."""
 
     @property
     def known(self) -> AbstractSet[str]:

@@ -1,0 +1,72 @@
+"""What OCPP 2.x chargers tell of their components and variables: the words for it. It holds no state; the store does.
+
+Texts are as the charger sent them, cut to what OCPP allows; "" stands for what it did not name.
+"""
+
+from typing import NamedTuple
+
+MAX_VALUE = 2500
+"""Characters of a value (OCPP 2.0.1 Part 2 §2.1.2: attributeValue)."""
+WRITE_ONLY = "WriteOnly"
+
+_SECRET_PARTS = ("password", "secret", "privatekey", "presharedkey", "vpnkey")
+
+
+class Variable(NamedTuple):
+    """Where a value belongs: a variable of a component, perhaps of one EVSE or connector (OCPP 2.0.1 Part 1 §4)."""
+
+    component: str
+    variable: str
+    component_instance: str = ""
+    variable_instance: str = ""
+    evse_id: str = ""
+    connector_id: str = ""
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value may be kept by nobody: SecurityCtrlr.BasicAuthPassword and its like."""
+        name = self.variable.casefold()
+        return any(part in name for part in _SECRET_PARTS)
+
+
+class Attribute(NamedTuple):
+    """One of a variable's values. `value` None: none told, or one that is not kept. None elsewhere: not told."""
+
+    of: Variable
+    type: str = "Actual"
+    value: str | None = None
+    mutability: str | None = None
+    persistent: bool | None = None
+    constant: bool | None = None
+
+
+class Characteristics(NamedTuple):
+    """What values a variable may have. None: not told."""
+
+    of: Variable
+    data_type: str
+    unit: str | None = None
+    min_limit: float | None = None
+    max_limit: float | None = None
+    max_elements: int | None = None
+    values_list: str | None = None
+    supports_monitoring: bool | None = None
+
+
+class Monitor(NamedTuple):
+    """What a charger watches a variable for. `kind` is OCPP's eventNotificationType, "" where it was not told."""
+
+    of: Variable
+    monitor_id: int
+    type: str
+    value: float | None = None
+    severity: int | None = None
+    transaction: bool | None = None
+    kind: str = ""
+
+
+def kept(of: Variable, value: str | None, mutability: str | None = None) -> str | None:
+    """`value` as it may be stored: passwords, and whatever may only be written, are not (OCPP 2.0.1 Part 2 A00)."""
+    if value is None or mutability == WRITE_ONLY or of.secret:
+        return None
+    return value[:MAX_VALUE]

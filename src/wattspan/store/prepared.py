@@ -1,0 +1,41 @@
+"""A statement compiled to text, and the driver's cursor it runs on. It knows no table."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from wattspan.store.rows import Row
+
+BLOCKS = (64, 8)
+"""Rows of an insert that go out in one execution. The driver lets go of the interpreter lock with each execution, and a
+busy event loop gives it back half a millisecond later: row by row, a batch would wait for that a hundred times."""
+
+
+class Cursor(Protocol):
+    """The driver's own cursor (PEP 249): a batch goes straight to it, past what SQLAlchemy does for each execution."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
+    def executemany(self, sql: str, rows: list[Row], /) -> Any: ...
+    def fetchone(self) -> Any: ...
+
+
+class Prepared:
+    """One statement's text for the dialect, and the order of its parameters."""
+
+    def __init__(self, dialect: sa.Dialect, statement: Any, columns: Sequence[str], table: sa.Table) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self.blocks = tuple((rows, _repeated(self.sql, rows)) for rows in BLOCKS) if statement.is_insert else ()
+        """The same for several rows at once, the largest first: (rows, text)."""
+        self.table = table.name
+        self.columns = tuple(columns)
+        placed = compiled.positiontup
+        if placed is None or [name.removeprefix("b_") for name in placed] != list(columns):
+            raise AssertionError(f"parameters of {table.name} are not in the order of its columns: {placed}")
+
+
+def _repeated(sql: str, rows: int) -> str:
+    """An INSERT's text with its row of parameters `rows` times."""
+    return re.sub(r"VALUES (\([^()]*\))", lambda found: "VALUES " + ", ".join([found[1]] * rows), sql, count=1)
