@@ -64,6 +64,9 @@ SecondsOrNone = Annotated[
 ]
 Flag = Annotated[bool, Must("true or false")]
 Policy = Annotated[Literal["accept", "refuse"] | None, BeforeValidator(_small), Must("accept or refuse")]
+Subprotocol = Annotated[
+    Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_small), Must("ocpp1.6, ocpp2.0.1 or ocpp2.1")
+]
 File = Annotated[Path | None, Must("a path")]
 Secret = Annotated[SecretStr | None, Field(min_length=1), Must("a text that is not empty")]
 
@@ -97,6 +100,8 @@ class Settings(BaseModel):
     """What those get whom nobody registered; not set: accept only when `host` is loopback."""
     unknown_id_tags: Policy = None
     """What those get whom nobody registered; not set: accept only when `host` is loopback."""
+    default_subprotocol: Subprotocol = "ocpp1.6"
+    """Spoken with a charge point that offers no WebSocket subprotocol."""
     strict: Flag = False
     """Schema faults are answered with a CALLERROR, even where the facts could be saved."""
     heartbeat_interval_s: Annotated[

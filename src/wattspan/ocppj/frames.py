@@ -176,8 +176,9 @@ def _send(frame: list[Any], framing: Framing) -> Send:
 
 def _call_result(frame: list[Any], _framing: Framing) -> CallResult:
     payload = frame[2] if len(frame) > 2 else None  # noqa: PLR2004
-    is_object = type(payload) is dict
-    return CallResult(_result_id(frame[1]), payload if is_object else {}, is_object)
+    if type(payload) is dict:
+        return CallResult(_result_id(frame[1]), payload)
+    return CallResult(_result_id(frame[1]), {}, well_formed=False)
 
 
 def _call_error(frame: list[Any], _framing: Framing) -> CallError:

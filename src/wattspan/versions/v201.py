@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 
+from wattspan.ocppj.frames import FRAMING_201
 from wattspan.ocppj.schemas import CODES_2X, Schemas
 from wattspan.versions import v201_notifications as notifications
 from wattspan.versions import v201_tokens as tokens
 from wattspan.versions import v201_transactions as transactions
 from wattspan.versions.base import Request, Version
+from wattspan.versions.v201_commands import COMMANDS
+from wattspan.versions.v201_notices import NOTICES
 
-REQUESTS: Mapping[str, Request] = {
+REQUESTS: Mapping[str, Request] = dict(NOTICES) | {
     request.action: request
     for request in (
         Request(action="Authorize", answer=tokens.authorize, observe=tokens.authorized),
@@ -45,5 +48,7 @@ v201 = Version(
     name="2.0.1",
     schemas=Schemas.load("v201"),
     codes=CODES_2X,
+    framing=FRAMING_201,
     requests=dict(REQUESTS),
+    commands=dict(COMMANDS),
 )

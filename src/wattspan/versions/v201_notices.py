@@ -53,7 +53,7 @@ def charging_schedule(call: Payload, cp: ChargePointContext) -> Payload:
 
 
 def events_notified(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """NotifyEvent (OCPP 2.0.1 N07): problems that begin, connectors' states, and the values that came with all events."""
+    """NotifyEvent (OCPP 2.0.1 N07): problems that begin, connectors' states, and the values of all events."""
     for entry in variables.objects(call.get("eventData")):
         yield from _status_changed(entry, cp_id, received_ts)
         error_type = _problem(entry)
@@ -98,7 +98,9 @@ def _problem(entry: Payload) -> str | None:
     return of.variable if of.variable in PROBLEMS else OTHER
 
 
-def request(action: str, answer: Answer = notifications.noted, observe: Observe = nothing, place: Place = nowhere) -> Request:
+def request(
+    action: str, answer: Answer = notifications.noted, observe: Observe = nothing, place: Place = nowhere
+) -> Request:
     """A row of the table."""
     return Request(action=action, answer=answer, observe=observe, place=place)
 

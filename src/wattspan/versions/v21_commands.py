@@ -1,4 +1,4 @@
-"""OCPP 2.1: the commands that are new or answer otherwise than in 2.0.1. Tariffs and costs are carried, not computed."""
+"""OCPP 2.1: commands that are new or answer otherwise than in 2.0.1. Tariffs and costs are carried, not computed."""
 
 from collections.abc import Iterable, Mapping
 

@@ -19,9 +19,9 @@ NEARLY = st.tuples(st.sampled_from([2, 3, 4]), JSON, JSON, JSON, JSON).flatmap(
 )
 
 
-def parsed(data: bytes) -> frames.Frame | FrameError | None:
+def parsed(data: bytes, framing=frames.FRAMING_16) -> frames.Frame | FrameError | None:
     try:
-        return frames.parse(data)
+        return frames.parse(data, framing)
     except FrameError as fault:
         return fault
 
