@@ -98,6 +98,16 @@ class Csms:
                 return float(value)
         return None
 
+    async def counts(self, name: str, by: str, **labels: str) -> dict[str, float]:
+        """The values of a metric's series that have these labels, by one more."""
+        found = {}
+        for line in await self.page():
+            series, _, value = line.rpartition(" ")
+            told = dict(re.findall(r'(\w+)="([^"]*)"', series))
+            if series.partition("{")[0] == name and labels.items() <= told.items():
+                found[told[by]] = float(value)
+        return found
+
     async def becomes(self, value: float | None, name: str, **labels: str) -> None:
         """Wait until a series has this value."""
 

@@ -20,6 +20,7 @@ from wattspan.versions.v201 import REQUESTS as REQUESTS_201
 from wattspan.versions.v201_notices import NOT_ENABLED, request
 
 STREAM = "NotifyPeriodicEventStream"
+_HIGHEST_EVSE = 2**31 - 1
 _HASH_FIELDS = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
 
 
@@ -58,7 +59,7 @@ def _vat_number(call: Payload, cp: ChargePointContext) -> Payload:
     """VatNumberValidation (OCPP 2.1 C23): nobody can be asked whether a VAT number is good."""
     answer: Payload = {"status": "Rejected", "statusInfo": NOT_ENABLED, "vatNumber": text(call.get("vatNumber"), 20)}
     evse_id = whole(call.get("evseId"))
-    return answer if evse_id is None or evse_id < 0 else {**answer, "evseId": evse_id}
+    return {**answer, "evseId": evse_id} if evse_id is not None and 0 <= evse_id <= _HIGHEST_EVSE else answer
 
 
 def _open_stream(call: Payload, cp: ChargePointContext) -> Payload:
