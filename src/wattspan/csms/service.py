@@ -143,10 +143,8 @@ class CallHandler:
             if faults and version is self.version:
                 version = self._spoken(call, received_ts)
                 if version is not self.version:
-                    request, faults = (
-                        version.requests[call.action],
-                        version.schemas.call_faults(call.action, call.payload),
-                    )
+                    request = version.requests[call.action]
+                    faults = version.schemas.call_faults(call.action, call.payload)
             if faults:
                 self._note(faults, call, span, received_ts)
             self._context.now_ts = received_ts
@@ -164,7 +162,10 @@ class CallHandler:
             core.recorder.detach(token)
 
     def on_send(self, send: Send) -> None:
-        """A message that is never answered (OCPP-J 2.1 §4.2.5): what it tells is kept, and nothing goes back."""
+        """A message that is never answered (OCPP-J 2.1 §4.2.5): what it tells is kept, and nothing goes back.
+
+        While the store is down it is let go: who waits for no answer would fill the memory with what can't be written.
+        """
         core, cp_id = self.core, self.cp.cp_id
         received_ns = time.time_ns()
         received_ts = received_ns / 1e9
@@ -174,27 +175,22 @@ class CallHandler:
         counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
         span = core.recorder.message(cp_id, label, received_ns)
-        error = None
+        error: str | None = None
         try:
             if request is None:
-                error = "NotSupported" if send.action in self.version.known else "NotImplemented"
-            elif self._send_holds(send, span, received_ts):
-                core.record(request.observe(send.payload, {}, cp_id, received_ts))
+                raise CallFault("NotSupported" if send.action in self.version.known else "NotImplemented")
+            if not core.journal.available:
+                error = "StoreUnavailable"
             else:
-                error = self.version.codes.formation
+                self._note(self.version.schemas.send_faults(send.action, send.payload), send, span, received_ts)
+                core.record(request.observe(send.payload, {}, cp_id, received_ts))
+        except CallFault as fault:
+            error = fault.code
+            apply(core.fleet, ev.ProtocolFaulted(cp_id=cp_id, received_ts=received_ts, code=error))
         except Exception:
             log.exception("%s of %s could not be handled", label, cp_id)
             error = "InternalError"
-        if error is not None:
-            apply(core.fleet, ev.ProtocolFaulted(cp_id=cp_id, received_ts=received_ts, code=error))
         core.recorder.answered(span, connector_id=None, session=None, error=error, store_wait_s=0.0)
-
-    def _send_holds(self, send: Send, span: MessageSpan, received_ts: float) -> bool:
-        """Whether what it tells is taken: faults are noted, and only strict mode throws it away for them."""
-        faults = self.version.schemas.send_faults(send.action, send.payload)
-        if faults:
-            self._tell_faults(faults, send.action, span, received_ts)
-        return not (faults and self.core.strict)
 
     def on_result_error(self, error: ResultError) -> None:
         """Our answer was of no use to the charge point (OCPP-J 2.1 §4.2.4). It is counted; nothing can be mended."""
@@ -244,19 +240,18 @@ class CallHandler:
         apply(self.core.fleet, mixed)
         return older
 
-    def _note(self, faults: Sequence[SchemaFault], call: Call, span: MessageSpan, received_ts: float) -> None:
+    def _note(self, faults: Sequence[SchemaFault], call: Call | Send, span: MessageSpan, received_ts: float) -> None:
         """Schema faults: refused only in strict mode (design: lenient where no fact is hidden)."""
-        self._tell_faults(faults, call.action, span, received_ts)
-        if self.core.strict:
-            raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
-
-    def _tell_faults(self, faults: Sequence[SchemaFault], action: str, span: MessageSpan, received_ts: float) -> None:
-        apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=action))
+        if not faults:
+            return
+        apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
         for fault in faults[:5]:
             span.event(
                 "schema fault",
                 {"ocpp.fault.code": fault.code, "ocpp.fault.path": fault.path, "ocpp.fault.text": fault.message},
             )
+        if self.core.strict:
+            raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
 
     async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
         """The part of a message that asks outside. A task: the reader and other sessions go on meanwhile."""

@@ -8,10 +8,26 @@ from typing import IO, Any
 import orjson
 
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
+from wattspan.domain.device_model import Variable
 
 log = logging.getLogger("wattspan.audit")
 
-TOKEN_KEYS = frozenset({"idTag", "parentIdTag", "idToken", "additionalIdToken", "AuthorizationKey", "groupIdToken"})
+TOKEN_KEYS = frozenset(
+    {
+        "additionalIdToken",
+        "apnPassword",
+        "AuthorizationKey",
+        "basicAuthPassword",
+        "customerIdentifier",
+        "groupIdToken",
+        "idTag",
+        "idToken",
+        "parentIdTag",
+        "password",
+    }
+)
+VALUE_KEYS = frozenset({"actualValue", "attributeValue", "value"})
+"""Where 2.x has the value of a variable."""
 MASK = "***"
 FLUSH_BYTES = 32 * 1024
 
@@ -62,10 +78,25 @@ def mask(value: Any) -> Any:
     if isinstance(value, dict):
         if value.get("key") == "AuthorizationKey":
             return {**value, "value": MASK}
+        if _names_a_secret(value.get("variable")):
+            return _without_values(value)
+        if isinstance(value.get("vpn"), dict):
+            value = {**value, "vpn": {**value["vpn"], "key": MASK}}
         return {key: _masked_value(key, inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [mask(inner) for inner in value]
     return value
+
+
+def _names_a_secret(variable: Any) -> bool:
+    name = variable.get("name") if isinstance(variable, dict) else None
+    return isinstance(name, str) and Variable(component="", variable=name).secret
+
+
+def _without_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: MASK if key in VALUE_KEYS else _without_values(inner) for key, inner in value.items()}
+    return [_without_values(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _masked_value(key: str, value: Any) -> Any:
