@@ -1,12 +1,16 @@
 """Writes what chargers told of their device model, within a batch's transaction, and bounds how much is kept of it.
 
-A charger may send millions of variables: past its limit only values of known ones still move.
+A charger may send millions of variables: past its limit only known ones still change.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
+import sqlalchemy as sa
+
 from wattspan.domain.events import DeviceModelReported, EventStreamClosed, EventStreamOpened, EventStreamTold
+from wattspan.store import tables as t
 from wattspan.store.device_statements import DeviceStatements
+from wattspan.store.isolate import mend
 from wattspan.store.prepared import Cursor, Prepared
 from wattspan.store.rows import Row
 
@@ -19,7 +23,7 @@ MAX_STREAMS = 1_000
 Run = Callable[[Cursor, Prepared, list[Row]], None]
 _KEY = slice(0, 8)
 """Charge point, variable and type of an attribute's row."""
-_VALUE, _MUTABILITY, _TOLD = 8, 9, 12
+_MUTABILITY, _TOLD = 9, 12
 
 
 def report(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceModelReported], run: Run) -> None:
@@ -29,14 +33,13 @@ def report(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceM
         for attribute in note.attributes:
             of, *rest = attribute
             _newest(attributes, (note.cp_id, *of, *rest, note.told_ts))
-    known, new = _within(cursor, statements, attributes.values(), MAX_ATTRIBUTES, "device_attributes")
-    _write(cursor, statements.attribute, new, run)
-    _write(cursor, statements.value, [(row[_VALUE], row[_TOLD], *row[_KEY], row[_TOLD]) for row in known], run)
+    taken = _within(cursor, statements, attributes.values(), MAX_ATTRIBUTES, t.device_attributes)
+    _write(cursor, statements.attribute, taken, run)
     told = {
         (note.cp_id, *each.of): (note.cp_id, *each.of, *each[1:]) for note in notes for each in note.characteristics
     }
-    _, new = _within(cursor, statements, told.values(), MAX_CHARACTERISTICS, "device_characteristics")
-    _write(cursor, statements.characteristics, new, run)
+    taken = _within(cursor, statements, told.values(), MAX_CHARACTERISTICS, t.device_characteristics)
+    _write(cursor, statements.characteristics, taken, run)
     _watch(cursor, statements, notes, run)
 
 
@@ -65,8 +68,8 @@ def _watch(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceM
             for key in gone:
                 monitors.pop(key, None)
             run(cursor, statements.drop_monitor, list(gone))
-    _, new = _within(cursor, statements, monitors.values(), MAX_MONITORS, "device_monitors")
-    _write(cursor, statements.monitor, new, run)
+    taken = _within(cursor, statements, monitors.values(), MAX_MONITORS, t.device_monitors)
+    _write(cursor, statements.monitor, taken, run)
 
 
 def open_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[EventStreamOpened], run: Run) -> None:
@@ -75,8 +78,8 @@ def open_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[E
         (n.cp_id, n.stream_id): (n.cp_id, n.stream_id, n.monitor_id, n.interval_s, n.values, n.received_ts)
         for n in notes
     }
-    _, new = _within(cursor, statements, rows.values(), MAX_STREAMS, "event_streams")
-    _write(cursor, statements.stream, new, run)
+    taken = _within(cursor, statements, rows.values(), MAX_STREAMS, t.event_streams)
+    _write(cursor, statements.stream, taken, run)
 
 
 def close_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[EventStreamClosed], run: Run) -> None:
@@ -93,8 +96,8 @@ def tell_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[E
         later = before is None or before[3] <= n.told_ts
         value, told_ts = (n.value, n.told_ts) if later or before is None else (before[2], before[3])
         rows[n.cp_id, n.stream_id] = (n.cp_id, n.stream_id, value, told_ts, count)
-    _, new = _within(cursor, statements, rows.values(), MAX_STREAMS, "event_streams")
-    _write(cursor, statements.stream_value, new, run)
+    taken = _within(cursor, statements, rows.values(), MAX_STREAMS, t.event_streams)
+    _write(cursor, statements.stream_value, taken, run)
 
 
 def drop(cursor: Cursor, statements: DeviceStatements, gone: list[Row], run: Run) -> None:
@@ -109,17 +112,26 @@ def _write(cursor: Cursor, prepared: Prepared, rows: list[Row], run: Run) -> Non
 
 
 def _within(
-    cursor: Cursor, statements: DeviceStatements, rows: Iterable[Row], limit: int, table: str
-) -> tuple[list[Row], list[Row]]:
-    """(rows that may only be updated, rows that may be added), so that no charge point exceeds `limit`."""
+    cursor: Cursor, statements: DeviceStatements, rows: Iterable[Row], limit: int, table: sa.Table
+) -> list[Row]:
+    """The rows that may be written, so that no charge point exceeds `limit`: past it those alone that are there."""
     by_charge_point: dict[str, list[Row]] = {}
     for row in rows:
         by_charge_point.setdefault(row[0], []).append(row)
-    known: list[Row] = []
-    new: list[Row] = []
+    taken: list[Row] = []
+    keys = len(table.primary_key.columns)
     for cp_id, mine in by_charge_point.items():
-        cursor.execute(statements.counts[table].sql, (cp_id,))
-        room = max(0, limit - int(cursor.fetchone()[0]))
-        new += mine[:room]
-        known += mine[room:]
-    return known, new
+        room = max(0, limit - _count(cursor, statements.counts[table.name], (cp_id,)))
+        taken += mine[:room]
+        taken += [row for row in mine[room:] if _is_there(cursor, statements.known[table.name], row[:keys])]
+    return taken
+
+
+def _is_there(cursor: Cursor, prepared: Prepared, key: Row) -> bool:
+    """Whether the row of that key is in the table; one that no database takes can't be."""
+    return key == tuple(map(mend, key)) and _count(cursor, prepared, key) > 0
+
+
+def _count(cursor: Cursor, prepared: Prepared, of: Row) -> int:
+    cursor.execute(prepared.sql, of)
+    return int(cursor.fetchone()[0])

@@ -39,20 +39,6 @@ class DeviceStatements:
         return Prepared(self._dialect, upsert, columns, table)
 
     @cached_property
-    def value(self) -> Prepared:
-        """Replaces a value that is there already, and adds none."""
-        c = t.device_attributes.c
-        keys = _keys(t.device_attributes)
-        known = [c[name] == sa.bindparam(f"b_{name}") for name in keys]
-        readable = sa.or_(c.mutability.is_(None), c.mutability != _WRITE_ONLY)
-        statement = (
-            sa.update(t.device_attributes)
-            .where(*known, readable, c.told_ts <= sa.bindparam("b_until_ts", type_=c.told_ts.type))
-            .values({name: sa.bindparam(f"b_{name}", type_=c[name].type) for name in ("value", "told_ts")})
-        )
-        return Prepared(self._dialect, statement, ["value", "told_ts", *keys, "until_ts"], t.device_attributes)
-
-    @cached_property
     def characteristics(self) -> Prepared:
         return self._upsert(t.device_characteristics, [column.name for column in t.device_characteristics.columns])
 
@@ -97,11 +83,16 @@ class DeviceStatements:
     @cached_property
     def counts(self) -> dict[str, Prepared]:
         """How many rows a charge point has, by table."""
-        return {table.name: self._count(table) for table in DEVICE_TABLES}
+        return {table.name: self._count(table, ["cp_id"]) for table in DEVICE_TABLES}
 
-    def _count(self, table: sa.Table) -> Prepared:
-        mine = table.c.cp_id == sa.bindparam("b_cp_id")
-        return Prepared(self._dialect, sa.select(sa.func.count()).select_from(table).where(mine), ["cp_id"], table)
+    @cached_property
+    def known(self) -> dict[str, Prepared]:
+        """Whether a row is there, by its key: 1 or 0, by table."""
+        return {table.name: self._count(table, _keys(table)) for table in DEVICE_TABLES}
+
+    def _count(self, table: sa.Table, columns: Sequence[str]) -> Prepared:
+        mine = [table.c[name] == sa.bindparam(f"b_{name}") for name in columns]
+        return Prepared(self._dialect, sa.select(sa.func.count()).select_from(table).where(*mine), columns, table)
 
     def _drop(self, table: sa.Table, columns: Sequence[str]) -> Prepared:
         statement = sa.delete(table).where(*(table.c[name] == sa.bindparam(f"b_{name}") for name in columns))
