@@ -55,15 +55,18 @@ class EnergyMeter:
     def __repr__(self) -> str:
         return f"EnergyMeter(start_wh={self.start_wh}, energy_wh={self.energy_wh}, register_wh={self.register_wh})"
 
-    def begin_at(self, start_wh: float) -> None:
-        """Learn the register of the start after all; what lies between it and the first reading counts then."""
+    def begin_at(self, start_wh: float, *, told: bool = True) -> None:
+        """Learn the register of the start after all; what lies between it and the first reading counts then.
+
+        Not `told`: it is only a reading from before the first one, so the start lies there or earlier.
+        """
         if self.start_told or not (isfinite(start_wh) and start_wh >= 0.0):
             return
-        missed_wh = self.start_wh - start_wh
-        if self.register_wh is None or 0.0 <= missed_wh <= IMPLAUSIBLE_WH:
-            self.energy_wh += 0.0 if self.register_wh is None else missed_wh
+        self.start_told = told
+        missed_wh = 0.0 if self.register_wh is None else self.start_wh - start_wh
+        if 0.0 <= missed_wh <= IMPLAUSIBLE_WH:
+            self.energy_wh += missed_wh
             self.start_wh = start_wh
-        self.start_told = True
 
     def read(self, register_wh: float) -> bool:
         """Take a register as labelled; True when it lies over JUMP_WH from the last one. Nonsense is ignored."""

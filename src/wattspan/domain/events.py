@@ -30,6 +30,8 @@ class Telling(NamedTuple):
 
     seq_no: int | None
     """None: it sent none that can be read, so a repeat can't be told by it."""
+    charger_ts: float | None
+    """When it happened."""
     offline: bool = False
     """It happened while the charger had no connection."""
 
@@ -152,7 +154,6 @@ class ChargingStateChanged(Event):
     connector_id: str
     transaction_id: str
     state: str
-    charger_ts: float | None
     told: Telling
 
 
@@ -162,7 +163,6 @@ class TransactionDetailed(Event):
 
     connector_id: str
     transaction_id: str
-    charger_ts: float | None
     told: Telling
     id_token: str = ""
     id_token_type: str = ""

@@ -37,9 +37,10 @@ def state_told(connector: Connector, state: str, *, is_past: bool) -> str | None
     return refined
 
 
-def ended(connector: Connector) -> str | None:
+def ended(connector: Connector, *, is_past: bool) -> str | None:
     """What the end of its transaction makes the EVSE's status; None: it stays."""
-    return FINISHING if _whole(connector) in (None, OCCUPIED) else None
+    whole = _whole(connector)
+    return FINISHING if whole == OCCUPIED or (whole is None and not is_past) else None
 
 
 def _whole(connector: Connector) -> str | None:

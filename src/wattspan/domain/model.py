@@ -52,7 +52,8 @@ class Transaction:
     """One charging session, open until `stopped_received_ts` is set.
 
     `number` is ours and unique in the store; `transaction_id` is OCPP's. `trace_id`, `span_id`: its session span.
-    From `id_token_type` to `seq_nos` only OCPP 2.x tells; "" and None: it did not. `telling`: the message told last.
+    From `id_token_type` on only OCPP 2.x tells; "" and None: it did not. `told_ts` is the newest time of the charger's
+    that was met; `telling` the message that is being applied, `telling_late` whether a later one came before it.
     """
 
     number: int
@@ -79,7 +80,9 @@ class Transaction:
     phases_used: int | None = None
     cable_max_a: float | None = None
     seq_nos: SeqNos = field(default_factory=SeqNos)
+    told_ts: float | None = None
     telling: Telling | None = field(default=None, repr=False)
+    telling_late: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.trace_id:

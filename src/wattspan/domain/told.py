@@ -1,6 +1,6 @@
 """Transactions as OCPP 2.x tells them: the charger gives the id and numbers its messages, and they come in any order.
 
-Whatever comes first makes the transaction known; what comes late completes it, counted once by (transaction, seqNo).
+Whatever comes first makes the transaction known; what comes late completes it. A message counts once, by its seqNo.
 """
 
 from wattspan.domain import events as ev
@@ -14,7 +14,7 @@ from wattspan.domain.transactions import begin, close, first_phase, is_past, mea
 NOWHERE = "0"
 """The connector of a transaction whose charger named no EVSE yet."""
 
-_About = ev.TransactionStarted | ev.MeterValuesReceived | ev.ChargingStateChanged | ev.TransactionDetailed
+_DETAILS = ("reservation_id", "remote_start_id", "phases_used", "cable_max_a")
 
 
 def key_of(transaction_id: str) -> str:
@@ -25,76 +25,71 @@ def key_of(transaction_id: str) -> str:
 def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
     """Started (E02): it begins, or what came before it learns how it began."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    known = _find(fleet, cp, e.transaction_id)
-    transaction = known or _begin(fleet, cp, e, e.transaction_id, e.connector_id, e.started_ts)
+    transaction = _known(fleet, cp, e, e.started_ts)
     if not _is_news(transaction, e.told):
         return
     _identify(transaction, e.id_token, e.id_token_type)
     if transaction.reservation_id is None:
         transaction.reservation_id = e.reservation_id
-    _place(fleet, cp, transaction, e.connector_id)
-    if known is not None and e.started_ts is not None:
+    if e.started_ts is not None:
         transaction.started_ts = e.started_ts
+    _place(fleet, cp, transaction, e.connector_id)
     if e.meter_start_wh is not None:
-        booked_wh = transaction.meter.energy_wh
-        transaction.meter.begin_at(e.meter_start_wh)
-        if not transaction.open:
-            cp.energy_total_wh += transaction.meter.energy_wh - booked_wh
+        _learn_start(fleet, cp, transaction, e.meter_start_wh, told=True)
     fleet.changes.transactions[transaction.number] = transaction
-    fleet.changes.charge_points[cp.cp_id] = cp
 
 
 def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
-    """The meterValue of a TransactionEvent: measured in order; what is late goes to the store alone."""
-    cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = cp.transactions.get(e.transaction_id) or _known(fleet, cp, e)  # type: ignore[arg-type]
-    told: ev.Telling = e.told  # type: ignore[assignment]
-    if transaction.telling is not told and not _is_news(transaction, told):
+    """The meterValue of a TransactionEvent. What is late, or about a closed transaction, goes to the store alone."""
+    cp, told = fleet.charge_point(e.cp_id, e.received_ts), e.told
+    transaction = cp.transactions.get(e.transaction_id or "") or _known(fleet, cp, e, e.readings[0].charger_ts)
+    if not _is_news(transaction, told):
         return
-    seq_no = told.seq_no
     if transaction.connector_id == NOWHERE:
         _place(fleet, cp, transaction, e.connector_id)
+    place = (cp.cp_id, transaction.connector_id)
     connector = cp.connector(transaction.connector_id)
-    is_late = not transaction.open or (seq_no is not None and seq_no < transaction.seq_nos.highest)
-    if seq_no is None:
+    if told.seq_no is None:  # type: ignore[union-attr]
         if connector.last_meter_values.are(e.readings):
             return
         connector.last_meter_values.become(e.readings)
-    received_ts = e.received_ts
+    is_late = transaction.telling_late or not transaction.open
+    is_replay = is_late or _is_replay(told, e.received_ts)
     for reading in e.readings:
         told_ts = _keep(fleet, cp, transaction, reading, e, is_late=is_late)
-        if not (
-            is_late
-            or reading.begins
-            or (told.offline and _was_long_ago(reading.charger_ts, received_ts))
-            or is_past(connector.reading_ts, told_ts, received_ts)
-        ):
+        if not (is_replay or reading.begins or is_past(connector.reading_ts, told_ts, e.received_ts)):
             show(connector, reading, told_ts)
-    if not transaction.open:
+    if is_replay:
+        # Written with the readings: after a crash none of them must move the figures of now.
+        fleet.changes.connectors[place] = connector
         fleet.changes.transactions[transaction.number] = transaction
-    fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
+    fleet.changes.stale_connectors[place] = connector
 
 
 def charging_state(fleet: Fleet, e: ev.ChargingStateChanged) -> None:
     """The chargingState: a phase of the session, and what Occupied means."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = cp.transactions.get(e.transaction_id) or _known(fleet, cp, e)
-    if (transaction.telling is not e.told and not _is_news(transaction, e.told)) or not transaction.open:
+    transaction = cp.transactions.get(e.transaction_id) or _known(fleet, cp, e, e.told.charger_ts)
+    if not _is_news(transaction, e.told) or not transaction.open:
         return
-    seq_no = e.told.seq_no
-    is_late = seq_no is not None and seq_no < transaction.seq_nos.highest
-    if is_late or transaction.charging_state != e.state:
-        _change_state(fleet, cp, transaction, e, is_late=is_late)
+    if transaction.connector_id == NOWHERE:
+        _place(fleet, cp, transaction, e.connector_id)
+    if transaction.telling_late:
+        _tell_phase(fleet, transaction, e)
+    elif transaction.charging_state != e.state:
+        _tell_phase(fleet, transaction, e)
+        transaction.charging_state = e.state
+        _refine_status(fleet, cp, transaction, e)
 
 
 def detailed(fleet: Fleet, e: ev.TransactionDetailed) -> None:
     """What else it told; what is known already stays."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = _known(fleet, cp, e)
+    transaction = _known(fleet, cp, e, e.told.charger_ts)
     if not _is_news(transaction, e.told):
         return
     _identify(transaction, e.id_token, e.id_token_type)
-    for name in ("reservation_id", "remote_start_id", "phases_used", "cable_max_a"):
+    for name in _DETAILS:
         if getattr(transaction, name) is None:
             setattr(transaction, name, getattr(e, name))
     _place(fleet, cp, transaction, e.connector_id)
@@ -102,18 +97,17 @@ def detailed(fleet: Fleet, e: ev.TransactionDetailed) -> None:
 
 
 def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
-    """Ended (E06): of an open transaction, of one we closed ourselves, or the first and last word of one."""
+    """Ended (E06): of an open transaction, of one we closed ourselves, or the first and last word of one.
+
+    An open transaction ends whatever the number of the message: there is nothing that could count twice.
+    """
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = _find(fleet, cp, e.transaction_id)
-    if transaction is None:
-        first_ts = min((r.charger_ts for r in e.readings if r.charger_ts is not None), default=e.stopped_ts)
-        transaction = _begin(fleet, cp, e, e.transaction_id, e.connector_id, first_ts)
-    if not _is_news(transaction, e.told):
+    first_ts = min((r.charger_ts for r in e.readings if r.charger_ts is not None), default=e.stopped_ts)
+    transaction = _known(fleet, cp, e, first_ts)
+    is_news = _is_news(transaction, e.told)
+    if not transaction.open and (transaction.reason != ORPHANED or not is_news):
         return
     _place(fleet, cp, transaction, e.connector_id)
-    fleet.changes.transactions[transaction.number] = transaction
-    if not transaction.open and transaction.reason != ORPHANED:
-        return
     booked_wh = transaction.meter.energy_wh
     for reading in e.readings:
         _keep(fleet, cp, transaction, reading, e, is_late=False)
@@ -121,9 +115,111 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
         settle(fleet, cp, transaction, e, booked_wh)
         return
     connector = cp.connector(transaction.connector_id)
-    if connector.transaction is transaction and (status := evses.ended(connector)) is not None:
-        cp.status = connector.status = status
+    if connector.transaction is transaction:
+        status = evses.ended(connector, is_past=_is_replay(e.told, e.received_ts))
+        if status is not None:
+            cp.status = connector.status = status
     close(fleet, cp, transaction, e)
+
+
+def _known(
+    fleet: Fleet,
+    cp: ChargePoint,
+    e: ev.TransactionStarted
+    | ev.MeterValuesReceived
+    | ev.ChargingStateChanged
+    | ev.TransactionDetailed
+    | ev.TransactionStopped,
+    began_ts: float | None,
+) -> Transaction:
+    """The transaction a message is about, open or closed; begun by it when nobody heard of it."""
+    transaction_id = e.transaction_id or ""
+    known = cp.transactions.get(transaction_id) or fleet.recalled(cp.cp_id, key_of(transaction_id))
+    return known or _begin(fleet, cp, transaction_id, e.connector_id, began_ts, e.received_ts)
+
+
+def _begin(
+    fleet: Fleet,
+    cp: ChargePoint,
+    transaction_id: str,
+    connector_id: str,
+    started_ts: float | None,
+    received_ts: float,
+) -> Transaction:
+    connector = cp.connector(connector_id)
+    fleet.last_number += 1
+    transaction = Transaction(
+        number=fleet.last_number,
+        cp_id=cp.cp_id,
+        connector_id=connector.connector_id,
+        transaction_id=transaction_id,
+        key=key_of(transaction_id),
+        id_token="",
+        meter=EnergyMeter(None),
+        started_ts=started_ts,
+        started_received_ts=received_ts,
+    )
+    fleet.tell(transaction, transaction.began_ts, first_phase(connector), {}, phase=True)
+    other = connector.transaction
+    begin(fleet, cp, connector, transaction)
+    if other is not None and other.began_ts > transaction.began_ts:
+        connector.transaction = other  # the past is being told; the EVSE is busy with something newer
+    return transaction
+
+
+def _is_news(transaction: Transaction, told: ev.Telling | None) -> bool:
+    """Whether the message was not met before; all its events are news, then.
+
+    A number met before is a repeat, unless its time is later than all told so far: then the charger has begun to
+    count anew (after a boot), or does not count at all, and to drop it would lose a fact.
+    """
+    if transaction.telling is told or told is None:
+        return True
+    newest_ts, seq_no, at_ts = transaction.told_ts, told.seq_no, told.charger_ts
+    is_later = at_ts is not None and (newest_ts is None or at_ts > newest_ts)
+    if seq_no is not None:
+        highest = transaction.seq_nos.highest
+        is_known = not transaction.seq_nos.add(seq_no)
+        if is_known and (newest_ts is None or not is_later):
+            return False
+        transaction.telling_late = seq_no < highest and not is_later
+    else:
+        transaction.telling_late = newest_ts is not None and not is_later and at_ts is not None and at_ts < newest_ts
+    if is_later:
+        transaction.told_ts = at_ts
+    transaction.telling = told
+    return True
+
+
+def _identify(transaction: Transaction, id_token: str, id_token_type: str) -> None:
+    """The first token is the transaction's; a later one is of who stopped it or took it over."""
+    if id_token and not transaction.id_token:
+        transaction.id_token, transaction.id_token_type = id_token, id_token_type
+
+
+def _learn_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, start_wh: float, *, told: bool) -> None:
+    """A register from before what was measured so far; what it adds to a closed transaction is booked now."""
+    before_wh = transaction.meter.energy_wh
+    transaction.meter.begin_at(start_wh, told=told)
+    fleet.changes.transactions[transaction.number] = transaction
+    if not transaction.open and transaction.meter.energy_wh != before_wh:
+        cp.energy_total_wh += transaction.meter.energy_wh - before_wh
+        fleet.changes.charge_points[cp.cp_id] = cp
+
+
+def _place(fleet: Fleet, cp: ChargePoint, transaction: Transaction, connector_id: str) -> None:
+    """An EVSE was named at last: the transaction goes there."""
+    if transaction.connector_id != NOWHERE or connector_id == NOWHERE:
+        return
+    before, connector = cp.connector(NOWHERE), cp.connector(connector_id)
+    if before.transaction is transaction:
+        before.transaction, before.had_transaction = None, False
+        before.current_a = before.power_w = before.offered_a = before.soc_percent = None
+        fleet.changed(cp, before)
+    transaction.connector_id, connector.had_transaction = connector.connector_id, True
+    if transaction.open:
+        connector.transaction = transaction
+    fleet.changed(cp, connector)
 
 
 def _keep(
@@ -139,6 +235,8 @@ def _keep(
     told_ts = credible(reading.charger_ts, e.received_ts)
     if not is_late:
         measure(fleet, cp, transaction, reading, told_ts)
+    elif reading.register_wh is not None and not transaction.meter.start_told:
+        _learn_start(fleet, cp, transaction, reading.register_wh, told=reading.begins)
     fleet.changes.readings.append(
         ReadingRow(
             cp.cp_id,
@@ -160,99 +258,30 @@ def _keep(
     return told_ts
 
 
-def _find(fleet: Fleet, cp: ChargePoint, transaction_id: str) -> Transaction | None:
-    return cp.transactions.get(transaction_id) or fleet.recalled(cp.cp_id, key_of(transaction_id))
-
-
-def _known(fleet: Fleet, cp: ChargePoint, e: _About) -> Transaction:
-    """The transaction a message is about, begun by it when nobody heard of it."""
-    transaction_id = e.transaction_id or ""
-    charger_ts = e.readings[0].charger_ts if isinstance(e, ev.MeterValuesReceived) else _at_ts(e)
-    return _find(fleet, cp, transaction_id) or _begin(fleet, cp, e, transaction_id, e.connector_id, charger_ts)
-
-
-def _at_ts(e: ev.TransactionStarted | ev.ChargingStateChanged | ev.TransactionDetailed) -> float | None:
-    return e.started_ts if isinstance(e, ev.TransactionStarted) else e.charger_ts
-
-
-def _begin(
-    fleet: Fleet, cp: ChargePoint, e: ev.Event, transaction_id: str, connector_id: str, started_ts: float | None
-) -> Transaction:
-    connector = cp.connector(connector_id)
-    fleet.last_number += 1
-    transaction = Transaction(
-        number=fleet.last_number,
-        cp_id=cp.cp_id,
-        connector_id=connector.connector_id,
-        transaction_id=transaction_id,
-        key=key_of(transaction_id),
-        id_token="",
-        meter=EnergyMeter(None),
-        started_ts=started_ts,
-        started_received_ts=e.received_ts,
-    )
-    fleet.tell(transaction, transaction.began_ts, first_phase(connector), {}, phase=True)
-    newer = connector.transaction
-    begin(fleet, cp, connector, transaction)
-    if newer is not None and newer.began_ts > transaction.began_ts:
-        connector.transaction = newer  # the past is being told; the EVSE is already about something else
-    return transaction
-
-
-def _is_news(transaction: Transaction, told: ev.Telling | None) -> bool:
-    """Whether the message is met for the first time; every event of it is, then."""
-    if transaction.telling is told:
-        return True
-    if told is not None and told.seq_no is not None and not transaction.seq_nos.add(told.seq_no):
-        return False
-    transaction.telling = told
-    return True
-
-
-def _identify(transaction: Transaction, id_token: str, id_token_type: str) -> None:
-    """The first token is the transaction's; a later one is of who stopped it or of who took it over."""
-    if id_token and not transaction.id_token:
-        transaction.id_token, transaction.id_token_type = id_token, id_token_type
-
-
-def _place(fleet: Fleet, cp: ChargePoint, transaction: Transaction, connector_id: str) -> None:
-    """An EVSE was named at last: the transaction goes there."""
-    if transaction.connector_id != NOWHERE or connector_id == NOWHERE:
-        return
-    before, connector = cp.connector(NOWHERE), cp.connector(connector_id)
-    if before.transaction is transaction:
-        before.transaction, before.had_transaction = None, False
-        before.current_a = before.power_w = before.offered_a = before.soc_percent = None
-        fleet.changed(cp, before)
-    transaction.connector_id = connector.connector_id
-    if transaction.open:
-        connector.transaction = transaction
-    connector.had_transaction = True
-    fleet.changed(cp, connector)
-
-
-def _change_state(
-    fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.ChargingStateChanged, *, is_late: bool
-) -> None:
-    at_ts = when(e.charger_ts, e.received_ts)
-    if is_late:
-        at_ts = credible(e.charger_ts, e.received_ts) or at_ts
+def _tell_phase(fleet: Fleet, transaction: Transaction, e: ev.ChargingStateChanged) -> None:
+    """Idle before anything else is no end yet: no vehicle is there."""
     phase = status_words.PHASES.get(status_words.CHARGING_STATES.get(e.state, ""))
-    if phase is not None and not (e.state == "Idle" and not transaction.charging_state):
-        fleet.tell(transaction, at_ts, phase, {}, phase=True)
-    if is_late:
+    if phase is None or (e.state == "Idle" and not transaction.charging_state):
         return
-    transaction.charging_state = e.state
-    _place(fleet, cp, transaction, e.connector_id)
+    at_ts = when(e.told.charger_ts, e.received_ts)
+    if transaction.telling_late:
+        at_ts = credible(e.told.charger_ts, e.received_ts) or at_ts
+    fleet.tell(transaction, at_ts, phase, {}, phase=True)
+
+
+def _refine_status(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.ChargingStateChanged) -> None:
     connector = cp.connector(transaction.connector_id)
+    fleet.changes.transactions[transaction.number] = transaction
     if connector.transaction is not transaction:
         return
-    is_replay = e.told.offline and _was_long_ago(e.charger_ts, e.received_ts)
-    status = evses.state_told(connector, e.state, is_past=is_replay)
+    status = evses.state_told(connector, e.state, is_past=_is_replay(e.told, e.received_ts))
     if status is not None:
         cp.status = connector.status = status
-    fleet.changed(cp, connector)
+        fleet.changed(cp, connector)
 
 
-def _was_long_ago(charger_ts: float | None, received_ts: float) -> bool:
-    return charger_ts is not None and charger_ts < received_ts - REPLAY_S
+def _is_replay(told: ev.Telling | None, received_ts: float) -> bool:
+    """Stored while there was no connection, and long past."""
+    if told is None or not told.offline:
+        return False
+    return told.charger_ts is not None and told.charger_ts < received_ts - REPLAY_S

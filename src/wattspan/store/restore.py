@@ -137,6 +137,7 @@ def _measure(transaction: Transaction, row: Any) -> None:
     """As `Fleet` does with a reading, but that the jumps are counted already."""
     if row.seq_no is not None:
         transaction.seq_nos.add(row.seq_no)
+        transaction.told_ts = max(transaction.told_ts or 0.0, row.charger_ts or 0.0) or None
     told, last = credible(row.charger_ts, row.received_ts), transaction.last_reading_ts
     if row.register_wh is not None and not row.is_history and (last is None or told is None or told >= last):
         transaction.last_reading_ts = told if told is not None else last

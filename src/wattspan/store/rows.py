@@ -87,6 +87,7 @@ TRANSACTION_COLUMNS = (
     "remote_start_id",
     "phases_used",
     "cable_max_a",
+    "told_ts",
     "seq_nos",
     "readings_from",
     "readings_through",
@@ -174,6 +175,7 @@ def transaction_row(t: Transaction) -> Row:
         t.remote_start_id,
         t.phases_used,
         t.cable_max_a,
+        t.told_ts,
         str(t.seq_nos),
     )
 
@@ -185,7 +187,7 @@ def meter_row(t: Transaction) -> Row:
 
 def to_transaction(found: Found) -> Transaction:
     """The transaction of a row, with its meter and its story."""
-    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17] + TRANSACTION_COLUMNS[21:26]
+    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17] + TRANSACTION_COLUMNS[21:27]
     return Transaction(
         **{name: found[name] for name in same},
         meter=EnergyMeter.restore(

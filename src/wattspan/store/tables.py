@@ -98,6 +98,7 @@ transactions = sa.Table(
     sa.Column("remote_start_id", sa.BigInteger),
     sa.Column("phases_used", sa.BigInteger),
     sa.Column("cable_max_a", sa.Double),
+    sa.Column("told_ts", Seconds),
     sa.Column("seq_nos", sa.Text, nullable=False, server_default=""),
     sa.Column("readings_from", Number, nullable=False),
     sa.Column("readings_through", Number, nullable=False),

@@ -4,7 +4,7 @@ A TransactionEvent that names no token, about a transaction that is known, is an
 """
 
 from collections.abc import Awaitable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from wattspan.domain import events as ev
 from wattspan.domain.timestamps import charger_ts
@@ -16,12 +16,19 @@ from wattspan.versions.fields import identifier, number, text, whole
 from wattspan.versions.v201_readings import readings
 from wattspan.versions.v201_tokens import judged, status_of, token_of
 
-_Common = dict[str, Any]
-"""What all events of a message have in common."""
-
 STARTED, ENDED = "Started", "Ended"
-_NOTHING: dict[str, Any] = {}
-_DETAILS = ("idToken", "reservationId", "numberOfPhasesUsed", "cableMaxCurrent")
+_DETAILS = frozenset({"idToken", "reservationId", "numberOfPhasesUsed", "cableMaxCurrent"})
+_HIGHEST_SEQ_NO = (1 << 63) - 1
+
+
+class _About(NamedTuple):
+    """What all events of a message have in common. `evse` "0": none was named."""
+
+    cp_id: str
+    received_ts: float
+    evse: str
+    transaction_id: str
+    told: ev.Telling
 
 
 def place(call: Payload) -> tuple[str | None, str | None]:
@@ -63,24 +70,30 @@ def transaction_told(call: Payload, answer: Payload, cp_id: str, received_ts: fl
     evse, transaction_id = _evse(call) or NOWHERE, _transaction_id(call)
     measured = readings(call["meterValue"]) if "meterValue" in call else ()
     if transaction_id is None:
-        return _measured(cp_id, received_ts, evse, None, measured, None)
-    told = ev.Telling(_seq_no(call.get("seqNo")), call.get("offline") is True)
-    kind, info, at_ts = call.get("eventType"), _object(call.get("transactionInfo")), charger_ts(call.get("timestamp"))
-    common: _Common = {"cp_id": cp_id, "received_ts": received_ts, "transaction_id": transaction_id, "told": told}
-    events: list[ev.Event] = []
-    if kind == STARTED:
-        events.append(_started(call, answer, evse, at_ts, measured, common))
-    state = info.get("chargingState")
-    if "remoteStartId" in info or any(name in call for name in _DETAILS) or not (measured or state or events):
-        events.append(_detailed(call, info, evse, at_ts, common))
+        return (_measured(cp_id, received_ts, evse, None, measured, None),)
+    told = ev.Telling(_seq_no(call.get("seqNo")), charger_ts(call.get("timestamp")), call.get("offline") is True)
+    about = _About(cp_id, received_ts, evse, transaction_id, told)
+    kind, info = call.get("eventType"), call["transactionInfo"]
+    state, has_details = info.get("chargingState"), "remoteStartId" in info or not _DETAILS.isdisjoint(call)
     if kind == ENDED:
-        events.append(_stopped(call, info, evse, at_ts, measured, common))
-        return events
+        stop = _stopped(call, info, about, measured)
+        return (_detailed(call, info, about), stop) if has_details else (stop,)
+    events: list[ev.Event] = [_started(call, answer, about, measured)] if kind == STARTED else []
+    if has_details or not (measured or state or events):
+        events.append(_detailed(call, info, about))
     if measured:
-        events.extend(_measured(cp_id, received_ts, evse, transaction_id, measured, told))
+        events.append(_measured(cp_id, received_ts, evse, transaction_id, measured, told))
     if state:
-        state = text(state, 50)
-        events.append(ev.ChargingStateChanged(connector_id=evse, state=state, charger_ts=at_ts, **common))
+        events.append(
+            ev.ChargingStateChanged(
+                cp_id=cp_id,
+                received_ts=received_ts,
+                connector_id=evse,
+                transaction_id=transaction_id,
+                state=text(state, 50),
+                told=told,
+            )
+        )
     return events
 
 
@@ -92,7 +105,7 @@ def meter_values(call: Payload, cp: ChargePointContext) -> Payload:
 def meter_values_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
     """What was measured at an EVSE; EVSE 0 is the grid connection."""
     evse = identifier(call.get("evseId")) or NOWHERE
-    return _measured(cp_id, received_ts, evse, None, readings(call.get("meterValue")), None)
+    return (_measured(cp_id, received_ts, evse, None, readings(call.get("meterValue")), None),)
 
 
 def _measured(
@@ -102,78 +115,70 @@ def _measured(
     transaction_id: str | None,
     measured: tuple[ev.Reading, ...],
     told: ev.Telling | None,
-) -> tuple[ev.MeterValuesReceived]:
-    return (
-        ev.MeterValuesReceived(
-            cp_id=cp_id,
-            received_ts=received_ts,
-            connector_id=evse,
-            transaction_id=transaction_id,
-            readings=measured,
-            told=told,
-        ),
+) -> ev.MeterValuesReceived:
+    return ev.MeterValuesReceived(
+        cp_id=cp_id,
+        received_ts=received_ts,
+        connector_id=evse,
+        transaction_id=transaction_id,
+        readings=measured,
+        told=told,
     )
 
 
-def _started(
-    call: Payload,
-    answer: Payload,
-    evse: str,
-    at_ts: float | None,
-    measured: tuple[ev.Reading, ...],
-    common: _Common,
-) -> ev.TransactionStarted:
+def _started(call: Payload, answer: Payload, about: _About, measured: tuple[ev.Reading, ...]) -> ev.TransactionStarted:
     token = token_of(call)
     return ev.TransactionStarted(
-        **common,
-        connector_id=evse,
-        key=key_of(common["transaction_id"]),
+        cp_id=about.cp_id,
+        received_ts=about.received_ts,
+        connector_id=about.evse,
+        transaction_id=about.transaction_id,
+        key=key_of(about.transaction_id),
         id_token=token.id_token if token else "",
         id_token_type=token.type if token else "",
         meter_start_wh=next((r.register_wh for r in measured if r.register_wh is not None), None),
-        started_ts=at_ts,
+        started_ts=about.told.charger_ts,
         reservation_id=whole(call.get("reservationId")),
         status=status_of(answer) or ACCEPTED,
+        told=about.told,
     )
 
 
-def _detailed(
-    call: Payload, info: dict[str, Any], evse: str, at_ts: float | None, common: _Common
-) -> ev.TransactionDetailed:
+def _detailed(call: Payload, info: Payload, about: _About) -> ev.TransactionDetailed:
+    """The token of an end is of who stopped it, and told with the end."""
     token = None if call.get("eventType") == ENDED else token_of(call)
     return ev.TransactionDetailed(
-        **common,
-        connector_id=evse,
-        charger_ts=at_ts,
+        cp_id=about.cp_id,
+        received_ts=about.received_ts,
+        connector_id=about.evse,
+        transaction_id=about.transaction_id,
         id_token=token.id_token if token else "",
         id_token_type=token.type if token else "",
         reservation_id=whole(call.get("reservationId")),
         remote_start_id=whole(info.get("remoteStartId")),
         phases_used=whole(call.get("numberOfPhasesUsed")),
         cable_max_a=number(call.get("cableMaxCurrent")),
+        told=about.told,
     )
 
 
-def _stopped(
-    call: Payload,
-    info: dict[str, Any],
-    evse: str,
-    at_ts: float | None,
-    measured: tuple[ev.Reading, ...],
-    common: _Common,
-) -> ev.TransactionStopped:
-    """The register at the end is the last one sent with it; Local is the reason that need not be told (§2.48)."""
+def _stopped(call: Payload, info: Payload, about: _About, measured: tuple[ev.Reading, ...]) -> ev.TransactionStopped:
+    """The register at the end is the newest sent with it. Local is the reason that need not be told (§2.13.3)."""
     token = token_of(call)
-    registers = [r for r in measured if r.register_wh is not None and not r.begins]
-    last = max(registers, key=lambda r: r.charger_ts or 0.0, default=None)
+    if all(reading.charger_ts is not None for reading in measured):
+        measured = tuple(sorted(measured, key=lambda reading: reading.charger_ts or 0.0))
+    registers = [reading.register_wh for reading in measured if reading.register_wh is not None and not reading.begins]
     return ev.TransactionStopped(
-        **common,
-        connector_id=evse,
-        meter_stop_wh=None if last is None else last.register_wh,
-        stopped_ts=at_ts,
+        cp_id=about.cp_id,
+        received_ts=about.received_ts,
+        connector_id=about.evse,
+        transaction_id=about.transaction_id,
+        meter_stop_wh=registers[-1] if registers else None,
+        stopped_ts=about.told.charger_ts,
         reason=text(info.get("stoppedReason"), 50) or "Local",
         id_token=token.id_token if token else None,
         readings=measured,
+        told=about.told,
     )
 
 
@@ -190,8 +195,4 @@ def _transaction_id(call: Payload) -> str | None:
 
 def _seq_no(value: Any) -> int | None:
     found = whole(value)
-    return found if found is not None and 0 <= found < 1 << 31 else None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if type(value) is dict else _NOTHING
+    return found if found is not None and 0 <= found <= _HIGHEST_SEQ_NO else None

@@ -1,12 +1,14 @@
 """Closes transactions that their charger forgot: open ones when it boots, or when its connector starts another.
 
-The charger's own StopTransaction may come later still; it then corrects what was booked here (see `domain.fleet`).
+The charger's own stop may come later still; it then corrects what was booked here (see `domain.fleet`). OCPP 2.x
+chargers give transactions their ids themselves and go on with them after a boot, so there a boot closes none.
 """
 
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.domain.events import ChargePointBooted, Event, TransactionStarted, TransactionStopped
-from wattspan.domain.fleet import ORPHANED
-from wattspan.domain.model import Transaction
+from wattspan.domain.fleet import ORPHANED, TOLD
+from wattspan.domain.model import Transaction, when
+from wattspan.domain.told import NOWHERE
 
 
 class CloseOrphans(Plugin):
@@ -24,17 +26,19 @@ class CloseOrphans(Plugin):
             return
         opened = list(cp.transactions.values())
         if isinstance(event, ChargePointBooted):
-            self._close(event, [tx for tx in opened if tx.started_received_ts <= event.received_ts])
+            forgotten = [tx for tx in opened if not tx.key.startswith(TOLD)]
+            self._close(event, [tx for tx in forgotten if tx.started_received_ts <= event.received_ts])
         elif isinstance(event, TransactionStarted):
             self._close(event, [tx for tx in opened if self._is_older(tx, event)])
 
     @staticmethod
     def _is_older(transaction: Transaction, event: TransactionStarted) -> bool:
-        return (
-            transaction.connector_id == event.connector_id
-            and transaction.transaction_id != event.transaction_id
-            and transaction.started_received_ts < event.received_ts
-        )
+        if transaction.connector_id != event.connector_id or transaction.transaction_id == event.transaction_id:
+            return False
+        if event.told is None:
+            return transaction.started_received_ts < event.received_ts
+        # "0": no EVSE was named yet. A start from before the other one is only late.
+        return event.connector_id != NOWHERE and transaction.began_ts < when(event.started_ts, event.received_ts)
 
     def _close(self, event: Event, orphans: list[Transaction]) -> None:
         self._context.record(

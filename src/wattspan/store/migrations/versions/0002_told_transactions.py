@@ -16,6 +16,7 @@ _COLUMNS = {
         sa.Column("remote_start_id", sa.BigInteger),
         sa.Column("phases_used", sa.BigInteger),
         sa.Column("cable_max_a", sa.Double),
+        sa.Column("told_ts", sa.Double),
         sa.Column("seq_nos", sa.Text, nullable=False, server_default=""),
     ),
     "connectors": (sa.Column("outlets", sa.Text, nullable=False, server_default="{}"),),
