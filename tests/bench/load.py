@@ -265,6 +265,8 @@ class Fleet:
             self.chargers.append(charger)
             self._by_fd[charger.sock.fileno()] = charger
             self._poll.register(charger.sock, select.EPOLLIN)
+            if len(self.chargers) % 50 == 0:
+                self._spin_once()  # pings want answers meanwhile
 
     def close(self) -> None:
         for charger in self.chargers:

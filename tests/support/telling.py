@@ -139,7 +139,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Tellin
         kept=kept,
         tracers=tracers,
         encode=Encoder().request,
-        metrics=points.collect,
+        metrics=lambda: list(points.pieces(10_000)),
     )
 
 

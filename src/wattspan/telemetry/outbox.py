@@ -4,24 +4,13 @@ It owns limits and counting; what a record is and where it goes it must not know
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
-from opentelemetry.sdk.metrics.export import (
-    MetricExporter,
-    MetricExportResult,
-    MetricsData,
-    ResourceMetrics,
-    ScopeMetrics,
-)
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from wattspan.telemetry.backends.record import HotSpan
-from wattspan.telemetry.points import Points
 
 PATIENCE_S = 5
 """How long a shutdown waits for an exporter: the SDK would wait for 30 s, and then for every batch's time-out."""
@@ -133,52 +122,3 @@ class CountedLogs(LogRecordExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is kept here."""
         return True
-
-
-class FleetMetrics(MetricExporter):
-    """Adds our own families to what the SDK collected, on the reader's thread (`points` says why that is safe)."""
-
-    def __init__(
-        self,
-        exporter: MetricExporter,
-        points: Points,
-        resource: Resource,
-        scope: InstrumentationScope,
-        dropped: Dropped,
-    ) -> None:
-        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
-        self._exporter = exporter
-        self._points = points
-        self._resource = resource
-        self._scope = scope
-        self._dropped = dropped
-
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
-    ) -> MetricExportResult:
-        """Send everything of now. Blocks, up to the exporter's time-out."""
-        told = self._with_own(metrics_data)
-        result = MetricExportResult.FAILURE
-        try:
-            whole = MetricsData([ResourceMetrics(self._resource, told, self._resource.schema_url)])
-            result = self._exporter.export(whole, timeout_millis or 10_000)
-        finally:
-            if result is not MetricExportResult.SUCCESS:
-                self._dropped(sum(len(metric.data.data_points) for scope in told for metric in scope.metrics))
-        return result
-
-    def _with_own(self, metrics_data: MetricsData) -> list[ScopeMetrics]:
-        """One entry a scope: of two with the same scope, the stock encoder keeps the last alone."""
-        by_scope = {scope.scope: scope for each in metrics_data.resource_metrics for scope in each.scope_metrics}
-        foreign = by_scope.get(self._scope)
-        metrics = [*(foreign.metrics if foreign is not None else ()), *self._points.collect()]
-        by_scope[self._scope] = ScopeMetrics(self._scope, metrics, "")
-        return list(by_scope.values())
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing is kept here."""
-        return True
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Shut the exporter down, also one that is busy."""
-        self._exporter.shutdown(timeout_millis)

@@ -37,9 +37,10 @@ from wattspan.telemetry.backends.arrays import ArrayMeasures
 from wattspan.telemetry.backends.hot import HotSpans
 from wattspan.telemetry.exporters import SIGNALS, Signal, disabled, exporter
 from wattspan.telemetry.families import State
+from wattspan.telemetry.fleet_metrics import FleetMetrics
 from wattspan.telemetry.histogram import Histograms
 from wattspan.telemetry.logs import SERVICE
-from wattspan.telemetry.outbox import PATIENCE_S, FleetMetrics, LogOutbox, Outbox
+from wattspan.telemetry.outbox import PATIENCE_S, LogOutbox, Outbox
 from wattspan.telemetry.points import Points
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.prometheus import PrometheusReader

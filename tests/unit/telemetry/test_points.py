@@ -24,6 +24,10 @@ from wattspan.telemetry.points import CUMULATIVE, DELTA, Points
 NS = 1_000_000_000
 
 
+def collected(points: Points) -> list[Metric]:
+    return list(points.pieces(10_000))
+
+
 def told(metrics: list[Metric], name: str) -> dict[tuple[object, ...], object]:
     found = {metric.name: metric for metric in metrics}.get(name)
     points = [] if found is None else found.data.data_points
@@ -37,7 +41,7 @@ def boot(cp_id: str) -> ev.Event:
 def test_cumulative_counters_are_lifetime_totals_since_the_charge_point_is_known() -> None:
     shown = state()
     fill(shown, 1)
-    metric = {each.name: each for each in Points(shown).collect()}["ocpp_cp_boots_total"]
+    metric = {each.name: each for each in collected(Points(shown))}["ocpp_cp_boots_total"]
     (point,) = metric.data.data_points
     assert (point.value, point.start_time_unix_nano, point.attributes) == (1, int(NOW_TS) * NS, {"cp_id": "CP-000001"})
     assert (metric.data.is_monotonic, metric.data.aggregation_temporality) == (True, CUMULATIVE)
@@ -47,11 +51,11 @@ def test_deltas_count_from_the_start_of_the_process_and_then_from_the_last_time(
     shown = state()
     fill(shown, 1)
     points = Points(shown, counters=DELTA, histograms=DELTA)
-    assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 0}
+    assert told(collected(points), "ocpp_cp_boots_total") == {("CP-000001",): 0}
     apply(shown.fleet, boot("CP-000001"))
     apply(shown.fleet, boot("CP-new"))
-    assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 1, ("CP-new",): 1}
-    assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 0, ("CP-new",): 0}
+    assert told(collected(points), "ocpp_cp_boots_total") == {("CP-000001",): 1, ("CP-new",): 1}
+    assert told(collected(points), "ocpp_cp_boots_total") == {("CP-000001",): 0, ("CP-new",): 0}
 
 
 def test_a_charge_point_that_is_added_again_counts_from_0_again() -> None:
@@ -59,9 +63,9 @@ def test_a_charge_point_that_is_added_again_counts_from_0_again() -> None:
     fill(shown, 1)
     points = Points(shown, counters=DELTA)
     apply(shown.fleet, ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
-    assert told(points.collect(), "ocpp_cp_boots_total") == {}
+    assert told(collected(points), "ocpp_cp_boots_total") == {}
     fill(shown, 1)
-    assert told(points.collect(), "ocpp_cp_boots_total") == {("CP-000001",): 1}
+    assert told(collected(points), "ocpp_cp_boots_total") == {("CP-000001",): 1}
 
 
 def test_a_histogram_by_delta_holds_what_came_since() -> None:
@@ -70,13 +74,13 @@ def test_a_histogram_by_delta_holds_what_came_since() -> None:
     series = shown.histograms.commits.series()
     for value in (0.0007, 0.2):
         series.record(value)
-    metrics = {each.name: each for each in points.collect()}
+    metrics = {each.name: each for each in collected(points)}
     (first,) = metrics["ocpp_store_commit_seconds"].data.data_points
     assert (first.count, first.min, first.max) == (2, 0.0007, 0.2)
     series.record(0.003)
-    (second,) = {each.name: each for each in points.collect()}["ocpp_store_commit_seconds"].data.data_points
+    (second,) = {each.name: each for each in collected(points)}["ocpp_store_commit_seconds"].data.data_points
     assert (second.count, second.min, second.max) == (1, 0.003, 0.003)
-    assert "ocpp_store_commit_seconds" not in {each.name for each in points.collect()}
+    assert "ocpp_store_commit_seconds" not in {each.name for each in collected(points)}
 
 
 def test_an_exemplar_is_told_once() -> None:
@@ -88,7 +92,7 @@ def test_an_exemplar_is_told_once() -> None:
     shown.histograms.handling.series("CP-000001", "Heartbeat").exemplars[1] = Exemplar(255, 16, 0.002, NOW_TS + 5)
 
     def exemplars() -> list[tuple[int | None, int | None]]:
-        metric = {each.name: each for each in points.collect()}["ocpp_msg_handling_seconds"]
+        metric = {each.name: each for each in collected(points)}["ocpp_msg_handling_seconds"]
         (point,) = metric.data.data_points
         assert point.start_time_unix_nano == int(STARTED_TS) * NS
         return [(each.trace_id, each.span_id) for each in point.exemplars]
@@ -97,11 +101,20 @@ def test_an_exemplar_is_told_once() -> None:
     assert exemplars() == []
 
 
+def test_points_come_in_pieces_that_together_are_all_of_them() -> None:
+    shown = state()
+    fill(shown, 3)
+    pieces = [(metric.name, len(metric.data.data_points)) for metric in Points(shown).pieces(2)]
+    assert {size for _, size in pieces} == {1, 2}
+    whole = {metric.name: len(metric.data.data_points) for metric in Points(shown).pieces(10_000)}
+    assert {name: sum(size for other, size in pieces if other == name) for name, _ in pieces} == whole
+
+
 def test_the_stock_encoder_takes_every_point() -> None:
     shown = state()
     fill(shown, 3)
     shown.histograms.sessions.series().record(100)
-    scope = ScopeMetrics(InstrumentationScope(catalogue.METER), Points(shown).collect(), "")
+    scope = ScopeMetrics(InstrumentationScope(catalogue.METER), collected(Points(shown)), "")
     encoded = encode_metrics(MetricsData([ResourceMetrics(Resource({}), [scope], "")]))
     names = {metric.name for metric in encoded.resource_metrics[0].scope_metrics[0].metrics}
     assert {"ocpp_cp_energy_total_wh", "ocpp_msg_handling_seconds", "ocpp_tx_duration_seconds"} <= names
@@ -116,7 +129,7 @@ def test_instruments_of_the_api_tell_the_same_as_the_points() -> None:
     data = reader.get_metrics_data()
     assert data is not None
     by_api = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
-    ours = {metric.name: metric for metric in Points(shown).collect()}
+    ours = {metric.name: metric for metric in collected(Points(shown))}
     recorded = {histogram.metric.name for histogram in shown.histograms}
     assert by_api.keys() == ours.keys() - recorded
     for name, metric in by_api.items():
