@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from support.central import Csms
 from support.chargers import START
-from support.raw import CLOSE, PING, masked
+from support.raw import CLOSE, PING, PONG, masked
 from support.waiting import eventually
 from wattspan.csms.plugins.base import Plugin
 from wattspan.domain.events import ConnectorStatusChanged
@@ -220,11 +220,21 @@ async def test_pings_end_a_connection_that_does_not_answer_them(make_csms, monke
         await csms.becomes(0, "ocpp_cp_connected", cp_id="CP1")
 
 
+async def test_pings_leave_a_connection_alone_that_answers_them(make_csms):
+    csms = await make_csms(ping_interval_s=0.02, ping_timeout_s=20)
+    async with csms.raw_charger() as charger:
+        for _ in range(3):
+            ping = await charger.read()
+            assert ping.opcode == PING
+            charger.write(ping.data, opcode=PONG)
+        assert await csms.metric("ocpp_cp_connected", cp_id="CP1") == 1
+
+
 async def test_no_pings_for_chargers_that_dislike_them(make_csms):
     csms = await make_csms(ping_interval_s=0)
     async with csms.raw_charger() as charger:
         (connection,) = csms.central._gateway._server.connections
-        assert connection.keepalive_task is None
+        assert connection.keepalive_task is connection.ping_timer is None
         charger.write(b'[2,"x","Heartbeat",{}]')
         assert json.loads((await charger.read()).data)[0] == 3
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import WebSocketException
-from websockets.frames import Opcode
+from websockets.frames import CloseCode, Opcode
 from websockets.protocol import Event, State
 
 OnData = Callable[[bytes], None]
 
-_TEXT, _CONT, _BINARY, _OPEN = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, State.OPEN
+_TEXT, _CONT, _BINARY, _PONG, _OPEN = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, Opcode.PONG, State.OPEN
 """Read once: Python 3.11 looks up a member of an enum slowly."""
 
 
@@ -31,7 +31,18 @@ class ChargePointConnection(ServerConnection):
 
     # Slots, for what a connection holds is mostly this object: with over 30 attributes in its dictionary, CPython keeps
     # their names once a connection.
-    __slots__ = ("_early", "_fragments", "_holds", "_on_data", "admitted", "on_binary", "tap")
+    __slots__ = (
+        "_early",
+        "_fragments",
+        "_holds",
+        "_lost",
+        "_on_data",
+        "_pong_due",
+        "admitted",
+        "on_binary",
+        "ping_timer",
+        "tap",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +56,10 @@ class ChargePointConnection(ServerConnection):
         self._early: list[bytes] = []
         self._fragments: list[bytes] = []
         self._holds = 0
+        self._lost: asyncio.Future[None] = self.loop.create_future()
+        self.ping_timer: asyncio.TimerHandle | None = None
+        """The next ping, or the look for its pong; None: no pings."""
+        self._pong_due = False
         self.drain_waiters = []  # type: ignore[assignment]  # an empty deque is 700 bytes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,11 +67,29 @@ class ChargePointConnection(ServerConnection):
         super().connection_made(transport)
         self.recv_messages.frames.queue = None  # type: ignore[assignment]
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the transport, once."""
+        super().connection_lost(exc)
+        if self.ping_timer is not None:
+            self.ping_timer.cancel()
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    async def lost(self) -> None:
+        """Return once the connection is gone. For one waiter; holds less than `wait_closed`, which shields a future."""
+        await self._lost
+
+    def start_keepalive(self) -> None:
+        """Called by `websockets` after the handshake. Its own keepalive is a task a connection; this is a timer."""
+        if self.ping_interval is not None:
+            self.ping_timer = self.loop.call_later(self.ping_interval, self._ping)
+
     def forget_handshake(self) -> None:
         """Let go of what the handshake said, some 4 kB that nobody asks for again."""
         if self.request is not None:  # the parser holds the request, too
             self.request.headers.clear()
         self.response = None
+        self.logger = self.protocol.logger = self.server.logger  # without the adapter that names the connection
 
     def attach(self, on_data: OnData) -> None:
         """From now on messages go to `on_data`; first those that came with the handshake."""
@@ -80,6 +113,8 @@ class ChargePointConnection(ServerConnection):
             if opcode is _BINARY and self.on_binary is not None:
                 self.on_binary()
             self._assemble(bytes(event.data), event.fin)  # type: ignore[union-attr]
+        elif opcode is _PONG:
+            self._alive()
         else:
             super().process_event(event)
 
@@ -120,6 +155,35 @@ class ChargePointConnection(ServerConnection):
         self._holds -= 1
         if self._holds == 0 and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def _ping(self) -> None:
+        """Ask for a sign of life. None comes within `ping_timeout`: the peer is gone."""
+        if self.protocol.state is not _OPEN:
+            return
+        self._write(lambda: self.protocol.send_ping(b""))
+        if self.ping_timeout is None:
+            self.start_keepalive()
+        else:
+            self._pong_due = True
+            self.ping_timer = self.loop.call_later(self.ping_timeout, self._give_up)
+
+    def _alive(self) -> None:
+        """A pong came."""
+        if self._pong_due and self.ping_timer is not None:
+            self._pong_due = False
+            self.ping_timer.cancel()
+            self.start_keepalive()
+
+    def _give_up(self) -> None:
+        """Close, and do not wait long for the peer's part of it."""
+        if self.protocol.state is _OPEN:
+            self._write(lambda: self.protocol.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout"))
+            self.ping_timer = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
+
+    def _write(self, frame: Callable[[], None]) -> None:
+        with contextlib.suppress(WebSocketException, OSError, RuntimeError):
+            frame()
+            self.send_data()
 
     def _assemble(self, data: bytes, final: bool) -> None:
         if self._fragments or not final:

@@ -204,7 +204,7 @@ class Gateway:
         connection.forget_handshake()
         live = self._enter(connection, cp_id, version)
         try:
-            await connection.wait_closed()
+            await connection.lost()
         finally:
             self._leave(cp_id, live)
 

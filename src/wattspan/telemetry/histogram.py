@@ -11,6 +11,8 @@ from typing import NamedTuple
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.catalogue import Metric
 
+MAX_LABELS = 2
+
 
 class Exemplar(NamedTuple):
     """A recorded value and the span it was recorded in. `ts` is Unix seconds, `value` of the histogram's unit."""
@@ -56,7 +58,8 @@ class Series:
 class Histogram:
     """All series of one metric, grouped by their first label, so that a charge point leaves at once.
 
-    `without` drops a label of the metric: callers go on naming it, and its series fall into one.
+    At most two labels, so that the last one is the key within a group. `without` drops a label of the metric: callers
+    go on naming it, and its series fall into one.
     """
 
     __slots__ = ("_dropped", "_groups", "metric")
@@ -64,17 +67,24 @@ class Histogram:
     def __init__(self, metric: Metric, *, without: str | None = None) -> None:
         self._dropped = None if without is None else metric.labels.index(without)
         self.metric = metric if without is None else metric.without(without)
-        self._groups: dict[str, dict[tuple[str, ...], Series]] = {}
+        if len(self.metric.labels) > MAX_LABELS:
+            raise ValueError(f"{metric.name} has more than {MAX_LABELS} labels")
+        self._groups: dict[str, dict[str, Series]] = {}
 
     def series(self, *labels: str) -> Series:
         """The series of these label values, in the metric's order; made when new and kept until removed."""
         if self._dropped is not None:
             labels = (*labels[: self._dropped], *labels[self._dropped + 1 :])
-        group = self._groups.setdefault(labels[0] if labels else "", {})
-        found = group.get(labels)
+        first, last = (labels[0], labels[-1]) if labels else ("", "")
+        group = self._groups.setdefault(first, {})
+        found = group.get(last)
         if found is None:
-            found = group[labels] = Series(labels, self.metric.bounds)
+            found = group[last] = Series(labels, self.metric.bounds)
         return found
+
+    def known(self, first: str, last: str) -> Series:
+        """`series(first, last)` for a message's haste: KeyError where it is new, or a label was dropped."""
+        return self._groups[first][last]
 
     def remove(self, first: str) -> None:
         """Forget every series whose first label is `first`; one that is still held elsewhere counts for nobody."""

@@ -1,7 +1,7 @@
 """Histograms as the plain arrays that `/metrics` and our OTLP points are read from: the measuring half of `hot`."""
 
 from wattspan.telemetry.catalogue import Metric
-from wattspan.telemetry.histogram import Exemplar, Histograms, Series
+from wattspan.telemetry.histogram import Exemplar, Histograms
 from wattspan.telemetry.recorder import MessageSpan
 
 NS = 1_000_000_000
@@ -15,15 +15,14 @@ class ArrayMeasures:
     def __init__(self, histograms: Histograms) -> None:
         self._histograms = histograms
         self._by_name = {each.metric.name: each for each in histograms}
-        self._handling: dict[str, dict[str, Series]] = {}
-        """By charge point and action: found without making a tuple a message."""
+        self._handling = histograms.handling
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
         """Record the handling time of the message that `span` tells of."""
         try:
-            series = self._handling[span.cp_id][span.action]
+            series = self._handling.known(span.cp_id, span.action)
         except KeyError:
-            series = self._new(span.cp_id, span.action)
+            series = self._handling.series(span.cp_id, span.action)
         bucket = series.record(seconds)
         if exemplar:
             series.exemplars[bucket] = Exemplar(span.trace_id, span.span_id, seconds, end_ns / NS)
@@ -39,10 +38,4 @@ class ArrayMeasures:
 
     def forget(self, cp_id: str) -> None:
         """Drop the series of a charge point."""
-        self._handling.pop(cp_id, None)
         self._histograms.remove(cp_id)
-
-    def _new(self, cp_id: str, action: str) -> Series:
-        series = self._histograms.handling.series(cp_id, action)
-        self._handling.setdefault(cp_id, {})[action] = series
-        return series
