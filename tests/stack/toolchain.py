@@ -230,9 +230,7 @@ RECIPES: dict[str, Recipe] = {
             make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
             on_path="prometheus-alertmanager",
         ),
-        Recipe(
-            name="docker-compose", version=COMPOSE_VERSION, products=("compose/docker-compose",), make=make_compose
-        ),
+        Recipe(name="docker-compose", version=COMPOSE_VERSION, products=("compose/docker-compose",), make=make_compose),
         Recipe(
             name="ocpp-rpc",
             version=OCPP_RPC_VERSION,

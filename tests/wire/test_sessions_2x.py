@@ -4,11 +4,13 @@ import pytest
 from websockets.typing import Subprotocol
 
 from support.stations import BOOT_2X, TOKEN, current, event, register, status_2x
+from wattspan.store.store import IdTag
+from wattspan.versions import VERSIONS
 
-VERSIONS = ["ocpp2.0.1"]
+ENERGY = "ocpp_cp_energy_total_wh"
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=sorted(VERSIONS.keys() - {"ocpp1.6"}))
 def station(request, csms):
     """Makes connections that speak the version."""
     return lambda cp_id="CS1": csms.charger(cp_id, subprotocols=[Subprotocol(request.param)])
@@ -40,3 +42,182 @@ async def test_a_session_from_boot_to_end(csms, station):
     assert await csms.metric("ocpp_cp_current_a", cp_id="CS1", connector_id="1") == 0
     assert await csms.metric("ocpp_tx_total", cp_id="CS1") == 1
     assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CS1") == 7500
+
+
+async def test_the_server_restarts_in_mid_session(csms, station):
+    """Every figure is back, a repeat is still one, and the session goes on."""
+    update = event("Updated", 1, register(3500), current(16.1), minute=10, state="Charging")
+    async with station() as cs:
+        await cs.call("StatusNotification", status_2x("Occupied"))
+        await cs.call("TransactionEvent", event("Started", 0, register(1000), idToken=TOKEN))
+        await cs.call("TransactionEvent", update)
+    await csms.kill()
+    await csms.start()
+    assert await csms.metric("ocpp_tx_energy_wh", cp_id="CS1", connector_id="1") == 2500
+    assert await csms.metric("ocpp_cp_current_a", cp_id="CS1", connector_id="1") == 16.1
+    assert await csms.metric("ocpp_cp_status", cp_id="CS1") == 2
+    async with station() as cs:
+        await cs.call("TransactionEvent", update)
+        await cs.call("TransactionEvent", event("Ended", 2, register(8500), minute=90))
+    assert await csms.metric(ENERGY, cp_id="CS1") == 7500
+    assert await csms.metric("ocpp_tx_total", cp_id="CS1") == 1
+    (kept,) = await csms.store.transactions()
+    assert [reading.register_wh for reading in await csms.store.readings(kept.number)] == [1000, 3500, 8500]
+    assert (kept.id_token, kept.id_token_type) == ("TAG1", "ISO14443")
+
+
+async def test_an_end_that_is_repeated_after_a_restart_counts_once(csms, station):
+    ended = event("Ended", 1, register(8500), minute=90)
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Started", 0, register(1000)))
+        await cs.call("TransactionEvent", ended)
+    await csms.restart()
+    async with station() as cs:
+        assert await cs.call("TransactionEvent", ended) == {}
+        assert await cs.call("TransactionEvent", event("Started", 0, register(1000))) == {}
+    assert await csms.metric(ENERGY, cp_id="CS1") == 7500
+    assert await csms.metric("ocpp_tx_total", cp_id="CS1") == 1
+    assert await csms.metric("ocpp_tx_active", cp_id="CS1", connector_id="1") == 0
+
+
+async def test_an_end_without_a_start_and_the_start_that_comes_later(csms, station):
+    """2.0.1 E: what came first makes the transaction known; a start completes it, and adds what it proves."""
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Ended", 2, register(8500), minute=90))
+        assert await csms.metric(ENERGY, cp_id="CS1") == 0
+        await cs.call("TransactionEvent", event("Started", 0, register(1000, "Transaction.Begin"), idToken=TOKEN))
+    assert await csms.metric(ENERGY, cp_id="CS1") == 7500
+    assert await csms.metric("ocpp_tx_total", cp_id="CS1") == 1
+
+
+async def test_an_end_that_tells_the_whole_transaction_needs_no_start(csms, station):
+    async with station() as cs:
+        ended = event("Ended", 2, minute=90)
+        ended["meterValue"] = [
+            {"timestamp": "2026-11-21T11:30:00Z", "sampledValue": [register(8500, "Transaction.End")]},
+            {"timestamp": "2026-11-21T10:00:00Z", "sampledValue": [register(1000, "Transaction.Begin")]},
+        ]
+        await cs.call("TransactionEvent", ended)
+    assert await csms.metric(ENERGY, cp_id="CS1") == 7500
+
+
+async def test_an_update_without_a_start_is_a_running_transaction(csms, station):
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Updated", 3, register(5000), minute=20, state="Charging"))
+        assert await csms.metric("ocpp_tx_active", cp_id="CS1", connector_id="1") == 1
+        await cs.call("TransactionEvent", event("Updated", 2, register(3000), minute=10))
+        assert await csms.metric("ocpp_tx_energy_wh", cp_id="CS1", connector_id="1") == 2000
+        await cs.call("TransactionEvent", event("Started", 0, register(1000, "Transaction.Begin")))
+        assert await csms.metric("ocpp_tx_energy_wh", cp_id="CS1", connector_id="1") == 4000
+    assert await csms.metric("ocpp_tx_total", cp_id="CS1") == 1
+
+
+async def test_an_evse_and_a_token_that_are_named_later(csms, station):
+    """E: started by authorisation or by plugging in, a transaction learns the rest from an Updated."""
+    async with station() as cs:
+        assert await cs.call("TransactionEvent", event("Started", 0, evse_id=None)) == {}
+        assert await csms.metric("ocpp_tx_active", cp_id="CS1", connector_id="0") == 1
+        named = event("Updated", 1, evse_id=2, idToken=TOKEN, reservationId=7, numberOfPhasesUsed=3, cableMaxCurrent=32)
+        named["transactionInfo"]["remoteStartId"] = 9
+        assert await cs.call("TransactionEvent", named) == {"idTokenInfo": {"status": "Accepted"}}
+        assert await csms.metric("ocpp_tx_active", cp_id="CS1", connector_id="0") is None
+        assert await csms.metric("ocpp_tx_active", cp_id="CS1", connector_id="2") == 1
+    await csms.durable()
+    (kept,) = await csms.store.transactions()
+    assert (kept.connector_id, kept.id_token, kept.reservation_id) == ("2", "TAG1", 7)
+    assert (kept.remote_start_id, kept.phases_used, kept.cable_max_a) == (9, 3, 32)
+
+
+async def test_a_session_of_days_ago_moves_no_figure_of_now(csms, station):
+    """Stored while offline: counted, at the charger's own time, while the EVSE is about something else."""
+    days_ago = {"offline": True}
+    old = "2026-01-05T10:{:02}:00Z"
+    async with station() as cs:
+        await cs.call("StatusNotification", status_2x("Available"))
+        for seq_no, kind in enumerate(["Started", "Updated", "Ended"]):
+            message = event(kind, seq_no, register(1000 + 500 * seq_no), current(32), transaction_id="OLD", **days_ago)
+            message["timestamp"] = message["meterValue"][0]["timestamp"] = old.format(seq_no)
+            if kind != "Ended":
+                message["transactionInfo"]["chargingState"] = "Charging"
+            await cs.call("TransactionEvent", message)
+            assert await csms.metric("ocpp_cp_status", cp_id="CS1") == 0
+            assert await csms.metric("ocpp_cp_current_a", cp_id="CS1", connector_id="1") in (None, 0)
+    assert await csms.metric(ENERGY, cp_id="CS1") == 1000
+    (kept,) = await csms.store.transactions()
+    assert kept.ended_ts is not None and kept.ended_ts - kept.began_ts == 120
+
+
+async def test_a_late_start_of_the_past_leaves_the_running_transaction_alone(csms, station):
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Started", 0, register(9000), transaction_id="NEW"))
+        old = event("Started", 0, register(1000), transaction_id="OLD", offline=True)
+        old["timestamp"] = "2026-01-05T10:00:00Z"
+        await cs.call("TransactionEvent", old)
+        await cs.call("TransactionEvent", event("Updated", 1, register(9500), minute=1, transaction_id="NEW"))
+        assert await csms.metric("ocpp_tx_energy_wh", cp_id="CS1", connector_id="1") == 500
+    assert await csms.metric("ocpp_tx_total", cp_id="CS1") == 2
+
+
+async def test_a_station_that_counts_anew_or_not_at_all_loses_nothing(csms, station):
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Started", 0, register(1000)))
+        await cs.call("TransactionEvent", event("Updated", 0, register(2000), minute=1))
+        assert await csms.metric("ocpp_tx_energy_wh", cp_id="CS1", connector_id="1") == 1000
+        await cs.call("TransactionEvent", event("Ended", 0, register(3000), minute=2))
+    assert await csms.metric(ENERGY, cp_id="CS1") == 2000
+
+
+async def test_a_boot_in_mid_session_ends_no_session(csms, station):
+    """2.x: the station goes on with it, or ends it itself."""
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Started", 0, register(1000)))
+    async with station() as cs:
+        await cs.call("BootNotification", BOOT_2X)
+        assert await csms.metric("ocpp_tx_active", cp_id="CS1", connector_id="1") == 1
+        assert await csms.metric("ocpp_cp_reconnect_during_tx_total", cp_id="CS1") == 1
+        lost = event("Ended", 1, register(2000), minute=5, info={"stoppedReason": "PowerLoss"})
+        await cs.call("TransactionEvent", lost)
+    assert await csms.metric(ENERGY, cp_id="CS1") == 1000
+
+
+async def test_faulted_without_a_code_is_an_error(csms, station):
+    async with station() as cs:
+        await cs.call("StatusNotification", status_2x("Faulted"))
+        assert await csms.metric("ocpp_cp_errors_total", cp_id="CS1", error_type="OtherError") == 1
+        assert await csms.metric("ocpp_cp_status", cp_id="CS1") == 8
+
+
+async def test_a_vehicle_contract_that_nobody_can_check_is_not_accepted(csms, station):
+    """2.0.1 C07: no certificate authority is configured."""
+    async with station() as cs:
+        plain = await cs.call("Authorize", {"idToken": {"idToken": "DE8AA1A2B3C4D59", "type": "eMAID"}})
+        assert plain == {"idTokenInfo": {"status": "Accepted"}}
+        asked = {"idToken": {"idToken": "DE8AA1A2B3C4D59", "type": "eMAID"}, "certificate": "-----BEGIN"}
+        answer = await cs.call("Authorize", asked)
+    assert answer["idTokenInfo"]["status"] == "Invalid"
+    assert answer["certificateStatus"] != "Accepted"
+
+
+async def test_what_is_on_file_of_a_token_is_answered(make_csms):
+    csms = await make_csms(unknown_id_tags="reject")
+    await csms.store.add_id_tag(
+        IdTag(id_token="Tag1", type="ISO14443", parent="GROUP", evse_ids=(2,), max_active_transactions=1)
+    )
+
+    async def ask(cs, action="Authorize", **token):
+        return (await cs.call(action, {"idToken": {"idToken": "TAG1", "type": "ISO14443"} | token}))["idTokenInfo"]
+
+    async with csms.charger("CS1", subprotocols=[Subprotocol("ocpp2.0.1")]) as cs:
+        group = {"groupIdToken": {"idToken": "GROUP", "type": "Central"}, "evseId": [2]}
+        assert await ask(cs) == {"status": "Accepted"} | group
+        assert await ask(cs, type="KeyCode") == {"status": "Unknown"}
+        assert await ask(cs, idToken="TAG9") == {"status": "Unknown"}
+        assert await ask(cs, idToken="", type="NoAuthorization") == {"status": "Accepted"}
+        here = await cs.call("TransactionEvent", event("Started", 0, transaction_id="A", evse_id=1, idToken=TOKEN))
+        assert here["idTokenInfo"]["status"] == "NotAtThisLocation"
+        await cs.call("TransactionEvent", event("Ended", 1, transaction_id="A", evse_id=1))
+        there = event("Started", 0, transaction_id="B", evse_id=2, idToken=TOKEN)
+        assert (await cs.call("TransactionEvent", there))["idTokenInfo"]["status"] == "Accepted"
+        assert (await cs.call("TransactionEvent", there))["idTokenInfo"]["status"] == "Accepted"
+        other = event("Started", 0, transaction_id="C", evse_id=2, idToken={"idToken": "tag1", "type": "ISO14443"})
+        assert (await cs.call("TransactionEvent", other))["idTokenInfo"]["status"] == "ConcurrentTx"

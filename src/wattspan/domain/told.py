@@ -119,6 +119,7 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
         status = evses.ended(connector, is_past=_is_replay(e.told, e.received_ts))
         if status is not None:
             cp.status = connector.status = status
+            connector.status_ts = when(e.stopped_ts, e.received_ts)
     close(fleet, cp, transaction, e)
 
 
@@ -277,6 +278,7 @@ def _refine_status(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: e
     status = evses.state_told(connector, e.state, is_past=_is_replay(e.told, e.received_ts))
     if status is not None:
         cp.status = connector.status = status
+        connector.status_ts = when(e.told.charger_ts, e.received_ts)
         fleet.changed(cp, connector)
 
 

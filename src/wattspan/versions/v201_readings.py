@@ -11,6 +11,8 @@ from wattspan.versions.fields import number, whole
 MAX_EXPONENT = 30
 """Of a unit's multiplier, up or down; with more, nothing was measured that we could mean."""
 
+_DIGITS = 6
+"""Decimals kept of a scaled value: 1.001 kWh are 1001 Wh, and not 1000.9999999999999."""
 _ODD = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 _POWERS: list[float] = [10.0**exponent for exponent in range(MAX_EXPONENT + 1)]
 
@@ -65,7 +67,8 @@ def scaled(value: float, exponent: int | None) -> float:
         return value
     if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
         raise ValueError
-    return value * _POWERS[exponent] if exponent > 0 else value / _POWERS[-exponent]
+    found = value * _POWERS[exponent] if exponent > 0 else value / _POWERS[-exponent]
+    return round(found, _DIGITS)
 
 
 def _leniently(wire: Any, told_ts: float | None) -> Reading:
