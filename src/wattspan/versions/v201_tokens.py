@@ -13,7 +13,7 @@ from wattspan.versions.fields import text
 NO_AUTHORIZATION = "NoAuthorization"
 GROUP_TYPE = "Central"
 """The type of our group ids: they are made up here, on no card."""
-NO_CERTIFICATE_STATUS = "NoCertificateAvailable"
+UNVERIFIABLE = "CertChainError"
 
 
 class IdToken(NamedTuple):
@@ -56,18 +56,15 @@ async def judged(
 async def authorize(call: Payload, cp: ChargePointContext) -> Payload:
     """AuthorizeResponse (C01, C07).
 
-    No certificate authority is configured, so the contract certificate of a vehicle can't be checked, be it sent whole
-    or as hashes: we have none to check it with, and its token is not accepted on its word (C07.FR.02).
+    No certificate authority is configured, so the contract certificate of a vehicle can't be verified, be it sent whole
+    or as hashes. For that C07.FR.17 asks for CertChainError and Invalid, whatever is on file of the token.
     """
     token = token_of(call)
     if token is None:
         raise CallFault(CODES_2X.occurrence, "there is no idToken")
-    info = await judged(token, cp)
-    if not (call.get("certificate") or call.get("iso15118CertificateHashData")):
-        return {"idTokenInfo": info}
-    if info["status"] == ACCEPTED:
-        info = {"status": INVALID}
-    return {"idTokenInfo": info, "certificateStatus": NO_CERTIFICATE_STATUS}
+    if call.get("certificate") or call.get("iso15118CertificateHashData"):
+        return {"idTokenInfo": {"status": INVALID}, "certificateStatus": UNVERIFIABLE}
+    return {"idTokenInfo": await judged(token, cp)}
 
 
 def authorized(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:

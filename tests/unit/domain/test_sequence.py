@@ -1,0 +1,40 @@
+"""Sequence numbers: each counts once, in whatever order they come."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wattspan.domain.sequence import MAX_RUNS, SeqNos
+
+NUMBERS = st.lists(st.integers(0, 40))
+
+
+@given(NUMBERS)
+def test_a_number_is_new_once(numbers):
+    met, seen = SeqNos(), set()
+    for number in numbers:
+        assert met.add(number) == (number not in seen)
+        seen.add(number)
+    assert met.highest == max(seen, default=-1)
+
+
+@given(NUMBERS, NUMBERS)
+def test_what_is_written_is_read_again(before, after):
+    met = SeqNos()
+    for number in before:
+        met.add(number)
+    again = SeqNos.parse(str(met))
+    assert [again.add(number) for number in after] == [met.add(number) for number in after]
+    assert str(again) == str(met)
+
+
+def test_in_order_it_is_one_stretch():
+    met = SeqNos()
+    assert all(met.add(number) for number in range(1000))
+    assert str(met) == "0-999"
+
+
+def test_numbers_at_random_do_not_fill_the_memory():
+    met = SeqNos()
+    for number in range(0, 10 * MAX_RUNS, 2):
+        met.add(number)
+    assert len(str(met).split()) <= MAX_RUNS + 1
