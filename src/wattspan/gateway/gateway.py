@@ -48,7 +48,7 @@ class _Live:
         self.connection = connection
         self.version = version
         self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
-        framing = replace(version.framing, strict=core.strict)
+        framing = replace(version.framing, strict=True) if core.strict else version.framing
         self.session = self.handler.session = Session(cp_id, self, self.handler, framing)
 
     def send(self, data: bytes) -> None:
