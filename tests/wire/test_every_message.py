@@ -6,6 +6,9 @@ import json
 import pytest
 
 from support.examples import example
+from support.waiting import eventually
+from wattspan.csms.plugins.base import Plugin
+from wattspan.domain.events import NoticeReceived
 from wattspan.versions import VERSIONS
 
 LATER = ["ocpp2.0.1", "ocpp2.1"]
@@ -74,3 +77,27 @@ async def test_whatever_a_charger_s_message_lacks_or_has_too_much_of_is_answered
                 assert frame[1] == f"{action}-{number}"
                 assert frame[0] == 3 or frame[2] != "InternalError", (action, each)
     assert await csms.metric("ocpp_store_failures_total") == 0
+
+
+class Listening(Plugin):
+    """Keeps what is carried to it."""
+
+    name = "listening"
+    events = (NoticeReceived,)
+
+    def __init__(self):
+        self.heard = []
+
+    async def on_event(self, event):
+        self.heard.append((event.action, event.payload))
+
+
+async def test_what_means_nothing_to_us_is_carried_to_plugins_as_it_came(make_csms):
+    """Costs and settlements of 2.1 are others' business."""
+    listening = Listening()
+    csms = await make_csms(plugins=[listening])
+    settled = example("v21", "NotifySettlementRequest", whole=True)
+    async with csms.charger("CP1", subprotocols=["ocpp2.1"]) as charger:
+        assert await charger.call("NotifySettlement", settled) == {}
+        await charger.call("Heartbeat")
+        await eventually(lambda: listening.heard == [("NotifySettlement", settled)])

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 OTHER = "other"
 """The label of whatever OCPP does not name."""
 
-PASSING = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted})
+PASSING = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted, ev.NoticeReceived})
 """Events whose answer need not wait until they are durable: a crash loses nothing the charger was told is safe."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]

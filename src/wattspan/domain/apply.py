@@ -115,6 +115,10 @@ def _problem(fleet: Fleet, e: ev.ProblemReported) -> None:
             fleet.tell(transaction, e.received_ts, "error", {"ocpp.error_code": code})
 
 
+def _carried(fleet: Fleet, e: ev.NoticeReceived) -> None:
+    """It is for plugins alone."""
+
+
 def _version_mixed(fleet: Fleet, e: ev.VersionMixed) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     cp.mixed_versions[e.action] = cp.mixed_versions.get(e.action, 0) + 1
@@ -201,6 +205,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.SecurityEventReported: _note,
     ev.DynamicScheduleUpdated: schedule_updated,
     ev.ProblemReported: _problem,
+    ev.NoticeReceived: _carried,
     ev.VersionMixed: _version_mixed,
     ev.DeviceModelReported: _note,
     ev.EventStreamOpened: _note,

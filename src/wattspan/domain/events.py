@@ -269,6 +269,17 @@ class EventStreamTold(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeReceived(Event):
+    """A message that changes nothing here and is carried to whoever listens: settlements, DER alarms, battery swaps, …
+
+    `payload` is as it came; there may be personal data in it (NotifyCustomerInformation). It is not stored.
+    """
+
+    action: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionMixed(Event):
     """A message in the shape of an older OCPP version than the one negotiated; it was understood as that."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version, nothing
+from wattspan.versions.v201_notices import Carried
 
 PAGE = Path("docs/ocpp.md")
 
@@ -16,8 +17,8 @@ Made from the tables in `src/wattspan/versions/` by `python -m wattspan.versions
 and another compares them with the schemas of every message that OCPP has.
 
 *Answered*: an answer as the specification asks for. *Observed*: what it tells changes state, metrics, traces or the
-store; every message, observed or not, is counted, timed and traced. *Sent*: a command that can be sent. A dash: the
-version has no such message that way.
+store. *Carried*: it changes nothing here and reaches plugins as it came (`NoticeReceived`), unstored. *Sent*: a command
+that can be sent. A dash: the version has no such message that way. Every message is counted, timed and traced.
 
 Where a message needs what a central system may have but this one does not (a certificate authority, an OCSP responder,
 an energy planner, a tax office), the answer is the status that OCPP has for it: Rejected or Failed, never a made-up
@@ -53,7 +54,9 @@ def _taken(version: Version, action: str) -> str:
     if request is None:
         return "-"
     words = ["never answered" if action in version.unconfirmed else "answered"]
-    return ", ".join([*words, "observed"] if request.observe is not nothing else words)
+    if request.observe is not nothing:
+        words.append("carried" if isinstance(request.observe, Carried) else "observed")
+    return ", ".join(words)
 
 
 def _sent(version: Version, action: str) -> str:

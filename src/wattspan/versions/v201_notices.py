@@ -5,13 +5,14 @@ specification has for that. Payloads may break their schema.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from wattspan.domain import events as ev
 from wattspan.domain.status import OTHER, PROBLEMS
 from wattspan.versions import v201_charging as charging
 from wattspan.versions import v201_notifications as notifications
 from wattspan.versions import v201_variables as variables
-from wattspan.versions.base import Answer, ChargePointContext, Observe, Payload, Place, Request, nothing, nowhere
+from wattspan.versions.base import Answer, ChargePointContext, Observe, Payload, Place, Request, nowhere
 from wattspan.versions.fields import text
 
 NOT_ENABLED: Payload = {"reasonCode": "NotEnabled"}
@@ -98,11 +99,21 @@ def _problem(entry: Payload) -> str | None:
     return of.variable if of.variable in PROBLEMS else OTHER
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Observes `action` as a notice for others: a settlement, an alarm of the grid, messages on a display."""
+
+    action: str
+
+    def __call__(self, call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+        return (ev.NoticeReceived(cp_id=cp_id, received_ts=received_ts, action=self.action, payload=call),)
+
+
 def request(
-    action: str, answer: Answer = notifications.noted, observe: Observe = nothing, place: Place = nowhere
+    action: str, answer: Answer = notifications.noted, observe: Observe | None = None, place: Place = nowhere
 ) -> Request:
-    """A row of the table."""
-    return Request(action=action, answer=answer, observe=observe, place=place)
+    """A row of the table. What is of no meaning to us (`observe` None) reaches plugins as it came."""
+    return Request(action=action, answer=answer, observe=observe or Carried(action), place=place)
 
 
 NOTICES: Mapping[str, Request] = {
