@@ -186,3 +186,17 @@ async def test_no_common_one_completes_the_handshake_and_closes(csms):
         assert "sec-websocket-protocol" not in charger.headers
         frame = await charger.read()
         assert (frame.opcode, frame.close_code) == (CLOSE, 1002)
+
+
+async def test_a_send_is_let_go_while_the_store_is_down(csms):
+    """Who waits for no answer could fill the memory with what can't be written."""
+    async with csms.charger("CP1", subprotocols=["ocpp2.1"]) as charger:
+        await charger.call("Heartbeat")
+        await csms.durable()
+        csms.central._core.journal.available = False
+        await charger.send_raw(json.dumps([6, "x", "NotifyPeriodicEventStream", STREAM]))
+        labels = {"direction": "in", "message_type": "NotifyPeriodicEventStream"}
+        await csms.becomes(1, "ocpp_central_messages_total", **labels)
+        assert csms.central.fleet.changes.notes == []
+        csms.central._core.journal.available = True
+    assert await errors(csms) == {}
