@@ -1,0 +1,49 @@
+"""`python -m dashboards` writes every dashboard to json/; `--check` only tells whether a file is out of date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from dashboards import authentication, business, central_system, charge_point, services, sessions, station, system
+from dashboards.model import Dashboard
+
+FOLDER = Path(__file__).parent / "json"
+DASHBOARDS: tuple[Dashboard, ...] = tuple(
+    page.DASHBOARD
+    for page in (central_system, charge_point, sessions, services, authentication, system, station, business)
+)
+
+
+def files() -> dict[Path, str]:
+    """Every file and what belongs in it."""
+    return {
+        FOLDER / f"{each.uid}.json": json.dumps(each.json(), indent=2, ensure_ascii=False) + "\n" for each in DASHBOARDS
+    }
+
+
+def stale() -> list[Path]:
+    """Files that are not what the generator would write now, those it does not know included."""
+    wanted = files()
+    there = set(FOLDER.glob("*.json"))
+    changed = [path for path, text in wanted.items() if path not in there or path.read_text(encoding="utf-8") != text]
+    return sorted([*changed, *there.difference(wanted)])
+
+
+def main() -> int:
+    """0, or with `--check` 1 when a file is out of date."""
+    if "--check" in sys.argv[1:]:
+        for path in stale():
+            sys.stderr.write(f"{path.name} is out of date: run python -m dashboards\n")
+        return int(bool(stale()))
+    FOLDER.mkdir(exist_ok=True)
+    for path in stale():
+        path.unlink(missing_ok=True)
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
