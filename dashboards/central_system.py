@@ -152,7 +152,7 @@ CONNECTION_HEALTH = Row(
 )
 
 DASHBOARD = Dashboard(
-    uid="wattspan-central-system",
+    uid="ocpp-central-system",
     title="OCPP Central System",
     description="The fleet and its server: who is there, who charges, what goes wrong.",
     rows=(OVERVIEW, CONNECTION_HEALTH, TRANSACTIONS, PERFORMANCE, POWER_AND_CURRENT),

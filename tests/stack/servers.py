@@ -185,12 +185,12 @@ class Prometheus:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path, targets: Sequence[Target]) -> AsyncIterator[Prometheus]:
-        """A ready Prometheus with an empty database in `folder`."""
+    async def run(cls, folder: Path, targets: Sequence[Target], **more: Any) -> AsyncIterator[Prometheus]:
+        """A ready Prometheus with an empty database in `folder`; `more` goes to its configuration."""
         config = folder / "prometheus.json"
         scrape = {"scrape_interval": "1s", "scrape_timeout": "1s"}
         config.write_text(
-            json.dumps({"global": scrape, "scrape_configs": [target.scrape_config() for target in targets]})
+            json.dumps({"global": scrape, "scrape_configs": [target.scrape_config() for target in targets]} | more)
         )
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
