@@ -12,6 +12,7 @@ from stack.ocpp_go import OcppGoCentralSystem, OcppGoCharger, RunOcppGo
 from stack.ocpp_rpc import OcppRpcCharger, RunOcppRpc
 from stack.process import Program
 from stack.servers import Collector, Jaeger, Prometheus, RunPrometheus
+from stack.shipped import Stack
 
 HERE = Path(__file__).parent
 
@@ -54,6 +55,13 @@ async def collector(tmp_path: Path, jaeger: Jaeger) -> AsyncIterator[Collector]:
 def prometheus(tmp_path: Path) -> RunPrometheus:
     """`async with prometheus([Target(address=…)]) as server`: its targets are known only within a test."""
     return partial(Prometheus.run, tmp_path)
+
+
+@pytest.fixture
+async def shipped_stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """Collector, Jaeger, Loki, Prometheus, Alertmanager from the shipped files; a tenth of the traces is kept."""
+    async with Stack.run(tmp_path) as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -151,13 +151,15 @@ async def on_free_ports(
     *,
     ports: int,
     folder: Path,
+    fixed: Sequence[int] | None = None,
 ) -> AsyncIterator[tuple[Program, Sequence[int]]]:
     """A healthy server whose command and environment `launch` gives for the ports it gets.
 
-    A program cannot be handed a bound socket, so a port may be taken between choice and use: then it tries others.
+    `fixed`: those of one that ran before, in its place. Else any: a program cannot be handed a bound socket, so a port
+    may be taken between choice and use; then it tries others.
     """
     for attempt in range(1, PORT_TRIES + 1):
-        chosen = free_ports(ports)
+        chosen = fixed or free_ports(ports)
         command, environment = launch(chosen)
         async with running(name, command, folder=folder, environment=environment) as program:
             try:

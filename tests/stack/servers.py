@@ -1,6 +1,7 @@
 """The real Collector, Jaeger and Prometheus of the end-to-end tests: started on free ports, asked by small queries.
 
-The Collector runs the very file that is shipped. Knows nothing of Wattspan's code.
+Collector and Jaeger run the very files that are shipped; the rest of the stack is in `shipped.py`. Knows nothing of
+Wattspan's code.
 """
 
 from __future__ import annotations
@@ -15,9 +16,19 @@ from typing import Any, Protocol
 import httpx
 
 from stack.process import LOOPBACK, Program, on_free_ports
-from stack.toolchain import HERE, ROOT, tool
+from stack.toolchain import ROOT, tool
 
 COLLECTOR_CONFIG = ROOT / "otel-collector" / "config.yaml"
+JAEGER_CONFIG = ROOT / "deploy" / "jaeger" / "config.yaml"
+NOWHERE = f"{LOOPBACK}:1"
+QUICK = {
+    "OTELCOL_DECISION_WAIT": "2s",
+    "OTELCOL_DECISION_WAIT_AFTER_ROOT": "100ms",
+    "OTELCOL_SPAN_METRICS_INTERVAL": "500ms",
+    "OTELCOL_RETRY_INTERVAL": "1s",
+    "OTELCOL_BATCH_ITEMS": "1",
+}
+"""What a test would only wait for."""
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -46,6 +57,8 @@ class Collector:
     otlp_http: str
     prometheus: str
     telemetry: str
+    fluent: str
+    ports: Sequence[int]
 
     @property
     def grpc_endpoint(self) -> str:
@@ -59,27 +72,54 @@ class Collector:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path, *, jaeger: str = f"{LOOPBACK}:1") -> AsyncIterator[Collector]:
-        """A healthy Collector that sends traces to `jaeger` (OTLP/gRPC); without one they wait in its queue."""
+    async def run(
+        cls,
+        folder: Path,
+        *,
+        jaeger: str = NOWHERE,
+        loki: str = NOWHERE,
+        kept_percent: int = 100,
+        ports: Sequence[int] | None = None,
+        **environment: str,
+    ) -> AsyncIterator[Collector]:
+        """A healthy Collector that sends traces to `jaeger` (OTLP/gRPC), logs to `loki`; without, they wait in its queue.
+
+        `ports`: those of one that ran in this folder before; what waited then is sent.
+        """
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
-            grpc, http, page, health, telemetry = ports
+            grpc, http, page, health, telemetry, fluent = ports
             return [tool("otelcol"), "--config", COLLECTOR_CONFIG], {
+                **QUICK,
                 "OTELCOL_OTLP_GRPC": f"{LOOPBACK}:{grpc}",
                 "OTELCOL_OTLP_HTTP": f"{LOOPBACK}:{http}",
                 "OTELCOL_PROMETHEUS": f"{LOOPBACK}:{page}",
                 "OTELCOL_HEALTH": f"{LOOPBACK}:{health}",
                 "OTELCOL_TELEMETRY_HOST": LOOPBACK,
                 "OTELCOL_TELEMETRY_PORT": str(telemetry),
+                "OTELCOL_FLUENT": f"{LOOPBACK}:{fluent}",
                 "OTELCOL_JAEGER": jaeger,
+                "OTELCOL_LOKI": f"http://{loki}/otlp",
+                "OTELCOL_QUEUE": str(folder / "otelcol-queue"),
+                "OTELCOL_KEPT_PERCENT": str(kept_percent),
+                **environment,
             }
 
         async def healthy(ports: Sequence[int]) -> bool:
             return await answers(f"http://{LOOPBACK}:{ports[3]}/")
 
-        async with on_free_ports("otelcol", launch, healthy, ports=5, folder=folder) as (program, ports):
-            grpc, http, page, _, telemetry = (f"{LOOPBACK}:{port}" for port in ports)
-            yield cls(program=program, otlp_grpc=grpc, otlp_http=http, prometheus=page, telemetry=telemetry)
+        starting = on_free_ports("otelcol", launch, healthy, ports=6, folder=folder, fixed=ports)
+        async with starting as (program, taken):
+            grpc, http, page, _, telemetry, fluent = (f"{LOOPBACK}:{port}" for port in taken)
+            yield cls(
+                program=program,
+                otlp_grpc=grpc,
+                otlp_http=http,
+                prometheus=page,
+                telemetry=telemetry,
+                fluent=fluent,
+                ports=taken,
+            )
 
     async def page(self, *, openmetrics: bool = False) -> str:
         """The page of the Prometheus exporter, as text 0.0.4 or as OpenMetrics."""
@@ -92,30 +132,37 @@ class Collector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jaeger:
-    """A Jaeger that keeps traces in memory. Addresses are `127.0.0.1:port`."""
+    """A Jaeger with deploy/jaeger/config.yaml. Addresses are `127.0.0.1:port`."""
 
     program: Program
     otlp_grpc: str
     query: str
+    telemetry: str
+    ports: Sequence[int]
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path) -> AsyncIterator[Jaeger]:
-        """A healthy, empty Jaeger."""
+    async def run(
+        cls, folder: Path, *, ports: Sequence[int] | None = None, prometheus: str = NOWHERE
+    ) -> AsyncIterator[Jaeger]:
+        """A healthy Jaeger, with what the last one in this folder kept. `ports`: that one's."""
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
             names = ("JAEGER_OTLP", "JAEGER_QUERY", "JAEGER_QUERY_GRPC", "JAEGER_HEALTH")
-            addresses = (f"{LOOPBACK}:{port}" for port in ports)
+            addresses = (f"{LOOPBACK}:{port}" for port in ports[:4])
             # Unasked it traces its own queries, sends them to localhost:4317, and waits for that when it stops.
             environment = {"OTEL_TRACES_SAMPLER": "always_off"} | dict(zip(names, addresses, strict=True))
-            return [tool("jaeger"), "--config", HERE / "jaeger.yaml"], environment
+            environment |= {"JAEGER_TELEMETRY_HOST": LOOPBACK, "JAEGER_TELEMETRY_PORT": str(ports[4])}
+            environment |= {"JAEGER_DATA": str(folder / "jaeger"), "JAEGER_PROMETHEUS": f"http://{prometheus}"}
+            return [tool("jaeger"), "--config", JAEGER_CONFIG], environment
 
         async def healthy(ports: Sequence[int]) -> bool:
             return await answers(f"http://{LOOPBACK}:{ports[3]}/status")
 
-        async with on_free_ports("jaeger", launch, healthy, ports=4, folder=folder) as (program, ports):
-            otlp, query, *_ = (f"{LOOPBACK}:{port}" for port in ports)
-            yield cls(program=program, otlp_grpc=otlp, query=query)
+        starting = on_free_ports("jaeger", launch, healthy, ports=5, folder=folder, fixed=ports)
+        async with starting as (program, taken):
+            otlp, query, _, _, telemetry = (f"{LOOPBACK}:{port}" for port in taken)
+            yield cls(program=program, otlp_grpc=otlp, query=query, telemetry=telemetry, ports=taken)
 
     async def traces(
         self, service: str, *, tags: Mapping[str, str] | None = None, operation: str | None = None, limit: int = 1000

@@ -48,9 +48,12 @@ class WattspanServer:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[WattspanServer]:
+    async def run(
+        cls, folder: Path, environment: Mapping[str, str] | None = None, *, metrics_port: int = 0
+    ) -> AsyncIterator[WattspanServer]:
         """One that serves; stopped at the end if it still runs. Fails when its log has a traceback."""
         server = cls(folder, environment or {})
+        server.metrics_port = metrics_port
         await server.start()
         async with server._child:
             yield server
