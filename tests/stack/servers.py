@@ -82,7 +82,7 @@ class Collector:
         ports: Sequence[int] | None = None,
         **environment: str,
     ) -> AsyncIterator[Collector]:
-        """A healthy Collector that sends traces to `jaeger` (OTLP/gRPC), logs to `loki`; without, they wait in its queue.
+        """A healthy Collector that sends traces to `jaeger` and logs to `loki`; else they wait in its queue.
 
         `ports`: those of one that ran in this folder before; what waited then is sent.
         """

@@ -11,6 +11,7 @@ from wattspan.cli.checking import config
 from wattspan.cli.demo import demo
 from wattspan.cli.serving import serve
 from wattspan.cli.simulating import simulate
+from wattspan.cli.stack import stack
 from wattspan.errors import SettingsError, WattspanError
 
 
@@ -35,5 +36,5 @@ def main() -> None:
     """An OCPP central system whose every message is an OpenTelemetry span and whose fleet is a set of metrics."""
 
 
-for command in (serve, demo, simulate, chargy, config, charge_points, id_tags):
+for command in (serve, demo, simulate, chargy, stack, config, charge_points, id_tags):
     main.add_command(command)

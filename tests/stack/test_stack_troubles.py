@@ -1,0 +1,169 @@
+"""What stands behind the Collector fails, or the Collector itself: chargers notice nothing, and what waited arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stack.process import LOOPBACK, eventually, free_ports
+from stack.servers import Collector, Jaeger
+from stack.shipped import Loki
+from stack.wattspan_server import WattspanServer, to_collector
+from support.chargers import BOOT, START, Charger, stop
+
+LINES = '{service_name="wattspan"}'
+SESSION = "charging session"
+
+
+async def charge(server: WattspanServer, cp_id: str) -> None:
+    """A session, each message of which is answered."""
+    async with Charger(f"{server.url}/{cp_id}") as charger:
+        await charger.call("BootNotification", BOOT)
+        transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
+        await charger.call("StopTransaction", stop(transaction_id, 8500))
+
+
+async def sessions(jaeger: Jaeger, *cp_ids: str) -> bool:
+    """Whether each of these has its session's trace, and no other has."""
+    found = await jaeger.traces("wattspan", operation=SESSION)
+    told = [tag["value"] for trace in found for tag in trace["spans"][0]["tags"] if tag["key"] == "cp_id"]
+    return sorted(told) == sorted(cp_ids)
+
+
+async def logged(loki: Loki, *cp_ids: str) -> bool:
+    """Whether each of these has a line for its session, and no other has."""
+    return sorted(line.labels["cp_id"] for line in await loki.lines(LINES)) == sorted(cp_ids)
+
+
+async def counted(collector: Collector, name: str, exporter: str) -> float:
+    """A figure of the Collector's own about one of its exporters."""
+    page = await collector.own_page()
+    return sum(map(float, re.findall(rf'^{name}{{[^}}]*exporter="{exporter}"[^}}]*}} (\S+)$', page, re.MULTILINE)))
+
+
+async def waits(collector: Collector, exporter: str, least: int) -> bool:
+    return await counted(collector, "otelcol_exporter_queue_size", exporter) >= least
+
+
+@asynccontextmanager
+async def refusing(port: int) -> AsyncIterator[list[bytes]]:
+    """Something at Loki's address that answers 503; the requests it got."""
+    got: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.readline())
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, LOOPBACK, port):
+        yield got
+
+
+async def test_jaeger_is_down_for_a_while(tmp_path: Path) -> None:
+    async with Jaeger.run(tmp_path) as jaeger:
+        ports = jaeger.ports
+    async with (
+        Collector.run(tmp_path, jaeger=jaeger.otlp_grpc) as collector,
+        WattspanServer.run(tmp_path, to_collector(collector)) as server,
+    ):
+        await charge(server, "CP1")
+        await eventually(partial(waits, collector, "otlp_grpc/jaeger", 1))
+        async with Jaeger.run(tmp_path, ports=ports) as back:
+            await eventually(partial(sessions, back, "CP1"))
+            await charge(server, "CP2")
+            await eventually(partial(sessions, back, "CP1", "CP2"))
+        assert await counted(collector, "otelcol_exporter_enqueue_failed_spans", "otlp_grpc/jaeger") == 0
+        assert await server.value('ocpp_central_telemetry_dropped_total{signal="traces"}') == 0
+
+
+async def test_loki_refuses_for_a_while(tmp_path: Path) -> None:
+    ports = free_ports(2)
+    async with (
+        Collector.run(tmp_path, loki=f"{LOOPBACK}:{ports[0]}") as collector,
+        WattspanServer.run(tmp_path, to_collector(collector)) as server,
+    ):
+        async with refusing(ports[0]) as got:
+            await charge(server, "CP1")
+
+            async def asked_twice() -> bool:
+                return len(got) >= 2
+
+            await eventually(asked_twice)
+        async with Loki.run(tmp_path, ports=ports) as loki:
+            await eventually(partial(logged, loki, "CP1"))
+            assert await counted(collector, "otelcol_exporter_send_failed_log_records", "otlp_http/loki") == 0
+
+
+async def test_the_collector_is_killed_and_what_waited_in_it_arrives(tmp_path: Path) -> None:
+    async with Jaeger.run(tmp_path) as jaeger:
+        jaeger_ports = jaeger.ports
+    loki_ports = free_ports(2)
+    run = partial(Collector.run, tmp_path, jaeger=jaeger.otlp_grpc, loki=f"{LOOPBACK}:{loki_ports[0]}")
+    async with run() as collector, WattspanServer.run(tmp_path, to_collector(collector)) as server:
+        await charge(server, "CP1")
+        await eventually(partial(waits, collector, "otlp_grpc/jaeger", 1))
+        await eventually(partial(waits, collector, "otlp_http/loki", 1))
+        collector.program.child.kill()
+        await collector.program.child.wait()
+        await charge(server, "WHILE-AWAY")
+        async with (
+            run(ports=collector.ports),
+            Jaeger.run(tmp_path, ports=jaeger_ports) as back,
+            Loki.run(tmp_path, ports=loki_ports) as loki,
+        ):
+
+            async def arrived() -> bool:
+                found = await back.traces("wattspan", operation=SESSION, tags={"cp_id": "CP1"})
+                lines = await loki.lines(f'{LINES} | cp_id="CP1"')
+                return len(found) == 1 and len(lines) == 1
+
+            await eventually(arrived)
+            await charge(server, "CP2")
+
+            async def goes_on() -> bool:
+                return bool(await back.traces("wattspan", operation=SESSION, tags={"cp_id": "CP2"}))
+
+            await eventually(goes_on)
+
+
+async def test_a_full_queue_drops_and_counts_and_chargers_charge(tmp_path: Path) -> None:
+    async with (
+        Collector.run(tmp_path, OTELCOL_QUEUE_ITEMS="20") as collector,
+        WattspanServer.run(tmp_path, to_collector(collector)) as server,
+    ):
+
+        async def full() -> bool:
+            await charge(server, "CP1")
+            return await counted(collector, "otelcol_exporter_enqueue_failed_spans", "otlp_grpc/jaeger") > 0
+
+        await eventually(full)
+        assert await waits(collector, "otlp_grpc/jaeger", 1)
+        async with Charger(f"{server.url}/CP2") as charger:
+            assert (await charger.call("BootNotification", BOOT))["status"] == "Accepted"
+        assert await server.value('ocpp_cp_errors_total{cp_id="CP1"}') is None
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs"])
+async def test_what_the_server_itself_loses_is_counted_when_no_collector_is_there(tmp_path: Path, signal: str) -> None:
+    (port,) = free_ports(1)
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{port}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_BLRP_SCHEDULE_DELAY": "200",
+    }
+    async with WattspanServer.run(tmp_path, environment) as server:
+        await charge(server, "CP1")
+
+        async def is_counted() -> bool:
+            return bool(await server.value(f'ocpp_central_telemetry_dropped_total{{signal="{signal}"}}'))
+
+        await eventually(is_counted)
