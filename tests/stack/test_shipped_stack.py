@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from ocpp.v16 import call
@@ -100,8 +102,8 @@ async def slow_ones(csms: Csms) -> None:
         tracer.start_span("slow one", start_time=now_ns - 600_000_000).end(now_ns)
 
 
-async def all_of(jaeger: Jaeger, operation: str, count: int) -> list[dict[str, object]]:
-    async def enough() -> list[dict[str, object]]:
+async def all_of(jaeger: Jaeger, operation: str, count: int) -> list[dict[str, Any]]:
+    async def enough() -> list[dict[str, Any]]:
         found = await jaeger.traces("wattspan", operation=operation, limit=5000)
         return found if len(found) >= count else []
 
@@ -110,7 +112,7 @@ async def all_of(jaeger: Jaeger, operation: str, count: int) -> list[dict[str, o
     return found
 
 
-async def settled(jaeger: Jaeger, operation: str) -> list[dict[str, object]]:
+async def settled(jaeger: Jaeger, operation: str) -> list[dict[str, Any]]:
     """All traces of an operation, once no more come."""
     before = await jaeger.traces("wattspan", operation=operation, limit=5000)
     await asyncio.sleep(1)
@@ -146,14 +148,15 @@ async def test_a_hundred_exemplars_lead_to_a_hundred_traces(shipped_stack: Stack
 
 
 async def drive(server: WattspanServer) -> None:
-    """Forty chargers that say something now and then, until cancelled."""
+    """Forty chargers that say something now and then, until cancelled; in step, the same would get each exemplar."""
 
     async def one(number: int) -> None:
+        pauses = Random(number)
         async with Charger(f"{server.url}/EX{number:02}") as charger:
             await charger.call("BootNotification", BOOT)
             while True:
                 await charger.call("Heartbeat")
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(pauses.uniform(0.05, 0.6))
 
     async with asyncio.TaskGroup() as chargers:
         for number in range(40):
@@ -170,14 +173,14 @@ async def test_one_session_from_the_graph_to_its_trace_to_its_log_lines(shipped_
             transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
             await charger.call("StopTransaction", stop(transaction_id, 8500))
 
-            async def graph() -> list[dict[str, object]]:
+            async def graph() -> list[dict[str, Any]]:
                 return await shipped_stack.prometheus.exemplars(
                     "ocpp_tx_duration_seconds_bucket", start_s=began_s - 5, end_s=time.time() + 5
                 )
 
             (series,) = await eventually(graph, within_s=60)
-        (exemplar,) = series["exemplars"]  # type: ignore[misc]
-        trace_id = exemplar["labels"]["trace_id"]  # type: ignore[index]
+        (exemplar,) = series["exemplars"]
+        trace_id = exemplar["labels"]["trace_id"]
         trace = await eventually(partial(shipped_stack.jaeger.trace, trace_id))
         assert trace is not None
         assert {"charging session"} <= {span["operationName"] for span in trace["spans"]}
