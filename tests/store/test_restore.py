@@ -207,3 +207,17 @@ async def test_the_meter_of_a_transaction_that_was_overtaken_on_its_connector_is
     await site.journal.flush()
     await site.end()
     same(site.fleet, (await open_site()).fleet)
+
+
+async def test_the_meters_of_many_transactions_are_written_together(site, open_site):
+    names = [f"CP{number}" for number in range(75)]
+    for number, name in enumerate(names, 1):
+        site.apply(connected(cp_id=name), started(cp_id=name, transaction_id=str(number)))
+    await site.journal.flush()
+    for number, name in enumerate(names, 1):
+        site.apply(metered(1000.0 + number, NOW + 10, cp_id=name, transaction_id=str(number)))
+    await site.journal.flush()
+    await site.end()
+    again = await open_site()
+    meters = [again.fleet.charge_points[name].transactions[str(n)].meter for n, name in enumerate(names, 1)]
+    assert [meter.energy_wh for meter in meters] == [float(number) for number in range(1, 76)]

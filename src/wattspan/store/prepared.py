@@ -1,7 +1,7 @@
 """A statement compiled to text, and the driver's cursor it runs on. It knows no table."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from wattspan.store.rows import Row
 
 BLOCKS = (64, 8)
-"""Rows of an insert that go out in one execution. The driver lets go of the interpreter lock with each execution, and a
+"""Rows that go out in one execution. The driver lets go of the interpreter lock with each execution, and a
 busy event loop gives it back half a millisecond later: row by row, a batch would wait for that a hundred times."""
 
 
@@ -22,13 +22,26 @@ class Cursor(Protocol):
 
 
 class Prepared:
-    """One statement's text for the dialect, and the order of its parameters."""
+    """One statement's text for the dialect, and the order of its parameters.
 
-    def __init__(self, dialect: sa.Dialect, statement: Any, columns: Sequence[str], table: sa.Table) -> None:
+    `several(rows)` makes a statement that does the same for several rows, their parameters one after the other; an
+    insert needs none.
+    """
+
+    def __init__(
+        self,
+        dialect: sa.Dialect,
+        statement: Any,
+        columns: Sequence[str],
+        table: sa.Table,
+        several: Callable[[int], Any] | None = None,
+    ) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self.blocks = tuple((rows, _repeated(self.sql, rows)) for rows in BLOCKS) if statement.is_insert else ()
         """The same for several rows at once, the largest first: (rows, text)."""
+        if several is not None:
+            self.blocks = tuple((rows, str(several(rows).compile(dialect=dialect))) for rows in BLOCKS)
         self.table = table.name
         self.columns = tuple(columns)
         placed = compiled.positiontup

@@ -101,7 +101,7 @@ class Statements:
         *moved, number = METER_COLUMNS
         values = {name: sa.bindparam(f"b_{name}", type_=t.transactions.c[name].type) for name in moved}
         statement = sa.update(t.transactions).where(t.transactions.c.number == sa.bindparam(f"b_{number}"))
-        return Prepared(self._dialect, statement.values(values), METER_COLUMNS, t.transactions)
+        return Prepared(self._dialect, statement.values(values), METER_COLUMNS, t.transactions, _meters)
 
     def _drop(self, table: sa.Table) -> Prepared:
         statement = sa.delete(table).where(table.c.cp_id == sa.bindparam("b_cp_id"))
@@ -117,6 +117,19 @@ class Statements:
         keys = [column.name for column in table.primary_key.columns]
         moved = {name: statement.excluded[name] for name in columns if name not in keys and name not in first_stays}
         return Prepared(self._dialect, statement.on_conflict_do_update(index_elements=keys, set_=moved), columns, table)
+
+
+def _meters(rows: int) -> Any:
+    """`Statements.meter` for several transactions: an UPDATE from their figures as a table."""
+    c = t.transactions.c
+    *moved, number = METER_COLUMNS
+    told = sa.union_all(
+        *(
+            sa.select(*(sa.cast(sa.bindparam(f"{name}_{row}"), c[name].type).label(name) for name in METER_COLUMNS))
+            for row in range(rows)
+        )
+    ).cte("told")
+    return sa.update(t.transactions).where(c[number] == told.c[number]).values({name: told.c[name] for name in moved})
 
 
 def _binds(table: sa.Table, columns: Sequence[str]) -> dict[str, Any]:
