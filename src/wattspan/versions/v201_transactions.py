@@ -3,21 +3,26 @@
 A TransactionEvent that names no token, about a transaction that is known, is answered without waiting for anything.
 """
 
+import re
 from collections.abc import Awaitable, Iterable
 from typing import Any, NamedTuple
 
 from wattspan.domain import events as ev
+from wattspan.domain.status import CHARGING_STATES
 from wattspan.domain.timestamps import charger_ts
 from wattspan.domain.told import NOWHERE, key_of
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_2X
 from wattspan.versions.base import ACCEPTED, ChargePointContext, Payload
-from wattspan.versions.fields import identifier, number, text, whole
+from wattspan.versions.fields import MAX_ID, identifier, number, text, whole
 from wattspan.versions.v201_readings import readings
 from wattspan.versions.v201_tokens import judged, status_of, token_of
 
 STARTED, ENDED = "Started", "Ended"
+_FRAMING = (STARTED, ENDED)
 _DETAILS = frozenset({"idToken", "reservationId", "numberOfPhasesUsed", "cableMaxCurrent"})
+_PLAIN_ID = re.compile(rf"[!-~]{{1,{MAX_ID}}}").fullmatch
+"""An id as nearly all are: nothing in it to be cut off or left out."""
 _HIGHEST_SEQ_NO = (1 << 63) - 1
 
 
@@ -72,15 +77,17 @@ def transaction_told(call: Payload, answer: Payload, cp_id: str, received_ts: fl
     if transaction_id is None:
         return (_measured(cp_id, received_ts, evse, None, measured, None),)
     told = ev.Telling(_seq_no(call.get("seqNo")), charger_ts(call.get("timestamp")), call.get("offline") is True)
-    about = _About(cp_id, received_ts, evse, transaction_id, told)
     kind, info = call.get("eventType"), call["transactionInfo"]
     state, has_details = info.get("chargingState"), "remoteStartId" in info or not _DETAILS.isdisjoint(call)
-    if kind == ENDED:
-        stop = _stopped(call, info, about, measured)
-        return (_detailed(call, info, about), stop) if has_details else (stop,)
-    events: list[ev.Event] = [_started(call, answer, about, measured)] if kind == STARTED else []
-    if has_details or not (measured or state or events):
-        events.append(_detailed(call, info, about))
+    events: list[ev.Event] = []
+    if kind in _FRAMING or has_details or not (measured or state):
+        about = _About(cp_id, received_ts, evse, transaction_id, told)
+        if kind == STARTED:
+            events.append(_started(call, answer, about, measured))
+        if has_details or not (measured or state or kind == ENDED):
+            events.append(_detailed(call, info, about))
+        if kind == ENDED:
+            return [*events, _stopped(call, info, about, measured)]
     if measured:
         events.append(_measured(cp_id, received_ts, evse, transaction_id, measured, told))
     if state:
@@ -90,7 +97,7 @@ def transaction_told(call: Payload, answer: Payload, cp_id: str, received_ts: fl
                 received_ts=received_ts,
                 connector_id=evse,
                 transaction_id=transaction_id,
-                state=text(state, 50),
+                state=state if type(state) is str and state in CHARGING_STATES else text(state, 50),
                 told=told,
             )
         )
@@ -190,7 +197,10 @@ def _evse(call: Payload) -> str | None:
 
 def _transaction_id(call: Payload) -> str | None:
     info = call.get("transactionInfo")
-    return identifier(info.get("transactionId")) if type(info) is dict else None
+    if type(info) is not dict:
+        return None
+    told = info.get("transactionId")
+    return told if type(told) is str and _PLAIN_ID(told) is not None else identifier(told)
 
 
 def _seq_no(value: Any) -> int | None:
