@@ -46,6 +46,8 @@ def _well_formed(wire: list[dict[str, Any]], told_ts: float | None) -> Reading:
             unit = measure.get("unit", "")
             if "multiplier" in measure:
                 value = scaled(value, measure["multiplier"])
+        elif "unit" in sampled:
+            unit = sampled["unit"]  # 1.6's way, which is met in 2.0.1 too
         kinds.append(
             (
                 sampled.get("measurand", ENERGY),
@@ -101,7 +103,7 @@ def _value(sampled: dict[str, Any]) -> float | None:
 
 
 def _measure(sampled: dict[str, Any]) -> dict[str, Any]:
-    """Its unit and multiplier. A unit without the object around it is 1.6's way, which is met in 2.0.1 too."""
+    """Its unit and multiplier, the unit also where 1.6 has it."""
     measure = sampled.get("unitOfMeasure")
     return measure if type(measure) is dict else {"unit": measure or sampled.get("unit")}
 
