@@ -62,38 +62,35 @@ class Histogram:
     go on naming it, and its series fall into one.
     """
 
-    __slots__ = ("_dropped", "_groups", "metric")
+    __slots__ = ("_dropped", "known", "metric")
 
     def __init__(self, metric: Metric, *, without: str | None = None) -> None:
         self._dropped = None if without is None else metric.labels.index(without)
         self.metric = metric if without is None else metric.without(without)
         if len(self.metric.labels) > MAX_LABELS:
             raise ValueError(f"{metric.name} has more than {MAX_LABELS} labels")
-        self._groups: dict[str, dict[str, Series]] = {}
+        self.known: dict[str, dict[str, Series]] = {}
+        """By first and last label: where a message, in haste, looks before it asks for `series`. Not to be changed."""
 
     def series(self, *labels: str) -> Series:
         """The series of these label values, in the metric's order; made when new and kept until removed."""
         if self._dropped is not None:
             labels = (*labels[: self._dropped], *labels[self._dropped + 1 :])
         first, last = (labels[0], labels[-1]) if labels else ("", "")
-        group = self._groups.setdefault(first, {})
+        group = self.known.setdefault(first, {})
         found = group.get(last)
         if found is None:
             found = group[last] = Series(labels, self.metric.bounds)
         return found
 
-    def known(self, first: str, last: str) -> Series:
-        """`series(first, last)` for a message's haste: KeyError where it is new, or a label was dropped."""
-        return self._groups[first][last]
-
     def remove(self, first: str) -> None:
         """Forget every series whose first label is `first`; one that is still held elsewhere counts for nobody."""
-        self._groups.pop(first, None)
+        self.known.pop(first, None)
 
     def groups(self) -> Iterator[tuple[str, list[Series]]]:
         """Series by their first label ("" where there is none). Series may come and go between two steps."""
         # Not list(items()): that makes tuples, so the garbage collector may run meanwhile, and with it other threads.
-        for first, group in self._groups.copy().items():
+        for first, group in self.known.copy().items():
             yield first, list(group.values())
 
     def __iter__(self) -> Iterator[Series]:

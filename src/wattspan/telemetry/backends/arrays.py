@@ -10,19 +10,19 @@ NS = 1_000_000_000
 class ArrayMeasures:
     """The port `recorder.Measures`."""
 
-    __slots__ = ("_by_name", "_handling", "_histograms")
+    __slots__ = ("_by_name", "_histograms", "_known")
 
     def __init__(self, histograms: Histograms) -> None:
         self._histograms = histograms
         self._by_name = {each.metric.name: each for each in histograms}
-        self._handling = histograms.handling
+        self._known = histograms.handling.known
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
         """Record the handling time of the message that `span` tells of."""
         try:
-            series = self._handling.known(span.cp_id, span.action)
+            series = self._known[span.cp_id][span.action]
         except KeyError:
-            series = self._handling.series(span.cp_id, span.action)
+            series = self._histograms.handling.series(span.cp_id, span.action)
         bucket = series.record(seconds)
         if exemplar:
             series.exemplars[bucket] = Exemplar(span.trace_id, span.span_id, seconds, end_ns / NS)
