@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ocpp.v16 import call
 
-from stack.process import eventually
+from stack.process import LOOPBACK, eventually
 from stack.servers import Jaeger, attributes
 from stack.shipped import TOKEN, Stack
 from stack.wattspan_server import WattspanServer, to_collector
@@ -237,3 +237,27 @@ async def test_prometheus_reads_the_shipped_file_and_scrapes_what_runs(shipped_s
         return {"otelcol", "jaeger", "loki", "prometheus", "spans"} <= alive
 
     await eventually(up)
+
+
+async def test_nodes_come_from_the_api_and_the_first_is_no_second_target(shipped_stack: Stack) -> None:
+    """The node in the file is in the API's answer as well, with a label of its own: still one target."""
+    first, second = f"{LOOPBACK}:{shipped_stack.metrics_port}", f"{LOOPBACK}:1"
+    labels = {"__scheme__": "http", "service": "wattspan"}
+    nodes = json.dumps([{"targets": [first, second], "labels": labels}]).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(nodes)}\r\n"
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + nodes)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, LOOPBACK, shipped_stack.api_port):
+
+        async def scraped() -> list[str]:
+            targets = await shipped_stack.prometheus.targets()
+            ours = [each for each in targets if each["labels"]["job"] == "wattspan"]
+            found = sorted(each["discoveredLabels"]["__address__"] for each in ours)
+            return found if second in found else []
+
+        assert await eventually(scraped, within_s=60) == sorted([first, second])

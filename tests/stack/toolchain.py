@@ -230,6 +230,16 @@ RECIPES: dict[str, Recipe] = {
             make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
             on_path="prometheus-alertmanager",
         ),
+        *(
+            Recipe(
+                name=f"{name}-exporter",
+                version="debian",
+                products=(f"usr/bin/prometheus-{name}-exporter",),
+                make=debian_maker(f"{name}-exporter", [f"prometheus-{name}-exporter"]),
+                on_path=f"prometheus-{name}-exporter",
+            )
+            for name in ("node", "postgres")
+        ),
         Recipe(name="docker-compose", version=COMPOSE_VERSION, products=("compose/docker-compose",), make=make_compose),
         Recipe(
             name="ocpp-rpc",
