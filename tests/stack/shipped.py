@@ -23,6 +23,7 @@ LOKI_CONFIG = ROOT / "deploy" / "loki" / "config.yaml"
 PROMETHEUS_CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 ALERTMANAGER_CONFIG = ROOT / "alerts" / "alertmanager.yml"
 RULES = ROOT / "alerts" / "rules"
+LOKI_RULES = ROOT / "alerts" / "loki"
 NS = 1_000_000_000
 
 
@@ -46,6 +47,9 @@ class Loki:
     async def run(cls, folder: Path, *, ports: Sequence[int] | None = None) -> AsyncIterator[Loki]:
         """A ready Loki, with what the last one in this folder kept. `ports`: that one's, HTTP and gRPC."""
 
+        rules = folder / "loki-rules" / "fake"
+        shutil.copytree(LOKI_RULES, rules, dirs_exist_ok=True)
+
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
             http, grpc = ports
             command: list[str | Path] = [tool("loki"), f"-config.file={LOKI_CONFIG}", "-config.expand-env=true"]
@@ -54,7 +58,7 @@ class Loki:
                 "LOKI_PORT": str(http),
                 "LOKI_GRPC_PORT": str(grpc),
                 "LOKI_DATA": str(folder / "loki"),
-                "LOKI_RULES": str(folder / "loki-rules"),
+                "LOKI_RULES": str(rules.parent),
             }
 
         async def healthy(ports: Sequence[int]) -> bool:
@@ -75,6 +79,11 @@ class Loki:
             for ts, text, *_ in stream["values"]
         ]
         return [line for _, line in sorted(told, key=lambda each: each[0])]
+
+    async def alerts(self) -> set[str]:
+        """The names of the alerts that its ruler evaluates."""
+        groups = json.loads(await fetch(f"http://{self.address}/prometheus/api/v1/rules"))["data"]["groups"]
+        return {rule["name"] for group in groups for rule in group["rules"]}
 
     async def label_names(self) -> set[str]:
         """The index labels there are."""
@@ -119,8 +128,7 @@ def prometheus_config(folder: Path, addresses: Mapping[str, str], token: str) ->
     home = folder / "prometheus-config"
     (home / "secrets").mkdir(parents=True)
     (home / "secrets" / "metrics_token").write_text(token)
-    if RULES.is_dir():
-        shutil.copytree(RULES, home / "rules")
+    shutil.copytree(RULES, home / "rules")
     text = PROMETHEUS_CONFIG.read_text(encoding="utf-8")
     for name in addresses.keys() | SHIPPED_ADDRESSES:
         text = text.replace(name, addresses.get(name, NOWHERE))
@@ -174,7 +182,7 @@ class Stack:
     jaeger: Jaeger
     loki: Loki
     prometheus: Prometheus
-    alertmanager: Alertmanager | None
+    alertmanager: Alertmanager
     metrics_port: int
     api_port: int
 
@@ -190,9 +198,7 @@ class Stack:
             collector = await up.enter_async_context(
                 Collector.run(folder, jaeger=jaeger.otlp_grpc, loki=loki.address, kept_percent=kept_percent)
             )
-            alertmanager = None
-            if ALERTMANAGER_CONFIG.is_file():
-                alertmanager = await up.enter_async_context(Alertmanager.run(folder))
+            alertmanager = await up.enter_async_context(Alertmanager.run(folder))
             addresses = {
                 "wattspan:8080": f"{LOOPBACK}:{api_port}",
                 "wattspan:9090": f"{LOOPBACK}:{metrics_port}",
@@ -201,7 +207,7 @@ class Stack:
                 "127.0.0.1:9090": address,
                 "jaeger:8888": jaeger.telemetry,
                 "loki:3100": loki.address,
-                "alertmanager:9093": alertmanager.address if alertmanager else NOWHERE,
+                "alertmanager:9093": alertmanager.address,
             }
             config = prometheus_config(folder, addresses, TOKEN)
             prometheus = await up.enter_async_context(run_prometheus(folder, config, prometheus_port))

@@ -12,11 +12,12 @@ from random import Random
 from typing import Any
 
 import pytest
+import yaml
 from ocpp.v16 import call
 
 from stack.process import LOOPBACK, eventually
 from stack.servers import Jaeger, attributes
-from stack.shipped import TOKEN, Stack
+from stack.shipped import LOKI_RULES, TOKEN, Stack
 from stack.wattspan_server import WattspanServer, to_collector
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status, stop
@@ -237,6 +238,25 @@ async def test_prometheus_reads_the_shipped_file_and_scrapes_what_runs(shipped_s
         return {"otelcol", "jaeger", "loki", "prometheus", "spans"} <= alive
 
     await eventually(up)
+
+    async def watched() -> bool:
+        return any(alert["labels"]["alertname"] == "Watchdog" for alert in await shipped_stack.alertmanager.alerts())
+
+    await eventually(watched, within_s=60)
+
+
+async def test_loki_evaluates_the_shipped_rules(shipped_stack: Stack) -> None:
+    shipped = {
+        rule["alert"]
+        for file in LOKI_RULES.glob("*.yml")
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    }
+
+    async def loaded() -> bool:
+        return await shipped_stack.loki.alerts() == shipped
+
+    await eventually(loaded, within_s=90)
 
 
 async def test_nodes_come_from_the_api_and_the_first_is_no_second_target(shipped_stack: Stack) -> None:

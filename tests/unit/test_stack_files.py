@@ -109,10 +109,12 @@ def test_what_is_mounted_is_there_and_what_is_secret_is_made() -> None:
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
-            if source.startswith("./") and source.split("/")[1] not in {"alerts", "dashboards"}:
+            if source.startswith("./"):
                 assert (ROOT / source).exists(), source
             elif not source.startswith((".", "/")):
                 assert source in COMPOSE["volumes"]
+    home = COMPOSE["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (ROOT / "dashboards/json" / Path(home).name).exists()
     assert {Path(each["file"]).name for each in COMPOSE["secrets"].values()} == set(MAKERS)
 
 
