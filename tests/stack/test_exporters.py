@@ -53,6 +53,8 @@ class Postgres:
 
     def call(self, *command: str | Path, **environment: str) -> None:
         known = dict(os.environ) | {"PGHOST": str(self.home), "PGPORT": str(self.port)} | environment
+        # Debian keeps what makes and runs a database out of the path.
+        known["PATH"] = ":".join([known["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
         done = subprocess.run(
             [*self.as_user, *map(str, command)], check=False, env=known, cwd=self.home, capture_output=True, text=True
         )
