@@ -7,9 +7,16 @@ import os
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
 
+from wattspan.api.access.keeper import Keeper
+from wattspan.api.app import make_app
+from wattspan.api.events import EventFeed
+from wattspan.api.files import Files
+from wattspan.api.health import check_health
+from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import CommandResult, Commands
 from wattspan.csms.plugins.base import Plugin, PluginContext
@@ -21,15 +28,19 @@ from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreError
 from wattspan.gateway.gateway import Gateway
 from wattspan.settings import Settings, load_settings
+from wattspan.store import desk
 from wattspan.store.journal import Journal
 from wattspan.store.store import Store
-from wattspan.telemetry.http import Access, MetricsServer, metrics_app
+from wattspan.telemetry.catalogue import METER
+from wattspan.telemetry.http import Access, HttpServer, metrics_app
 from wattspan.telemetry.setup import Telemetry, setup_telemetry
 
 log = logging.getLogger(__name__)
 
 REMOVALS_S = 2.0
-"""How often we look for charge points that another process took out of the books."""
+"""How often we look for charge points that another process put into the books or took out."""
+HEALTH_S = 15.0
+"""How often the database is asked whether it takes writes, so that its time to answer is on /metrics."""
 EXPIRY_S = 600.0
 """How often old meter readings are deleted."""
 EXPIRY_ROWS = 50_000
@@ -39,7 +50,7 @@ DAY_S = 86_400.0
 class CentralSystem:
     """An OCPP central system, as an async context manager:
 
-        async with CentralSystem(database="fleet.db", port=0, metrics_port=0, plugins=[MyPlugin()]) as csms:
+        async with CentralSystem(database="fleet.db", port=0, metrics_port=0, api_port=0, plugins=[MyPlugin()]) as csms:
             await csms.commands.send("CP1", ocpp.v16.call.Reset(type="Soft"))
 
     Every setting is a keyword (see `settings.Settings`); nothing is read from the environment unless `settings` is
@@ -76,7 +87,12 @@ class CentralSystem:
     telemetry: Telemetry
     _core: Core
     _gateway: Gateway
-    _metrics: MetricsServer
+    _metrics: HttpServer
+    _api: HttpServer
+    _keeper: Keeper
+    _feed: EventFeed
+    first_password: str | None
+    """Of the user `admin`, if it was made up at this start: to be shown once, and kept nowhere."""
 
     @property
     def port(self) -> int:
@@ -87,6 +103,11 @@ class CentralSystem:
     def metrics_port(self) -> int:
         """The port of /metrics in use."""
         return self._metrics.port
+
+    @property
+    def api_port(self) -> int:
+        """The port of the HTTP API in use."""
+        return self._api.port
 
     async def __aenter__(self) -> Self:
         try:
@@ -128,7 +149,8 @@ class CentralSystem:
         enter.callback(journal.close)
         enter.push_async_callback(self._flush, journal)
         self.fleet.on_stopped.append(recorder.session_stopped)
-        host = PluginHost(self._plugins, self.vitals)
+        self._feed = EventFeed(self.fleet)
+        host = PluginHost([*self._plugins, self._feed.plugin], self.vitals)
         self._core = Core(
             fleet=self.fleet,
             journal=journal,
@@ -154,13 +176,58 @@ class CentralSystem:
         self._metrics = self._metrics_server()
         await self._metrics.start()
         enter.push_async_callback(self._metrics.stop)
+        await self._start_api()
         await self._gateway.start()
         enter.push_async_callback(self._gateway.stop)
-        self._chores = [self._tasks.create_task(self._watch_removals()), self._tasks.create_task(self._expire())]
+        chores = (self._watch_books(), self._expire(), self._check_health(), self._feed.tell_figures())
+        self._chores = [self._tasks.create_task(each) for each in chores]
 
-    def _metrics_server(self) -> MetricsServer:
+    async def _start_api(self) -> None:
+        settings, recorder = self.settings, self.telemetry.recorder
+        self._keeper = Keeper(self.store, self.vitals, recorder, session_s=settings.session_hours * 3600.0)
+        self._exit.callback(self._keeper.close)
+        self.first_password = await self._keeper.make_first_admin(settings.admin_password)
+        services = Services(
+            settings=settings,
+            core=self._core,
+            store=self.store,
+            commands=self.commands,
+            live=self._gateway.live,
+            decommission=self._let_go_removed,
+            disconnect=self._gateway.disconnect,
+            unready_because=self._unready_because,
+            metrics_address=lambda: (settings.metrics_host, self.metrics_port),
+            api_url=self.api_url,
+            tracer=self.telemetry.tracer_provider.get_tracer(METER),
+            keeper=self._keeper,
+            feed=self._feed,
+            files=Files(self.store, settings.files, settings.max_file_bytes),
+        )
+        self._api = HttpServer(
+            make_app(services, version("wattspan")),
+            host=settings.api_host,
+            port=settings.api_port,
+            name="API port",
+            option="--api-port",
+            tls_cert=settings.api_tls_cert,
+            tls_key=settings.api_tls_key,
+        )
+        await self._api.start()
+        self._exit.push_async_callback(self._api.stop)
+        self._exit.callback(self._feed.close)
+
+    def api_url(self) -> str:
+        """How the API is reached from outside, without a slash at the end: by the setting, or else host and port."""
         settings = self.settings
-        return MetricsServer(
+        if settings.api_url is not None:
+            return settings.api_url.rstrip("/")
+        scheme = "https" if settings.api_tls_cert else "http"
+        host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+        return f"{scheme}://{host}:{self.api_port}"
+
+    def _metrics_server(self) -> HttpServer:
+        settings = self.settings
+        return HttpServer(
             metrics_app(self.telemetry.reader, ready=self._unready_because, access=Access.of(settings)),
             host=settings.metrics_host,
             port=settings.metrics_port,
@@ -193,11 +260,23 @@ class CentralSystem:
     def _unready_because(self) -> Sequence[str]:
         return () if self._core.journal.available else ("the store is not writable",)
 
-    async def _watch_removals(self) -> None:
+    async def _watch_books(self) -> None:
+        """Follow what another process (`wattspan cp add`, `remove`) did in the books."""
+        looked_ts = time.time()
         while True:
             await asyncio.sleep(REMOVALS_S)
             with contextlib.suppress(StoreError):
                 await self._let_go_removed()
+                since_ts, looked_ts = looked_ts - REMOVALS_S, time.time()
+                for added in await self.store.read(desk.registered_since, since_ts):
+                    self.fleet.charge_point(added.cp_id, looked_ts)
+
+    async def _check_health(self) -> None:
+        while True:
+            with contextlib.suppress(StoreError):
+                await self._keeper.count_sessions()
+                await check_health(self.store, self.telemetry.recorder)
+            await asyncio.sleep(HEALTH_S)
 
     async def _let_go_removed(self) -> None:
         for cp_id in await self.store.removed_charge_points():

@@ -12,6 +12,8 @@ WattspanError
 │   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
 │   └── ConnectionLost       the WebSocket closed before the answer
 ├── FeedError                the public network's feed could not be had or read (chargy)
+├── Stale                    what was to be changed is not what the caller saw (api: If-Match)
+├── Problem                  an HTTP request that is answered with a problem document (api.problems)
 ├── LinkDown                 a virtual charge point lost its connection (simulator.link)
 └── StoreError               the database
     ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
@@ -115,6 +117,11 @@ class CommandInvalid(CommandError):
 
     error_type = "Invalid"
 
+    def __init__(self, cp_id: str, action: str, description: str, faults: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(cp_id, action, description)
+        self.faults = tuple(faults)
+        """(JSON pointer, what is wrong there) of each schema fault; none: there is no such command."""
+
 
 class ConnectionLost(CommandError):
     """The WebSocket closed while the command waited for its answer."""
@@ -131,6 +138,10 @@ class FeedError(WattspanError):
     def __init__(self, reason: str, description: str) -> None:
         super().__init__(f"{reason}: {description}")
         self.reason = reason
+
+
+class Stale(WattspanError):
+    """What was to be changed has changed since the caller looked, or is not there, or is there already."""
 
 
 class StoreError(WattspanError):

@@ -9,7 +9,7 @@ import difflib
 import ipaddress
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -84,8 +84,34 @@ class Settings(BaseModel):
     """Where /metrics, /healthz and /readyz are; `host` when not set."""
     metrics_port: Port = 9090
     """Port for /metrics; 0 takes a free one."""
+    api_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
+    """Where the HTTP API is; `host` when not set."""
     api_port: Port = 8080
     """Port of the HTTP API; 0 takes a free one."""
+    api_url: Annotated[
+        str | None, Field(pattern=r"^https?://[^/?#\s]+/?$"), Must("a URL like https://csms.example")
+    ] = None
+    """How people and charge points reach the API from outside; not set: by `api_host` and `api_port`."""
+    api_tls_cert: File = None
+    """PEM certificate chain for the API, with `api_tls_key`."""
+    api_tls_key: File = None
+    """Its private key."""
+    admin_password: Annotated[
+        SecretStr | None, Field(min_length=12, max_length=200), Must("a text", "of 12 to 200 characters")
+    ] = None
+    """Password of the first user, `admin`, made when there is none; not set: one is made up and printed once."""
+    registration: Flag = False
+    """People may register themselves, as viewers."""
+    session_hours: Annotated[
+        float, Field(gt=0, le=720), BeforeValidator(_not_bool), Must("a number", "above 0 and at most 720")
+    ] = 12.0
+    """How long a log-in lasts."""
+    files: Annotated[Path, Must("a path")] = Path("wattspan-files")
+    """Folder of diagnostics that charge points upload and of firmware they fetch; made when the first one comes."""
+    max_file_bytes: Annotated[
+        int, Field(ge=1024), BeforeValidator(_not_bool), Must("a whole number", "at least 1024")
+    ] = 268_435_456
+    """The largest of them."""
     database: Text = "wattspan.db"
     """A path (SQLite) or a database URL."""
     log_level: Annotated[
@@ -274,18 +300,31 @@ def _contradictions(settings: Settings, given: Mapping[str, _Given]) -> Iterator
     def called(name: str) -> str:
         return given[name].source if name in given else name
 
-    if settings.metrics_port == settings.port != 0 and settings.metrics_host == settings.host:
-        yield f"{called('metrics_port')}: {settings.port} is the port for OCPP already"
-    for one, other in (("metrics_user", "metrics_password"), ("metrics_tls_cert", "metrics_tls_key")):
+    yield from _ports_taken(settings, called)
+    pairs = (
+        ("metrics_user", "metrics_password"),
+        ("metrics_tls_cert", "metrics_tls_key"),
+        ("api_tls_cert", "api_tls_key"),
+    )
+    for one, other in pairs:
         for here, missing in ((one, other), (other, one)):
             if getattr(settings, here) is not None and getattr(settings, missing) is None:
                 yield f"{called(here)}: needs {missing} as well"
-    for name in ("metrics_tls_cert", "metrics_tls_key"):
+    for name in ("metrics_tls_cert", "metrics_tls_key", "api_tls_cert", "api_tls_key"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             yield f"{called(name)}: {path} is no file"
     if "plug_and_charge" in settings.plugins and settings.plug_and_charge_id_tag is None:
         yield f"{called('plugins')}: plug_and_charge needs plug_and_charge_id_tag as well"
+
+
+def _ports_taken(settings: Settings, called: Callable[[str], str]) -> Iterator[str]:
+    if settings.metrics_port == settings.port != 0 and settings.metrics_host == settings.host:
+        yield f"{called('metrics_port')}: {settings.port} is the port for OCPP already"
+    others = {"for OCPP": (settings.host, settings.port), "of /metrics": (settings.metrics_host, settings.metrics_port)}
+    for what, taken in others.items():
+        if taken == (settings.api_host, settings.api_port) and settings.api_port != 0:
+            yield f"{called('api_port')}: {settings.api_port} is the port {what} already"
 
 
 def _without_password(database: str) -> str:

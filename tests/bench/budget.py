@@ -193,7 +193,7 @@ def _websocket_out() -> float:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        async with CentralSystem(database=str(Path(folder, "budget.db")), port=0, metrics_port=0) as csms:
+        async with CentralSystem(database=str(Path(folder, "budget.db")), port=0, metrics_port=0, api_port=0) as csms:
             gc.collect()
             for name, found in (await budget(csms)).items():
                 print(f"{name:<42} {found:7.2f}")

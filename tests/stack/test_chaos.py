@@ -30,7 +30,17 @@ async def test_a_server_killed_under_load_keeps_every_acknowledged_fact_once(
     rng = random.Random(0)
     port, metrics_port = free_ports(2)
     database = tmp_path / "fleet.db"
-    command = ("serve", "--port", str(port), "--metrics-port", str(metrics_port), "--database", str(database))
+    command = (
+        "serve",
+        "--port",
+        str(port),
+        "--metrics-port",
+        str(metrics_port),
+        "--api-port",
+        "0",
+        "--database",
+        str(database),
+    )
     async with nursery(tmp_path) as servers:
         await servers.start(*command)
         async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=1) as ledger:

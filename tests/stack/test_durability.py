@@ -50,7 +50,7 @@ async def test_the_log_is_synced_between_a_message_and_its_answer(tmp_path: Path
     trace, database = tmp_path / "trace", tmp_path / "fleet.db"
     watch = [str(tool("strace")), "-D", "-f", "-y", "-s", "400", "-e", f"trace={CALLS}", "-o", str(trace)]
     serve = [sys.executable, "-m", "wattspan", "serve"]
-    options = ["--port", str(port), "--metrics-port", str(metrics_port), "--database", str(database)]
+    options = ["--port", str(port), "--metrics-port", str(metrics_port), "--api-port", "0", "--database", str(database)]
     async with running("wattspan", [*watch, *serve, *options], folder=tmp_path) as program:
         await program.until(lambda: is_ready(metrics_port), "ready")
         async with RawCharger(port, "/ws/CP1", {}) as charger:

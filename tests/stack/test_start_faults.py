@@ -19,7 +19,7 @@ from stack.process import LOOPBACK
 def refused(*options: str | Path, **environment: str) -> tuple[int, str]:
     """Exit code and the one line that `wattspan serve` ends with."""
     done = subprocess.run(
-        [sys.executable, "-m", "wattspan", "serve", "--port", "0", "--metrics-port", "0", *options],
+        [sys.executable, "-m", "wattspan", "serve", "--port", "0", "--metrics-port", "0", "--api-port", "0", *options],
         env=os.environ | environment,
         check=False,
         capture_output=True,
@@ -48,7 +48,7 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.mark.parametrize("option", ["--port", "--metrics-port"])
+@pytest.mark.parametrize("option", ["--port", "--metrics-port", "--api-port"])
 def test_a_taken_port_is_named(database: Path, option: str) -> None:
     with taken_port() as port:
         code, line = refused(option, str(port), "--database", database)

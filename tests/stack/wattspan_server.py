@@ -76,7 +76,7 @@ class WattspanServer:
     async def start(self) -> None:
         """Returns when it has said where it serves. The one before must have ended."""
         self._starts += 1
-        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port), "--api-port", "0"]
         command = [sys.executable, "-m", "wattspan", "serve", *ports, "--database", str(self.database)]
         self.program = await self._child.enter_async_context(
             running(f"wattspan-{self._starts}", command, folder=self._folder, environment=self._environment)

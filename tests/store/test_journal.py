@@ -89,7 +89,7 @@ async def test_a_full_disk_is_waited_out(site):
     def limit(pages):
         return lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar_one()
 
-    used = await site.store._do(limit(1))
+    used = await site.store.do(limit(1))
     site.apply(connected())
     for n in range(400):
         site.apply(metered(float(n), NOW + n, transaction_id=None))
@@ -98,7 +98,7 @@ async def test_a_full_disk_is_waited_out(site):
     site.ask()
     await until(lambda: site.vitals.store_failures > 1)
     assert (site.told, rows(site)) == ([], 0)
-    await site.store._do(limit(used + 1000))
+    await site.store.do(limit(used + 1000))
     await until(lambda: site.told)
     assert (site.told, rows(site)) == ([None], 400)
     del site.store._writer._disconnect

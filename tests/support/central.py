@@ -23,14 +23,24 @@ class Csms:
 
     def __init__(self, database: Path, *, plugins: Iterable[Plugin | str] | None = None, **settings: Any) -> None:
         self._plugins = plugins
-        self._settings = {"port": 0, "metrics_port": 0, "database": str(database), **settings}
+        self._settings = {
+            "port": 0,
+            "metrics_port": 0,
+            "api_port": 0,
+            "database": str(database),
+            "files": str(database.with_name("files")),
+            **settings,
+        }
         self._http: httpx.AsyncClient
+        self.first_password: str | None = None
+        """Of `admin`, as made up at the first start."""
 
     central: CentralSystem
 
     async def start(self) -> None:
         central = CentralSystem(plugins=self._plugins, **self._settings)
         self.central = await central.__aenter__()
+        self.first_password = central.first_password or self.first_password
         self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{central.metrics_port}", trust_env=False)
 
     async def stop(self) -> None:

@@ -22,7 +22,7 @@ from wattspan.cli import main
 from wattspan.errors import FeedError
 from wattspan.telemetry import chargy_catalogue
 from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import MetricsServer, metrics_app
+from wattspan.telemetry.http import HttpServer, metrics_app
 from wattspan.telemetry.metering import setup_metering
 
 MAX_BYTES = 100_000
@@ -246,7 +246,7 @@ async def test_any_path_is_the_page_but_health_and_a_scrape_in_mid_fetch_answers
         fetching = asyncio.ensure_future(exporter.look())
         await eventually(lambda: len(exporter.site.requests) == 2)
         app = metrics_app(exporter.metering.reader, ready=lambda: ("not yet",), any_path=True)
-        server = MetricsServer(app, host="127.0.0.1", port=0)
+        server = HttpServer(app, host="127.0.0.1", port=0)
         await server.start()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
             pages = [(await client.get(path)).text for path in ("/", "/metrics", "/any/thing")]

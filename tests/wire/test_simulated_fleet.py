@@ -12,7 +12,7 @@ HABITS = Habits(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])
 async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rate: float) -> None:
-    async with CentralSystem(database=str(tmp_path / "fleet.db"), port=0, metrics_port=0) as csms:
+    async with CentralSystem(database=str(tmp_path / "fleet.db"), port=0, metrics_port=0, api_port=0) as csms:
         simulation = Simulation(
             url=f"ws://127.0.0.1:{csms.port}/ws",
             charge_points=20,

@@ -14,7 +14,7 @@ from wattspan.cli.running import run_until_stopped
 from wattspan.errors import SettingsError
 from wattspan.settings import Settings
 from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import Access, MetricsServer, metrics_app
+from wattspan.telemetry.http import Access, HttpServer, metrics_app
 from wattspan.telemetry.logs import setup_logging
 from wattspan.telemetry.metering import Metering, setup_metering
 
@@ -81,11 +81,11 @@ async def _serve(network: Network, settings: Settings, stop: asyncio.Event) -> N
             watching.cancel()
 
 
-def _server(network: Network, metering: Metering, settings: Settings) -> MetricsServer:
+def _server(network: Network, metering: Metering, settings: Settings) -> HttpServer:
     def unready_because() -> tuple[str, ...]:
         return () if network.feed is not None else ("the feed was not read yet",)
 
-    return MetricsServer(
+    return HttpServer(
         metrics_app(metering.reader, ready=unready_because, access=Access.of(settings), any_path=True),
         host=settings.host,
         port=settings.port,

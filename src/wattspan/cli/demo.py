@@ -30,7 +30,7 @@ SHOWN_ROWS = 24
 @click.command()
 @click.option("--charge-points", type=click.IntRange(1, 2_000), default=8, show_default=True, help="How many.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), help="Seconds; until Ctrl-C when not given.")
-@settings_options("port", "metrics_port", "database", "log_level", "log_format")
+@settings_options("port", "metrics_port", "api_port", "database", "log_level", "log_format")
 def demo(charge_points: int, duration: float | None, **given: Any) -> None:
     """Run a central system and a small fleet that charges, a minute a second. Ctrl-C ends it."""
     settings = _settings(given)
@@ -61,11 +61,12 @@ def _settings(given: dict[str, Any]) -> Settings:
     own: dict[str, Any] = {
         "host": "127.0.0.1",
         "metrics_host": "127.0.0.1",
+        "api_host": "127.0.0.1",
         "log_level": given["log_level"] or "warning",
     }
     if chosen.database == Settings.model_fields["database"].default:
         own["database"] = DATABASE
-    for name in ("port", "metrics_port"):
+    for name in ("port", "metrics_port", "api_port"):
         if getattr(chosen, name) == Settings.model_fields[name].default and _is_taken(getattr(chosen, name)):
             own[name] = 0
     return read_settings({**given, **own})

@@ -11,7 +11,7 @@ from wattspan.settings import Settings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-BY_FILE_ALONE = frozenset({"metrics_token", "metrics_password"})
+BY_FILE_ALONE = frozenset({"metrics_token", "metrics_password", "admin_password"})
 """Secrets: an option would show them to every user of the machine, so they come by environment or file."""
 
 CHARGY_ALONE = frozenset(name for name in Settings.model_fields if name.startswith("kml_"))

@@ -35,6 +35,9 @@ def tell_addresses(settings: Settings, csms: CentralSystem) -> None:
     scheme = "https" if settings.metrics_tls_cert else "http"
     click.echo(f"charge points  ws://{_shown(settings.host)}:{csms.port}/{{cp_id}}")
     click.echo(f"metrics        {scheme}://{_shown(settings.metrics_host)}:{csms.metrics_port}/metrics")
+    click.echo(f"API            {csms.api_url()}/docs")
+    if csms.first_password is not None:
+        click.echo(f"log in as      admin, password {csms.first_password}  (shown this once)")
 
 
 def _shown(host: str) -> str:

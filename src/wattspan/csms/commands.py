@@ -141,5 +141,6 @@ def _checked(version: Version, cp_id: str, action: str, payload: Payload) -> Com
         raise CommandInvalid(cp_id, action, f"OCPP {version.name} has no such command")
     faults = version.schemas.call_faults(action, payload)
     if faults:
-        raise CommandInvalid(cp_id, action, "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:5]))
+        told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:5])
+        raise CommandInvalid(cp_id, action, told, [(fault.path, fault.message) for fault in faults])
     return command

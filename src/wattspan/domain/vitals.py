@@ -26,3 +26,12 @@ class Vitals:
     store_waiting: int = 0
     """Answers that wait for the store now."""
     store_failures: int = 0
+    http_requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By (method, status, endpoint: the route's template)."""
+    logins: int = 0
+    logins_failed: int = 0
+    lockouts: int = 0
+    registrations: int = 0
+    registration_conflicts: int = 0
+    user_sessions: int = 0
+    """Log-ins that have not ended, as of the last check."""

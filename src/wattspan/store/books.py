@@ -16,11 +16,14 @@ from wattspan.store.samples import decode
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
-_REGISTRATION = [
+REGISTRATION = [
     t.charge_points.c[name]
-    for name in ("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts")
+    for name in (
+        *("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts"),
+        *("name", "location", "note"),
+    )
 ]
-_ID_TAG = [column for column in t.id_tags.c if column.name != "id_key"]
+ID_TAG = [column for column in t.id_tags.c if column.name != "id_key"]
 _RESERVATION = [column for column in t.reservations.c if column.name != "cancelled_ts"]
 _READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
 
@@ -83,13 +86,13 @@ def readings(connection: sa.Connection, number: int) -> list[StoredReading]:
 def registration(connection: sa.Connection, cp_id: str) -> Registration | None:
     """A charge point that is in the books and was not removed."""
     mine = sa.and_(t.charge_points.c.cp_id == cp_id, t.charge_points.c.removed_ts.is_(None))
-    found = connection.execute(sa.select(*_REGISTRATION).where(mine)).mappings().first()
+    found = connection.execute(sa.select(*REGISTRATION).where(mine)).mappings().first()
     return None if found is None else Registration(**found)
 
 
 def registrations(connection: sa.Connection) -> list[Registration]:
     """All charge points, by id."""
-    there = sa.select(*_REGISTRATION).where(t.charge_points.c.removed_ts.is_(None)).order_by(t.charge_points.c.cp_id)
+    there = sa.select(*REGISTRATION).where(t.charge_points.c.removed_ts.is_(None)).order_by(t.charge_points.c.cp_id)
     return [Registration(**found) for found in connection.execute(there).mappings()]
 
 
@@ -119,23 +122,24 @@ def removed(connection: sa.Connection) -> list[str]:
 
 def id_tag(connection: sa.Connection, id_token: str) -> IdTag | None:
     """An id token, in whatever case it is asked for."""
-    found = connection.execute(sa.select(*_ID_TAG).where(t.id_tags.c.id_key == id_token.casefold())).mappings().first()
-    return None if found is None else _to_id_tag(found)
+    found = connection.execute(sa.select(*ID_TAG).where(t.id_tags.c.id_key == id_token.casefold())).mappings().first()
+    return None if found is None else to_id_tag(found)
 
 
 def id_tags(connection: sa.Connection) -> list[IdTag]:
     """All id tokens, by token."""
-    by_token = sa.select(*_ID_TAG).order_by(t.id_tags.c.id_key)
-    return [_to_id_tag(found) for found in connection.execute(by_token).mappings()]
+    by_token = sa.select(*ID_TAG).order_by(t.id_tags.c.id_key)
+    return [to_id_tag(found) for found in connection.execute(by_token).mappings()]
 
 
-def _to_id_tag(found: Mapping[Any, Any]) -> IdTag:
+def to_id_tag(found: Mapping[Any, Any]) -> IdTag:
+    """The id token of a row."""
     return IdTag(**{**found, "evse_ids": tuple(from_json(found["evse_ids"]))})
 
 
 def put_id_tag(connection: sa.Connection, tag: IdTag) -> None:
     """Add an id token, or replace what is on file of it."""
-    values = {column.name: getattr(tag, column.name) for column in _ID_TAG} | {"evse_ids": to_json(tag.evse_ids)}
+    values = {column.name: getattr(tag, column.name) for column in ID_TAG} | {"evse_ids": to_json(tag.evse_ids)}
     statement = _INSERT[connection.dialect.name](t.id_tags).values(id_key=tag.id_token.casefold(), **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["id_key"], set_=values))
 
@@ -146,13 +150,20 @@ def remove_id_tag(connection: sa.Connection, id_token: str) -> bool:
 
 
 def open_reservations(connection: sa.Connection, cp_id: str, now_ts: float) -> list[Reservation]:
-    """Reservations neither cancelled, expired, nor used by a transaction since."""
+    """What is reserved at one charge point."""
+    return reservations(connection, cp_id, now_ts, None)
+
+
+def reservations(connection: sa.Connection, cp_id: str | None, now_ts: float, limit: int | None) -> list[Reservation]:
+    """Reservations neither cancelled, expired, nor used by a transaction since; `cp_id` None: of all charge points."""
     c, used = t.reservations.c, t.transactions.c
     is_used = sa.exists().where(
         used.cp_id == c.cp_id, used.reservation_id == c.reservation_id, used.started_received_ts >= c.made_ts
     )
-    is_open = sa.and_(c.cp_id == cp_id, c.cancelled_ts.is_(None), sa.or_(c.expires_ts.is_(None), c.expires_ts > now_ts))
-    query = sa.select(*_RESERVATION).where(is_open, ~is_used).order_by(c.reservation_id)
+    is_open = sa.and_(c.cancelled_ts.is_(None), sa.or_(c.expires_ts.is_(None), c.expires_ts > now_ts))
+    query = sa.select(*_RESERVATION).where(is_open, ~is_used).order_by(c.cp_id, c.reservation_id).limit(limit)
+    if cp_id is not None:
+        query = query.where(c.cp_id == cp_id)
     return [Reservation(**found) for found in connection.execute(query).mappings()]
 
 

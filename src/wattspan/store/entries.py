@@ -18,6 +18,9 @@ class Registration:
     vendor: str = ""
     model: str = ""
     last_msg_ts: float | None = None
+    name: str = ""
+    location: str = ""
+    note: str = ""
 
     def __repr__(self) -> str:
         secret = "***" if self.secret else None
@@ -65,3 +68,57 @@ class StoredReading:
     power_w: float | None
     soc_percent: float | None
     samples: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who may use the API. `password` is its stored form (api.passwords)."""
+
+    name: str
+    role: str
+    password: str
+    created_ts: float
+    last_login_ts: float | None = None
+    disabled: bool = False
+
+    def __repr__(self) -> str:
+        return f"User(name={self.name!r}, role={self.role!r}, disabled={self.disabled})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A program's way in, on behalf of a user. Its secret is not kept. `expires_ts` None: never."""
+
+    token_id: str
+    user: str
+    label: str
+    scopes: tuple[str, ...]
+    created_ts: float
+    expires_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, or tried to. `status` is the HTTP status it was answered with."""
+
+    id: int = 0
+    at_ts: float
+    who: str
+    by_means_of: str
+    action: str
+    target: str
+    status: int
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file that a charge point sent (`diagnostics`) or may fetch (`firmware`); `cp_id` "" where none is named."""
+
+    file_id: str
+    kind: str
+    cp_id: str
+    name: str
+    size_bytes: int
+    sha256: str
+    created_ts: float

@@ -96,7 +96,7 @@ class Store:
 
     async def restore(self, fleet: Fleet) -> None:
         """Fill an empty fleet with all that is known: charge points, counters, open transactions, figures of now."""
-        restored = await self._read(restore.read)
+        restored = await self.read(restore.read)
         restored.put_into(fleet)
         fleet.changes.decommissioned.extend(await self.removed_charge_points())
 
@@ -122,25 +122,25 @@ class Store:
 
     async def find_start(self, cp_id: str, key: str) -> Transaction | None:
         """The transaction that was started under `key`, open or not."""
-        return await self._read(books.find_start, cp_id, key)
+        return await self.read(books.find_start, cp_id, key)
 
     async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None:
         """The transaction that a stop names by its id, or that is known by that very stop (`fleet.stop_key`)."""
-        return await self._read(books.find_stop, cp_id, transaction_id, key)
+        return await self.read(books.find_stop, cp_id, transaction_id, key)
 
     async def transactions(
         self, *, cp_id: str | None = None, before_number: int | None = None, limit: int = 100
     ) -> Sequence[Transaction]:
         """The newest transactions first."""
-        return await self._read(books.transactions, cp_id, before_number, limit)
+        return await self.read(books.transactions, cp_id, before_number, limit)
 
     async def readings(self, transaction_number: int) -> Sequence[StoredReading]:
         """All meter readings of a transaction, in the order they came."""
-        return await self._read(books.readings, transaction_number)
+        return await self.read(books.readings, transaction_number)
 
     async def open_reservations(self, cp_id: str) -> Sequence[Reservation]:
         """What is reserved at a charge point now."""
-        return await self._read(books.open_reservations, cp_id, self._clock())
+        return await self.read(books.open_reservations, cp_id, self._clock())
 
     async def device_model(
         self,
@@ -152,55 +152,55 @@ class Store:
         limit: int = 1000,
     ) -> Sequence[StoredVariable]:
         """What a 2.x charger told of its variables, by name; `after` the last one of the page before."""
-        return await self._read(device.device_model, cp_id, component, variable, after, limit)
+        return await self.read(device.device_model, cp_id, component, variable, after, limit)
 
     async def event_streams(self, cp_id: str) -> Sequence[StoredStream]:
         """The periodic event streams of a 2.1 charger."""
-        return await self._read(device.event_streams, cp_id)
+        return await self.read(device.event_streams, cp_id)
 
     # administration
 
     async def credential(self, cp_id: str) -> Registration | None:
         """What is on file of a charge point that wants in; None: nothing, or it was removed."""
-        return await self._read(books.registration, cp_id)
+        return await self.read(books.registration, cp_id)
 
     async def charge_points(self) -> Sequence[Registration]:
         """All charge points in the books."""
-        return await self._read(books.registrations)
+        return await self.read(books.registrations)
 
     async def add_charge_point(self, cp_id: str, secret: str | None) -> bool:
         """Register one, or replace its secret (hashed by csms.credentials). False: it was registered already."""
-        return await self._do(books.register, cp_id, secret, self._clock())
+        return await self.do(books.register, cp_id, secret, self._clock())
 
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Take one out of the books. A running server finds it in `removed_charge_points`. False: not known."""
-        return await self._do(books.mark_removed, cp_id, self._clock())
+        return await self.do(books.mark_removed, cp_id, self._clock())
 
     async def removed_charge_points(self) -> Sequence[str]:
         """Taken out of the books, by any process, and not let go by the fleet yet (ChargePointDecommissioned)."""
-        return await self._read(books.removed)
+        return await self.read(books.removed)
 
     async def id_tag(self, id_token: str) -> IdTag | None:
         """An id token that is on file; letter case does not matter (OCPP 1.6 §7.28)."""
-        return await self._read(books.id_tag, id_token)
+        return await self.read(books.id_tag, id_token)
 
     async def id_tags(self) -> Sequence[IdTag]:
         """All id tokens on file."""
-        return await self._read(books.id_tags)
+        return await self.read(books.id_tags)
 
     async def add_id_tag(self, tag: IdTag) -> None:
         """Put an id token on file, or replace it."""
-        await self._do(books.put_id_tag, tag)
+        await self.do(books.put_id_tag, tag)
 
     async def remove_id_tag(self, id_token: str) -> bool:
         """Take an id token off file. False: it was not there."""
-        return await self._do(books.remove_id_tag, id_token)
+        return await self.do(books.remove_id_tag, id_token)
 
     async def expire_readings(self, before_ts: float, limit: int) -> int:
         """Delete up to `limit` readings received before `before_ts`, oldest first, between commits; how many."""
         gone = 0
         while gone < limit and not self.closed:
-            rows = await self._do(books.expire_readings, before_ts, min(SLICE_ROWS, limit - gone))
+            rows = await self.do(books.expire_readings, before_ts, min(SLICE_ROWS, limit - gone))
             if not rows:
                 break
             gone += rows
@@ -210,10 +210,12 @@ class Store:
         """Return when the database took a write transaction; raises StoreError."""
         await self._writer.do(_try_to_write)
 
-    async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def do(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run `work(connection, *arguments)` in one writing transaction; what it raises takes all of it back."""
         return await self._writer.do(lambda connection: work(connection, *arguments))
 
-    async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def read(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run `work(connection, *arguments)` on a connection that only reads, off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, work, arguments)
 
     def _ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:

@@ -46,6 +46,9 @@ charge_points = sa.Table(
     sa.Column("registered_ts", Seconds),
     sa.Column("secret", sa.Text),
     sa.Column("removed_ts", Seconds),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("location", sa.Text, nullable=False, server_default=""),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
 )
 
 connectors = sa.Table(
@@ -264,4 +267,64 @@ marks = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", Number, nullable=False),
+)
+
+# People and programs that use the API. Secrets stand here as digests alone; a key is the name, case-folded.
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("user_key", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("password", sa.Text, nullable=False),
+    sa.Column("created_ts", Seconds, nullable=False),
+    sa.Column("last_login_ts", Seconds),
+    sa.Column("disabled", sa.Boolean, nullable=False),
+)
+
+login_sessions = sa.Table(
+    "login_sessions",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("user_key", sa.Text, nullable=False),
+    sa.Column("created_ts", Seconds, nullable=False),
+    sa.Column("expires_ts", Seconds, nullable=False),
+)
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("token_id", sa.Text, nullable=False),
+    sa.Column("user_key", sa.Text, nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created_ts", Seconds, nullable=False),
+    sa.Column("expires_ts", Seconds),
+    sa.UniqueConstraint("token_id"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("at_ts", Seconds, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("by_means_of", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("trace_id", sa.String(32), nullable=False),
+)
+
+stored_files = sa.Table(
+    "stored_files",
+    metadata,
+    sa.Column("file_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("cp_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("created_ts", Seconds, nullable=False),
 )

@@ -82,7 +82,7 @@ ERROR_TYPE = attribute(
     "error_type", "OCPP error code or CALLERROR code; for commands also Timeout, NotConnected, ConnectionLost."
 )
 ACTION = attribute("action", "OCPP action of a command or a message; what the version does not name is `other`.")
-STATUS = attribute("status", "Status word of an OCPP answer.")
+STATUS = attribute("status", "Status word of an OCPP answer; of `http_requests_total`, the HTTP status code.")
 STATE = attribute("state", "available, charging or unavailable.")
 DIRECTION = attribute("direction", "in: from a charge point; out: to one.")
 REASON = attribute("reason", "Why a handshake was rejected.")
@@ -92,12 +92,18 @@ KIND = attribute("kind", "What a plugin did wrong: raised, timeout or dropped (e
 VENDOR = attribute("vendor", "Vendor as told by the boot message.")
 MODEL = attribute("model", "Model as told by the boot message.")
 FIRMWARE = attribute("firmware", "Firmware version as told by the boot message.")
+METHOD = attribute("method", "HTTP method; what HTTP does not name is `other`.")
+ENDPOINT = attribute(
+    "endpoint", "Template of an HTTP route, e.g. `/api/v1/charge-points/{cp_id}`; `unmatched` for none."
+)
 PROTOCOL = attribute("protocol", "WebSocket subprotocol in force, e.g. ocpp1.6.")
 
 # Non-integer edges: a Collector writes an integer `le` in another way than we do. Two edges near the 1 s alert.
 HANDLING_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.9, 1.1, 2.5, 7.5)
 COMMAND_BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.1, 2.5, 5.5, 10.5, 20.5, 30.5)
 COMMIT_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.1, 2.5, 7.5)
+REQUEST_BOUNDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.9, 1.1, 2.5, 5.5, 10.5, 30.5)
+CHECK_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.1, 2.5)
 SESSION_BOUNDS = (60.5, 300.5, 900.5, 1800.5, 3600.5, 7200.5, 14400.5, 28800.5, 43200.5, 86400.5)
 
 UP = _gauge("ocpp_central_up", "{up}", "1 while the central system runs.")
@@ -236,6 +242,54 @@ TELEMETRY_DROPPED = _counter(
     "ocpp_central_telemetry_dropped_total", "{record}", "Telemetry records that were lost.", SIGNAL
 )
 
+# The operator's side: the HTTP API and who uses it.
+HTTP_REQUESTS = _counter(
+    "http_requests_total", "{request}", "HTTP requests answered by the API.", METHOD, STATUS, ENDPOINT
+)
+HTTP_SECONDS = _seconds(
+    "http_request_duration_seconds",
+    "Time from an HTTP request to its answer; of an event stream, to its beginning.",
+    METHOD,
+    ENDPOINT,
+    bounds=REQUEST_BOUNDS,
+)
+LOGINS = _counter("successful_logins_total", "{login}", "Log-ins with name and password that succeeded.")
+LOGINS_FAILED = _counter(
+    "failed_logins_total", "{login}", "Log-ins that failed; those refused during a lockout included."
+)
+LOCKOUTS = _counter("account_lockouts_total", "{lockout}", "Lockouts after failed log-ins, of names and of sources.")
+REGISTRATIONS = _counter("successful_registrations_total", "{registration}", "People who registered themselves.")
+REGISTRATION_CONFLICTS = _counter(
+    "registration_conflicts_total", "{registration}", "Registrations under a name that was taken."
+)
+LOGIN_SECONDS = _seconds("user_login_duration_seconds", "Time a log-in took, failed ones too.", bounds=REQUEST_BOUNDS)
+REGISTRATION_SECONDS = _seconds(
+    "user_registration_duration_seconds", "Time a registration took, failed ones too.", bounds=REQUEST_BOUNDS
+)
+DATABASE_CHECK_SECONDS = _seconds(
+    "database_health_check_duration_seconds",
+    "Time the database took to accept a write, asked every 15 s and by each health request.",
+    bounds=CHECK_BOUNDS,
+)
+SYSTEM_CHECK_SECONDS = _seconds(
+    "system_health_check_duration_seconds", "Time a check of all parts took.", bounds=CHECK_BOUNDS
+)
+USER_SESSIONS = _gauge(
+    "user_sessions_active", "{session}", "Log-ins of people that have not ended, as of the last health check."
+)
+
+OCCASIONAL = (
+    CALLS,
+    SESSIONS,
+    COMMITS,
+    HTTP_SECONDS,
+    LOGIN_SECONDS,
+    REGISTRATION_SECONDS,
+    DATABASE_CHECK_SECONDS,
+    SYSTEM_CHECK_SECONDS,
+)
+"""The histograms that are not recorded with every message."""
+
 # The process, by OpenTelemetry instruments of its own (process.py).
 RESIDENT_MEMORY = _gauge("process_resident_memory_bytes", "By", "Resident memory size in bytes.")
 VIRTUAL_MEMORY = _gauge("process_virtual_memory_bytes", "By", "Virtual memory size in bytes.")
@@ -249,6 +303,7 @@ SESSION_SPAN = span(
     "charging session", "One transaction from start to stop, told at its end, with a child for each phase."
 )
 MESSAGE_SPANS = span("{action}", "One OCPP message: SERVER from a charge point, CLIENT for a command to one.")
+HTTP_SPANS = span("{method} {endpoint}", "One HTTP request to the API; a command it asked for is its child.")
 PHASE_SPANS = span("{phase}", "A phase of a session: preparing, charging, suspended by EV or EVSE, finishing.")
 
 OCPP_ACTION = attribute("ocpp.action", "OCPP action of a message's span; what the version does not name is `other`.")
@@ -262,6 +317,9 @@ OCPP_ERROR_CODE = attribute("ocpp.error_code", "errorCode of a StatusNotificatio
 FAULT_CODE = attribute("ocpp.fault.code", "CALLERROR code a schema fault deserves, told as an event of a message.")
 FAULT_PATH = attribute("ocpp.fault.path", "Where in the payload the schema is broken.")
 FAULT_TEXT = attribute("ocpp.fault.text", "What is wrong there, without the value.")
+HTTP_METHOD = attribute("http.request.method", "Method of an HTTP request.")
+HTTP_ROUTE = attribute("http.route", "Template of the route; never the path itself, which may name an id tag.")
+HTTP_STATUS = attribute("http.response.status_code", "Status code it was answered with.")
 CLOSE_CODE = attribute("ws.close_code", "WebSocket close code of a disconnect in mid-session.")
 FAILURE = attribute("error.type", "CALLERROR code, Timeout, ConnectionLost, …: why a message or command failed.")
 FORCE_SAMPLE = attribute(

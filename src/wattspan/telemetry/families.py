@@ -22,7 +22,12 @@ from wattspan.telemetry.catalogue import Metric
 from wattspan.telemetry.histogram import Histogram, Histograms, Series
 
 Number = int | float
-Keyed = Mapping[str, Number] | Mapping[tuple[str, str], Number] | Mapping[tuple[str, ...], Number]
+Keyed = (
+    Mapping[str, Number]
+    | Mapping[tuple[str, str], Number]
+    | Mapping[tuple[str, str, str], Number]
+    | Mapping[tuple[str, ...], Number]
+)
 """Values by one further label, or by several."""
 
 SIGNALS = ("traces", "metrics", "logs")
@@ -189,3 +194,10 @@ _whole(c.UNASKED_RESULTS, lambda state: state.vitals.unasked_results)
 _whole(c.RESULT_ERRORS, lambda state: state.vitals.result_errors)
 _whole(c.PLUGIN_ERRORS, lambda state: state.vitals.plugin_errors)
 _whole(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.vitals.telemetry_dropped)
+_whole(c.HTTP_REQUESTS, lambda state: state.vitals.http_requests)
+_whole(c.LOGINS, lambda state: state.vitals.logins)
+_whole(c.LOGINS_FAILED, lambda state: state.vitals.logins_failed)
+_whole(c.LOCKOUTS, lambda state: state.vitals.lockouts)
+_whole(c.REGISTRATIONS, lambda state: state.vitals.registrations)
+_whole(c.REGISTRATION_CONFLICTS, lambda state: state.vitals.registration_conflicts)
+_whole(c.USER_SESSIONS, lambda state: state.vitals.user_sessions)

@@ -101,16 +101,18 @@ class Histogram:
 class Histograms:
     """The histograms of a central system. `by_charge_point=False` drops `cp_id` from the handling histogram."""
 
-    __slots__ = ("calls", "commits", "handling", "sessions")
+    __slots__ = ("_all", "calls", "commits", "handling", "sessions")
 
     def __init__(self, *, by_charge_point: bool = True) -> None:
         self.handling = Histogram(catalogue.HANDLING, without=None if by_charge_point else catalogue.CP_ID)
-        self.calls = Histogram(catalogue.CALLS)
-        self.sessions = Histogram(catalogue.SESSIONS)
-        self.commits = Histogram(catalogue.COMMITS)
+        occasional = {metric.name: Histogram(metric) for metric in catalogue.OCCASIONAL}
+        self.calls = occasional[catalogue.CALLS.name]
+        self.sessions = occasional[catalogue.SESSIONS.name]
+        self.commits = occasional[catalogue.COMMITS.name]
+        self._all = (self.handling, *occasional.values())
 
     def __iter__(self) -> Iterator[Histogram]:
-        return iter((self.handling, self.calls, self.sessions, self.commits))
+        return iter(self._all)
 
     def remove(self, cp_id: str) -> None:
         """Forget a charge point that was decommissioned."""

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from wattspan.errors import SettingsError
 from wattspan.settings import Settings
@@ -132,25 +133,28 @@ class _Server(uvicorn.Server):
         yield
 
 
-class MetricsServer:
+class HttpServer:
     """Serves an ASGI application on its own port, in this event loop.
 
     `start` binds and listens, `stop` lets running answers finish for STOP_S. A port 0 takes a free one, see `port`.
     `option` is what chooses the port, for whoever reads that it is taken.
+    `name` is what the port is for, in words.
     """
 
     def __init__(
         self,
-        app: Starlette,
+        app: ASGIApp,
         *,
         host: str,
         port: int,
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
         option: str = "--metrics-port",
+        name: str = "metrics port",
     ) -> None:
         self._host = host
         self._option = option
+        self._name = name
         self._config = uvicorn.Config(
             app,
             log_config=None,
@@ -173,10 +177,10 @@ class MetricsServer:
         try:
             self._config.load()
         except (OSError, ssl.SSLError) as exc:
-            raise SettingsError([f"metrics port: TLS certificate or key can't be used: {exc}"]) from exc
-        listening = await _bound(self._host, self.port, self._option)
+            raise SettingsError([f"{self._name}: TLS certificate or key can't be used: {exc}"]) from exc
+        listening = await _bound(self._host, self.port, self._name, self._option)
         self.port = listening.getsockname()[1]
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name="metrics port")
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name=self._name)
         while not self._server.started:
             if self._serving.done():
                 self._serving.result()
@@ -190,7 +194,7 @@ class MetricsServer:
             self._serving = None
 
 
-async def _bound(host: str, port: int, option: str) -> socket.socket:
+async def _bound(host: str, port: int, name: str, option: str) -> socket.socket:
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -204,6 +208,6 @@ async def _bound(host: str, port: int, option: str) -> socket.socket:
             raise
     except OSError as exc:
         reason = exc.strerror or str(exc)
-        fault = f"metrics port {host}:{port}: {reason}; choose another with {option}"
+        fault = f"{name} {host}:{port}: {reason}; choose another with {option}"
         raise SettingsError([fault]) from exc
     return taken

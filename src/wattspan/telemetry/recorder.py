@@ -217,6 +217,10 @@ class Recorder:
         """The store made a batch durable."""
         self._measures.record(catalogue.COMMITS, seconds, self._clock_ns())
 
+    def took(self, metric: Metric, seconds: float, *labels: str, exemplar: tuple[int, int] | None = None) -> None:
+        """One of the catalogue's occasional histograms. `exemplar` is (trace id, span id) of a span sure to be kept."""
+        self._measures.record(metric, seconds, self._clock_ns(), *labels, exemplar=exemplar)
+
     def decommissioned(self, cp_id: str) -> None:
         """Forget a charge point: its series, and what is kept ready for its spans."""
         for forget in self._forget:

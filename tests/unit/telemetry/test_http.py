@@ -13,7 +13,7 @@ import pytest
 from support.scraping import fill, state
 from wattspan.errors import SettingsError
 from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import Access, MetricsServer, metrics_app
+from wattspan.telemetry.http import Access, HttpServer, metrics_app
 from wattspan.telemetry.prometheus import PrometheusReader
 
 
@@ -25,7 +25,7 @@ async def serving(
     shown = state()
     fill(shown, count)
     app = metrics_app(PrometheusReader(shown), ready=lambda: reasons, access=access)
-    server = MetricsServer(app, host="127.0.0.1", port=0, **tls)
+    server = HttpServer(app, host="127.0.0.1", port=0, **tls)
     await server.start()
     scheme = "https" if tls else "http"
     try:
@@ -158,7 +158,7 @@ async def test_a_taken_port_is_one_clear_line() -> None:
         port = taken.getsockname()[1]
         app = metrics_app(PrometheusReader(state()), ready=tuple)
         with pytest.raises(SettingsError) as caught:
-            await MetricsServer(app, host="127.0.0.1", port=port).start()
+            await HttpServer(app, host="127.0.0.1", port=port).start()
     (fault,) = caught.value.faults
     assert fault == f"metrics port 127.0.0.1:{port}: Address already in use; choose another with --metrics-port"
 
@@ -171,11 +171,11 @@ async def test_signals_stay_the_applications() -> None:
 
 async def test_after_stop_the_port_is_free_at_once_and_stopping_twice_is_nothing() -> None:
     app = metrics_app(PrometheusReader(state()), ready=tuple)
-    server = MetricsServer(app, host="127.0.0.1", port=0)
+    server = HttpServer(app, host="127.0.0.1", port=0)
     await server.start()
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{server.port}/healthz")).status_code == 200
         await asyncio.gather(server.stop(), server.stop())
-    again = MetricsServer(app, host="127.0.0.1", port=server.port)
+    again = HttpServer(app, host="127.0.0.1", port=server.port)
     await again.start()
     await again.stop()

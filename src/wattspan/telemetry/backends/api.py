@@ -102,7 +102,7 @@ class ApiMeasures:
     def __init__(self, meter: Meter, *, by_charge_point: bool = True) -> None:
         handling = catalogue.HANDLING if by_charge_point else catalogue.HANDLING.without(catalogue.CP_ID)
         self._by_charge_point = by_charge_point
-        metrics = (handling, catalogue.CALLS, catalogue.SESSIONS, catalogue.COMMITS)
+        metrics = (handling, *catalogue.OCCASIONAL)
         self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics}
         self._handling = self._instruments[handling.name]
 

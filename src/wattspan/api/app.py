@@ -1,0 +1,109 @@
+"""The ASGI application: routes, problems, the OpenAPI document. What runs it is `app`'s."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from wattspan.api import PREFIX, problems
+from wattspan.api.access.guard import COOKIE
+from wattspan.api.observing import Observing
+from wattspan.api.problems import Problem, ProblemDocument
+from wattspan.api.routes import (
+    audit,
+    charge_points,
+    commands,
+    configuration,
+    docs,
+    events,
+    files,
+    id_tags,
+    planning,
+    server,
+    sessions,
+    transactions,
+    users,
+    wishes,
+)
+from wattspan.api.services import Services
+
+MOST_BODY_BYTES = 1_048_576
+DESCRIPTION = """The operator's side of a Wattspan central system.
+
+Programs bring a token (`Authorization: Bearer …`); browsers log in at `/api/v1/session`, and their writes bring the
+session's token in `X-CSRF-Token`. Errors are problem documents (RFC 9457). Lists come in pages: `next` of one is
+`cursor` of the following. Times are RFC 3339 in UTC, units are in the names."""
+
+ROUTERS = (
+    charge_points.router,
+    commands.router,
+    wishes.router,
+    configuration.router,
+    planning.router,
+    transactions.router,
+    id_tags.router,
+    files.router,
+    events.router,
+    sessions.router,
+    users.router,
+    audit.router,
+    server.router,
+)
+OUTSIDE = (server.outside, files.outside, docs.outside)
+"""Below no prefix."""
+
+
+def make_app(services: Services, version: str) -> ASGIApp:
+    """The whole API."""
+    app = FastAPI(
+        title="Wattspan",
+        version=version,
+        description=DESCRIPTION,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its page would fetch scripts from elsewhere
+        redoc_url=None,
+        max_body_size=MOST_BODY_BYTES,
+        generate_unique_id_function=_name,
+        redirect_slashes=False,
+        # Ours instead (observing.py): without paths, names as they are everywhere, streams that do not span for days.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.services = services
+    for router in (*ROUTERS, *OUTSIDE):
+        app.include_router(router)
+    problems.install(app)
+    app.add_exception_handler(Exception, _broken)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return Observing(app, services)
+
+
+async def _broken(_request: Request, _exc: Exception) -> JSONResponse:
+    return problems.answer(Problem(500, "see the central system's log", kind="internal"))
+
+
+def _name(route: APIRoute) -> str:
+    return route.name
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        components = document.setdefault("components", {})
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        components.setdefault("schemas", {}).update({**schema.pop("$defs", {}), "ProblemDocument": schema})
+        components["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"},
+            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+        }
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,19 @@
+"""Whether the parts the API stands on are well, and how long they took to say so."""
+
+import time
+
+from wattspan.store.store import Store
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.recorder import Recorder
+
+
+async def check_health(store: Store, recorder: Recorder) -> float:
+    """Ask the database whether it takes writes; the seconds it took. Raises StoreError when it does not."""
+    began_s = time.perf_counter()
+    try:
+        await store.ping()
+        took_s = time.perf_counter() - began_s
+        recorder.took(catalogue.DATABASE_CHECK_SECONDS, took_s)
+    finally:
+        recorder.took(catalogue.SYSTEM_CHECK_SECONDS, time.perf_counter() - began_s)
+    return took_s

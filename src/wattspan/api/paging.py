@@ -1,0 +1,59 @@
+"""Pages by cursor: a page says where the next one begins. A cursor is opaque to whoever sends it back."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from wattspan.api.problems import Problem
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+MOST = 500
+INT64 = 2**63
+
+Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list. `next` null: it is the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+def text_of(cursor: str | None) -> str:
+    """Where a page begins; "" for the first. Raises Problem 422 for what `page` did not make."""
+    if cursor is None:
+        return ""
+    try:
+        return urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError) as exc:
+        raise _bad() from exc
+
+
+def number_of(cursor: str | None) -> int | None:
+    """The same for lists that go by number."""
+    text = text_of(cursor)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) < INT64):
+        raise _bad()
+    return int(text)
+
+
+def page(found: Sequence[E], limit: int, key: Callable[[E], object], shown: Callable[[E], T]) -> Page[T]:
+    """The first `limit` of what was `found` (ask for one more), each as `shown`; the next page begins after `key`."""
+    items = found[:limit]
+    more = len(found) > limit
+    after = urlsafe_b64encode(str(key(items[-1])).encode()).decode().rstrip("=") if more else None
+    return Page(items=[shown(each) for each in items], next=after)
+
+
+def _bad() -> Problem:
+    return Problem(422, "the cursor is none of ours", faults=[("query.cursor", "take `next` of the page before")])

@@ -1,0 +1,93 @@
+"""/docs: the OpenAPI document as one page, written here. No script, and nothing from elsewhere."""
+
+from html import escape
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+outside = APIRouter(include_in_schema=False)
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+summary { cursor: pointer; padding: .3rem 0; } code { font-size: .95em; overflow-wrap: anywhere; }
+details > div { padding: 0 0 .6rem 1.2rem; } h2 { margin: 2rem 0 .5rem; font-size: 1.1rem; }
+.method { display: inline-block; min-width: 4.2rem; font-weight: 600; } .right { opacity: .7; font-size: .85em; }
+table { border-collapse: collapse; } td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top; }
+"""
+
+
+@outside.get("/docs")
+async def read_docs(request: Request) -> HTMLResponse:
+    """The page; made once."""
+    state = request.app.state
+    if not hasattr(state, "docs"):
+        state.docs = page(request.app.openapi(), request.app.openapi_url)
+    return HTMLResponse(state.docs, headers={"Content-Security-Policy": POLICY})
+
+
+def page(document: dict[str, Any], address: str) -> str:
+    """The whole page."""
+    by_tag: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            by_tag.setdefault(operation["tags"][0], []).append(_operation(method, path, operation))
+    groups = "".join(f"<h2>{escape(tag)}</h2>{''.join(found)}" for tag, found in by_tag.items())
+    schemas = "".join(_schema(name, schema) for name, schema in document["components"]["schemas"].items())
+    introduction = "".join(f"<p>{escape(text)}</p>" for text in document["info"]["description"].split("\n\n"))
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>Wattspan API</title><style>{STYLE}</style><h1>Wattspan API {escape(document['info']['version'])}</h1>"
+        f"{introduction}<p>For programs: <a href='{escape(address)}'>OpenAPI 3.1</a></p>"
+        f"{groups}<h2>schemas</h2>{schemas}"
+    )
+
+
+def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+    parameters = "".join(
+        f"<tr><td><code>{escape(each['name'])}</code><td>{escape(each['in'])}<td>{_type(each.get('schema', {}))}"
+        f"<td>{escape(each.get('description', ''))}"
+        for each in operation.get("parameters", ())
+    )
+    body = "".join(
+        f"<p>Body: <code>{escape(kind)}</code> {_type(content.get('schema', {}))}</p>"
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items()
+    )
+    answers = "".join(
+        f"<tr><td>{escape(str(status))}<td>{escape(answer['description'])}<td>{_content(answer)}"
+        for status, answer in sorted(operation["responses"].items(), key=lambda each: str(each[0]))
+    )
+    return (
+        f"<details><summary><span class=method>{method.upper()}</span> <code>{escape(path)}</code> "
+        f"<span class=right>{escape(operation.get('x-right', ''))}</span></summary>"
+        f"<div><p>{escape(operation.get('description', operation.get('summary', '')))}</p>"
+        f"<table>{parameters}</table>{body}<table>{answers}</table></div></details>"
+    )
+
+
+def _schema(name: str, schema: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(field)}</code><td>{_type(each)}" for field, each in schema.get("properties", {}).items()
+    )
+    words = ", ".join(map(str, schema.get("enum", ())))
+    return (
+        f"<details id='{escape(name)}'><summary><code>{escape(name)}</code></summary>"
+        f"<div><p>{escape(schema.get('description', ''))} {escape(words)}</p><table>{rows}</table></div></details>"
+    )
+
+
+def _content(answer: dict[str, Any]) -> str:
+    return " ".join(_type(content.get("schema", {})) for content in answer.get("content", {}).values())
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        return f"<a href='#{escape(name)}'>{escape(name)}</a>"
+    if "anyOf" in schema:
+        return " | ".join(_type(each) for each in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    return escape(str(schema.get("format", schema.get("type", "anything"))))

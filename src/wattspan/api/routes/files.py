@@ -1,0 +1,127 @@
+"""Diagnostics and firmware: uploads by charge points and operators, downloads by both.
+
+A charge point has no log-in here: its address holds what can't be guessed, an upload's for an hour.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import FileResponse
+
+from wattspan.api import PREFIX
+from wattspan.api.access.guard import guarded, public
+from wattspan.api.access.rights import Right
+from wattspan.api.files import DIAGNOSTICS, FIRMWARE
+from wattspan.api.models import records as models
+from wattspan.api.problems import not_found
+from wattspan.api.services import Given, Services
+from wattspan.store import desk
+
+router = APIRouter(prefix=PREFIX, tags=["files"])
+outside = APIRouter(tags=["files"])
+"""Routes for charge points, not below the API's prefix."""
+
+MOST_LISTED = 500
+NO_LIMIT = 2**62
+"""For the framework, so that `max_file_bytes` alone says how long a file may be."""
+
+FileId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+OCTETS = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+CONTENT = {
+    200: {
+        "description": "The file.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+def _upload(keywords: dict[str, object]) -> dict[str, object]:
+    extra = keywords["openapi_extra"]
+    return {**keywords, "openapi_extra": {**extra, **OCTETS}, "max_body_size": NO_LIMIT}  # type: ignore[dict-item]
+
+
+def _download(keywords: dict[str, object]) -> dict[str, object]:
+    responses = keywords["responses"]
+    return {**keywords, "responses": {**responses, **CONTENT}, "response_class": FileResponse}  # type: ignore[dict-item]
+
+
+@router.get("/diagnostics", **guarded(Right.COMMAND))
+async def list_diagnostics(
+    services: Given, cp_id: Annotated[str | None, Query(max_length=255)] = None
+) -> list[models.File]:
+    """What charge points uploaded, the newest first."""
+    return [models.file(each) for each in await services.store.read(desk.files, DIAGNOSTICS, cp_id, MOST_LISTED)]
+
+
+@router.get("/diagnostics/{file_id}", **_download(guarded(Right.COMMAND, 404)))  # type: ignore[arg-type]
+async def download_diagnostics(services: Given, file_id: FileId) -> FileResponse:
+    """One upload."""
+    return await _content(services, DIAGNOSTICS, file_id)
+
+
+@router.delete("/diagnostics/{file_id}", status_code=204, **guarded(Right.WRITE, 404))
+async def delete_diagnostics(services: Given, file_id: FileId) -> None:
+    """Delete an upload."""
+    if not await services.files.remove(DIAGNOSTICS, file_id):
+        raise not_found("upload")
+
+
+@router.get("/firmware", **guarded(Right.COMMAND))
+async def list_firmware(services: Given) -> list[models.File]:
+    """Firmware that charge points may be told to fetch, the newest first."""
+    return [models.file(each) for each in await services.store.read(desk.files, FIRMWARE, None, MOST_LISTED)]
+
+
+@router.post("/firmware", status_code=201, **_upload(guarded(Right.WRITE, 413, 507)))  # type: ignore[arg-type]
+async def upload_firmware(
+    services: Given, request: Request, name: Annotated[str, Query(min_length=1, max_length=255)]
+) -> models.File:
+    """Upload firmware, as the body."""
+    return models.file(await services.files.take(FIRMWARE, "", name, request.stream(), services.now_ts()))
+
+
+@router.delete("/firmware/{file_id}", status_code=204, **guarded(Right.WRITE, 404))
+async def delete_firmware(services: Given, file_id: FileId) -> None:
+    """Delete firmware."""
+    if not await services.files.remove(FIRMWARE, file_id):
+        raise not_found("firmware")
+
+
+@outside.get("/files/firmware/{file_id}/{name}", **_download(public(404)))  # type: ignore[arg-type]
+async def fetch_firmware(services: Given, file_id: FileId, name: str) -> FileResponse:
+    """For charge points: the firmware that they were told of. Parts of it too (RFC 9110 §14)."""
+    return await _content(services, FIRMWARE, file_id)
+
+
+async def take_upload(services: Given, request: Request, ticket: FileId, name: str = "diagnostics") -> models.File:
+    """For charge points: the log that they were asked for."""
+    cp_id = services.files.holder(ticket, services.now_ts())
+    if cp_id is None:
+        raise not_found("upload")
+    return models.file(await services.files.take(DIAGNOSTICS, cp_id, name, request.stream(), services.now_ts()))
+
+
+for _path in ("/files/uploads/{ticket}", "/files/uploads/{ticket}/{name}"):
+    for _method in ("PUT", "POST"):
+        outside.add_api_route(
+            _path,
+            take_upload,
+            methods=[_method],
+            status_code=201,
+            name=f"take_upload_{_method.lower()}{'_named' if _path.endswith('{name}') else ''}",
+            **_upload(public(404, 413, 507)),  # type: ignore[arg-type]
+        )
+
+
+async def _content(services: Services, kind: str, file_id: str) -> FileResponse:
+    found = await services.files.find(kind, file_id)
+    if found is None:
+        raise not_found("file")
+    file, path = found
+    # Never shown by a browser as anything but a download: it comes from a charger, and may be a page of its own.
+    return FileResponse(path, media_type="application/octet-stream", filename=file.name)

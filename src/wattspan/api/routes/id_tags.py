@@ -1,0 +1,138 @@
+"""Id tags on file: who may charge."""
+
+import asyncio
+import csv
+import io
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from wattspan.api import PREFIX
+from wattspan.api.access.guard import guarded
+from wattspan.api.access.rights import Right
+from wattspan.api.etags import IfMatch, creating_or_matching, etag, matching
+from wattspan.api.models import records as models
+from wattspan.api.models.common import Token
+from wattspan.api.paging import Cursor, Limit, Page, page, text_of
+from wattspan.api.problems import Problem, not_found
+from wattspan.api.services import Given
+from wattspan.store import desk
+from wattspan.store.entries import IdTag
+
+router = APIRouter(prefix=PREFIX, tags=["id tags"])
+
+COLUMNS = ("id_tag", "status", "expires_at", "parent", "max_active_transactions", "type")
+MOST_CSV_BYTES = 20_971_520
+MOST_FAULTS = 20
+TOKEN: TypeAdapter[str] = TypeAdapter(Token)
+
+Tag = Annotated[str, Path(min_length=1, max_length=255, description="The id tag, in whatever case.")]
+CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/id-tags", **guarded(Right.WRITE))
+async def list_id_tags(
+    services: Given,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    prefix: Annotated[str, Query(max_length=255, description="How it begins, in whatever case.")] = "",
+    status: models.Status | None = None,
+) -> Page[models.IdTag]:
+    """Id tags by token."""
+    wanted = None if status is None else status.value
+    found = await services.store.read(desk.id_tags, text_of(cursor), limit + 1, prefix, wanted)
+    return page(found, limit, lambda tag: tag.id_token, models.id_tag)
+
+
+@router.get("/id-tags/{id_tag}", **guarded(Right.WRITE, 404))
+async def read_id_tag(services: Given, id_tag: Tag, response: Response) -> models.IdTag:
+    """One id tag."""
+    found = await services.store.id_tag(id_tag)
+    if found is None:
+        raise not_found("id tag")
+    response.headers["ETag"] = etag(found)
+    return models.id_tag(found)
+
+
+@router.put("/id-tags/{id_tag}", **guarded(Right.WRITE, 412, 428))
+async def put_id_tag(
+    services: Given, id_tag: Tag, body: models.IdTagBody, response: Response, if_match: IfMatch = None
+) -> models.IdTag:
+    """Put an id tag on file; to replace what is on file, say which version."""
+    tag = models.filed(_token(id_tag), body)
+    await services.store.do(desk.put_id_tag, tag, creating_or_matching(if_match))
+    response.headers["ETag"] = etag(tag)
+    return models.id_tag(tag)
+
+
+@router.delete("/id-tags/{id_tag}", status_code=204, **guarded(Right.WRITE, 404, 412))
+async def delete_id_tag(services: Given, id_tag: Tag, if_match: IfMatch = None) -> None:
+    """Take an id tag off file; what may charge without being on file is the server's policy."""
+    await services.store.do(desk.remove_id_tag, id_tag, matching("id tag", if_match, needed=False))
+
+
+def _import_keywords() -> dict[str, object]:
+    keywords = guarded(Right.WRITE, 413, 415)
+    return {**keywords, "openapi_extra": {**keywords["openapi_extra"], **CSV}, "max_body_size": MOST_CSV_BYTES}
+
+
+@router.post("/id-tags/import", **_import_keywords())  # type: ignore[arg-type]
+async def import_id_tags(services: Given, request: Request) -> models.Imported:
+    """Put many on file: CSV in UTF-8, the first line names the columns; only `id_tag` is needed. All lines, or none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "text/csv":
+        raise Problem(415, "send text/csv")
+    tags = await asyncio.to_thread(parsed, await request.body())
+    added = await services.store.do(desk.put_id_tags, tags)
+    return models.Imported(added=added, replaced=len(tags) - added)
+
+
+def parsed(data: bytes) -> list[IdTag]:
+    """The id tags of a CSV file. Raises Problem 422 that names lines, and tells no values back."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise _unreadable([(f"byte {exc.start}", "is not UTF-8")]) from None
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    tags: dict[str, IdTag] = {}
+    faults: list[tuple[str, str]] = []
+    try:
+        names = rows.fieldnames or []
+        if "id_tag" not in names or not set(names) <= set(COLUMNS):
+            raise _unreadable([("line 1", f"the columns are {', '.join(COLUMNS)}")])
+        for row in rows:
+            try:
+                tag = _tag(row)
+            except ValidationError as exc:
+                faults += [(f"line {rows.line_num}", f"{error['loc']}: {error['msg']}") for error in exc.errors()]
+            except ValueError as exc:
+                faults.append((f"line {rows.line_num}", str(exc)))
+            else:
+                tags[tag.id_token.casefold()] = tag
+    except csv.Error as exc:
+        faults.append((f"line {rows.line_num}", str(exc)))
+    if faults:
+        raise _unreadable(faults[:MOST_FAULTS])
+    return list(tags.values())
+
+
+def _tag(row: dict[str, str]) -> IdTag:
+    if None in row or None in row.values():
+        raise ValueError("has more or fewer fields than the first line")
+    fields = {name: text.strip() for name, text in row.items() if text.strip() and name != "id_tag"}
+    body = models.IdTagBody.model_validate_strings(fields)
+    return models.filed(TOKEN.validate_python(row["id_tag"].strip()), body)
+
+
+def _unreadable(faults: list[tuple[str, str]]) -> Problem:
+    return Problem(422, "nothing was imported", kind="csv", faults=faults)
+
+
+def _token(id_tag: str) -> str:
+    try:
+        return TOKEN.validate_python(id_tag)
+    except ValidationError:
+        raise Problem(
+            422, "no id tag can be this", faults=[("path.id_tag", "control characters are not taken")]
+        ) from None

@@ -1,0 +1,87 @@
+"""The server itself: its health, its settings in force, and where Prometheus finds its nodes."""
+
+import re
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import SecretStr
+
+from wattspan.api import PREFIX
+from wattspan.api.access.guard import guarded, public
+from wattspan.api.access.rights import Right
+from wattspan.api.health import check_health
+from wattspan.api.models.common import Payload, Shown
+from wattspan.api.problems import Problem
+from wattspan.api.services import Given
+
+router = APIRouter(prefix=PREFIX, tags=["server"])
+outside = APIRouter(tags=["server"])
+"""Routes that are not below the API's prefix."""
+
+WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - recognised, not bound
+HEALTH_EVERY_S = 1.0
+"""Health is asked of the database at most so often, however often it is asked of us: anybody may."""
+_MASK = "**********"
+
+
+class Health(Shown):
+    """All is well; else a problem 503 is the answer."""
+
+    status: str
+    database_s: float
+
+
+class Target(Shown):
+    """Addresses that Prometheus scrapes, and labels for them."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class Settings(Shown):
+    """The settings in force, by name; secrets masked."""
+
+    settings: Payload
+
+
+@router.get("/health", **public())
+async def read_health(services: Given, request: Request) -> Health:
+    """Whether the database takes writes and charge points are let in."""
+    reasons = services.unready_because()
+    if reasons:
+        raise Problem(503, "; ".join(reasons), kind="unready")
+    last_s, took_s = getattr(request.app.state, "health", (-HEALTH_EVERY_S, 0.0))
+    if time.monotonic() - last_s >= HEALTH_EVERY_S:
+        took_s = await check_health(services.store, services.recorder)
+        request.app.state.health = (time.monotonic(), took_s)
+    return Health(status="ok", database_s=took_s)
+
+
+@router.get("/settings", **guarded(Right.ADMIN))
+async def read_settings(services: Given) -> Settings:
+    """The settings in force."""
+    return Settings(settings={name: _shown(name, value) for name, value in services.settings})
+
+
+@outside.get("/sd/prometheus", **public())
+async def discover(services: Given, request: Request) -> list[Target]:
+    """Our nodes, for Prometheus's `http_sd_configs`."""
+    host, port = services.metrics_address()
+    if host in WILDCARDS:
+        host = request.url.hostname or "127.0.0.1"
+    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    scheme = "https" if services.settings.metrics_tls_cert else "http"
+    return [Target(targets=[f"{shown}:{port}"], labels={"__scheme__": scheme, "service": "wattspan"})]
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "database":
+        return re.sub(r"(://[^:/@]*):.*@", rf"\1:{_MASK}@", str(value))
+    if isinstance(value, SecretStr) or name == "plug_and_charge_id_tag":
+        return None if value is None else _MASK
+    return value if isinstance(value, bool | int | float | str | None) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else str(value)

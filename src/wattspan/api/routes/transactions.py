@@ -1,0 +1,110 @@
+"""Transactions: charging sessions, running and past."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from wattspan.api import PREFIX
+from wattspan.api.access.guard import Who, guarded
+from wattspan.api.access.rights import Right
+from wattspan.api.models import records as models
+from wattspan.api.models.common import seconds
+from wattspan.api.paging import Page, number_of, page
+from wattspan.api.problems import Problem, not_found
+from wattspan.api.services import Given, Services
+from wattspan.domain.events import TransactionStopped
+from wattspan.domain.fleet import ORPHANED
+from wattspan.domain.model import Transaction
+from wattspan.errors import StoreUnavailable
+from wattspan.store import desk
+from wattspan.store.desk import Wanted
+
+router = APIRouter(prefix=PREFIX, tags=["transactions"])
+
+Number = Annotated[int, Path(ge=1, lt=2**63, description="Our number of the transaction.")]
+
+
+@router.get("/transactions", **guarded(Right.READ))
+async def list_transactions(
+    services: Given, who: Who, asked: Annotated[models.Asked, Query()]
+) -> Page[models.Transaction]:
+    """The newest first. To look for an id tag one must be allowed to see id tags."""
+    if asked.id_tag is not None and not who.sees_id_tokens:
+        raise Problem(403, "id tags are not for viewers", kind="right")
+    wanted = Wanted(
+        cp_id=asked.cp_id,
+        id_token=asked.id_tag,
+        open=asked.open,
+        from_ts=seconds(asked.from_at),
+        until_ts=seconds(asked.until_at),
+    )
+    found = await services.store.read(desk.transactions, wanted, number_of(asked.cursor), asked.limit + 1)
+    shown = [_now(services, each) for each in found]
+    return page(
+        shown, asked.limit, lambda each: each.number, lambda each: models.transaction(each, whole=who.sees_id_tokens)
+    )
+
+
+@router.get("/transactions/{number}", **guarded(Right.READ, 404))
+async def read_transaction(
+    services: Given,
+    who: Who,
+    number: Number,
+    points: Annotated[int, Query(ge=1, le=5000, description="Most points of the curve.")] = 500,
+) -> models.TransactionWhole:
+    """One session with its story and meter curve."""
+    found = await services.store.read(desk.transaction, number)
+    if found is None:
+        raise not_found("transaction")
+    readings = list(await services.store.readings(number))
+    each, whole = _now(services, found), who.sees_id_tokens
+    return await asyncio.to_thread(models.transaction_whole, each, readings, points, whole=whole)
+
+
+@router.post("/transactions/{number}/close", **guarded(Right.WRITE, 404, 409))
+async def close_transaction(services: Given, who: Who, number: Number, close: models.Close) -> models.Transaction:
+    """Close it in the books, where the charger's stop was lost. A late stop of the charger's still corrects it."""
+    found = await services.store.read(desk.transaction, number)
+    if found is None:
+        raise not_found("transaction")
+    cp = services.fleet.charge_points.get(found.cp_id)
+    running = None if cp is None else cp.transactions.get(found.transaction_id)
+    if running is None or running.number != number:
+        raise Problem(409, "it is closed already", kind="closed")
+    await _stored(services, _stop(running, close, services.now_ts()))
+    return models.transaction(running, whole=who.sees_id_tokens)
+
+
+def _stop(running: Transaction, close: models.Close, now_ts: float) -> TransactionStopped:
+    return TransactionStopped(
+        cp_id=running.cp_id,
+        received_ts=now_ts,
+        transaction_id=running.transaction_id,
+        meter_stop_wh=close.meter_stop_wh,
+        stopped_ts=None,
+        reason=ORPHANED,
+    )
+
+
+async def _stored(services: Services, event: TransactionStopped) -> None:
+    """Apply the event, and return once it is durable. Raises StoreUnavailable; it is then stored later."""
+    written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(fault: StoreUnavailable | None) -> None:
+        if written.done():
+            return
+        if fault is None:
+            written.set_result(None)
+        else:
+            written.set_exception(fault)
+
+    services.core.record([event], done)
+    await written
+
+
+def _now(services: Services, found: Transaction) -> Transaction:
+    """The transaction as the fleet has it, if it runs: its figures in the store are a little behind."""
+    cp = services.fleet.charge_points.get(found.cp_id)
+    running = None if cp is None else cp.transactions.get(found.transaction_id)
+    return running if running is not None and running.number == found.number else found

@@ -1,0 +1,81 @@
+"""Users, as an admin keeps them."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from wattspan.api import PREFIX
+from wattspan.api.access.guard import guarded
+from wattspan.api.access.rights import Right, Role
+from wattspan.api.etags import IfMatch, etag, matching
+from wattspan.api.models import users as models
+from wattspan.api.paging import Cursor, Limit, Page, page, text_of
+from wattspan.api.problems import Problem, not_found
+from wattspan.api.services import Given, Services
+from wattspan.store import entries, people
+
+router = APIRouter(prefix=PREFIX, tags=["users"])
+
+
+@router.get("/users", **guarded(Right.ADMIN))
+async def list_users(services: Given, limit: Limit = 100, cursor: Cursor = None) -> Page[models.User]:
+    """Users by name."""
+    found = await services.store.read(people.users, text_of(cursor), limit + 1)
+    return page(found, limit, lambda entry: entry.name, models.user)
+
+
+@router.post("/users", status_code=201, **guarded(Right.ADMIN, 409))
+async def create_user(services: Given, new: models.NewUser, response: Response) -> models.User:
+    """Make a user."""
+    stored = await services.keeper.passwords.hash(new.password.get_secret_value())
+    entry = entries.User(name=new.name, role=new.role.value, password=stored, created_ts=services.now_ts())
+    if not await services.store.do(people.add_user, entry):
+        raise Problem(409, "the name is taken", kind="name-taken")
+    response.headers["ETag"] = etag(entry)
+    return models.user(entry)
+
+
+@router.get("/users/{name}", **guarded(Right.ADMIN, 404))
+async def read_user(services: Given, name: str, response: Response) -> models.User:
+    """One user."""
+    entry = await services.store.read(people.user, name)
+    if entry is None:
+        raise not_found("user")
+    response.headers["ETag"] = etag(entry)
+    return models.user(entry)
+
+
+@router.patch("/users/{name}", **guarded(Right.ADMIN, 404, 409, 412, 428))
+async def update_user(
+    services: Given, name: str, change: models.UserChange, response: Response, if_match: IfMatch = None
+) -> models.User:
+    """Change role or password, or let nobody in by that name. Sessions of the user end."""
+    check = matching("user", if_match)
+    fields: dict[str, Any] = {}
+    if change.role is not None:
+        fields["role"] = change.role.value
+    if change.disabled is not None:
+        fields["disabled"] = change.disabled
+    if change.password is not None:
+        fields["password"] = await services.keeper.passwords.hash(change.password.get_secret_value())
+    if change.disabled or (change.role is not None and change.role is not Role.ADMIN):
+        await _not_the_last(services, name)
+    entry = await services.store.do(people.change_user, name, fields, check)
+    if entry is None:
+        raise not_found("user")
+    response.headers["ETag"] = etag(entry)
+    return models.user(entry)
+
+
+@router.delete("/users/{name}", status_code=204, **guarded(Right.ADMIN, 404, 409, 412))
+async def delete_user(services: Given, name: str, if_match: IfMatch = None) -> None:
+    """Remove a user, with sessions and tokens. What they did stays in the audit log."""
+    await _not_the_last(services, name)
+    await services.store.do(people.remove_user, name, matching("user", if_match, needed=False))
+
+
+async def _not_the_last(services: Services, name: str) -> None:
+    entry = await services.store.read(people.user, name)
+    is_admin = entry is not None and entry.role == Role.ADMIN.value and not entry.disabled
+    if is_admin and not await services.store.read(people.other_admins, name):
+        raise Problem(409, "the last admin stays", kind="last-admin")

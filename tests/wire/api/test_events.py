@@ -1,0 +1,112 @@
+"""Server-sent events: as they happen, resumable, and never a brake."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from support.central import Csms
+from support.chargers import START, energy, meter_values, status
+from support.operators import Operator
+from support.waiting import WITHIN_S, eventually
+from wattspan.api import events
+
+
+class Stream:
+    """An open event stream."""
+
+    def __init__(self, lines: AsyncIterator[str]) -> None:
+        self._lines = lines
+
+    async def next(self, wanted: str | None = None) -> tuple[str, str, dict[str, Any]]:
+        """(id, event, data) of the next event that is no figure, or of the next `wanted`."""
+        event_id = name = ""
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                line = await anext(self._lines)
+                field, _, value = line.partition(": ")
+                if field == "id":
+                    event_id = value
+                elif field == "event":
+                    name = value
+                elif field == "data" and (name == wanted if wanted else name != "Figures"):
+                    return event_id, name, json.loads(value)
+                elif not line:
+                    event_id = ""
+
+
+@asynccontextmanager
+async def listening(operator: Operator, last_id: str = "", **query: str) -> AsyncIterator[Stream]:
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    async with operator.http.stream("GET", "/api/v1/events", headers=headers, params=query) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield Stream(answer.aiter_lines())
+
+
+async def test_what_happens_is_told_without_id_tokens(csms: Csms, operator: Operator) -> None:
+    async with listening(operator) as stream, csms.charger("CP1") as charger:
+        await charger.call("StartTransaction", START)
+        assert (await stream.next())[1] == "ChargePointConnected"
+        _, name, data = await stream.next()
+    assert (name, data["cp_id"], data["connector_id"]) == ("TransactionStarted", "CP1", "1")
+    assert "TAG1" not in str(data)
+    assert data["received_at"].endswith("Z")
+
+
+async def test_whoever_comes_back_is_told_what_came_meanwhile(csms: Csms, operator: Operator) -> None:
+    async with csms.charger("CP1") as charger:
+        async with listening(operator, cp_id="CP1") as stream:
+            await charger.call("StatusNotification", status("Preparing"))
+            last_id, *_ = await stream.next("ConnectorStatusChanged")
+        for word in ("Charging", "Finishing"):
+            await charger.call("StatusNotification", status(word))
+        async with listening(operator, last_id, cp_id="CP1") as stream:
+            told = [(await stream.next())[2]["status"] for _ in range(2)]
+    assert told == ["Charging", "Finishing"]
+
+
+async def test_an_id_of_another_life_gets_a_reset(csms: Csms, operator: Operator) -> None:
+    for last_id in ("deadbeef-5", "nonsense", "-", "deadbeef-99999999999999999999999999"):
+        async with listening(operator, last_id, cp_id="CP1") as stream:
+            assert (await stream.next())[1] == "Reset"
+
+
+async def test_figures_that_move_are_told_and_can_not_be_resumed_from(csms: Csms, operator: Operator) -> None:
+    async with listening(operator) as stream, csms.charger("CP1") as charger:
+        started = await charger.call("StartTransaction", START)
+        await charger.call("MeterValues", meter_values(started["transactionId"], energy(1500)))
+        while True:
+            event_id, _, data = await stream.next("Figures")
+            if data["energy_wh"] == 500.0:
+                break
+    assert event_id == ""
+
+
+async def test_a_reader_that_does_not_read_is_dropped_and_nobody_waits(csms: Csms, operator: Operator) -> None:
+    feed = csms.central._feed
+    reader, writer = await asyncio.open_connection("127.0.0.1", csms.central.api_port, limit=1024)
+    cookie = f"wattspan_session={operator.http.cookies['wattspan_session']}"
+    writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await eventually(lambda: feed._listeners)
+    async with csms.charger("CP1") as charger:
+
+        async def dropped() -> bool:
+            for _ in range(50):
+                await charger.call("StatusNotification", status("Charging") | {"info": "x" * 50})
+                event = feed._ring[-1]
+                for _ in range(events.QUEUE):
+                    feed._tell([event])
+            return not feed._listeners
+
+        await eventually(dropped, within_s=30)
+        await charger.call("Heartbeat")
+    writer.transport.abort()
+
+
+async def test_every_listener_is_told(csms: Csms, operator: Operator) -> None:
+    async with listening(operator) as stream, listening(operator) as other, csms.charger("CP1"):
+        assert (await stream.next())[1] == (await other.next())[1] == "ChargePointConnected"
