@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from types import TracebackType
@@ -55,6 +55,7 @@ class CentralSystem:
 
     Every setting is a keyword (see `settings.Settings`); nothing is read from the environment unless `settings` is
     given as made by `load_settings`. `plugins` holds plugin objects, names, or both, and replaces the setting.
+    `clock_ns` (Unix nanoseconds) dates everything; a recorded conversation is told again by its own.
 
     Leaving the block stops accepting, answers what is under way, closes connections with 1001 and flushes
     store and telemetry.
@@ -65,7 +66,12 @@ class CentralSystem:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, plugins: Iterable[Plugin | str] | None = None, **overrides: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        plugins: Iterable[Plugin | str] | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+        **overrides: Any,
     ) -> None:
         if settings is not None and overrides:
             raise TypeError("give either settings or keywords")
@@ -75,7 +81,8 @@ class CentralSystem:
             *(p for p in chosen if isinstance(p, Plugin)),
             *find_plugins([p for p in chosen if isinstance(p, str)]),
         ]
-        self.vitals = Vitals(started_ts=time.time())
+        self._clock_ns = clock_ns
+        self.vitals = Vitals(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet()
         self._exit = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
@@ -136,11 +143,11 @@ class CentralSystem:
     async def _start(self) -> None:
         """From the ground up; each part's end is pushed as soon as it has begun, so that a failure undoes the rest."""
         settings, enter = self.settings, self._exit
-        self.store = await Store.open(settings.database)
+        self.store = await Store.open(settings.database, clock=lambda: self._clock_ns() / 1e9)
         enter.push_async_callback(self.store.close)
         self.store.claim()
         await self.store.restore(self.fleet)
-        self.telemetry = await setup_telemetry(settings, self.fleet, self.vitals, os.environ)
+        self.telemetry = await setup_telemetry(settings, self.fleet, self.vitals, os.environ, clock_ns=self._clock_ns)
         enter.push_async_callback(self.telemetry.shutdown)
         recorder = self.telemetry.recorder
         journal = Journal(
@@ -166,6 +173,7 @@ class CentralSystem:
             plugins=host,
             strict=settings.strict,
             spawn=self._spawn,
+            clock_ns=self._clock_ns,
         )
         self._gateway = Gateway(self._core, self.store, settings)
         self.commands = Commands(self._core, self._gateway.live, settings.command_timeout_s)
@@ -288,5 +296,5 @@ class CentralSystem:
         days = self.settings.reading_retention_days
         while days:
             with contextlib.suppress(StoreError):
-                await self.store.expire_readings(time.time() - days * DAY_S, EXPIRY_ROWS)
+                await self.store.expire_readings(self._core.clock() - days * DAY_S, EXPIRY_ROWS)
             await asyncio.sleep(EXPIRY_S)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections import deque
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -30,9 +31,9 @@ def status(word: str, connector_id: int = 1, error_code: str = "NoError") -> Pay
 
 
 def meter_values(transaction_id: int | None, *sampled: Payload, connector_id: int = 1, **more: Any) -> Payload:
-    """A MeterValues.req with one MeterValue, ten minutes after START."""
+    """A MeterValues.req with one MeterValue of this moment."""
     named = {} if transaction_id is None else {"transactionId": transaction_id}
-    value = {"timestamp": "2026-11-21T10:10:00Z", "sampledValue": list(sampled)}
+    value = {"timestamp": datetime.now(UTC).isoformat(), "sampledValue": list(sampled)}
     return {"connectorId": connector_id, **named, "meterValue": [value], **more}
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.events import Telling
+from wattspan.domain.pace import REPLAY_S as REPLAY_S  # noqa: PLC0414  its place for everybody else
+from wattspan.domain.pace import Pace
 from wattspan.domain.repeats import LastMeterValues
 from wattspan.domain.sequence import SeqNos
 
@@ -18,8 +20,6 @@ MAX_CONNECTORS = 64
 MAX_MOMENTS = 200
 """Moments kept of one transaction's story; a session of days with a flapping link stays bounded."""
 
-REPLAY_S = 300.0
-"""A charger's time older than this, against ours, is a replay of the past rather than a clock that is a little off."""
 FIRST_CREDIBLE_TS = 1_577_836_800.0
 """2020-01-01: a charger's clock before this was never set."""
 
@@ -140,6 +140,7 @@ class Connector:
     offered_a: float | None = None
     soc_percent: float | None = None
     reading_ts: float | None = None
+    pace: Pace = field(default_factory=Pace, repr=False, compare=False)
     last_meter_values: LastMeterValues = field(default_factory=LastMeterValues)
     profiles: list[Mapping[str, Any]] = field(default_factory=list)
 

@@ -57,7 +57,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     is_late = transaction is None and e.transaction_id is not None and fleet.gave_out(e.transaction_id)
     for reading in e.readings:
         told_ts = keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
-        if not (is_late or reading.begins or is_past(connector.reading_ts, told_ts, e.received_ts)):
+        if not (is_late or reading.begins or connector.pace.is_past(told_ts, e.received_ts)):
             show(connector, reading, told_ts)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
 
@@ -98,11 +98,6 @@ def measure(
                 cp.energy_jumps += 1
                 fleet.changes.charge_points[cp.cp_id] = cp
     return transaction.meter.energy_wh
-
-
-def is_past(last_ts: float | None, told_ts: float | None, received_ts: float) -> bool:
-    """A replayed reading, older than the one shown, must not move the figures of now."""
-    return last_ts is not None and told_ts is not None and told_ts < last_ts and told_ts < received_ts - REPLAY_S
 
 
 def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:

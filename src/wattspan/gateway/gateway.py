@@ -5,7 +5,6 @@ import http
 import logging
 import os
 import socket
-import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
@@ -210,7 +209,7 @@ class Gateway:
 
     def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> _Live:
         """The newest connection wins, at once: a power cut leaves a dead socket behind that nobody closed."""
-        core, now_ts = self._core, time.time()
+        core, now_ts = self._core, self._core.clock()
         live = _Live(core, connection, cp_id, version, now_ts)
         replaced, self._sessions[cp_id] = self._sessions.get(cp_id), live
         if replaced is not None:
@@ -236,7 +235,7 @@ class Gateway:
             code = connection.close_code or 1006
             replaced = current is not None and current is not live
             core.record(
-                [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=time.time(), code=code, replaced=replaced)]
+                [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=core.clock(), code=code, replaced=replaced)]
             )
 
 
@@ -256,7 +255,7 @@ def _offered(headers: Headers) -> list[str]:
 
 def _tap(core: Core, cp_id: str) -> Any:
     def tap(direction: Any, data: bytes) -> None:
-        core.plugins.frame(FramePassed(cp_id=cp_id, ts=time.time(), direction=direction, data=data))
+        core.plugins.frame(FramePassed(cp_id=cp_id, ts=core.clock(), direction=direction, data=data))
 
     return tap
 

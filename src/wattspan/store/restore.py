@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, Transaction, credible
+from wattspan.domain.model import ChargePoint, Connector, Transaction, credible
 from wattspan.domain.repeats import LastMeterValues, digest_of
 from wattspan.store import tables as t
 from wattspan.store.rows import to_charge_point, to_connector, to_transaction
@@ -146,8 +146,8 @@ def _measure(transaction: Transaction, row: Any) -> None:
 
 def _show(connector: Connector, row: Any) -> None:
     """As `Fleet` does: what is no replay of the past moves the figures of now, and what was not measured stays."""
-    told, last = credible(row.charger_ts, row.received_ts), connector.reading_ts
-    if last is not None and told is not None and told < last and told < row.received_ts - REPLAY_S:
+    told = credible(row.charger_ts, row.received_ts)
+    if connector.pace.is_past(told, row.received_ts):
         return
     if told is not None:
         connector.reading_ts = told

@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -144,17 +145,18 @@ async def setup_telemetry(
     environ: Mapping[str, str] = process_environ,
     *,
     token_key: bytes | None = None,
+    clock_ns: Callable[[], int] = time.time_ns,
 ) -> Telemetry:
     """Build the telemetry of a central system whose state was restored before.
 
     `environ` decides what is sent; how (headers, TLS, time-outs), the stock exporters read from the process's own.
-    `token_key` hashes id tokens, see `tokens`.
+    `token_key` hashes id tokens, see `tokens`. `clock_ns` is Unix nanoseconds.
     """
     resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, version(SERVICE))
     dropped = Drops(vitals)
     exporters = {signal: made for signal in SIGNALS if (made := exporter(signal, environ)) is not None}
     histograms = Histograms(by_charge_point=settings.handling_by_charge_point)
-    state = State(fleet=fleet, vitals=vitals, histograms=histograms)
+    state = State(fleet=fleet, vitals=vitals, histograms=histograms, clock=lambda: clock_ns() / 1e9)
     reader = PrometheusReader(state)
     processor, ids = SynchronousMultiSpanProcessor(), AllottedIds()  # type: ignore[no-untyped-call]
     tracers = TracerProvider(
@@ -177,8 +179,10 @@ async def setup_telemetry(
     spans = HotSpans(resource, scope, processor, sampler)
     sessions = Sessions(tracers.get_tracer(scope.name, scope.version), ids.allot, TokenHash(token_key))
     measures = ArrayMeasures(histograms)
+    sent = "traces" in exporters
+    recorder = Recorder(spans, measures, sessions, exemplars=sent, forget=(reader.forget,), clock_ns=clock_ns)
     return Telemetry(
-        recorder=Recorder(spans, measures, sessions, exemplars="traces" in exporters, forget=(reader.forget,)),
+        recorder=recorder,
         reader=reader,
         tracer_provider=tracers,
         meter_provider=meters,
