@@ -7,11 +7,12 @@ from typing import Any
 
 import jsonschema_rs
 
-_FILES = {
+FILES = {
     "ocpp1.6": ("ocpp.v16", "", "Response"),
     "ocpp2.0.1": ("ocpp.v201", "Request", "Response"),
     "ocpp2.1": ("ocpp.v21", "Request", "Response"),
 }
+"""Package, and the end of a file's name for a CALL and for its answer, by subprotocol."""
 
 
 def call_faults(subprotocol: str, action: str, payload: Any) -> list[str]:
@@ -26,13 +27,13 @@ def result_faults(subprotocol: str, action: str, payload: Any) -> list[str]:
 
 def actions(subprotocol: str) -> list[str]:
     """Every action that has a schema."""
-    package, call, _ = _FILES[subprotocol]
+    package, call, _ = FILES[subprotocol]
     names = [path.name.removesuffix(".json") for path in (files(package) / "schemas").iterdir()]
     return sorted(name.removesuffix(call) for name in names if name.endswith(call) and not name.endswith("Response"))
 
 
 def _faults(subprotocol: str, action: str, suffix: int, payload: Any) -> list[str]:
-    validator = _validator(_FILES[subprotocol][0], action + _FILES[subprotocol][suffix])
+    validator = _validator(FILES[subprotocol][0], action + FILES[subprotocol][suffix])
     return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(payload)]
 
 

@@ -19,7 +19,7 @@ async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rat
             time_factor=600,
             faults=FaultRates.all(rate),
             habits=HABITS,
-            versions=("1.6",),
+            versions=("1.6", "2.0.1"),
             duration_s=3,
         )
         ledger = await simulation.run()

@@ -1,0 +1,97 @@
+"""`make fuzz`: a million broken frames into the real session and service (docs/testing.md says what must hold)."""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+
+from fuzz import labels
+from fuzz.drive import Drive, FuzzFault, Level
+from support.central import Csms
+
+CHARGERS = 10
+"""Of each version."""
+WARM = 0.5
+"""Share of the run after which nothing may grow: by then every bounded structure is full."""
+GROWTH = 1.10
+SLACK_BYTES, SLACK_OBJECTS, SLACK_SERIES = 12 << 20, 20_000, 2_000
+
+
+class Crashes(logging.Handler):
+    """Every traceback and every error in the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+async def run(frames: int, seconds: float, seed: int) -> list[str]:
+    """What did not hold, a line each."""
+    crashes = Crashes()
+    logging.getLogger().addHandler(crashes)
+    logging.getLogger("wattspan").setLevel(logging.ERROR)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="wattspan-fuzz-") as folder:
+        csms = Csms(Path(folder, "fuzz.db"), log_level="error")
+        await csms.start()
+        try:
+            found = await _drive(csms, frames, began + seconds, seed)
+        finally:
+            await csms.stop()
+    formatter = logging.Formatter("%(message)s")
+    return [*found, *(f"logged: {formatter.format(record)}" for record in crashes.records[:5])]
+
+
+async def _drive(csms: Csms, frames: int, until_s: float, seed: int) -> list[str]:
+    drive = Drive(csms, seed=seed, chargers=CHARGERS)
+    middle_s = time.monotonic() + (until_s - time.monotonic()) * WARM
+    try:
+        await drive.run(int(frames * WARM), middle_s)
+        warm = await drive.level()
+        print(warm, flush=True)
+        await drive.run(frames - drive.frames, until_s)
+        await drive.serves()
+    except FuzzFault as fault:
+        return [str(fault)]
+    done = await drive.level()
+    print(done, flush=True)
+    return [*_grown(warm, done), *labels.faults(await csms.page())[:20]]
+
+
+def _grown(warm: Level, done: Level) -> list[str]:
+    pairs = {
+        "memory": (warm.resident, done.resident, SLACK_BYTES),
+        "objects": (warm.objects, done.objects, SLACK_OBJECTS),
+        "series": (warm.series, done.series, SLACK_SERIES),
+        "tasks": (warm.tasks, done.tasks, 2),
+    }
+    return [
+        f"{name} grew from {before:,} to {after:,}"
+        for name, (before, after, slack) in pairs.items()
+        if after > before * GROWTH + slack
+    ]
+
+
+def main() -> int:
+    """Exit code 1 when anything did not hold; it is told with the seed, which gives the same frames again."""
+    arguments = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    arguments.add_argument("--frames", type=int, default=1_000_000, help="how many at most (default: a million)")
+    arguments.add_argument("--seconds", type=float, default=3_600.0, help="how long at most (default: an hour)")
+    arguments.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
+    chosen = arguments.parse_args()
+    print(f"seed {chosen.seed}", flush=True)
+    began = time.monotonic()
+    faults = uvloop.run(run(chosen.frames, chosen.seconds, chosen.seed))
+    print(*faults, f"{time.monotonic() - began:.0f} s, {len(faults)} faults", sep="\n")
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""A charge point's end of a connection without a socket: what was sent to it, and what it is owed. Knows no meaning.
+
+It stands where `gateway.ChargePointConnection` does, so that sessions and the service above run as they are.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from support.schema_files import FILES, actions, result_faults
+
+CALL, RESULT, ERROR, RESULT_ERROR, SEND = 2, 3, 4, 5, 6
+RESULTS = {RESULT, ERROR, RESULT_ERROR}
+LONGEST_ID = 255
+"""Message ids beyond it are answered as unreadable."""
+CODES = {
+    "FormationViolation", "FormatViolation", "GenericError", "InternalError", "MessageTypeNotSupported",
+    "NotImplemented", "NotSupported", "OccurenceConstraintViolation", "OccurrenceConstraintViolation",
+    "PropertyConstraintViolation", "ProtocolError", "RpcFrameworkError", "SecurityError", "TypeConstraintViolation",
+}  # fmt: skip
+
+
+class Wire:
+    """One connection, as the gateway sees it; `owed` is what is not answered yet, by message id."""
+
+    def __init__(self, subprotocol: str) -> None:
+        self.subprotocol = subprotocol
+        self.admitted: Any = None
+        self.tap: Any = None
+        self.on_binary: Callable[[], None] | None = None
+        self.close_code: int | None = None
+        self.dropped = False
+        self.answers = 0
+        self.faults: list[str] = []
+        self.last_start: int | None = None
+        """The transactionId of the last StartTransaction.conf."""
+        self._owed: Counter[str] = Counter()
+        self._actions: dict[str, str] = {}
+        self._take: Callable[[bytes], None] = _nobody
+        self._known = {version: set(actions(version)) for version in FILES}
+
+    @property
+    def owing(self) -> int:
+        """Readable CALLs that wait for their answers."""
+        return self._owed.total()
+
+    def receive(self, data: bytes) -> None:
+        """A text message of the charge point's."""
+        called = readable(data)
+        if called is not None:
+            message_id, action = called
+            self._owed[_key(message_id)] += 1
+            self._actions[_key(message_id)] = action
+        self._take(data)
+
+    # what the gateway does with a connection
+
+    def attach(self, on_data: Callable[[bytes], None]) -> None:
+        self._take = on_data
+
+    def detach(self) -> None:
+        self._take = _nobody
+
+    def pause_reading(self) -> None:
+        """It may; the driver sends no more than a session may have waiting."""
+
+    def resume_reading(self) -> None:
+        """See `pause_reading`."""
+
+    def send_now(self, data: bytes) -> None:
+        """What goes out must be a frame, and an answer to what is owed or to what could not be read."""
+        frame = orjson.loads(data)
+        kind, message_id = frame[0], frame[1]
+        if kind not in {RESULT, ERROR}:
+            self.faults.append(f"sent {data[:200]!r}")
+            return
+        self.answers += 1
+        if kind == ERROR and frame[2] not in CODES:
+            self.faults.append(f"unknown CALLERROR code {frame[2]!r}")
+        key = _key(message_id)
+        if self._owed[key] > 0:
+            self._owed[key] -= 1
+            if kind == RESULT:
+                self._check(self._actions[key], frame[2])
+        elif kind == RESULT:
+            self.faults.append(f"a result for {message_id!r}, which is owed nothing")
+        if not self._owed[key]:
+            del self._owed[key]
+
+    async def close(self, code: int, _reason: str) -> None:
+        """The central system hangs up."""
+        self.close_code, self.dropped = code, True
+
+    def _check(self, action: str, payload: Any) -> None:
+        versions = [each for each in (self.subprotocol, *FILES) if action in self._known[each]]
+        faults = result_faults(versions[0], action, payload) if versions else ["an unknown action got a result"]
+        if faults and not any(not result_faults(version, action, payload) for version in versions):
+            self.faults.append(f"{action} answered {payload}: {faults[0]}")
+        if action == "StartTransaction":
+            self.last_start = payload.get("transactionId")
+
+
+def readable(data: bytes) -> tuple[Any, str] | None:
+    """(message id, action) of a CALL that can be read, by OCPP-J and the leniency that we promise; None: it is none."""
+    try:
+        frame = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            frame = orjson.loads(data.replace(b"\0", b""))
+        except orjson.JSONDecodeError:
+            return None
+    if type(frame) is not list or len(frame) < 4 or type(frame[0]) is not int or frame[0] != CALL:
+        return None
+    _, message_id, action, payload = frame[:4]
+    id_holds = type(message_id) is int or (type(message_id) is str and len(message_id) <= LONGEST_ID)
+    if not id_holds or type(action) is not str or not (payload is None or type(payload) is dict):
+        return None
+    return message_id, action
+
+
+def _key(message_id: Any) -> str:
+    return repr(message_id)
+
+
+def _nobody(_data: bytes) -> None:
+    return None
