@@ -13,7 +13,7 @@ from fuzz import labels
 from fuzz.drive import Drive, FuzzFault, Level
 from support.central import Csms
 
-CHARGERS = 10
+CHARGERS = 40
 """Of each version."""
 WARM = 0.5
 """Share of the run after which nothing may grow: by then every bounded structure is full."""

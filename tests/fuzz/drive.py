@@ -17,7 +17,6 @@ from fuzz.mutate import encoded, mutated
 from fuzz.stories import Stories, Story
 from fuzz.wires import Wire
 from support.central import Csms
-from support.waiting import eventually
 from wattspan.versions import VERSIONS
 
 BURST = 8
@@ -98,14 +97,14 @@ class Drive:
         wanted = self.frames + frames
         while self.frames < wanted and time.monotonic() < until_s:
             for charger in self.chargers:
+                await self._settle(charger)
+                if self._rng.random() < HANGS_UP:
+                    self._reconnect(charger)
                 charger.last = [charger.frame() for _ in range(BURST)]
                 for data in charger.last:
                     charger.wire.receive(data)
                 self.frames += BURST
-            await self._answered()
-            for charger in self.chargers:
-                if self._rng.random() < HANGS_UP:
-                    self._reconnect(charger)
+        await self._settle(*self.chargers)
 
     async def level(self) -> Level:
         """How much there is of what may not grow, after everything has settled."""
@@ -125,7 +124,7 @@ class Drive:
             before = charger.wire.answers
             charger.last = [encoded([2, "last", "Heartbeat", {}])]
             charger.wire.receive(charger.last[0])
-            await self._answered()
+            await self._settle(charger)
             if charger.wire.answers != before + 1:
                 raise FuzzFault(f"{charger.cp_id} serves no more", charger.last)
 
@@ -143,15 +142,16 @@ class Drive:
         charger.wire.close_code = 1006
         charger.live = self._enter(charger.wire, charger.cp_id)
 
-    async def _answered(self) -> None:
-        """Wait until nothing is owed to anybody, and see what the answers were."""
-        for charger in self.chargers:
+    async def _settle(self, *chargers: Charger) -> None:
+        """Wait until nothing is owed to these, and see what the answers were."""
+        await asyncio.sleep(0)
+        for charger in chargers:
             wire = charger.wire
-            if wire.owing:
-                try:
-                    await eventually(lambda wire=wire: not wire.owing, within_s=ANSWER_S)  # type: ignore[misc]
-                except AssertionError:
-                    raise FuzzFault(f"{charger.cp_id}: {wire.owing} not answered", charger.last) from None
+            deadline_s = time.monotonic() + ANSWER_S
+            while wire.owing:
+                if time.monotonic() > deadline_s:
+                    raise FuzzFault(f"{charger.cp_id}: {wire.owing} not answered", charger.last)
+                await asyncio.sleep(0)
             if wire.faults:
                 raise FuzzFault(f"{charger.cp_id}: {wire.faults[0]}", charger.last)
             if wire.dropped:

@@ -3,7 +3,7 @@
 It stands where `gateway.ChargePointConnection` does, so that sessions and the service above run as they are.
 """
 
-from collections import Counter
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -36,23 +36,22 @@ class Wire:
         self.faults: list[str] = []
         self.last_start: int | None = None
         """The transactionId of the last StartTransaction.conf."""
-        self._owed: Counter[str] = Counter()
-        self._actions: dict[str, str] = {}
+        self._owed: defaultdict[str, deque[str]] = defaultdict(deque)
+        """Actions in the order they came: a message id may be used twice."""
         self._take: Callable[[bytes], None] = _nobody
         self._known = {version: set(actions(version)) for version in FILES}
 
     @property
     def owing(self) -> int:
         """Readable CALLs that wait for their answers."""
-        return self._owed.total()
+        return sum(map(len, self._owed.values()))
 
     def receive(self, data: bytes) -> None:
         """A text message of the charge point's."""
         called = readable(data)
         if called is not None:
             message_id, action = called
-            self._owed[_key(message_id)] += 1
-            self._actions[_key(message_id)] = action
+            self._owed[_key(message_id)].append(action)
         self._take(data)
 
     # what the gateway does with a connection
@@ -80,10 +79,10 @@ class Wire:
         if kind == ERROR and frame[2] not in CODES:
             self.faults.append(f"unknown CALLERROR code {frame[2]!r}")
         key = _key(message_id)
-        if self._owed[key] > 0:
-            self._owed[key] -= 1
+        if self._owed[key]:
+            action = self._owed[key].popleft()
             if kind == RESULT:
-                self._check(self._actions[key], frame[2])
+                self._check(action, frame[2])
         elif kind == RESULT:
             self.faults.append(f"a result for {message_id!r}, which is owed nothing")
         if not self._owed[key]:

@@ -8,6 +8,8 @@ MAX_TEXT = 255
 _NO_ID = 1 << (3 * MAX_ID)
 """Numbers from here on are no ids, and Python refuses to write very long ones."""
 
+_TOO_MUCH = 1 << 63
+
 
 def text(value: Any, limit: int = MAX_TEXT) -> str:
     """A text of at most `limit` characters without NUL, which no database takes; "" for what is none."""
@@ -32,11 +34,11 @@ def number(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, also one written as text; None for what is none."""
-    if type(value) is int:
-        return value
-    found = number(value)
-    return int(found) if found is not None and found.is_integer() else None
+    """A whole number, also one written as text; None for what is none, or for more than a database's 64 bits hold."""
+    found = value if type(value) is int else number(value)
+    if found is None or not -_TOO_MUCH <= found < _TOO_MUCH or found != int(found):
+        return None
+    return int(found)
 
 
 def identifier(value: Any) -> str | None:
