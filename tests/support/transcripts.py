@@ -27,6 +27,7 @@ from websockets.typing import Subprotocol
 
 from support.central import Csms
 from support.chargers import Charger
+from support.clock import Clock
 from wattspan.csms.plugins.base import Plugin
 from wattspan.domain.events import Event
 from wattspan.domain.model import Transaction
@@ -41,7 +42,6 @@ EXPECTATIONS = ("metric", "events", "event", "session")
 HAPPENINGS = ("connected", "disconnected", "lost", "restarted", "killed")
 CP = "CP1"
 ID = "*"
-NS = 1_000_000_000
 
 Step = dict[str, Any]
 
@@ -111,20 +111,6 @@ def schema_faults(transcript: Transcript) -> list[str]:
             continue  # what we answer is given in part
         found += [f"{transcript.path.name}:{number}: {fault.path} {fault.message}" for fault in faults]
     return found
-
-
-class Clock:
-    """Unix nanoseconds, as the transcript has it. Between two steps no time passes."""
-
-    def __init__(self, began_ts: float) -> None:
-        self._began_ns = round(began_ts * NS)
-        self.now_ns = self._began_ns
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-    def be_at(self, seconds: float) -> None:
-        self.now_ns = self._began_ns + round(seconds * NS)
 
 
 class Listener(Plugin):

@@ -88,12 +88,17 @@ async def test_what_can_be_understood_is(csms):
             assert (await charger.raw(f'[2,"x","Heartbeat",{end}'))[0] == 3
 
 
-async def test_invalid_utf_8_is_no_frame(csms):
+async def test_text_that_is_no_unicode_loses_itself_and_not_its_message(csms):
     async with csms.raw_charger() as charger:
+        for broken in (b"\xff\xfe", b"\\ud83d", b"\\uDC00\\ud83d", b"\xf0\x9f"):
+            charger.write(b'[2,"x","Authorize",{"idTag":"T%s"}]' % broken)
+            assert json.loads((await charger.read()).data)[:2] == [3, "x"]
         charger.write(b'[2,"\xff\xfe","Heartbeat",{}]')
+        assert json.loads((await charger.read()).data)[0] == 3
+        charger.write(b'["\xff\xfe"')
         assert json.loads((await charger.read()).data)[:3] == [4, "-1", "GenericError"]
-        charger.write(b'[2,"x","Heartbeat",{}]')
-        assert json.loads((await charger.read()).data)[:2] == [3, "x"]
+        charger.write(b'["\\ud83d",' + b"[" * DEEP + b"]" * DEEP + b"]")
+        assert json.loads((await charger.read()).data)[:3] == [4, "-1", "GenericError"]
 
 
 async def test_a_binary_message_is_counted_and_read_all_the_same(csms):

@@ -130,7 +130,9 @@ class EnergyMeter:
         relative = (register_wh, register_wh)
         if in_kwh is None:
             return relative
-        is_sure = register_wh % 1.0 != 0.0 and in_kwh[0] - self.energy_wh <= SURE_KWH_WH
+        # Where lifetime registers were told before, none begins to count from the session's start in its middle.
+        limit_wh = JUMP_WH if self.register_wh is not None and last_wh >= self.start_wh >= TELLING_WH else SURE_KWH_WH
+        is_sure = register_wh % 1.0 != 0.0 and in_kwh[0] - self.energy_wh <= limit_wh
         return in_kwh if is_sure else min(in_kwh, relative)
 
     def _in_kwh(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:

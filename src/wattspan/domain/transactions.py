@@ -158,10 +158,19 @@ def settle(
         cp.energy_jumps += 1
     transaction.stopped_ts, transaction.stopped_received_ts = e.stopped_ts, e.received_ts
     transaction.meter_stop_wh, transaction.reason = e.meter_stop_wh, e.reason
+    if _is_odd_time(transaction, e):
+        fleet.tell(transaction, e.received_ts, "implausible stop time", {"ocpp.timestamp": e.stopped_ts})
     cp.last_tx_ts = max(cp.last_tx_ts or 0.0, transaction.ended_ts or 0.0)
     cp.energy_total_wh += max(0.0, transaction.meter.energy_wh - booked_wh)
     fleet.changes.transactions[transaction.number] = transaction
     fleet.changes.charge_points[cp.cp_id] = cp
+
+
+def _is_odd_time(transaction: Transaction, e: ev.TransactionStopped) -> bool:
+    """A stop in the future, or before its start by the same clock."""
+    if e.stopped_ts is None:
+        return False
+    return e.stopped_ts > e.received_ts + REPLAY_S or e.stopped_ts < (transaction.started_ts or e.stopped_ts)
 
 
 def correct(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:

@@ -153,8 +153,7 @@ class Gateway:
         try:
             if not self._core.journal.available:
                 raise HandshakeRefused(503, "store", "the store is not writable now")
-            cp_id = identity(request.path)
-            await admit(cp_id, request.headers, self._credentials, self._policy)
+            cp_id = await admit(identity(request.path), request.headers, self._credentials, self._policy)
         except StoreError:
             return self._refused(connection, HandshakeRefused(503, "store", "the store can't be read now"))
         except HandshakeRefused as refusal:

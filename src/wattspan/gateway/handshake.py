@@ -20,7 +20,7 @@ MAX_CP_ID = 255
 
 
 class Credentials(Protocol):
-    """The read of the store that a handshake needs."""
+    """The read of the store that a handshake needs. What it finds may be on file in another letter case."""
 
     async def credential(self, cp_id: str) -> Registration | None: ...
 
@@ -53,8 +53,8 @@ def identity(target: str) -> str:
     return cp_id
 
 
-async def admit(cp_id: str, headers: Mapping[str, str], credentials: Credentials, policy: Policy) -> None:
-    """Let a charge point in, or say why not.
+async def admit(cp_id: str, headers: Mapping[str, str], credentials: Credentials, policy: Policy) -> str:
+    """Let a charge point in, or say why not. Returns the identity it has on file: its letters may be of another case.
 
     Raises:
         HandshakeRefused: 404 for an unknown one (OCPP-J 1.6 §3.2), 401 for credentials missing or wrong.
@@ -63,15 +63,18 @@ async def admit(cp_id: str, headers: Mapping[str, str], credentials: Credentials
     known = await credentials.credential(cp_id)
     if (known is None or known.registered_ts is None) and not policy.accepts_unknown:
         raise HandshakeRefused(404, "unknown", "no such charge point")
-    if known is None or known.secret is None:
-        return
+    if known is None:
+        return cp_id
+    if known.secret is None:
+        return known.cp_id
     given = _basic(headers.get("Authorization"))
     if given is None:
         raise HandshakeRefused(401, "credentials", "basic credentials are required")
     user, secret = given
     # The check may be slow on purpose (a person's password), so it runs off the loop.
-    if user != cp_id or not await asyncio.to_thread(check_secret, secret, known.secret):
+    if user.casefold() != cp_id.casefold() or not await asyncio.to_thread(check_secret, secret, known.secret):
         raise HandshakeRefused(401, "credentials", "wrong credentials")
+    return known.cp_id
 
 
 def choose(offered: Sequence[str], default: str) -> tuple[Version | None, str | None]:

@@ -1,9 +1,10 @@
 """OCPP-J frames: text to message and back (OCPP-J §4.2 in 1.6, 2.0.1 and 2.1). Pure; knows no action, no connection.
 
-Lenient where chargers are sloppy, unless told to be strict: NUL bytes in the text, `null` for an empty payload, a
-number as message id. What differs between the versions is a `Framing`.
+Lenient where chargers are sloppy, unless told to be strict: NUL bytes in the text, texts that are no Unicode, `null`
+for an empty payload, a number as message id. What differs between the versions is a `Framing`.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,14 +116,20 @@ def call_error(message_id: MessageId, code: str, description: str, details: dict
     return orjson.dumps([CALLERROR, message_id, code, description[:255], details])
 
 
-def _without_nul(data: bytes, exc: orjson.JSONDecodeError, framing: Framing) -> Any:
-    """Some chargers end or sprinkle a frame with NUL bytes; what remains may well be JSON."""
-    if b"\0" in data and not framing.strict:
-        try:
-            return orjson.loads(data.replace(b"\0", b""))
-        except orjson.JSONDecodeError:
-            pass
-    raise FrameError(framing.unreadable, "not JSON") from exc
+def _sloppy(data: bytes, exc: orjson.JSONDecodeError, framing: Framing) -> Any:
+    """What some chargers write around and into good JSON: NUL bytes, and texts that are no Unicode.
+
+    Such a text (an id tag out of a reader's broken memory) loses what is wrong with it, not the message it is in.
+    """
+    try:
+        if framing.strict:
+            raise exc
+        text = data.replace(b"\0", b"").decode("utf-8", "replace")
+        if "\\ud" in text.lower():  # perhaps half a surrogate pair, which Python's own parser takes
+            text = json.dumps(json.loads(text), ensure_ascii=False)
+        return orjson.loads(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise FrameError(framing.unreadable, "not JSON") from exc
 
 
 def _readable_id(value: Any) -> MessageId:
@@ -238,7 +245,7 @@ def parse(data: bytes, framing: Framing = FRAMING_16) -> Frame | None:
     try:
         frame = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
-        frame = _without_nul(data, exc, framing)
+        frame = _sloppy(data, exc, framing)
     if type(frame) is not list or len(frame) < 2:  # noqa: PLR2004
         raise FrameError(framing.malformed, "not an array of message type, message id, …")
     kind = frame[0]

@@ -90,6 +90,17 @@ def registration(connection: sa.Connection, cp_id: str) -> Registration | None:
     return None if found is None else Registration(**found)
 
 
+def credential(connection: sa.Connection, cp_id: str) -> Registration | None:
+    """Who is meant by an identity: the one registered under it, else the only one registered in another letter case."""
+    exact = registration(connection, cp_id)
+    if exact is not None and exact.registered_ts is not None:
+        return exact
+    c = t.charge_points.c
+    alike = sa.and_(sa.func.lower(c.cp_id) == cp_id.lower(), c.registered_ts.is_not(None), c.removed_ts.is_(None))
+    found = connection.execute(sa.select(*_REGISTRATION).where(alike).limit(2)).mappings().all()
+    return Registration(**found[0]) if len(found) == 1 else exact
+
+
 def registrations(connection: sa.Connection) -> list[Registration]:
     """All charge points, by id."""
     there = sa.select(*REGISTRATION).where(t.charge_points.c.removed_ts.is_(None)).order_by(t.charge_points.c.cp_id)

@@ -161,8 +161,11 @@ class Store:
     # administration
 
     async def credential(self, cp_id: str) -> Registration | None:
-        """What is on file of a charge point that wants in; None: nothing, or it was removed."""
-        return await self.read(books.registration, cp_id)
+        """What is on file of a charge point that wants in, whatever the case of its letters where that leaves no doubt.
+
+        None: nothing, or it was removed.
+        """
+        return await self.read(books.credential, cp_id)
 
     async def charge_points(self) -> Sequence[Registration]:
         """All charge points in the books."""

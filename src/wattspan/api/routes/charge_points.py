@@ -15,7 +15,7 @@ from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given, Services
 from wattspan.csms.credentials import hash_secret, new_secret
 from wattspan.domain.model import ChargePoint as Known
-from wattspan.store import desk
+from wattspan.store import books, desk
 from wattspan.store.entries import Registration
 
 router = APIRouter(prefix=PREFIX, tags=["charge points"])
@@ -75,7 +75,7 @@ async def create_charge_point(services: Given, new: models.NewChargePoint, respo
 async def read_charge_point(services: Given, cp_id: CpId, response: Response) -> ChargePoint:
     """One charge point, with its connectors as they are now."""
     known(services, cp_id)
-    filed = await services.store.credential(cp_id)
+    filed = await services.store.read(books.registration, cp_id)
     cp = known(services, cp_id)
     response.headers["ETag"] = etag(filed or _unfiled(cp_id))
     return models.whole(cp, filed, services.now_ts())

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from wattspan.csms.plugins.ask_boot import AskBoot
 from wattspan.csms.plugins.audit import AuditLog
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.csms.plugins.orphans import CloseOrphans
@@ -24,7 +25,7 @@ QUEUE = 10_000
 CALL_TIMEOUT_S = 10.0
 DRAIN_S = 2.0
 
-OURS: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (CloseOrphans, PlugAndCharge, AuditLog)}
+OURS: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (CloseOrphans, PlugAndCharge, AuditLog, AskBoot)}
 GROUP = "wattspan.plugins"
 
 

@@ -1,0 +1,87 @@
+"""Frames as real chargers write them, in every version. Each docstring has the words of docs/quirks.md."""
+
+import asyncio
+import json
+
+import pytest
+from ocpp.v16.call import Reset
+from websockets.typing import Subprotocol
+
+from wattspan.errors import CommandTimeout
+from wattspan.versions import VERSIONS
+
+DEEP = 100_000
+
+
+@pytest.fixture(params=list(VERSIONS))
+async def charger(csms, request):
+    async with csms.charger("CP1", subprotocols=[Subprotocol(request.param)]) as connected:
+        yield connected
+
+
+@pytest.mark.parametrize("end", ["{}]\0", "{}]\0\0\n", "{\0}]", "\0{}\0]"])
+async def test_trailing_or_embedded_nul(charger, end):
+    """trailing or embedded NUL"""
+    assert (await charger.raw(f'[2,"x","Heartbeat",{end}'))[:2] == [3, "x"]
+
+
+async def test_null_payload(charger):
+    """`null` payload"""
+    assert (await charger.raw('[2,"x","Heartbeat",null]'))[:2] == [3, "x"]
+
+
+@pytest.mark.parametrize("message_id", [17, -1, 0, "", " "])
+async def test_numeric_or_empty_message_ids(charger, message_id):
+    """numeric or empty message ids"""
+    assert (await charger.raw(json.dumps([2, message_id, "Heartbeat", {}])))[:2] == [3, message_id]
+
+
+@pytest.mark.parametrize("message_id", ["offline-19470", "x" * 255, "ж\n\0"])
+async def test_text_ids(charger, message_id):
+    """text ids like `offline-19470`"""
+    assert (await charger.raw(json.dumps([2, message_id, "Heartbeat", {}])))[:2] == [3, message_id]
+
+
+async def test_the_same_message_id_used_again(charger):
+    """the same message id used again"""
+    for _ in range(3):
+        assert (await charger.raw('[2,"1","Heartbeat",{}]'))[:2] == [3, "1"]
+
+
+@pytest.mark.parametrize("action", [["Heartbeat"], 7, None, {}, True])
+async def test_list_or_number_as_action(charger, action):
+    """list or number as action"""
+    assert (await charger.raw(json.dumps([2, "x", action, {}])))[:2] == [4, "x"]
+    assert await charger.call("Heartbeat")
+
+
+@pytest.mark.parametrize("sent", ["[" * DEEP, "[" * DEEP + "]" * DEEP, '{"a":' * DEEP])
+async def test_100_000_nested_brackets(charger, sent):
+    """100,000 nested brackets"""
+    assert (await charger.raw(sent))[:2] == [4, "-1"]
+    assert await charger.call("Heartbeat")
+
+
+async def test_a_callresult_nobody_asked_for(csms, charger):
+    """CALLRESULT nobody asked for"""
+    for sent in ('[3,"x",{}]', "[3,null,{}]", '[4,"x","GenericError","",{}]'):
+        await charger.send_raw(sent)
+    await charger.call("Heartbeat")
+    assert charger.unread == []
+    assert await csms.metric("ocpp_central_unasked_results_total") == 3
+
+
+async def test_late_results(csms):
+    """late results"""
+    async with csms.charger("CP1") as charger:
+        with pytest.raises(CommandTimeout):
+            await csms.central.call("CP1", Reset(type="Soft"), timeout_s=0.01)
+        late = await charger.expect("Reset")
+        sending = asyncio.create_task(csms.central.call("CP1", Reset(type="Soft")))
+        command = await charger.expect("Reset")
+        await charger.reply(late, {"status": "Rejected"})
+        await charger.call("Heartbeat")
+        assert not sending.done()
+        await charger.reply(command, {"status": "Accepted"})
+        assert (await sending).accepted
+    assert await csms.metric("ocpp_central_unasked_results_total") == 1
