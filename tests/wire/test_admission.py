@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support.chargers import START, stop
-from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.csms.credentials import hash_secret
 from wattspan.store.store import IdTag, Store
 
 
@@ -47,21 +47,6 @@ async def test_one_who_was_let_in_while_that_was_the_policy_is_not_known_for_it(
     await lax.stop()
     strict = await make_csms(unknown_charge_points="refuse")
     assert await status(strict, "CP1") == 404
-
-
-async def test_machine_made_credentials_as_they_are_and_as_hex_digits(csms):
-    secret = new_secret()
-    await register(csms, "CP1", secret)
-    assert await status(csms, "CP1", **basic("CP1", secret)) == 101
-    assert await status(csms, "CP1", **basic("CP1", secret.encode().hex())) == 101
-    assert await status(csms, "CP1", **basic("CP1", secret.encode().hex().upper())) == 101
-
-
-async def test_a_key_of_any_bytes_told_in_hex(csms):
-    key = bytes(range(240, 256)) + b"\x00\xffab"
-    await register(csms, "CP1", key.hex())
-    assert await status(csms, "CP1", **basic("CP1", key.hex())) == 101
-    assert await status(csms, "CP1", **basic("CP1", key)) == 101
 
 
 async def test_a_password_of_ones_own(csms):

@@ -259,5 +259,5 @@ async def test_a_plugin_is_found_by_its_entry_point(make_csms, monkeypatch):
 
 
 def test_a_plugin_nobody_knows_is_a_wrong_setting(tmp_path):
-    with pytest.raises(SettingsError, match="there is no plugin 'nope'; there are: audit, orphans, plug_and_charge"):
+    with pytest.raises(SettingsError, match="there is no plugin 'nope'; there are: ask_boot, audit, orphans, plug"):
         CentralSystem(database=str(tmp_path / "x.db"), plugins=["nope"])

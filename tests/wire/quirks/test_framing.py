@@ -74,7 +74,7 @@ async def test_a_callresult_nobody_asked_for(csms, charger):
 async def test_late_results(csms):
     """late results"""
     async with csms.charger("CP1") as charger:
-        with pytest.raises(CommandTimeout):
+        with pytest.raises(CommandTimeout, match=r"Reset to CP1: no answer within 0\.01 s"):
             await csms.central.call("CP1", Reset(type="Soft"), timeout_s=0.01)
         late = await charger.expect("Reset")
         sending = asyncio.create_task(csms.central.call("CP1", Reset(type="Soft")))
@@ -85,3 +85,4 @@ async def test_late_results(csms):
         await charger.reply(command, {"status": "Accepted"})
         assert (await sending).accepted
     assert await csms.metric("ocpp_central_unasked_results_total") == 1
+    assert await csms.metric("ocpp_central_call_errors_total", cp_id="CP1", action="Reset", error_type="Timeout") == 1

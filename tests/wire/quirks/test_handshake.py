@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from support.raw import CLOSE
 from wattspan.csms.credentials import hash_secret
 from wattspan.versions import VERSIONS
 
@@ -113,24 +112,3 @@ async def test_a_hex_encoded_authorization_key_as_basic_password(csms):
     for secret in (key, key.hex().encode()):
         told = {"Authorization": "Basic " + base64.b64encode(b"CP2:" + secret).decode()}
         assert await status(csms, "/ws/CP2", **told) == 101
-
-
-async def test_a_refused_handshake_leaves_nothing_behind(make_csms):
-    """unknown identity: 404"""
-    csms = await make_csms(unknown_charge_points="refuse")
-    async with csms.raw_charger("/ws/STRANGER") as charger:
-        assert charger.status == 404
-    assert await connected(csms) == []
-    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="unknown") == 1
-
-
-async def test_no_common_subprotocol(csms):
-    """no common subprotocol: complete the handshake without the header, then close (OCPP-J 1.6 §3.2)"""
-    async with csms.raw_charger(Sec_WebSocket_Protocol="ocpp0.9, soap") as charger:
-        assert charger.status == 101
-        assert "sec-websocket-protocol" not in charger.headers
-        charger.write(b'[2,"x","BootNotification",{}]')
-        frame = await charger.read()
-        assert (frame.opcode, frame.close_code) == (CLOSE, 1002)
-    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="subprotocol") == 1
-    assert await connected(csms) == []

@@ -126,9 +126,8 @@ async def test_per_phase_energy(session):
 async def test_a_lone_n_phase(csms, session):
     """a lone `N` phase"""
     await session.start(1000)
-    assert (
-        await session.read(*({"value": "7", "measurand": m, "phase": "N"} for m in ("Current.Import", "Voltage"))) == 0
-    )
+    neutral = [{"value": "7", "measurand": measurand, "phase": "N"} for measurand in ("Current.Import", "Voltage")]
+    assert await session.read(*neutral) == 0
     assert await session.read(labelled(9_999, "Wh", phase="N")) == 0
     for name in ("ocpp_cp_current_a", "ocpp_cp_power_w"):
         assert await csms.metric(name, **AT) is None

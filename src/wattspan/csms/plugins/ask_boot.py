@@ -3,6 +3,7 @@
 import asyncio
 
 from ocpp.v16.call import TriggerMessage
+from ocpp.v16.enums import MessageTrigger
 
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.domain.events import (
@@ -49,6 +50,6 @@ class AskBoot(Plugin):
     async def _ask(self, cp_id: str) -> None:
         try:
             # The same in every version: `requestedMessage`.
-            await self._context.call(cp_id, TriggerMessage(requested_message="BootNotification"))
+            await self._context.call(cp_id, TriggerMessage(requested_message=MessageTrigger.boot_notification))
         except CommandError:
             return  # counted by ocpp_central_call_errors_total
