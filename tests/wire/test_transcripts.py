@@ -38,7 +38,7 @@ SCENES = (
 )
 
 
-@pytest.mark.parametrize("version", ["v16"])
+@pytest.mark.parametrize("version", ["v16", "v201", "v21"])
 def test_every_version_tells_every_scene(version):
     told = {path.stem for path in FOLDER.glob(f"{version}-*.jsonl")}
     assert {f"{version}-{scene}" for scene in SCENES} <= told
