@@ -186,6 +186,8 @@ async def test_no_common_one_completes_the_handshake_and_closes(csms):
         assert "sec-websocket-protocol" not in charger.headers
         frame = await charger.read()
         assert (frame.opcode, frame.close_code) == (CLOSE, 1002)
+    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="subprotocol") == 1
+    assert [line for line in await csms.page() if "cp_id=" in line] == []
 
 
 async def test_a_send_is_let_go_while_the_store_is_down(csms):

@@ -4,24 +4,11 @@ import pytest
 from websockets.typing import Subprotocol
 
 from support.chargers import CallErrorReceived, status
-from support.raw import CLOSE
 from wattspan.domain.status import CALL_ERROR_CODES, bounded_error
 from wattspan.versions import VERSIONS
 
 SPELLING = {"ocpp1.6": "OccurenceConstraintViolation"}
 """Every other version: OccurrenceConstraintViolation."""
-
-
-async def test_no_common_subprotocol(csms):
-    """no common subprotocol: complete the handshake without the header, then close (OCPP-J 1.6 §3.2)"""
-    async with csms.raw_charger(Sec_WebSocket_Protocol="ocpp0.9, soap") as charger:
-        assert charger.status == 101
-        assert "sec-websocket-protocol" not in charger.headers
-        charger.write(b'[2,"x","BootNotification",{}]')
-        frame = await charger.read()
-        assert (frame.opcode, frame.close_code) == (CLOSE, 1002)
-    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="subprotocol") == 1
-    assert [line for line in await csms.page() if "cp_id=" in line] == []
 
 
 async def test_unknown_identity(make_csms):
@@ -31,33 +18,6 @@ async def test_unknown_identity(make_csms):
         assert charger.status == 404
     assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="unknown") == 1
     assert [line for line in await csms.page() if "cp_id=" in line] == []
-
-
-async def test_the_clients_order_of_preference(csms):
-    """choose the subprotocol by the client's order of preference (2.1 part 4 §3.1.2)"""
-    for order in (list(VERSIONS), list(VERSIONS)[::-1]):
-        async with csms.raw_charger(Sec_WebSocket_Protocol=", ".join(["ocpp9.9", *order])) as charger:
-            assert charger.headers["sec-websocket-protocol"] == order[0]
-
-
-@pytest.mark.parametrize("spoken", VERSIONS)
-@pytest.mark.parametrize("sent", ["not json", "{}", "[]", '[2,null,"Heartbeat",{}]'])
-async def test_an_unreadable_frame_is_answered_under_the_id_minus_1(csms, spoken, sent):
-    """CALLERROR with id "-1" for unreadable frames is 2.0.1's and 2.1's; on 1.6 it is our choice"""
-    async with csms.charger("CP1", subprotocols=[Subprotocol(spoken)]) as charger:
-        assert (await charger.raw(sent))[:2] == [4, "-1"]
-        assert await charger.call("Heartbeat")
-
-
-@pytest.mark.parametrize("spoken", VERSIONS)
-async def test_an_unknown_message_type_number(csms, spoken):
-    """unknown message type number: ignored by 1.6 and 2.1, MessageTypeNotSupported in 2.0.1 §4.4"""
-    async with csms.charger("CP1", subprotocols=[Subprotocol(spoken)]) as charger:
-        await charger.send_raw('[9,"x","Heartbeat",{}]')
-        if spoken == "ocpp2.0.1":
-            assert (await charger.expect())[::2][:2] == [4, "MessageTypeNotSupported"]
-        assert await charger.call("Heartbeat")
-        assert charger.unread == []
 
 
 @pytest.mark.parametrize("spoken", VERSIONS)
