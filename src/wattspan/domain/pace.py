@@ -33,3 +33,8 @@ class Pace:
         before_told_ts, before_received_ts = self._before
         told_s, passed_s = told_ts - before_told_ts, received_ts - before_received_ts
         return abs(passed_s - told_s) > min(told_s / 2, DRIFT_S)
+
+
+def is_older(shown_ts: float | None, told_ts: float | None, received_ts: float) -> bool:
+    """The same for OCPP 2.x, where a charger says itself what happened offline: what is older than what is shown."""
+    return shown_ts is not None and told_ts is not None and told_ts < shown_ts and told_ts < received_ts - REPLAY_S

@@ -9,6 +9,7 @@ from wattspan.domain import status as status_words
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import ORPHANED, TOLD, Fleet
 from wattspan.domain.model import REPLAY_S, ChargePoint, ReadingRow, Transaction, credible, when
+from wattspan.domain.pace import is_older
 from wattspan.domain.transactions import begin, close, first_phase, measure, settle, show
 
 NOWHERE = "0"
@@ -57,7 +58,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     is_replay = is_late or _is_replay(told, e.received_ts)
     for reading in e.readings:
         told_ts = _keep(fleet, cp, transaction, reading, e, is_late=is_late)
-        if not (is_replay or reading.begins or connector.pace.is_past(told_ts, e.received_ts)):
+        if not (is_replay or reading.begins or is_older(connector.reading_ts, told_ts, e.received_ts)):
             show(connector, reading, told_ts)
     if is_replay:
         # Written with the readings: after a crash none of them must move the figures of now.

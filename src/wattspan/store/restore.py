@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector, Transaction, credible
+from wattspan.domain.pace import is_older
 from wattspan.domain.repeats import LastMeterValues, digest_of
 from wattspan.store import tables as t
 from wattspan.store.rows import to_charge_point, to_connector, to_transaction
@@ -147,7 +148,11 @@ def _measure(transaction: Transaction, row: Any) -> None:
 def _show(connector: Connector, row: Any) -> None:
     """As `Fleet` does: what is no replay of the past moves the figures of now, and what was not measured stays."""
     told = credible(row.charger_ts, row.received_ts)
-    if connector.pace.is_past(told, row.received_ts):
+    if row.seq_no is not None:
+        is_past = is_older(connector.reading_ts, told, row.received_ts)
+    else:
+        is_past = connector.pace.is_past(told, row.received_ts)
+    if is_past:
         return
     if told is not None:
         connector.reading_ts = told
