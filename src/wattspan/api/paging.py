@@ -34,7 +34,7 @@ def text_of(cursor: str | None) -> str:
     try:
         return urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError) as exc:
-        raise _bad() from exc
+        raise bad_cursor() from exc
 
 
 def number_of(cursor: str | None) -> int | None:
@@ -43,7 +43,7 @@ def number_of(cursor: str | None) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) < INT64):
-        raise _bad()
+        raise bad_cursor()
     return int(text)
 
 
@@ -55,5 +55,6 @@ def page(found: Sequence[E], limit: int, key: Callable[[E], object], shown: Call
     return Page(items=[shown(each) for each in items], next=after)
 
 
-def _bad() -> Problem:
+def bad_cursor() -> Problem:
+    """For a cursor that `page` did not make."""
     return Problem(422, "the cursor is none of ours", faults=[("query.cursor", "take `next` of the page before")])

@@ -21,6 +21,7 @@ read    GET    /charge-points/{cp_id}/connectors
 read    GET    /charge-points/{cp_id}/connectors/{connector_id}/composite-schedule
 read    GET    /charge-points/{cp_id}/charging-profiles
 read    GET    /charge-points/{cp_id}/commands
+read    GET    /charge-points/{cp_id}/device-model
 command POST   /charge-points/{cp_id}/commands/{action}
 command POST   /charge-points/{cp_id}/start
 command POST   /charge-points/{cp_id}/stop

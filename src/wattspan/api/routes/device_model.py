@@ -1,0 +1,76 @@
+"""The device model of a 2.x charge point, as it told it: components, variables, values, limits, monitors."""
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from wattspan.api import PREFIX
+from wattspan.api.access.guard import guarded
+from wattspan.api.access.rights import Right
+from wattspan.api.models.common import At, Payload, Shown, moment
+from wattspan.api.paging import Cursor, Limit, Page, bad_cursor, page, text_of
+from wattspan.api.routes.charge_points import CpId, known
+from wattspan.api.services import Given
+from wattspan.domain.device_model import Variable as Name
+from wattspan.store.device import StoredVariable
+
+router = APIRouter(prefix=PREFIX, tags=["configuration"])
+
+Wanted = Annotated[str | None, Query(max_length=100)]
+
+
+class Variable(Shown):
+    """A variable with all that was told of it. Values that are secret are not kept."""
+
+    component: str
+    component_instance: str
+    variable: str
+    variable_instance: str
+    evse_id: str
+    connector_id: str
+    attributes: list[Payload]
+    characteristics: Payload | None
+    monitors: list[Payload]
+    told_at: At | None
+
+
+@router.get("/charge-points/{cp_id}/device-model", **guarded(Right.READ, 404))
+async def read_device_model(
+    services: Given,
+    cp_id: CpId,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    component: Wanted = None,
+    variable: Wanted = None,
+) -> Page[Variable]:
+    """Variables by name; empty for 1.6, and until a charge point has reported (GetBaseReport)."""
+    known(services, cp_id)
+    found = await services.store.device_model(
+        cp_id, component=component, variable=variable, after=_name(cursor), limit=limit + 1
+    )
+    return page(found, limit, lambda each: json.dumps(each.of), _shown)
+
+
+def _name(cursor: str | None) -> Name | None:
+    text = text_of(cursor)
+    if not text:
+        return None
+    try:
+        return Name(*[part for part in json.loads(text) if isinstance(part, str)])
+    except (TypeError, ValueError) as exc:
+        raise bad_cursor() from exc
+
+
+def _shown(found: StoredVariable) -> Variable:
+    def told(of: tuple[object, ...], names: tuple[str, ...]) -> Payload:
+        return {name: value for name, value in zip(names, of, strict=True) if name != "of"}
+
+    limits = found.characteristics
+    return Variable(
+        **found.of._asdict(),
+        attributes=[told(each, each._fields) for each in found.attributes],
+        characteristics=None if limits is None else told(limits, limits._fields),
+        monitors=[told(each, each._fields) for each in found.monitors],
+        told_at=moment(found.told_ts),
+    )
