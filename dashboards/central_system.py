@@ -135,9 +135,10 @@ CONNECTION_HEALTH = Row(
             "Connections that were not let in, by reason. Runbook: HandshakesRejected.",
             "none",
             Query(
-                expr="sum by (reason) (increase(ocpp_central_handshakes_rejected_total[$__rate_interval])) > 0",
+                expr="round(sum by (reason) (reason:ocpp_central_handshakes_rejected:increase5m)) > 0",
                 legend="{{reason}}",
             ),
+            interval="5m",
         ),
         table(
             "Charge Points",

@@ -162,18 +162,20 @@ CONVERSATION = Row(
             "Id tokens judged, by the answer given.",
             "none",
             Query(
-                expr=f"round(sum by (status) (increase(ocpp_cp_authorizations_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=f"round(sum by (status) (cp_id_status:ocpp_cp_authorizations:increase5m{{{CP}}})) > 0",
                 legend="{{status}}",
             ),
+            interval="5m",
         ),
         bars(
             "Schema Faults",
             "Messages against their schema, answered all the same. Runbook: ChargePointSchemaFaults.",
             "none",
             Query(
-                expr=f"round(sum by (action) (increase(ocpp_cp_schema_faults_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=f"round(sum by (action) (cp_id_action:ocpp_cp_schema_faults:increase5m{{{CP}}})) > 0",
                 legend="{{action}}",
             ),
+            interval="5m",
             defaults={"noValue": "none"},
         ),
         logs(

@@ -54,7 +54,6 @@ def label_values(name: str, label: str, metric: str, title: str, *, multi: bool 
         "label": title,
         "datasource": PROMETHEUS,
         "query": {"query": query, "refId": f"variable-{name}"},
-        "definition": query,
         "current": chosen,
         "includeAll": multi,
         "multi": multi,

@@ -112,9 +112,10 @@ BEGINNINGS = Row(
             "Id tokens judged, by the answer given. Runbook: AuthorizationFailureBurst.",
             "none",
             Query(
-                expr=f"round(sum by (status) (increase(ocpp_cp_authorizations_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=f"round(sum by (status) (cp_id_status:ocpp_cp_authorizations:increase5m{{{CP}}})) > 0",
                 legend="{{status}}",
             ),
+            interval="5m",
         ),
         stat(
             "Cards Refused",

@@ -164,8 +164,8 @@ class Alertmanager:
 
 
 @asynccontextmanager
-async def watching(folder: Path, target: Target) -> AsyncIterator[tuple[Prometheus, Alertmanager, Receivers]]:
-    """Prometheus with the shipped rules on one target, Alertmanager, and who is told."""
+async def watching(folder: Path, *targets: Target) -> AsyncIterator[tuple[Prometheus, Alertmanager, Receivers]]:
+    """Prometheus with the shipped rules on these targets, Alertmanager, and who is told."""
     rules = hurried_rules(folder / "rules")
     with receiving() as receivers:
         async with Alertmanager.run(folder, receivers) as alertmanager:
@@ -173,5 +173,5 @@ async def watching(folder: Path, target: Target) -> AsyncIterator[tuple[Promethe
                 "rule_files": [f"{rules}/*.yml"],
                 "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
             }
-            async with Prometheus.run(folder, [target], **more) as prometheus:
+            async with Prometheus.run(folder, targets, **more) as prometheus:
                 yield prometheus, alertmanager, receivers

@@ -7,6 +7,7 @@ Wattspan's code.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -262,6 +263,11 @@ class Prometheus:
         if result["resultType"] == "scalar":
             return [({}, float(result["result"][1]))]
         return [(series["metric"], float(series["value"][1])) for series in result["result"]]
+
+    async def ever(self, expression: str, *, since_s: float) -> bool:
+        """Whether a query gave anything at some second since a Unix time, half an hour ago at most."""
+        span = {"start": str(since_s), "end": str(time.time()), "step": "1"}
+        return bool((await self._api("query_range", query=expression, **span))["result"])
 
     async def exemplars(self, expression: str, *, start_s: float, end_s: float) -> list[dict[str, Any]]:
         """The exemplars of a selector between two Unix times: `seriesLabels` and a list of `exemplars` each."""

@@ -26,9 +26,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CLIENTS = HERE / "clients"
+SCHEMA = HERE / "schema"
 COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
 
 COLLECTOR_VERSION = "0.159.0"
+GRAFANA_SCHEMA_VERSION = "13.1.3"
 JAEGER_VERSION = "1.76.0"
 LOKI_VERSION = "3.7.8"
 COMPOSE_VERSION = "2.40.3"
@@ -164,12 +166,15 @@ def loki_module(theirs: str, required: str) -> str:
     return "\n".join(["module wattspan.test/loki", go, f"require {required}", *lines]) + "\n"
 
 
-def make_ocpp_rpc(folder: Path) -> None:
-    """The npm package and what it needs, exactly as locked; nothing of it runs at installation."""
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(CLIENTS / name, folder)
-    options = ["--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
-    run("ocpp-rpc", ["npm", "ci", *options], cwd=folder)
+def npm_maker(name: str, locked_in: Path) -> Callable[[Path], None]:
+    """npm packages and what they need, exactly as locked in that folder; nothing of them runs at installation."""
+
+    def make(folder: Path) -> None:
+        for each in ("package.json", "package-lock.json"):
+            shutil.copy(locked_in / each, folder)
+        run(name, ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
+
+    return make
 
 
 def debian_maker(name: str, packages: Sequence[str]) -> Callable[[Path], None]:
@@ -245,8 +250,22 @@ RECIPES: dict[str, Recipe] = {
             name="ocpp-rpc",
             version=OCPP_RPC_VERSION,
             products=("node_modules/ocpp-rpc/package.json",),
-            make=make_ocpp_rpc,
+            make=npm_maker("ocpp-rpc", CLIENTS),
             inputs=(CLIENTS / "package.json", CLIENTS / "package-lock.json"),
+        ),
+        Recipe(
+            name="grafana-schema",
+            version=GRAFANA_SCHEMA_VERSION,
+            products=("node_modules/.bin/tsc", "node_modules/@grafana/schema/package.json"),
+            make=npm_maker("grafana-schema", SCHEMA),
+            inputs=(SCHEMA / "package.json", SCHEMA / "package-lock.json"),
+        ),
+        Recipe(
+            name="node-exporter",
+            version="debian",
+            products=("usr/bin/prometheus-node-exporter",),
+            make=debian_maker("node-exporter", ["prometheus-node-exporter"]),
+            on_path="prometheus-node-exporter",
         ),
         Recipe(
             name="ocpp-go", version=OCPP_GO_VERSION, products=("charge-point-16", "central-system-16"), make=_ocpp_go

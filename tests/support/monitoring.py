@@ -111,7 +111,7 @@ def variable_metrics() -> Iterator[tuple[str, str]]:
     for dashboard in DASHBOARDS:
         for variable in dashboard.variables:
             if variable["type"] == "query":
-                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
+                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
                 yield metric, label
 
 

@@ -1,0 +1,220 @@
+"""Dashboards: Grafana's own types, and every query on a real Prometheus that watched a real run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import ocpp.v16.call as to_charger
+import pytest
+from ocpp.v16.enums import ResetType
+
+from dashboards.__main__ import files
+from stack.alerting import watching
+from stack.process import LOOPBACK, eventually, free_ports, on_free_ports
+from stack.servers import Prometheus, Target, answers
+from stack.test_prometheus import QUERIES, STALE_HEARTBEAT
+from stack.toolchain import tool
+from support.central import Csms
+from support.chargers import BOOT, START, energy, meter_values, status, stop
+from support.feeds import Site, plain, says
+from support.monitoring import Asked, dashboard_queries, metric_names, rule_queries, rules, variable_metrics
+from wattspan.errors import CommandTimeout
+from wattspan.simulator import FaultRates, Habits, Ledger, Simulation
+
+CHARGE_POINTS = 6
+FASTER = 600.0
+RUN_S = 25.0
+SILENT: dict[str, str] = {
+    "pg_": "no PostgreSQL runs here",
+    "redis_": "no Redis runs here",
+    "otelcol_": "no Collector runs here",
+    "prometheus_": "nothing was dropped or failed, and Prometheus does not scrape itself here",
+    "alertmanager_": "Alertmanager is not scraped here",
+    "http_": "the API is not served by this run",
+    "successful_": "the API is not served by this run",
+    "failed_logins": "the API is not served by this run",
+    "registration_": "the API is not served by this run",
+    "account_": "the API is not served by this run",
+    "user_": "the API is not served by this run",
+    "database_health": "the API is not served by this run",
+    "system_health": "the API is not served by this run",
+    "site:power_limit_w": "the operator sets it",
+    "day:fleet_signal:same_hour": "needs a day of history",
+    "fleet:signal:usual": "needs a day of history",
+    "fleet:signal:now": "compared with a day of history that is not there",
+    "ocpp_central_plugin_errors_total": "no plugin failed",
+}
+"""By the beginning of a metric's name: why a query that reads it may have nothing to tell."""
+EMPTY_BY_DESIGN = {
+    "vector(0) > 0": "the site's limit, until the operator sets it",
+    'changes(process_start_time_seconds{job="wattspan"}[1m]) > 0': "the server did not restart",
+    "label_replace(avg_over_time(fleet:signal:now": "needs a day of history",
+}
+
+
+def test_grafanas_own_types_accept_every_dashboard_and_no_broken_one(tmp_path: Path) -> None:
+    tsc = tool("grafana-schema")
+    (tmp_path / "node_modules").symlink_to(tsc.parents[1])
+    head = "import type { Dashboard } from '@grafana/schema';\n"
+    for path, text in files().items():
+        (tmp_path / f"{path.stem}.ts").write_text(f"{head}export const d: Dashboard = {text};\n", encoding="utf-8")
+    assert typed(tsc, tmp_path) == []
+
+    broken = json.loads(next(iter(files().values())))
+    broken["panels"][1]["gridPos"]["x"] = "left"
+    (tmp_path / "broken.ts").write_text(f"{head}export const d: Dashboard = {json.dumps(broken)};\n", encoding="utf-8")
+    assert any("broken.ts" in line for line in typed(tsc, tmp_path))
+
+
+def typed(tsc: Path, folder: Path) -> list[str]:
+    """What the compiler says of the .ts files of a folder."""
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"]
+    command = [str(tsc), *options, *(path.name for path in sorted(folder.glob("*.ts")))]
+    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True).stdout.splitlines()
+
+
+@asynccontextmanager
+async def node_exporter(folder: Path) -> AsyncIterator[str]:
+    """Debian's; its address."""
+
+    def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
+        return [tool("node-exporter"), f"--web.listen-address={LOOPBACK}:{ports[0]}"], {}
+
+    async def healthy(ports: Sequence[int]) -> bool:
+        return await answers(f"http://{LOOPBACK}:{ports[0]}/metrics")
+
+    async with on_free_ports("node-exporter", launch, healthy, ports=1, folder=folder) as (_, ports):
+        yield f"{LOOPBACK}:{ports[0]}"
+
+
+@asynccontextmanager
+async def chargy(folder: Path) -> AsyncIterator[str]:
+    """`wattspan chargy` on a small network; its address."""
+    async with Site.run(says(plain("AVAILABLE", "CHARGING", "OFFLINE"))) as site:
+
+        def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
+            return [sys.executable, "-m", "wattspan", "chargy", "--port", str(ports[0]), "--kml-url", site.url], {}
+
+        async def healthy(ports: Sequence[int]) -> bool:
+            return await answers(f"http://{LOOPBACK}:{ports[0]}/readyz")
+
+        async with on_free_ports("chargy", launch, healthy, ports=1, folder=folder) as (_, ports):
+            yield f"{LOOPBACK}:{ports[0]}"
+
+
+async def odd_charger(csms: Csms) -> None:
+    """What a well-behaved fleet never does: every kind of trouble that a panel shows."""
+    async with httpx.AsyncClient() as client:
+        await client.get(f"http://{LOOPBACK}:{csms.central.port}/ws/ODD")
+    async with csms.raw_charger("/nowhere/at/all/ODD"):
+        pass
+    async with csms.charger("ODD") as charger:
+        await charger.call("BootNotification", BOOT)
+        await charger.call("Heartbeat")
+        transaction = (await charger.call("StartTransaction", START))["transactionId"]
+        await charger.call("MeterValues", limited(transaction, 1500))
+        await charger.call("MeterValues", limited(transaction, 25000))
+        await charger.call("StatusNotification", {**status("Charging"), "vendorId": "x" * 300})
+        await charger.call("Authorize", {"idTag": "TAG1"})
+        reset = to_charger.Reset(type=ResetType.soft)
+        asked = asyncio.create_task(csms.central.call("ODD", reset))
+        await charger.reply(await charger.expect("Reset"), {"status": "Rejected"})
+        await asked
+        with pytest.raises(CommandTimeout):
+            await csms.central.call("ODD", reset)
+        charger.vanish()
+    await csms.becomes(0, "ocpp_cp_connected", cp_id="ODD")
+    async with csms.charger("ODD") as charger:
+        await charger.call("BootNotification", BOOT)
+        await charger.call("StopTransaction", stop(transaction, 25000))
+
+
+def limited(transaction: int, wh: float) -> dict[str, object]:
+    current = {"value": "16", "measurand": "Current.Import", "unit": "A"}
+    offered = {"value": "32", "measurand": "Current.Offered", "unit": "A"}
+    return meter_values(transaction, energy(wh), current, offered)
+
+
+async def simulated(csms: Csms) -> Ledger:
+    """A fleet that charges, with faults; what it knows of itself."""
+    simulation = Simulation(
+        url=csms.url("/ws"),
+        charge_points=CHARGE_POINTS,
+        time_factor=FASTER,
+        faults=FaultRates(error=0.3, drop=0.2, repeat=0.2),
+        habits=Habits(sessions_per_day=60, busy_at_start=0.8, stay_s=(1200, 3600), meter_interval_s=300),
+        duration_s=RUN_S,
+    )
+    return await simulation.run()
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[tuple[Prometheus, Ledger, float]]:
+    """Prometheus after the run, still scraping; the simulator's ledger; when it began."""
+    async with AsyncExitStack() as stack:
+        metrics_port, port = free_ports(2)
+        csms = Csms(tmp_path / "fleet.db", port=port, metrics_port=metrics_port, command_timeout_s=1.0)
+        await csms.start()
+        stack.push_async_callback(csms.stop)
+        targets = [
+            Target(address=f"{LOOPBACK}:{metrics_port}"),
+            Target(address=await stack.enter_async_context(node_exporter(tmp_path)), job="node"),
+            Target(address=await stack.enter_async_context(chargy(tmp_path)), job="chargy"),
+        ]
+        began_s = time.time()
+        prometheus, _, _ = await stack.enter_async_context(watching(tmp_path, *targets))
+        await eventually(partial(prometheus.query, "ocpp_central_up offset 6s"))
+        fleet = asyncio.create_task(simulated(csms))
+        await odd_charger(csms)
+        ledger = await fleet
+        await csms.durable()
+        scraped = "ocpp_central_sockets == 0 and on () (time() - timestamp(ocpp_central_sockets) < 2)"
+        await eventually(partial(prometheus.query, scraped))
+        yield prometheus, ledger, began_s
+
+
+async def test_every_query_has_an_answer_and_key_figures_are_the_simulators(
+    watched: tuple[Prometheus, Ledger, float],
+) -> None:
+    prometheus, ledger, began_s = watched
+    recorded = {rule.expr for rule in rules() if not rule.is_alert}
+    wanted = [
+        *dashboard_queries(),
+        *(asked for asked in rule_queries() if asked.expr in recorded),
+        *(Asked(where="variable", expr=metric) for metric, _ in variable_metrics()),
+        *(Asked(where="section 3", expr=query) for query in QUERIES if "> 0.9" not in query),
+    ]
+    silent = [asked for asked in wanted if not await prometheus.ever(asked.expr, since_s=began_s)]
+    assert [(each.where, each.expr) for each in silent if reason(each.expr) is None] == []
+
+    for asked in rule_queries():
+        await prometheus.query(asked.expr)
+    assert await prometheus.query(STALE_HEARTBEAT) == []
+
+    figures = {
+        'count(ocpp_cp_connected{cp_id=~"SIM.+"})': CHARGE_POINTS,
+        'sum(ocpp_tx_total{cp_id=~"SIM.+"})': ledger.total.starts,
+        'sum(ocpp_cp_energy_total_wh{cp_id=~"SIM.+"})': pytest.approx(ledger.total.energy_wh, abs=1),
+        'sum(ocpp_tx_active{cp_id=~"SIM.+"})': 0,
+        'sum(ocpp_cp_energy_total_wh{cp_id="ODD"})': 24000,
+        "count(chargy_connector_state)": 9,
+    }
+    assert {query: (await prometheus.query(query))[0][1] for query in figures} == figures
+
+
+def reason(expression: str) -> str | None:
+    """Why a query may have nothing to tell; None when it must."""
+    for begin, why in EMPTY_BY_DESIGN.items():
+        if expression.startswith(begin):
+            return why
+    named = metric_names(expression)
+    return next((why for begin, why in SILENT.items() if any(name.startswith(begin) for name in named)), None)
