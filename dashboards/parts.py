@@ -148,5 +148,4 @@ def annotation(name: str, expr: str, colour: str, title: str, text: str = "") ->
         "textFormat": text,
         "step": "60s",
         "useValueForTime": False,
-        "target": {"limit": 100, "matchAny": False, "tags": [], "type": "dashboard"},
     }
