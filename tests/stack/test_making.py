@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.toolchain import CLIENTS, Recipe, ToolchainError, ensure, module_maker
+from stack.toolchain import CLIENTS, SCHEMA, Recipe, ToolchainError, ensure, module_maker
 
 
 def write_product(folder: Path) -> None:
@@ -63,6 +63,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         module_maker("thing", "example.org/module@v1.0.0", {})(tmp_path)
 
 
-def test_the_lock_of_the_node_clients_names_no_registry() -> None:
-    locked = json.loads((CLIENTS / "package-lock.json").read_text())
+@pytest.mark.parametrize("folder", [CLIENTS, SCHEMA], ids=lambda folder: folder.name)
+def test_the_locks_of_node_packages_name_no_registry(folder: Path) -> None:
+    locked = json.loads((folder / "package-lock.json").read_text())
     assert not [name for name, package in locked["packages"].items() if "resolved" in package]
