@@ -97,7 +97,7 @@ def credential(connection: sa.Connection, cp_id: str) -> Registration | None:
         return exact
     c = t.charge_points.c
     alike = sa.and_(sa.func.lower(c.cp_id) == cp_id.lower(), c.registered_ts.is_not(None), c.removed_ts.is_(None))
-    found = connection.execute(sa.select(*_REGISTRATION).where(alike).limit(2)).mappings().all()
+    found = connection.execute(sa.select(*REGISTRATION).where(alike).limit(2)).mappings().all()
     return Registration(**found[0]) if len(found) == 1 else exact
 
 
