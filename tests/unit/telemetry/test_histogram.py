@@ -75,7 +75,7 @@ def test_a_series_may_come_while_another_thread_walks():
         histogram.series(f"CP{number}", "Heartbeat")
 
     def come(_phase: str, _info: object) -> None:
-        histogram.series(f"CP{len(histogram._groups)}", "Heartbeat")
+        histogram.series(f"CP{len(histogram.known)}", "Heartbeat")
 
     before = gc.get_threshold()
     gc.callbacks.append(come)
