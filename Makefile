@@ -1,6 +1,10 @@
 # Needs python3 >= 3.11 with venv and pip, nothing else. `make` alone lists the targets.
 PYTHON ?= python3
 KILLS ?= 100
+FRAMES ?= 1000000
+FUZZ_S ?= 3600
+SOAK_S ?= 600
+SOAK_CPS ?= 2000
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -8,7 +12,7 @@ READY := .venv/.ready
 WORKERS := -n logical --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench e2e chaos lock
+.PHONY: help setup run test check bench e2e chaos fuzz soak lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +40,12 @@ e2e: setup ## run against real servers and chargers nobody here wrote
 
 chaos: setup ## kill the server under load, KILLS times (100)
 	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack
+
+fuzz: setup ## break FRAMES frames (a million), for FUZZ_S seconds at most, against the real session and service
+	PYTHONPATH=tests $(BIN)/python -m fuzz --frames $(FRAMES) --seconds $(FUZZ_S)
+
+soak: setup ## let SOAK_CPS (2000) mixed charge points charge for SOAK_S seconds (600), and compare the books
+	PYTHONPATH=tests $(BIN)/python -m soak --charge-points $(SOAK_CPS) --seconds $(SOAK_S)
 
 # Keeps what is pinned; delete requirements/*.txt first to move to the newest.
 lock: ## pin pyproject.toml and requirements/dev.in with hashes (needs uv)

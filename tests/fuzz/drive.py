@@ -71,11 +71,11 @@ class Level:
     resident: int
     objects: int
     tasks: int
-    series: int
+    lines: int
 
     def __str__(self) -> str:
         memory = f"{self.resident / (1 << 20):.1f} MiB, {self.objects:,} objects, {self.tasks} tasks"
-        return f"{self.frames:>9,} frames: {memory}, {self.series:,} lines on the page"
+        return f"{self.frames:>9,} frames: {memory}, {self.lines:,} lines on the page"
 
 
 class Drive:
@@ -106,6 +106,13 @@ class Drive:
                 self.frames += BURST
         await self._settle(*self.chargers)
 
+    def misfits(self) -> list[str]:
+        """Answers that break their schemas, one an action."""
+        found: dict[str, str] = {}
+        for charger in self.chargers:
+            found |= charger.wire.misfits
+        return [fault[:1_000] for fault in found.values()]
+
     async def level(self) -> Level:
         """How much there is of what may not grow, after everything has settled."""
         await self._csms.durable()
@@ -115,7 +122,7 @@ class Drive:
             resident=psutil.Process().memory_info().rss,
             objects=len(gc.get_objects()),
             tasks=len(asyncio.all_tasks()),
-            series=len(await self._csms.page()),
+            lines=len(await self._csms.page()),
         )
 
     async def serves(self) -> None:

@@ -5,6 +5,7 @@ It stands where `gateway.ChargePointConnection` does, so that sessions and the s
 
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -34,10 +35,14 @@ class Wire:
         self.dropped = False
         self.answers = 0
         self.faults: list[str] = []
+        self.misfits: dict[str, str] = {}
+        """An answer that breaks its schema, by action."""
         self.last_start: int | None = None
         """The transactionId of the last StartTransaction.conf."""
         self._owed: defaultdict[str, deque[str]] = defaultdict(deque)
         """Actions in the order they came: a message id may be used twice."""
+        self._in_hand = False
+        """A text that is no readable CALL is being taken: one error may be its answer, whatever id that carries."""
         self._take: Callable[[bytes], None] = _nobody
         self._known = {version: set(actions(version)) for version in FILES}
 
@@ -49,10 +54,12 @@ class Wire:
     def receive(self, data: bytes) -> None:
         """A text message of the charge point's."""
         called = readable(data)
+        self._in_hand = called is None
         if called is not None:
             message_id, action = called
             self._owed[_key(message_id)].append(action)
         self._take(data)
+        self._in_hand = False
 
     # what the gateway does with a connection
 
@@ -79,12 +86,14 @@ class Wire:
         if kind == ERROR and frame[2] not in CODES:
             self.faults.append(f"unknown CALLERROR code {frame[2]!r}")
         key = _key(message_id)
-        if self._owed[key]:
+        if kind == ERROR and self._in_hand:
+            self._in_hand = False
+        elif self._owed[key]:
             action = self._owed[key].popleft()
             if kind == RESULT:
                 self._check(action, frame[2])
-        elif kind == RESULT:
-            self.faults.append(f"a result for {message_id!r}, which is owed nothing")
+        else:
+            self.faults.append(f"{frame} answers nothing")
         if not self._owed[key]:
             del self._owed[key]
 
@@ -96,20 +105,17 @@ class Wire:
         versions = [each for each in (self.subprotocol, *FILES) if action in self._known[each]]
         faults = result_faults(versions[0], action, payload) if versions else ["an unknown action got a result"]
         if faults and not any(not result_faults(version, action, payload) for version in versions):
-            self.faults.append(f"{action} answered {payload}: {faults[0]}")
+            self.misfits[action] = f"{action} answered {payload}: {faults[0]}"
         if action == "StartTransaction":
             self.last_start = payload.get("transactionId")
 
 
 def readable(data: bytes) -> tuple[Any, str] | None:
     """(message id, action) of a CALL that can be read, by OCPP-J and the leniency that we promise; None: it is none."""
-    try:
-        frame = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        try:
-            frame = orjson.loads(data.replace(b"\0", b""))
-        except orjson.JSONDecodeError:
-            return None
+    frame = None
+    for text in (data.replace(b"\0", b""), data):
+        with suppress(orjson.JSONDecodeError):
+            frame = orjson.loads(text)
     if type(frame) is not list or len(frame) < 4 or type(frame[0]) is not int or frame[0] != CALL:
         return None
     _, message_id, action, payload = frame[:4]

@@ -21,7 +21,9 @@ from wattspan.versions.v201_notices import NOT_ENABLED, request
 
 STREAM = "NotifyPeriodicEventStream"
 _HIGHEST_EVSE = 2**31 - 1
-_HASH_FIELDS = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
+_HASH_FIELDS = {"hashAlgorithm": 6, "issuerNameHash": 128, "issuerKeyHash": 128, "serialNumber": 40}
+"""Of CertificateHashDataType, with the most characters of each."""
+_ALGORITHMS = ("SHA256", "SHA384", "SHA512")
 
 
 def _chain_status(call: Payload, cp: ChargePointContext) -> Payload:
@@ -29,10 +31,10 @@ def _chain_status(call: Payload, cp: ChargePointContext) -> Payload:
     asked = [
         entry
         for entry in variables.objects(call.get("certificateStatusRequests"))
-        if isinstance(entry.get("certificateHashData"), dict)
+        if isinstance(told := entry.get("certificateHashData"), dict) and told.get("hashAlgorithm") in _ALGORITHMS
     ]
     if not asked:
-        raise CallFault(CODES_2X.occurrence, "there is no certificateHashData")
+        raise CallFault(CODES_2X.occurrence, "there is no certificateHashData of an algorithm that OCPP names")
     return {
         "certificateStatus": [
             {
@@ -47,7 +49,7 @@ def _chain_status(call: Payload, cp: ChargePointContext) -> Payload:
 
 
 def _hash_data(told: Payload) -> Payload:
-    return {name: text(told.get(name), 128) for name in _HASH_FIELDS}
+    return {name: text(told.get(name), longest) for name, longest in _HASH_FIELDS.items()}
 
 
 def _dynamic_update(call: Payload, cp: ChargePointContext) -> Payload:
