@@ -20,8 +20,9 @@ HABITS = Habits(sessions_per_day=40.0, busy_at_start=0.5, stay_s=(600.0, 3_600.0
 FAULTS = FaultRates(drop=0.2, offline=0.1, error=0.1, repeat=0.1, late_answer=0.1, late_answer_s=1.0, clock_off=0.05)
 TIME_FACTOR = 30.0
 SAMPLES = 12
-"""Looks at the server in a run; growth is judged from the third on, when the fleet is on and every line has its series."""
+"""Looks at the server in a run."""
 SETTLED = 0.35
+"""Share of the looks that come before everybody is connected and has charged; growth is judged from there."""
 GROWTH = 1.10
 SLACK_BYTES = 24 << 20
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wattspan import CentralSystem
-from wattspan.simulator import FaultRates, Habits, Simulation
+from wattspan.simulator import MIX, FaultRates, Habits, Simulation
 
 HABITS = Habits(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
 
@@ -19,7 +19,7 @@ async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rat
             time_factor=600,
             faults=FaultRates.all(rate),
             habits=HABITS,
-            versions=("1.6", "2.0.1"),
+            versions=MIX,
             duration_s=3,
         )
         ledger = await simulation.run()
