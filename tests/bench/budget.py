@@ -17,7 +17,8 @@ import uvloop
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from bench.load import frame, meter_values
+from bench.load import frame
+from bench.words import V16
 from wattspan import CentralSystem
 from wattspan.csms.service import CallHandler
 from wattspan.domain import events as ev
@@ -77,7 +78,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
     await journal.flush()
     cp = fleet.charge_points["CP1"]
     # Two, for the same message again would be known as a repeat.
-    texts = [frames.call("1", *meter_values(1, 1, 1_000_100)) for _ in range(2)]
+    texts = [frames.call("1", *V16.measure(1, 1, 100_000_100, 0)) for _ in range(2)]
     texts[1] = texts[1].replace(b'Z","sampledValue', b'1Z","sampledValue')
     data, payload = texts[0], frames.parse(texts[0]).payload  # type: ignore[union-attr]
     turn = cycle(texts)

@@ -11,8 +11,9 @@ import uvloop
 
 from bench import scrape, servers
 from bench.figures import Figure, Results, middle
-from bench.load import Beside, Fleet, LoadError, boot, meter_values, pin, start, status
+from bench.load import Beside, Fleet, LoadError, pin
 from bench.servers import Collector, Server
+from bench.words import V16
 from wattspan.telemetry.exposition import Format
 
 PROBES = 50
@@ -25,11 +26,13 @@ CONNECTORS = (1, 2)
 def talk(fleet: Fleet, first: int) -> None:
     """What a charge point says when it comes: boot, both connectors, a transaction and a reading on each."""
     new = fleet.chargers[first:]
-    fleet.each(lambda _: boot(), new)
+    fleet.each(lambda _: V16.boot(), new)
     for connector in CONNECTORS:
-        fleet.each(lambda _, connector=connector: status(connector), new)
-        ids = iter([answer["transactionId"] for answer in fleet.each(lambda _, c=connector: start(c), new)])
-        fleet.each(lambda _, c=connector, ids=ids: meter_values(c, next(ids), 1_000_100), new)
+        fleet.each(lambda _, connector=connector: V16.status(connector), new)
+        ids = iter(
+            [answer["transactionId"] for answer in fleet.each(lambda cp, c=connector: V16.start(c, cp.cp_id), new)]
+        )
+        fleet.each(lambda _, c=connector, ids=ids: V16.measure(c, next(ids), 100_000_100, 0), new)
 
 
 async def memory(

@@ -15,15 +15,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
+
+from bench.words import FIRST_WH, V16, Words
 
 CHUNK = 1 << 18
 CONNECT_S = 10.0
 ANSWER_S = 10.0
 """Longest wait for answers that are still out; what comes later is lost."""
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
-FIRST_WH = 1_000_000
 STEP_WH = 10
 
 
@@ -38,49 +38,6 @@ def frame(payload: bytes, head: int = TEXT) -> bytes:
     return bytes((head,)) + length + b"\0\0\0\0" + payload
 
 
-def _moment() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def boot() -> tuple[str, Any]:
-    return "BootNotification", {"chargePointVendor": "Bench", "chargePointModel": "One"}
-
-
-def status(connector: int) -> tuple[str, Any]:
-    return "StatusNotification", {
-        "connectorId": connector,
-        "errorCode": "NoError",
-        "status": "Charging",
-        "timestamp": _moment(),
-    }
-
-
-def start(connector: int) -> tuple[str, Any]:
-    return "StartTransaction", {
-        "connectorId": connector,
-        "idTag": "BENCH",
-        "meterStart": FIRST_WH,
-        "timestamp": _moment(),
-    }
-
-
-def meter_values(connector: int, transaction_id: int, register_wh: int) -> tuple[str, Any]:
-    """Four samples, as a single-phase charger sends them."""
-    samples = [
-        {
-            "value": f"{register_wh:09}",
-            "measurand": "Energy.Active.Import.Register",
-            "unit": "Wh",
-            "location": "Outlet",
-        },
-        {"value": "16.1", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
-        {"value": "3703.0", "measurand": "Power.Active.Import", "unit": "W"},
-        {"value": "230.1", "measurand": "Voltage", "unit": "V", "phase": "L1-N"},
-    ]
-    reading = {"timestamp": _moment(), "sampledValue": samples}
-    return "MeterValues", {"connectorId": connector, "transactionId": transaction_id, "meterValue": [reading]}
-
-
 class Charger:
     """One charge point: one CALL at a time. `sent_at` is when the one that is out was sent."""
 
@@ -89,7 +46,8 @@ class Charger:
         "_buffer",
         "_expected",
         "_number",
-        "_parts",
+        "_template",
+        "_words",
         "answer",
         "cp_id",
         "due",
@@ -98,9 +56,9 @@ class Charger:
         "waiting",
     )
 
-    def __init__(self, cp_id: str, port: int) -> None:
+    def __init__(self, cp_id: str, port: int, words: Words) -> None:
         self.cp_id = cp_id
-        self.sock = _handshake(cp_id, port)
+        self.sock = _handshake(cp_id, port, words.subprotocol)
         self.waiting = False
         self.sent_at = 0.0
         self.answer: Any = None
@@ -109,28 +67,29 @@ class Charger:
         self._number = 0
         self._asked = ""
         self._expected = b""
-        self._parts: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+        self._template = b""
+        self._words = words
 
     def ask(self, action: str, payload: Any) -> None:
         """Send any CALL; `receive` sees its answer, which then is in `answer`."""
         self._send_call(json.dumps([2, self._next_id(), action, payload], separators=(",", ":")).encode())
 
-    def prepare(self, connector: int, transaction_id: int) -> None:
-        """Make the MeterValues frame ready, all but message id and register."""
-        marks = "0123456789", 123456789
-        text = json.dumps([2, marks[0], *meter_values(connector, transaction_id, marks[1])], separators=(",", ":"))
-        framed = frame(text.encode())
-        before, rest = framed.split(b"0123456789")
-        between, after = rest.split(b"123456789")
-        self._parts = before, between, after
+    def prepare(self, connector: int, transaction_id: Any) -> None:
+        """Make the frame of a reading ready, all but message id, register and number of the event."""
+        marks = "0123456789", 123456789, 987654321
+        call = self._words.measure(connector, transaction_id, *marks[1:])
+        framed = frame(json.dumps([2, marks[0], *call], separators=(",", ":")).encode()).replace(b"%", b"%%")
+        for mark, place in zip(marks, (b"%(id)010d", b"%(register)d", b"%(number)d"), strict=True):
+            framed = framed.replace(str(mark).encode(), place)
+        self._template = framed
 
     def measure(self) -> None:
-        """Send the next MeterValues: the register has risen, the id is new."""
-        asked = self._next_id()
-        before, between, after = self._parts
-        register = b"%09d" % (FIRST_WH + STEP_WH * self._number)
+        """Send the next reading: the register has risen, the id is new."""
+        self._next_id()
+        number = self._number
         self.waiting = True
-        self.sock.send(before + asked.encode() + between + register + after)
+        fields = {b"id": number, b"register": FIRST_WH + STEP_WH * number, b"number": FIRST_WH + number}
+        self.sock.send(self._template % fields)
 
     def send_when_due(self, due_at: float) -> None:
         """Send the next MeterValues, which was due at `due_at`, now or as soon as the one before is answered."""
@@ -205,13 +164,13 @@ class Charger:
             raise LoadError(f"{self.cp_id}: waits for an answer to {self._asked}, and gets {message!r}")
 
 
-def _handshake(cp_id: str, port: int) -> socket.socket:
+def _handshake(cp_id: str, port: int, subprotocol: str) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port), timeout=CONNECT_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     request = (
         f"GET /{cp_id} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+        f"Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
     )
     sock.sendall(request.encode())
     head = b""
@@ -251,8 +210,9 @@ class Measured:
 class Fleet:
     """All charge points of a measurement, on one epoll."""
 
-    def __init__(self, port: int, name: str = "BENCH") -> None:
+    def __init__(self, port: int, name: str = "BENCH", words: Words = V16) -> None:
         self._port = port
+        self._words = words
         self._name = name
         self._poll = select.epoll()
         self._by_fd: dict[int, Charger] = {}
@@ -261,7 +221,7 @@ class Fleet:
     def connect(self, count: int) -> None:
         """Connect more, until there are `count`."""
         while len(self.chargers) < count:
-            charger = Charger(f"{self._name}{len(self.chargers):05}", self._port)
+            charger = Charger(f"{self._name}{len(self.chargers):05}", self._port, self._words)
             self.chargers.append(charger)
             self._by_fd[charger.sock.fileno()] = charger
             self._poll.register(charger.sock, select.EPOLLIN)
@@ -291,11 +251,12 @@ class Fleet:
 
     def begin_charging(self, connector: int = 1) -> None:
         """Boot, start a transaction, and be ready to measure it."""
-        self.each(lambda _: boot())
-        self.each(lambda _: status(connector))
-        answers = self.each(lambda _: start(connector))
+        words = self._words
+        self.each(lambda _: words.boot())
+        self.each(lambda _: words.status(connector))
+        answers = self.each(lambda charger: words.start(connector, charger.cp_id))
         for charger, answer in zip(self.chargers, answers, strict=True):
-            charger.prepare(connector, answer["transactionId"])
+            charger.prepare(connector, words.transaction_id(answer, charger.cp_id))
 
     def closed_loop(self, seconds: float) -> Measured:
         """Each sends its next MeterValues as soon as the last is answered."""

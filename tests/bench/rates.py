@@ -10,6 +10,7 @@ from bench import servers
 from bench.figures import Figure, Results, middle
 from bench.load import Fleet, LoadError, Measured
 from bench.servers import Collector, Server
+from bench.words import V16, Words, new
 
 CONNECTIONS = 100
 
@@ -30,30 +31,47 @@ async def rates(folder: Path, collector: Collector, times: Times, results: Resul
         "ocpp-go": lambda: servers.ocpp_go(folder),
         "off": lambda: servers.wattspan(folder, None),
         "on": lambda: servers.wattspan(folder, collector),
+        **{kind: lambda: servers.wattspan(folder, collector) for kind in NEWER},
     }
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(times.rounds):
         for kind, run in kinds.items():
-            async with run() as server, _checked(server, collector if kind == "on" else None) as check:
-                measured = await _peak(server, times, check)
+            async with run() as server, _checked(server, collector if kind in WHOLE else None) as check:
+                measured = await _peak(server, times, check, NEWER.get(kind, V16))
             found[kind].append(measured.rate)
             print(f"  round {number + 1}: {_NAMES[kind]:<32} {measured.rate:>8,.0f}/s{_lost(measured)}", flush=True)
     results.raw["rates"] = found
-    plain, go, off, on = (middle(found[kind]) for kind in kinds)
+    plain, go, off, on = (middle(found[kind]) for kind in ("plain", "ocpp-go", "off", "on"))
     for name, value, target in (
         ("MeterValues/s, whole, over the ocpp package's plain server", on / plain, 8),
         ("MeterValues/s, whole, over ocpp-go's example CSMS", on / go, 2),
         ("MeterValues/s, telemetry on over telemetry off", on / off, 0.7),
     ):
         results.add(Figure(name=name, value=value, target=target, unit="x", detail=f"{on:,.0f}/s on, {off:,.0f}/s off"))
+    for kind in NEWER:
+        rate = middle(found[kind])
+        detail = f"{rate:,.0f}/s, 1.6 {on:,.0f}/s"
+        results.add(Figure(name=f"{_NAMES[kind]}, over 1.6's", value=rate / on, target=0.9, unit="x", detail=detail))
     await _half(folder, collector, times, on / 2, results)
 
 
+NEWER = {
+    "201-meter": new("ocpp2.0.1", events=False),
+    "201-event": new("ocpp2.0.1", events=True),
+    "21-meter": new("ocpp2.1", events=False),
+    "21-event": new("ocpp2.1", events=True),
+}
+"""Readings of the same content in the words of 2.x, to the whole server."""
+WHOLE = {"on", *NEWER}
 _NAMES = {
     "plain": "ocpp package, plain server",
     "ocpp-go": "ocpp-go, example CSMS",
     "off": "Wattspan, telemetry off",
     "on": "Wattspan, whole",
+    "201-meter": "2.0.1 MeterValues/s",
+    "201-event": "2.0.1 TransactionEvent/s",
+    "21-meter": "2.1 MeterValues/s",
+    "21-event": "2.1 TransactionEvent/s",
 }
 
 
@@ -82,8 +100,8 @@ async def _checked(server: Server, collector: Collector | None) -> AsyncIterator
     yield Check(server, collector, 0 if collector is None else await collector.spans())
 
 
-async def _peak(server: Server, times: Times, check: Check) -> Measured:
-    fleet = Fleet(server.port)
+async def _peak(server: Server, times: Times, check: Check, words: Words) -> Measured:
+    fleet = Fleet(server.port, words=words)
     try:
         fleet.connect(CONNECTIONS)
         fleet.begin_charging()
