@@ -42,6 +42,30 @@ class OcppGoCharger:
             yield cls(program=program)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppGoStation:
+    """ocpp-go's example charging station, OCPP 2.0.1. By itself, on EVSE 1 with token `12345` of type KeyCode:
+
+    BootNotification, StatusNotification (EVSE 1, connector 0, Available), 5 s, Occupied, TransactionEvent Started with
+    neither token nor meter value, Authorize, Updated with the token twice, five Updated with a reading each, 10 more of
+    Energy.Active.Export.Register on phase L3 each, 5 s apart, Available, Ended with an empty list of meter values; then
+    it idles 5 minutes. A CALLERROR ends it at once with exit code 1.
+    """
+
+    program: Program
+
+    TOKEN = "12345"
+
+    @classmethod
+    @asynccontextmanager
+    async def run(cls, folder: Path, *, url: str, identity: str) -> AsyncIterator[OcppGoStation]:
+        """A charging station that was started; `url` is without the identity."""
+        environment: Mapping[str, str] = {"CLIENT_ID": identity, "CSMS_URL": url}
+        binary = tool("ocpp-go").with_name("charging-station-201")
+        async with running(f"ocpp-go-201-{identity}", [binary], folder=folder, environment=environment) as program:
+            yield cls(program=program)
+
+
 class RunOcppGo(Protocol):
     """Starts a charge point, as `OcppGoCharger.run` does, in a test's own folder."""
 

@@ -1,6 +1,7 @@
-"""A charge point that nobody here wrote, on npm's ocpp-rpc in strict mode: it does what a test tells it, call by call.
+"""Charge points that nobody here wrote, which do what a test tells them, call by call.
 
-Knows nothing of Wattspan's code. `ocpp_go.py` has another, which plays a session by itself.
+npm's ocpp-rpc in strict mode speaks 1.6 and 2.0.1, the crate ocpp-client 2.1. Knows nothing of Wattspan's code.
+`ocpp_go.py` has others, which play a session by themselves.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from stack.toolchain import CLIENTS, tool
 
 Payload = dict[str, Any]
 
+SPOKEN_BY_OCPP_RPC = {"ocpp1.6", "ocpp2.0.1"}
+
 
 class CallError(AssertionError):
     """The central system answered a CALL with a CALLERROR, or not at all."""
@@ -31,7 +34,7 @@ class CallError(AssertionError):
 
 @dataclass(slots=True, kw_only=True)
 class OcppRpcCharger:
-    """A charge point on npm's ocpp-rpc. It redials by itself within a second when the connection breaks.
+    """A charge point on npm's ocpp-rpc or the crate ocpp-client. It redials by itself when the connection breaks.
 
     `commands` are the central system's CALLs with our answers (None: NotImplemented), `faults` every frame that broke
     the protocol or a schema, `disconnects` the close codes it saw; all in order of arrival.
@@ -48,18 +51,23 @@ class OcppRpcCharger:
     @classmethod
     @asynccontextmanager
     async def run(
-        cls, folder: Path, *, url: str, identity: str, password: str | None = None
+        cls, folder: Path, *, url: str, identity: str, password: str | None = None, protocol: str = "ocpp1.6"
     ) -> AsyncIterator[OcppRpcCharger]:
-        """A connected charge point; `url` is without the identity. At the end it closes, and fails on any fault."""
+        """A connected charge point; `url` is without the identity. At the end it closes, and fails on any fault.
+
+        2.1, which ocpp-rpc does not speak, is spoken by ocpp-client; it sends no password.
+        """
         environment = {
             "CSMS_URL": url,
             "IDENTITY": identity,
+            "PROTOCOL": protocol,
             "NODE_PATH": str(tool("ocpp-rpc").parent.parent),
         } | ({"PASSWORD": password} if password is not None else {})
-        command: list[str | Path] = ["node", CLIENTS / "ocpp_rpc.cjs"]
+        script: list[str | Path] = ["node", CLIENTS / "ocpp_rpc.cjs"]
+        command = script if protocol in SPOKEN_BY_OCPP_RPC else [tool("ocpp-client")]
         pipes = (asyncio.subprocess.PIPE, asyncio.subprocess.PIPE)
         async with running(
-            f"ocpp-rpc-{identity}", command, folder=folder, environment=environment, stdio=pipes
+            f"{Path(command[0]).name}-{identity}", command, folder=folder, environment=environment, stdio=pipes
         ) as program:
             charger = cls(program=program)
             reader = asyncio.create_task(charger._read())
@@ -134,7 +142,7 @@ class RunOcppRpc(Protocol):
     """Starts a charge point, as `OcppRpcCharger.run` does, in a test's own folder."""
 
     def __call__(
-        self, *, url: str, identity: str, password: str | None = None
+        self, *, url: str, identity: str, password: str | None = None, protocol: str = "ocpp1.6"
     ) -> AbstractAsyncContextManager[OcppRpcCharger]: ...
 
 

@@ -3,7 +3,8 @@
 `python -m tests.stack.toolchain` makes what is missing, each tool in a folder of its own below `$WATTSPAN_CACHE`
 (default `~/.cache/wattspan`) whose name holds its version and a hash of the files that shape it. A tool is made under
 another name and renamed when whole, so an interrupted run leaves nothing that looks finished. Needs go (1.25 or
-newer), npm and, on Debian, apt. Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
+newer), npm and, on Debian, apt; cargo (Rust 1.87 or newer) for one of them, which is left out where there is none.
+Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ LOKI_VERSION = "3.7.8"
 COMPOSE_VERSION = "2.40.3"
 OCPP_GO_VERSION = "0.19.0"
 OCPP_RPC_VERSION = "2.2.1"
+OCPP_CLIENT_VERSION = "0.6.0"
 
 CORES = 2
 """How many cores a build may use: the machine has other work, tests among it."""
@@ -61,6 +63,8 @@ class Recipe:
     inputs: tuple[Path, ...] = ()
     on_path: str | None = None
     """A command that serves as well when the machine already has it; None: only our own build will do."""
+    only_with: str | None = None
+    """A command without which it is left out, and its tests are skipped; None: it must be made."""
 
     def folder(self, cache: Path) -> Path:
         """Where the finished tool lies: keyed by version and by the content of every input file."""
@@ -177,6 +181,15 @@ def npm_maker(name: str, locked_in: Path) -> Callable[[Path], None]:
     return make
 
 
+def make_ocpp_client(folder: Path) -> None:
+    """Our few lines on the crate, built in a copy: cargo writes beside its manifest; the build's litter is removed."""
+    crate = folder / "crate"
+    shutil.copytree(CLIENTS / "ocpp_client", crate, ignore=shutil.ignore_patterns("target"))
+    run("ocpp-client", ["cargo", "build", "--quiet", "--jobs", str(CORES)], cwd=crate)
+    (crate / "target" / "debug" / "ocpp-client-charger").rename(folder / "ocpp-client-charger")
+    shutil.rmtree(crate)
+
+
 def debian_maker(name: str, packages: Sequence[str]) -> Callable[[Path], None]:
     """Unpacks Debian's packages without installing them: no root, no service that starts."""
 
@@ -212,7 +225,11 @@ def make_strace(folder: Path) -> None:
 _ocpp_go = module_maker(
     "ocpp-go",
     f"github.com/lorenzodonini/ocpp-go@v{OCPP_GO_VERSION}",
-    {"charge-point-16": "./example/1.6/cp", "central-system-16": "./example/1.6/cs"},
+    {
+        "charge-point-16": "./example/1.6/cp",
+        "central-system-16": "./example/1.6/cs",
+        "charging-station-201": "./example/2.0.1/chargingstation",
+    },
 )
 _jaeger = module_maker("jaeger", f"github.com/jaegertracing/jaeger@v{JAEGER_VERSION}", {"jaeger": "./cmd/jaeger"})
 _prometheus = debian_maker("prometheus", ["prometheus"])
@@ -268,7 +285,18 @@ RECIPES: dict[str, Recipe] = {
             on_path="prometheus-node-exporter",
         ),
         Recipe(
-            name="ocpp-go", version=OCPP_GO_VERSION, products=("charge-point-16", "central-system-16"), make=_ocpp_go
+            name="ocpp-go",
+            version=OCPP_GO_VERSION,
+            products=("charge-point-16", "central-system-16", "charging-station-201"),
+            make=_ocpp_go,
+        ),
+        Recipe(
+            name="ocpp-client",
+            version=OCPP_CLIENT_VERSION,
+            products=("ocpp-client-charger",),
+            make=make_ocpp_client,
+            only_with="cargo",
+            inputs=tuple(CLIENTS / "ocpp_client" / name for name in ("Cargo.toml", "src/main.rs")),
         ),
         Recipe(
             name="otelcol",
@@ -301,6 +329,8 @@ def ensure(recipe: Recipe, cache: Path) -> str:
     """Makes a tool unless it is there; says in a few words which of the two. Call with the lock held."""
     if (found := recipe.find(cache)) is not None:
         return f"ready   {found}"
+    if recipe.only_with is not None and shutil.which(recipe.only_with) is None:
+        return f"left out: needs `{recipe.only_with}`"
     # What a killed run left; it may still be writing there, so the new folder has another name.
     for left_over in cache.glob(f".making-{recipe.name}-*"):
         shutil.rmtree(left_over, ignore_errors=True)

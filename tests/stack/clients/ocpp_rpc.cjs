@@ -1,6 +1,6 @@
 // A charge point on npm's ocpp-rpc in strict mode: every frame, in and out, is checked against the OCPP schemas.
 //
-// Environment: CSMS_URL (without the identity), IDENTITY, PASSWORD (optional, HTTP basic).
+// Environment: CSMS_URL (without the identity), IDENTITY, PASSWORD (optional, HTTP basic), PROTOCOL (a subprotocol).
 // Standard input, a JSON line each: {"call": ACTION, "payload": {…}}. Its end closes the connection.
 // Standard output, a JSON line each, by "event":
 //   open · disconnect {code, reason} · answer {action, payload} · error {action, code, message}
@@ -12,7 +12,7 @@
 const readline = require("node:readline");
 const { RPCClient, createRPCError } = require("ocpp-rpc");
 
-const { CSMS_URL, IDENTITY, PASSWORD } = process.env;
+const { CSMS_URL, IDENTITY, PASSWORD, PROTOCOL = "ocpp1.6" } = process.env;
 let faults = 0;
 
 function say(event, facts = {}) {
@@ -39,6 +39,13 @@ const ANSWERS = {
     unknownKey: key.filter((name) => name !== "HeartbeatInterval"),
   }),
   GetDiagnostics: () => ({}),
+  GetVariables: ({ getVariableData }) => ({
+    getVariableResult: getVariableData.map(({ component, variable }) => ({
+      attributeStatus: "UnknownVariable",
+      component,
+      variable,
+    })),
+  }),
   GetLocalListVersion: () => ({ listVersion: 0 }),
   RemoteStartTransaction: accepted,
   RemoteStopTransaction: accepted,
@@ -72,7 +79,7 @@ async function main() {
     endpoint: CSMS_URL,
     identity: IDENTITY,
     password: PASSWORD ?? null,
-    protocols: ["ocpp1.6"],
+    protocols: [PROTOCOL],
     strictMode: true,
     backoff: { initialDelay: 100, maxDelay: 1000, factor: 2, randomisationFactor: 0.25 },
   });
