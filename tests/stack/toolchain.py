@@ -278,13 +278,6 @@ RECIPES: dict[str, Recipe] = {
             inputs=(SCHEMA / "package.json", SCHEMA / "package-lock.json"),
         ),
         Recipe(
-            name="node-exporter",
-            version="debian",
-            products=("usr/bin/prometheus-node-exporter",),
-            make=debian_maker("node-exporter", ["prometheus-node-exporter"]),
-            on_path="prometheus-node-exporter",
-        ),
-        Recipe(
             name="ocpp-go",
             version=OCPP_GO_VERSION,
             products=("charge-point-16", "central-system-16", "charging-station-201"),
