@@ -53,18 +53,6 @@ MONITORING = frozenset({
 EXPORTERS = NODE | POSTGRES | REDIS | COLLECTOR | MONITORING
 
 AWAITED = frozenset({
-    "account_lockouts_total",
-    "database_health_check_duration_seconds",
-    "failed_logins_total",
-    "http_request_duration_seconds",
-    "http_requests_total",
     "redis_health_check_duration_seconds",
-    "registration_conflicts_total",
-    "successful_logins_total",
-    "successful_registrations_total",
-    "system_health_check_duration_seconds",
-    "user_login_duration_seconds",
-    "user_registration_duration_seconds",
-    "user_sessions_active",
 })  # fmt: skip
-"""The HTTP side's, until the catalogue has them: what it has is to be struck out here (a test says so)."""
+"""Promised, and not in the catalogue yet: what it has by then is to be struck out here."""
