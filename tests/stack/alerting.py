@@ -76,7 +76,7 @@ class Receivers:
         self.mails.append(Mail(list(envelope.rcpt_tos), "\n".join([message["Subject"], *texts])))
         return "250 OK"
 
-    def posted(self, alert: str, status: str, **labels: str) -> bool:
+    def posted(self, alert: str, status: str, /, **labels: str) -> bool:
         """Whether the webhook heard that an alert with these labels is `firing` or `resolved`."""
         return any(
             told["status"] == status and {"alertname": alert, **labels}.items() <= told["labels"].items()

@@ -105,12 +105,13 @@ class Site:
         self.chargers = AsyncExitStack()
 
     async def charger(self, cp_id: str) -> Charger:
-        """A charger that has booted."""
+        """A charger that boots once Prometheus has seen its counters at 0, which is what increase() counts from."""
         charger = await self.chargers.enter_async_context(self.csms.charger(cp_id))
+        await eventually(partial(self.prometheus.query, f'ocpp_cp_boots_total{{cp_id="{cp_id}"}}'))
         await charger.call("BootNotification", BOOT)
         return charger
 
-    async def told(self, alert: str, status: str = "firing", **labels: str) -> None:
+    async def told(self, alert: str, status: str = "firing", /, **labels: str) -> None:
         """Wait until the webhook was told."""
         await until(lambda: self.receivers.posted(alert, status, **labels), f"{alert} {status}")
 
