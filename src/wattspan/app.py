@@ -145,7 +145,7 @@ class CentralSystem:
         settings, enter = self.settings, self._exit
         self.store = await Store.open(settings.database, clock=lambda: self._clock_ns() / 1e9)
         enter.push_async_callback(self.store.close)
-        self.store.claim()
+        await self.store.claim()
         await self.store.restore(self.fleet)
         self.telemetry = await setup_telemetry(settings, self.fleet, self.vitals, os.environ, clock_ns=self._clock_ns)
         enter.push_async_callback(self.telemetry.shutdown)

@@ -20,11 +20,13 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
 class Isolator:
-    """Runs statements row by row, and counts what it set aside. `faults` are the errors that a row is to blame for."""
+    """Runs statements row by row, and counts what it set aside. `is_row_fault`: `engine.row_fault`'s."""
 
-    def __init__(self, statements: Statements, faults: tuple[type[Exception], ...], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, statements: Statements, is_row_fault: Callable[[Exception], bool], clock: Callable[[], float]
+    ) -> None:
         self._statements = statements
-        self._faults = faults
+        self._is_row_fault = is_row_fault
         self._clock = clock
         self.noted = 0
 
@@ -40,7 +42,9 @@ class Isolator:
         cursor.execute("SAVEPOINT one_row")
         try:
             cursor.executemany(prepared.sql, [row])
-        except self._faults as fault:
+        except Exception as fault:
+            if not self._is_row_fault(fault):
+                raise
             cursor.execute("ROLLBACK TO SAVEPOINT one_row")
             return fault
         cursor.execute("RELEASE SAVEPOINT one_row")

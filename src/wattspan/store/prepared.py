@@ -19,6 +19,8 @@ class Cursor(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
     def executemany(self, sql: str, rows: list[Row], /) -> Any: ...
     def fetchone(self) -> Any: ...
+    @property
+    def rowcount(self) -> int: ...
 
 
 class Prepared:
@@ -36,6 +38,8 @@ class Prepared:
         table: sa.Table,
         several: Callable[[int], Any] | None = None,
     ) -> None:
+        if statement.is_insert:
+            statement = statement.inline()  # nobody asks for the ids that were given
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self.blocks = tuple((rows, _repeated(self.sql, rows)) for rows in BLOCKS) if statement.is_insert else ()

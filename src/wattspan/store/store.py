@@ -16,17 +16,19 @@ import sqlalchemy as sa
 from wattspan.domain.device_model import Variable
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
-from wattspan.store import books, device, restore
+from wattspan.errors import StoreUnavailable
+from wattspan.store import books, device, postgresql, restore
 from wattspan.store import tables as t
 from wattspan.store.apply import apply
 from wattspan.store.batch import Batch
-from wattspan.store.claim import Claim, claim
+from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.device import StoredStream, StoredVariable
-from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_faults
+from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_fault
 from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.isolate import Isolator
 from wattspan.store.migrate import migrate
 from wattspan.store.samples import Shapes
+from wattspan.store.session_claim import SessionClaim
 from wattspan.store.statements import Cursor, Statements
 from wattspan.store.writer import Writer
 
@@ -35,6 +37,8 @@ __all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading", "St
 T = TypeVar("T")
 
 READERS = 4
+ANSWER_S = 15.0
+"""How long a question to the database may take, waiting for a reader included."""
 SLICE_ROWS = 500
 """Old readings deleted in one transaction: a commit that comes meanwhile waits no longer than for these."""
 
@@ -47,12 +51,13 @@ class Store:
         self.closed = False
         self._clock = clock
         self._reads = reads
+        self._is_postgresql = writes.dialect.name == "postgresql"
         self._statements = Statements(writes.dialect)
         self._shapes = Shapes()
-        self._isolator = Isolator(self._statements, row_faults(writes), clock)
+        self._isolator = Isolator(self._statements, row_fault(writes), clock)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")
-        self._writer = Writer(writes)
-        self._claim: Claim | None = None
+        self._claim: Claim = SessionClaim(self.name) if self._is_postgresql else FileClaim(Path(self.name))
+        self._writer = Writer(writes, self._claim)
 
     @classmethod
     async def open(
@@ -74,6 +79,8 @@ class Store:
         return store
 
     def _prepare(self, connection: sa.Connection) -> None:
+        if self._is_postgresql:
+            postgresql.prepare(connection, self.name)
         migrate(connection, self.name)
         _try_to_write(connection)
         self._shapes.load([(row.id, row.template) for row in connection.execute(sa.select(t.sample_shapes))])
@@ -86,17 +93,15 @@ class Store:
         await self._writer.close()
         await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
         self._reads.dispose()
-        if self._claim is not None:
-            self._claim.release()
+        self._claim.release()
 
-    def claim(self) -> None:
-        """Be the only server on this database file, until closed. Raises StoreUnusable when there is one already."""
-        if self._reads.dialect.name == "sqlite":
-            self._claim = claim(Path(self.name))
+    async def claim(self) -> None:
+        """Be the only server on this database, until closed. Raises StoreUnusable when there is one already."""
+        await self._writer.do(self._claim.take)
 
     async def restore(self, fleet: Fleet) -> None:
         """Fill an empty fleet with all that is known: charge points, counters, open transactions, figures of now."""
-        restored = await self.read(restore.read)
+        restored = await self._reading(_read_all)
         restored.put_into(fleet)
         fleet.changes.decommissioned.extend(await self.removed_charge_points())
 
@@ -107,16 +112,19 @@ class Store:
 
         def settle(error: Exception | None) -> None:
             self._shapes.settle(written=error is None)
+            self._claim.settle(written=error is None)
             done(error)
 
         self._writer.write(partial(self._write, batch), settle, otherwise=partial(self._write_isolated, batch))
 
     def _write(self, batch: Batch, cursor: Cursor) -> None:
-        apply(cursor, batch, self._statements, self._shapes, self._clock())
+        if self._claim.admits(cursor):
+            apply(cursor, batch, self._statements, self._shapes, self._clock())
 
     def _write_isolated(self, batch: Batch, cursor: Cursor) -> None:
         self._shapes.settle(written=False)
-        apply(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
+        if self._claim.admits(cursor):
+            apply(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
 
     # questions
 
@@ -218,12 +226,28 @@ class Store:
         return await self._writer.do(lambda connection: work(connection, *arguments))
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run `work(connection, *arguments)` on a connection that only reads, off the loop."""
+        """Run `work(connection, *arguments)` on a connection that only reads, off the loop.
+
+        StoreUnavailable after ANSWER_S: a thread that hangs can't be ended, but nobody has to hang with it.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._reading(work, *arguments)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"database {self.name} did not answer within {ANSWER_S:g} s") from error
+
+    async def _reading(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, work, arguments)
 
     def _ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         with border(self._reads), self._reads.begin() as connection:
             return work(connection, *arguments)
+
+
+def _read_all(connection: sa.Connection) -> restore.Restored:
+    if connection.dialect.name == "postgresql":
+        postgresql.patient(connection)
+    return restore.read(connection)
 
 
 def _try_to_write(connection: sa.Connection) -> None:

@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from wattspan.errors import StoreError, StoreUnavailable
-from wattspan.store.engine import BEGINS, border, name_of, row_faults
+from wattspan.errors import StoreError
+from wattspan.store.claim import Claim
+from wattspan.store.engine import BEGINS, border, row_fault
 from wattspan.store.statements import Cursor
 
 log = logging.getLogger(__name__)
@@ -29,13 +28,13 @@ class Writer:
     Made on the event loop it answers on. `close` ends the thread after the jobs that wait already.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, claim: Claim) -> None:
         self._engine = engine
+        self._claim = claim
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._connection: sa.Connection | None = None
-        self._file = _File.of(engine.url)
-        self._row_faults = row_faults(engine)
+        self._is_row_fault = row_fault(engine)
         self._begin = BEGINS.get(engine.dialect.name)
         self._thread = threading.Thread(target=self._run, name="wattspan-store", daemon=True)
         self._thread.start()
@@ -88,10 +87,10 @@ class Writer:
         """The connection, made when there is none; after an error it is thrown away, whatever state it is in."""
         try:
             with border(self._engine):
-                self._file.check()
+                self._claim.check()
                 if self._connection is None:
                     self._connection = self._engine.connect()
-                    self._file.learn()
+                    self._claim.connected(self._connection)
                 yield self._connection
         except StoreError:
             self._disconnect()
@@ -106,7 +105,9 @@ class Writer:
             driver = connection.connection.dbapi_connection
             try:
                 self._attempt(driver, work)
-            except self._row_faults:
+            except Exception as fault:
+                if not self._is_row_fault(fault):
+                    raise
                 self._attempt(driver, otherwise)
 
     def _attempt(self, driver: Any, work: Work) -> None:
@@ -127,6 +128,7 @@ class Writer:
         if connection is None:
             return
         try:
+            connection.invalidate()  # closed for good, whatever state it is in: a pool would try to mend it
             connection.close()
         except sa.exc.SQLAlchemyError:
             log.debug("closing a broken database connection failed", exc_info=True)
@@ -139,31 +141,3 @@ class Writer:
             self._loop.call_soon_threadsafe(done, result, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.debug("a write ended after its event loop")
-
-
-class _File:
-    """The database's file. Were it removed or replaced, SQLite would go on writing into what nobody finds again."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._inode: int | None = None
-
-    @classmethod
-    def of(cls, url: sa.URL) -> "_File":
-        return cls(Path(name_of(url)) if url.get_backend_name() == "sqlite" else None)
-
-    def learn(self) -> None:
-        """Remember which file it is, now that it is there."""
-        if self._path is not None and self._inode is None:
-            self._inode = self._path.stat().st_ino
-
-    def check(self) -> None:
-        """Raise StoreUnavailable unless the file is there still, and the one it always was."""
-        if self._inode is None or self._path is None:
-            return
-        try:
-            inode = os.stat(self._path).st_ino  # noqa: PTH116 - once a batch, and half the price of Path.stat
-        except FileNotFoundError as error:
-            raise StoreUnavailable(f"database {self._path} is gone; put the file back, or start again") from error
-        if inode != self._inode:
-            raise StoreUnavailable(f"database {self._path} was replaced by another file; start again to use it")

@@ -1,0 +1,96 @@
+"""How SQLite is set up, and what its errors mean. It knows no table.
+
+It runs as a write-ahead log with `synchronous=FULL`: a commit that has returned survives a power cut.
+"""
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from wattspan.errors import StoreError, StoreUnavailable, StoreUnusable
+
+BEGIN = "BEGIN IMMEDIATE"
+"""How a transaction that writes is begun: the driver would begin one of the wrong kind.
+
+IMMEDIATE takes the write lock now, with SQLite's own waiting; a lock that is asked for later can't be waited for.
+"""
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",
+    # macOS: fsync alone leaves data in the drive's cache. Elsewhere these two mean nothing.
+    "fullfsync": "1",
+    "checkpoint_fullfsync": "1",
+    # Bigger checkpoints write a page that changes with every batch once instead of many times; 16 MiB of log.
+    "wal_autocheckpoint": "4000",
+    "journal_size_limit": "67108864",
+    "cache_size": "-32768",
+    "temp_store": "memory",
+}
+
+WRITER = {"query_only": "0"}
+READER = {"query_only": "1"}
+
+# What SQLite says, what it means, and what to do about it.
+FAULTS: tuple[tuple[str, type[StoreError], str], ...] = (
+    ("locked", StoreUnavailable, "is locked by another process; end that process or wait for it"),
+    ("disk is full", StoreUnavailable, "can't grow: the disk is full; make room"),
+    ("readonly", StoreUnusable, "can't be written; give this user write permission on the file and its folder"),
+    ("unable to open", StoreUnusable, "can't be opened; check the permissions of the file and its folder"),
+    (
+        "not a database",
+        StoreUnusable,
+        "is not a database, or is corrupt; restore it from a backup, or name another file",
+    ),
+    ("malformed", StoreUnusable, "is corrupt; restore it from a backup, or name another file"),
+    (
+        "disk i/o error",
+        StoreUnavailable,
+        "can't be read or written: the disk is full or failing; make room, or check it",
+    ),
+)
+
+_ROW_FAULTS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    TypeError,
+    ValueError,  # UnicodeError is one
+)
+
+
+def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engine:
+    """An engine whose connections write or only read. Raises StoreUnusable for a path that can't be a database."""
+    _check_path(url)
+    engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+        for name, value in (PRAGMAS | (WRITER if writes else READER)).items():
+            connection.execute(f"PRAGMA {name}={value}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(BEGIN if writes else "BEGIN")
+
+    return engine
+
+
+def is_row_fault(error: Exception) -> bool:
+    """Whether a row is to blame: the same row will meet this error again."""
+    return isinstance(error, _ROW_FAULTS)
+
+
+def _check_path(url: sa.URL) -> None:
+    if not url.database or url.database == ":memory:":
+        raise StoreUnusable("a database in memory would forget what chargers were told is safe: name a file")
+    path = Path(url.database)
+    if not path.parent.is_dir():
+        raise StoreUnusable(f"{path}: its folder does not exist; create it, or name another database")
+    if path.is_dir():
+        raise StoreUnusable(f"{path} is a folder: name a file in it")

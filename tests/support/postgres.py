@@ -1,0 +1,166 @@
+"""A real PostgreSQL server of a test run's own: an unprivileged user's, in a temporary folder, syncing to disk.
+
+Never the system's own cluster. Databases are copied from one with all tables: that is a tenth of the time to migrate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from wattspan.store.store import Store
+
+USER = "wattspan"
+LOOPBACK = "127.0.0.1"
+TEMPLATE = "empty"
+SETTINGS = {
+    "fsync": "on",
+    "listen_addresses": LOOPBACK,
+    "shared_buffers": "32MB",
+    "max_connections": "60",
+    "autovacuum_naptime": "1h",
+    "log_line_prefix": "%m [%p] ",
+    "lc_messages": "C",
+}
+
+
+def programs() -> Path | None:
+    """The folder of PostgreSQL's server programs, the newest that is installed; None: there is none."""
+    if (found := shutil.which("initdb")) is not None:
+        return Path(found).parent
+    folders = Path("/usr/lib/postgresql").glob("*/bin")  # where Debian keeps them, off the PATH
+    return max(folders, key=lambda folder: int(folder.parent.name), default=None)
+
+
+class PostgresServer:
+    """Made by `run`. Stopped and started again it has the same port and data."""
+
+    def __init__(self, folder: Path, programs: Path, owner: str | None) -> None:
+        self._folder = folder
+        self._programs = programs
+        self._owner = owner
+        self._numbers = itertools.count(1)
+        self._has_template = False
+        self.port = _free_port()
+
+    @classmethod
+    @contextmanager
+    def run(cls) -> Iterator[PostgresServer]:
+        """A running one, gone afterwards with its data. AssertionError where PostgreSQL is not installed."""
+        found = programs()
+        assert found is not None, "PostgreSQL is not installed (Debian: apt install postgresql)"
+        owner = _unprivileged()
+        folder = Path(tempfile.mkdtemp(prefix="wattspan-pg-"))
+        try:
+            if owner is not None:
+                shutil.chown(folder, owner)
+            server = cls(folder, found, owner)
+            server._call(
+                "initdb", "--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"
+            )
+            settings = "".join(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+            with (folder / "data" / "postgresql.conf").open("a") as configuration:
+                configuration.write(f"{settings}port = {server.port}\nunix_socket_directories = '{folder}'\n")
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop(mode="immediate")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{USER}@{LOOPBACK}:{self.port}/{database}"
+
+    def start(self) -> None:
+        self._call("pg_ctl", "start", "--wait", "--silent", "--timeout", "60", "--log", str(self._folder / "log"))
+
+    def stop(self, *, mode: str = "fast") -> None:
+        """`fast` ends sessions; `immediate` is a crash: the next start recovers from the log."""
+        self._call("pg_ctl", "stop", "--wait", "--silent", "--mode", mode, "--timeout", "60")
+
+    def pids(self) -> list[int]:
+        """The server's processes, the first of all first."""
+        parent = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [parent, *map(int, children)]
+
+    def create(self, template: str = TEMPLATE) -> str:
+        """A new database with all tables and nothing in it, or one that copies another `template`; its URL."""
+        if template == TEMPLATE and not self._has_template:
+            self._make_template()
+            self._has_template = True
+        name = f"fleet_{next(self._numbers)}"
+        self.query(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def query(self, sql: str, database: str = "postgres") -> list[Any]:
+        """Rows of a statement on a connection of its own, committed."""
+        return query(self.url(database), sql)
+
+    def _make_template(self) -> None:
+        self.query(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+
+        async def make() -> None:
+            await (await Store.open(self.url(TEMPLATE))).close()
+
+        # In a thread: the caller may stand on an event loop, which is not to be entered twice.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(make())).result()
+
+    def _call(self, program: str, *options: str) -> None:
+        command: Sequence[str] = [str(self._programs / program), "--pgdata", str(self._folder / "data"), *options]
+        with (self._folder / "calls").open("ab") as output:  # no pipe: the server would hold it open
+            done = subprocess.run(
+                command,
+                check=False,
+                cwd=self._folder,
+                user=self._owner,
+                group=None if self._owner is None else pwd.getpwnam(self._owner).pw_gid,
+                extra_groups=None if self._owner is None else [],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            )
+        told = (self._folder / "calls").read_text(errors="replace")
+        assert done.returncode == 0, f"{program} failed:\n{told[-2000:]}"
+
+
+def query(url: str, sql: str) -> list[Any]:
+    """Rows of a statement on a connection of its own, committed; [] where it has none."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(sql.encode())
+        return found.fetchall() if found.description else []
+
+
+def _unprivileged() -> str | None:
+    """Whom to run the server as; None: whoever we are. It refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
