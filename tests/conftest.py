@@ -1,10 +1,13 @@
-"""What every test shares: the event loop the product runs on, and how hard the chaos tests hit."""
+"""What every test shares: the event loop the product runs on, how hard the chaos tests hit, a PostgreSQL server."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import uvloop
+
+from support.postgres import PostgresServer, programs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +23,12 @@ def kills(request: pytest.FixtureRequest) -> int:
     """How often a chaos test kills the server."""
     count: int = request.config.getoption("--kills")
     return count
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One a worker, started when first asked for. Where none is installed the test is left out, but not in CI."""
+    if programs() is None and os.environ.get("CI") != "true":
+        pytest.skip("no PostgreSQL here, SQLite alone was tried (Debian: apt install postgresql)")
+    with PostgresServer.run() as server:
+        yield server

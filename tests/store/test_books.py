@@ -1,5 +1,8 @@
 import sqlite3
 
+import pytest
+
+from support.databases import query
 from support.stories import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.transactions import stop_key
@@ -53,9 +56,8 @@ async def test_a_stale_figure_does_not_bring_a_decommissioned_charge_point_back(
     site.apply(connected(), metered(1.0, NOW, transaction_id=None))
     site.apply(ev.ChargePointDecommissioned(cp_id="CP1", received_ts=NOW))
     await site.journal.flush()
-    with sqlite3.connect(site.path) as connection:
-        for table in ("charge_points", "connectors"):
-            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608
+    for table in ("charge_points", "connectors"):
+        assert query(site.path, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608
 
 
 async def test_starts_and_stops_are_found_by_what_they_hold(site):
@@ -137,10 +139,10 @@ async def test_old_readings_expire_oldest_first_and_ids_go_on(site):
     assert await site.store.expire_readings(NOW + 1200, 700) == 700
     assert await site.store.expire_readings(NOW + 1200, 10_000) == 500
     assert await site.store.expire_readings(NOW + 9999, 10_000) == 799
-    with sqlite3.connect(site.path) as connection:
-        assert connection.execute("SELECT id FROM meter_readings").fetchall() == [(2000,)]
+    assert query(site.path, "SELECT id FROM meter_readings") == [(2000,)]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_expiry_does_not_search_the_table(site):
     with sqlite3.connect(site.path) as connection:
         plan = connection.execute(

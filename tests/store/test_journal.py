@@ -1,28 +1,24 @@
 import asyncio
-import sqlite3
 from pathlib import Path
 
+import pytest
+
+from support.databases import lock, query
 from support.stories import NOW, connected, metered, started
 from wattspan.errors import StoreUnavailable
 from wattspan.store.journal import STALE_S
 
+SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 
 def rows(site, table="meter_readings"):
-    with sqlite3.connect(site.path) as connection:
-        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+    return query(site.path, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
 
 
 async def until(condition):
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what is waited for happens on another thread
             await asyncio.sleep(0.001)
-
-
-def lock(site):
-    """Another process that holds the write lock."""
-    other = sqlite3.connect(site.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    return other
 
 
 async def test_whoever_is_told_finds_it_written(site):
@@ -63,7 +59,7 @@ async def test_an_answer_never_overtakes_the_fact_it_repeats(site):
 
 
 async def test_a_locked_database_holds_then_refuses_and_still_writes_everything_later(site):
-    other = lock(site)
+    unlock = lock(site.path)
     site.apply(connected(), metered(1.0, NOW, transaction_id=None))
     site.ask()
     await until(lambda: site.vitals.store_failures > 2)
@@ -77,7 +73,7 @@ async def test_a_locked_database_holds_then_refuses_and_still_writes_everything_
     site.journal.tick()
     assert [type(told) for told in site.told] == [StoreUnavailable]
     assert rows(site) == 0
-    other.close()
+    unlock()
     await until(lambda: len(site.told) == 2)
     assert site.told[1] is None
     assert site.journal.available
@@ -85,6 +81,7 @@ async def test_a_locked_database_holds_then_refuses_and_still_writes_everything_
     assert rows(site) == 2
 
 
+@SQLITE
 async def test_a_full_disk_is_waited_out(site):
     def limit(pages):
         return lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar_one()
@@ -104,6 +101,7 @@ async def test_a_full_disk_is_waited_out(site):
     del site.store._writer._disconnect
 
 
+@SQLITE
 async def test_a_database_that_is_moved_away_is_missed_before_anything_is_acknowledged(site):
     site.apply(connected())
     assert await site.commit() is None
@@ -119,14 +117,14 @@ async def test_a_database_that_is_moved_away_is_missed_before_anything_is_acknow
 
 
 async def test_flush_says_when_the_store_is_down(site):
-    other = lock(site)
+    unlock = lock(site.path)
     site.apply(connected())
     flushed = asyncio.ensure_future(site.journal.flush())
     await until(lambda: site.vitals.store_failures > 0)
     site.clock.now += 31
     site.journal.tick()
     assert isinstance((await asyncio.gather(flushed, return_exceptions=True))[0], StoreUnavailable)
-    other.close()
+    unlock()
     await until(lambda: site.journal.available)
 
 
@@ -137,8 +135,7 @@ async def test_stale_figures_are_written_by_the_tick(site):
     await site.commit()
     site.journal.tick()
     await until(lambda: not site.journal._batch and not site.fleet.changes.stale_connectors)
-    with sqlite3.connect(site.path) as connection:
-        assert connection.execute("SELECT current_a FROM connectors").fetchone() == (9.0,)
+    assert query(site.path, "SELECT current_a FROM connectors") == [(9.0,)]
     assert STALE_S == 1.0
 
 

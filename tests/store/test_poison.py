@@ -1,7 +1,6 @@
-import sqlite3
-
 import pytest
 
+from support import databases
 from support.stories import NOW, connected, metered, started
 from wattspan.domain import events as ev
 from wattspan.store.codec import from_json, to_json
@@ -15,8 +14,7 @@ POISON = {
 
 
 def query(site, sql):
-    with sqlite3.connect(site.path) as connection:
-        return connection.execute(sql).fetchall()
+    return databases.query(site.path, sql)
 
 
 @pytest.mark.parametrize("fields", POISON.values(), ids=POISON)

@@ -1,6 +1,6 @@
 """A real PostgreSQL server of a test run's own: an unprivileged user's, in a temporary folder, syncing to disk.
 
-Never the system's own cluster. Databases are copied from one with all tables: that is a tenth of the time to migrate.
+Never the system's own cluster.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
+from support.databases import query
 from wattspan.store.store import Store
+from wattspan.store.tables import metadata
 
 USER = "wattspan"
 LOOPBACK = "127.0.0.1"
-TEMPLATE = "empty"
+NUMBERED = [table.name for table in metadata.tables.values() if table.autoincrement_column is not None]
 SETTINGS = {
     "fsync": "on",
     "listen_addresses": LOOPBACK,
@@ -53,7 +53,7 @@ class PostgresServer:
         self._programs = programs
         self._owner = owner
         self._numbers = itertools.count(1)
-        self._has_template = False
+        self._emptied: str | None = None
         self.port = _free_port()
 
     @classmethod
@@ -102,28 +102,27 @@ class PostgresServer:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [parent, *map(int, children)]
 
-    def create(self, template: str = TEMPLATE) -> str:
-        """A new database with all tables and nothing in it, or one that copies another `template`; its URL."""
-        if template == TEMPLATE and not self._has_template:
-            self._make_template()
-            self._has_template = True
+    def create(self) -> str:
+        """A new database without any table; its URL."""
         name = f"fleet_{next(self._numbers)}"
-        self.query(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.query(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.url(name)
+
+    def empty(self) -> str:
+        """The URL of a database with all tables and nothing in them: the same one each time, as no test needs two."""
+        if self._emptied is None:
+            self._emptied = self.create()
+            # In a thread: the caller may stand on an event loop, which is not to be entered twice.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _migrated(self._emptied)).result()
+        deletions = [f"DELETE FROM {table.name}" for table in metadata.tables.values()]  # noqa: S608
+        restarts = [f"ALTER SEQUENCE {table}_id_seq RESTART" for table in NUMBERED]
+        query(self._emptied, "; ".join([*deletions, *restarts]))
+        return self._emptied
 
     def query(self, sql: str, database: str = "postgres") -> list[Any]:
         """Rows of a statement on a connection of its own, committed."""
         return query(self.url(database), sql)
-
-    def _make_template(self) -> None:
-        self.query(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
-
-        async def make() -> None:
-            await (await Store.open(self.url(TEMPLATE))).close()
-
-        # In a thread: the caller may stand on an event loop, which is not to be entered twice.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(lambda: asyncio.run(make())).result()
 
     def _call(self, program: str, *options: str) -> None:
         command: Sequence[str] = [str(self._programs / program), "--pgdata", str(self._folder / "data"), *options]
@@ -144,11 +143,8 @@ class PostgresServer:
         assert done.returncode == 0, f"{program} failed:\n{told[-2000:]}"
 
 
-def query(url: str, sql: str) -> list[Any]:
-    """Rows of a statement on a connection of its own, committed; [] where it has none."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(sql.encode())
-        return found.fetchall() if found.description else []
+async def _migrated(url: str) -> None:
+    await (await Store.open(url)).close()
 
 
 def _unprivileged() -> str | None:
