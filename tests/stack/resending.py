@@ -11,10 +11,9 @@ import itertools
 import json
 import random
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
+from support.databases import query
 from support.waiting import eventually
 
 Payload = dict[str, Any]
@@ -215,22 +215,23 @@ def unix(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def assert_stored(database: Path, ledger: Ledger, *, unacknowledged: bool = False) -> None:
-    """Each acknowledged start, meter value and stop is in the database, once, and there is nothing else.
+def assert_stored(database: Path | str, ledger: Ledger, *, unacknowledged: bool = False) -> None:
+    """Each acknowledged start, meter value and stop is in the database (a path or URL), once, and nothing else is.
 
     `unacknowledged`: there may be, for the server went before chargers had the answers.
     """
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as books:
-        sessions = books.execute(
-            "SELECT cp_id, connector_id, transaction_id, start_wh, started_ts, stopped_ts, meter_stop_wh, energy_wh"
-            " FROM transactions"
-        ).fetchall()
-        readings = books.execute(
-            "SELECT r.cp_id, r.connector_id, t.transaction_id, r.charger_ts, r.register_wh, r.current_a"
-            " FROM meter_readings r LEFT JOIN transactions t ON t.number = r.transaction_number"
-        ).fetchall()
-        set_aside = books.execute("SELECT count(*) FROM unwritable").fetchone()
-    assert set_aside == (0,)
+    sessions = query(
+        str(database),
+        "SELECT cp_id, connector_id, transaction_id, start_wh, started_ts, stopped_ts, meter_stop_wh, energy_wh"
+        " FROM transactions",
+    )
+    readings = query(
+        str(database),
+        "SELECT r.cp_id, r.connector_id, t.transaction_id, r.charger_ts, r.register_wh, r.current_a"
+        " FROM meter_readings r LEFT JOIN transactions t ON t.number = r.transaction_number",
+    )
+    set_aside = query(str(database), "SELECT count(*) FROM unwritable")
+    assert set_aside == [(0,)]
     starts = [_start_of(session) for session in ledger.sessions]
     _assert_same("starts", [row[:5] for row in sessions], starts, unacknowledged)
     _assert_same(

@@ -19,15 +19,25 @@ from wattspan.store.store import Store
 
 
 class Csms:
-    """A CentralSystem and the questions tests ask it. Keywords are settings; `plugins` as CentralSystem takes them."""
+    """A CentralSystem and the questions tests ask it. Keywords are settings; `plugins` as CentralSystem takes them.
 
-    def __init__(self, database: Path, *, plugins: Iterable[Plugin | str] | None = None, **settings: Any) -> None:
+    `url` is a database elsewhere; beside `database` lies then only what else is kept.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        *,
+        url: str | None = None,
+        plugins: Iterable[Plugin | str] | None = None,
+        **settings: Any,
+    ) -> None:
         self._plugins = plugins
         self._settings = {
             "port": 0,
             "metrics_port": 0,
             "api_port": 0,
-            "database": str(database),
+            "database": url or str(database),
             "files": str(database.with_name("files")),
             **settings,
         }

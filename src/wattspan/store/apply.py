@@ -89,11 +89,15 @@ def _newest_reading(cursor: Cursor) -> int:
 
 
 def _reserve(cursor: Cursor, statements: Statements, notes: list[ReservationMade], run: Run) -> None:
-    rows: list[Row] = [
-        (n.cp_id, n.reservation_id, n.connector_id, n.id_token, n.parent_id_token, n.received_ts, n.expires_ts, None)
+    # Each key once, the last one told: PostgreSQL takes none twice in a statement.
+    rows: dict[Row, Row] = {
+        (n.cp_id, n.reservation_id): (
+            *(n.cp_id, n.reservation_id, n.connector_id, n.id_token, n.parent_id_token),
+            *(n.received_ts, n.expires_ts, None),
+        )
         for n in notes
-    ]
-    run(cursor, statements.reservation, rows)
+    }
+    run(cursor, statements.reservation, list(rows.values()))
 
 
 def _cancel(cursor: Cursor, statements: Statements, notes: list[ReservationCancelled], run: Run) -> None:

@@ -20,6 +20,8 @@ Done = Callable[[StoreUnavailable | None], None]
 
 STALE_S = 1.0
 """Figures that no answer waits for are written this often; a crash loses so much of them."""
+STALLED_S = 5.0
+"""An attempt that takes longer counts as failed as long as it is under way: a server that hangs says nothing."""
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts at a batch that can't be written now; the last one stays."""
 
@@ -56,6 +58,7 @@ class Journal:
         self._waiters: list[tuple[Done, float]] = []  # wait for the batch in flight
         self._batch: Batch | None = None
         self._taken_at = 0.0
+        self._tried_at = 0.0
         self._failures = 0
         self._scheduled = False
         self._stale_due = False
@@ -114,7 +117,7 @@ class Journal:
             return
         self._batch = take(self._fleet, stale=self._stale_due)
         self._stale_due = False
-        self._taken_at = self._clock()
+        self._taken_at = self._tried_at = self._clock()
         self._store.write(self._batch, self._written)
 
     def _written(self, error: Exception | None) -> None:
@@ -134,15 +137,19 @@ class Journal:
 
     def _failed(self, error: Exception) -> None:
         self._vitals.store_failures += 1
-        if self.available:
-            log.error("the database can't be written; answers are held and it is tried again: %s", error)
-        self.available = False
+        self._tell_unavailable(str(error))
         pause_s = self._retry_s[min(self._failures, len(self._retry_s) - 1)]
         self._failures += 1
         self._loop.call_later(pause_s, self._retry)
 
+    def _tell_unavailable(self, reason: str) -> None:
+        if self.available:
+            log.error("the database can't be written; answers are held and it is tried again: %s", reason)
+        self.available = False
+
     def _retry(self) -> None:
         if self._batch is not None and not self._store.closed:
+            self._tried_at = self._clock()
             self._store.write(self._batch, self._written)
 
     def _tell(self, error: StoreUnavailable | None, waiters: list[tuple[Done, float]] | None = None) -> None:
@@ -163,6 +170,8 @@ class Journal:
 
     def tick(self) -> None:
         """What is done each second: let go those who waited too long, and write what is stale."""
+        if self._batch is not None and self._clock() > self._tried_at + STALLED_S:
+            self._tell_unavailable(f"no word from it in {STALLED_S:g} s")
         if not self.available:
             self._let_go()
         changes = self._fleet.changes

@@ -1,0 +1,112 @@
+"""On PostgreSQL under load: the server killed, the database stopped, crashed and hung. Nothing acknowledged is lost or
+doubled (design decisions 3 and 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from stack.forking import nursery
+from stack.process import free_ports
+from stack.resending import assert_shown, assert_stored, load
+from stack.test_chaos import is_ready, page, served
+from support.postgres import PostgresServer
+from support.waiting import eventually
+
+CHARGERS = 20
+KILLS = 6
+LIFE_S = 0.6
+
+
+def serve(port: int, metrics_port: int, database: str) -> list[str]:
+    """The command line of a server on these ports."""
+    ports = ["--port", str(port), "--metrics-port", str(metrics_port), "--api-port", "0"]
+    return ["serve", *ports, "--database", database]
+
+
+async def test_a_server_killed_under_load_keeps_every_acknowledged_fact_once(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    rng = random.Random(0)
+    port, metrics_port = free_ports(2)
+    database = postgres.empty()
+    command = serve(port, metrics_port, database)
+    async with nursery(tmp_path) as servers:
+        await servers.start(*command)
+        async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=1) as ledger:
+            for _ in range(KILLS):
+                await served(servers, ledger)
+                await asyncio.sleep(rng.random() * LIFE_S)
+                assert await servers.kill() == -9, servers.log.read_text()[-2000:]
+                await servers.start(*command)
+            await ledger.settle()
+        assert_shown(await page(metrics_port), ledger)
+        assert await servers.kill() == -9
+        # Before any charger is back.
+        await servers.start(*command)
+        await eventually(lambda: is_ready(metrics_port), within_s=30)
+        assert_shown(await page(metrics_port), ledger)
+    log = servers.log.read_text()
+    assert ledger.repeated >= KILLS, "the kills hit nobody"
+    assert "Traceback" not in log, log[-5000:]
+    assert_stored(database, ledger)
+
+
+Trouble = Callable[[PostgresServer], Awaitable[None]]
+
+
+async def stopped(postgres: PostgresServer) -> None:
+    """As for an upgrade: sessions end at once, the log is closed in good order."""
+    await asyncio.to_thread(postgres.stop)
+    await asyncio.to_thread(postgres.start)
+
+
+async def crashed(postgres: PostgresServer) -> None:
+    """As by a power cut: what was synced is recovered from the log."""
+    await asyncio.to_thread(postgres.stop, mode="immediate")
+    await asyncio.to_thread(postgres.start)
+
+
+async def backends_killed(postgres: PostgresServer) -> None:
+    """As by the kernel, short of memory: the server ends every session and recovers by itself."""
+    sessions = postgres.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'wattspan'")
+    os.kill(random.Random(1).choice(sessions)[0], signal.SIGKILL)
+
+
+async def hung(postgres: PostgresServer) -> None:
+    """As on a stalled disk: sockets stay open, nothing is answered for a while."""
+    pids = postgres.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(2)  # this is the trouble itself
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("trouble", [stopped, crashed, backends_killed, hung])
+async def test_a_database_in_trouble_under_load_costs_no_acknowledged_fact(
+    tmp_path: Path, postgres: PostgresServer, trouble: Trouble
+) -> None:
+    port, metrics_port = free_ports(2)
+    database = postgres.empty()
+    command = serve(port, metrics_port, database)
+    async with nursery(tmp_path) as servers:
+        await servers.start(*command)
+        async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=2) as ledger:
+            for _ in range(2):
+                await served(servers, ledger)
+                await trouble(postgres)
+            await served(servers, ledger)
+            await ledger.settle()
+        await eventually(lambda: is_ready(metrics_port), within_s=30)
+        assert_shown(await page(metrics_port), ledger)
+        assert await servers.kill() == -9
+    log = servers.log.read_text()
+    assert "Traceback" not in log, log[-5000:]
+    assert_stored(database, ledger)
