@@ -1,0 +1,78 @@
+// The one way to the API: JSON in and out, problems (RFC 9457) as errors, the CSRF token of the session on every write.
+
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body?.detail || body?.title || `HTTP ${status}`);
+    this.status = status;
+    this.body = body ?? {};
+  }
+}
+
+let csrf = null;
+let onSignedOut = () => {};
+
+export const remember = (token) => { csrf = token; };
+export const whenSignedOut = (told) => { onSignedOut = told; };
+
+async function request(method, path, body, headers = {}) {
+  const init = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin" };
+  if (body !== undefined) {
+    const isText = typeof body === "string";
+    init.body = isText ? body : JSON.stringify(body);
+    init.headers["Content-Type"] ??= isText ? "text/csv" : "application/json";
+  }
+  if (method !== "GET" && csrf) init.headers["X-CSRF-Token"] = csrf;
+  let answer;
+  try {
+    answer = await fetch(`/api/v1${path}`, init);
+  } catch {
+    throw new Problem(0, { detail: "The central system cannot be reached." });
+  }
+  const text = await answer.text();
+  const told = text && answer.headers.get("content-type")?.includes("json") ? JSON.parse(text) : null;
+  if (answer.status === 401 && !path.startsWith("/session")) onSignedOut();
+  if (!answer.ok) throw new Problem(answer.status, told);
+  if (told && typeof told === "object" && answer.headers.get("etag")) {
+    Object.defineProperty(told, "etag", { value: answer.headers.get("etag") });
+  }
+  return told;
+}
+
+const query = (given) => {
+  const kept = Object.entries(given ?? {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return kept.length ? `?${new URLSearchParams(kept)}` : "";
+};
+
+export const get = (path, given) => request("GET", path + query(given));
+export const post = (path, body = {}, headers) => request("POST", path, body, headers);
+export const put = (path, body, etag) => request("PUT", path, body, etag ? { "If-Match": etag } : {});
+export const patch = (path, body, etag) => request("PATCH", path, body, etag ? { "If-Match": etag } : {});
+export const remove = (path, etag) => request("DELETE", path, undefined, etag ? { "If-Match": etag } : {});
+
+/** All rows of a listing, page after page; `onPage` sees what is there so far. Stops when `isCurrent()` says so. */
+export async function all(path, given, onPage, isCurrent = () => true) {
+  const rows = [];
+  let cursor;
+  do {
+    const page = await get(path, { ...given, cursor });
+    rows.push(...page.items);
+    cursor = page.next;
+    if (!isCurrent()) return rows;
+    onPage?.(rows.slice(), !cursor);
+  } while (cursor);
+  return rows;
+}
+
+/** Server-sent events of these kinds as they happen, resumed by the browser. Returns a function that ends it. */
+export function stream(path, kinds, onEvent, onState) {
+  const source = new EventSource(`/api/v1${path}`);
+  source.onopen = () => onState?.(true);
+  source.onerror = () => onState?.(false);
+  for (const kind of kinds) source.addEventListener(kind, (message) => onEvent({ kind, ...JSON.parse(message.data) }));
+  return () => source.close();
+}
+
+/** What moves a page: the domain's events, as the API names them. */
+export const KINDS = ["ChargePointConnected", "ChargePointDisconnected", "ChargePointBooted", "ConnectorStatusChanged", "TransactionStarted",
+  "TransactionStopped", "ChargingStateChanged", "ChargingProfileSet", "ChargingProfilesCleared", "ReservationMade", "ReservationCancelled",
+  "ChargePointDecommissioned", "FirmwareStatusChanged", "LogStatusChanged", "CommandAnswered", "CommandFailed", "Figures", "Reset"];

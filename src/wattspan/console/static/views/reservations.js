@@ -1,0 +1,25 @@
+// What is reserved now.
+
+import * as api from "../api.js";
+import { Fault, Head, Table, html, toast, useEffect, useLoaded, useSlowly } from "../ui.js";
+import { time } from "../format.js";
+
+export function Reservations({ may, hearing }) {
+  const loaded = useLoaded(() => api.get("/reservations"));
+  const again = useSlowly(loaded.again, 1000);
+  useEffect(() => hearing((event) => { if (event.kind.startsWith("Reservation") || event.kind === "TransactionStarted") again(); }), []);
+  const cancel = async (one) => {
+    try {
+      const answer = await api.post(`/charge-points/${encodeURIComponent(one.cp_id)}/cancel-reservation`, { reservation_id: one.reservation_id });
+      toast(`${answer.action}: ${answer.status}`, !answer.accepted);
+      loaded.again();
+    } catch (problem) { toast(problem.message, true); }
+  };
+  const columns = [
+    ["Reservation", (one) => one.reservation_id], ["Charge point", (one) => html`<a href=${`#/charge-points/${encodeURIComponent(one.cp_id)}`}>${one.cp_id}</a>`], ["Connector", (one) => (one.connector_id === "0" ? "any" : one.connector_id)],
+    ["Id tag", (one) => html`<code>${one.id_tag}</code>`], ["Until", (one) => time(one.expires_at)],
+    ["", (one) => may("command") && html`<button class="plain" onClick=${() => cancel(one)}>Cancel<span class="hidden-label"> ${one.reservation_id}</span></button>`],
+  ];
+  return html`<${Head} title="Reservations" /><${Fault} of=${loaded.fault} />
+    <${Table} label="Reservations" columns=${columns} rows=${loaded.value?.map((one) => ({ ...one, id: `${one.cp_id}/${one.reservation_id}` }))} empty="Nothing is reserved. A charge point's page makes one." />`;
+}
