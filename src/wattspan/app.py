@@ -203,6 +203,7 @@ class CentralSystem:
             live=self._gateway.live,
             decommission=self._let_go_removed,
             disconnect=self._gateway.disconnect,
+            watch=self._gateway.watch,
             unready_because=self._unready_because,
             metrics_address=lambda: (settings.metrics_host, self.metrics_port),
             api_url=self.api_url,

@@ -68,6 +68,9 @@ Subprotocol = Annotated[
     Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_small), Must("ocpp1.6, ocpp2.0.1 or ocpp2.1")
 ]
 File = Annotated[Path | None, Must("a path")]
+WebAddress = Annotated[
+    str | None, Field(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$"), Must("a URL like https://traces.example")
+]
 Secret = Annotated[SecretStr | None, Field(min_length=1), Must("a text that is not empty")]
 
 
@@ -100,6 +103,10 @@ class Settings(BaseModel):
         SecretStr | None, Field(min_length=12, max_length=200), Must("a text", "of 12 to 200 characters")
     ] = None
     """Password of the first user, `admin`, made when there is none; not set: one is made up and printed once."""
+    jaeger_url: WebAddress = None
+    """Where the console leads to for traces, e.g. `http://127.0.0.1:16686`."""
+    alertmanager_url: WebAddress = None
+    """Whose alerts the console shows, e.g. `http://127.0.0.1:9093`."""
     registration: Flag = False
     """People may register themselves, as viewers."""
     session_hours: Annotated[

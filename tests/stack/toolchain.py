@@ -28,9 +28,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CLIENTS = HERE / "clients"
 SCHEMA = HERE / "schema"
+BROWSER = HERE / "browser"
 COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
 
 COLLECTOR_VERSION = "0.159.0"
+AXE_VERSION = "4.14.1"
 GRAFANA_SCHEMA_VERSION = "13.1.3"
 JAEGER_VERSION = "1.76.0"
 LOKI_VERSION = "3.7.8"
@@ -269,6 +271,13 @@ RECIPES: dict[str, Recipe] = {
             products=("node_modules/ocpp-rpc/package.json",),
             make=npm_maker("ocpp-rpc", CLIENTS),
             inputs=(CLIENTS / "package.json", CLIENTS / "package-lock.json"),
+        ),
+        Recipe(
+            name="axe",
+            version=AXE_VERSION,
+            products=("node_modules/axe-core/axe.min.js",),
+            make=npm_maker("axe", BROWSER),
+            inputs=(BROWSER / "package.json", BROWSER / "package-lock.json"),
         ),
         Recipe(
             name="grafana-schema",

@@ -18,11 +18,13 @@ from wattspan.api.routes import (
     charge_points,
     commands,
     configuration,
+    console,
     device_model,
     docs,
     events,
     files,
     id_tags,
+    messages,
     planning,
     server,
     sessions,
@@ -50,12 +52,14 @@ ROUTERS = (
     id_tags.router,
     files.router,
     events.router,
+    messages.router,
+    console.router,
     sessions.router,
     users.router,
     audit.router,
     server.router,
 )
-OUTSIDE = (server.outside, files.outside, docs.outside)
+OUTSIDE = (server.outside, files.outside, docs.outside, console.outside)
 """Below no prefix."""
 
 
@@ -77,6 +81,7 @@ def make_app(services: Services, version: str) -> ASGIApp:
     app.state.services = services
     for router in (*ROUTERS, *OUTSIDE):
         app.include_router(router)
+    app.mount("/static", console.Files(directory=console.STATIC), name="static")
     problems.install(app)
     app.add_exception_handler(Exception, _broken)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

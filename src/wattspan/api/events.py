@@ -74,7 +74,7 @@ class EventFeed:
         """Tell everybody."""
         number = next(self._numbers)
         name = type(event).__name__
-        frame = Frame(number, event.cp_id, _sse(name, told(event), f"{self._era}-{number}"))
+        frame = Frame(number, event.cp_id, sse(name, told(event), f"{self._era}-{number}"))
         self._ring.append(frame)
         self._tell([frame])
 
@@ -115,7 +115,7 @@ class EventFeed:
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0  # noqa: PLR2004
         oldest = self._ring[0].number if self._ring else 1
         if era != self._era or number < oldest - 1:
-            yield Frame(0, "", _sse("Reset", {"reason": "events in between are not kept"}, None))
+            yield Frame(0, "", sse("Reset", {"reason": "events in between are not kept"}, None))
             return
         # No more than a queue holds: the newest ones.
         yield from [frame for frame in self._ring if frame.number > number][-QUEUE:]
@@ -138,7 +138,7 @@ class EventFeed:
                     self._figures[place] = now
                     names = ("current_a", "power_w", "soc_percent", "energy_wh")
                     figures = {"cp_id": place[0], "connector_id": place[1], **dict(zip(names, now, strict=True))}
-                    self._tell([Frame(0, cp.cp_id, _sse("Figures", figures, None))])
+                    self._tell([Frame(0, cp.cp_id, sse("Figures", figures, None))])
 
 
 class _Tap(Plugin):
@@ -180,7 +180,7 @@ def _kinds(kind: type[ev.Event]) -> list[type[ev.Event]]:
     return [*found, *(below for each in found for below in _kinds(each))]
 
 
-def _sse(name: str, data: Mapping[str, Any], event_id: str | None) -> bytes:
+def sse(name: str, data: Mapping[str, Any], event_id: str | None) -> bytes:
     """One event of a text/event-stream (HTML living standard §9.2)."""
     lines = [f"id: {event_id}\n".encode()] if event_id else []
     text = orjson.dumps(data, default=_plain, option=orjson.OPT_NON_STR_KEYS)

@@ -32,6 +32,8 @@ class Services:
     """Let the fleet go of what was taken out of the books."""
     disconnect: Callable[[str, str], None]
     """(cp_id, reason): close a charge point's connection, if it has one."""
+    watch: Callable[[str, Callable[[str, bytes], None]], Callable[[], None]]
+    """(cp_id, told(direction, message)): see a charge point's messages; call what is returned to end it."""
     unready_because: Callable[[], Sequence[str]]
     metrics_address: Callable[[], tuple[str, int]]
     """Host and port of /metrics."""

@@ -7,7 +7,7 @@ Taking frames in `process_event` instead of through `async for` saves a queue an
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import WebSocketException
@@ -15,15 +15,11 @@ from websockets.frames import CloseCode, Opcode
 from websockets.protocol import Event, State
 
 OnData = Callable[[bytes], None]
+FrameTap = Callable[[str, bytes], None]
+"""(direction, message): sees each text message on its way "in" or "out"; must not raise or wait."""
 
 _TEXT, _CONT, _BINARY, _PONG, _OPEN = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, Opcode.PONG, State.OPEN
 """Read once: Python 3.11 looks up a member of an enum slowly."""
-
-
-class FrameTap(Protocol):
-    """Sees each text message on its way in or out; must not raise or wait."""
-
-    def __call__(self, direction: str, data: bytes) -> None: ...
 
 
 class ChargePointConnection(ServerConnection):

@@ -5,7 +5,7 @@ import http
 import logging
 import os
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from wattspan.csms.plugins.base import FramePassed
 from wattspan.csms.service import CallHandler, Core
 from wattspan.domain import events as ev
 from wattspan.errors import HandshakeRefused, SettingsError, StoreError
-from wattspan.gateway.connection import ChargePointConnection, close_quietly
+from wattspan.gateway.connection import ChargePointConnection, FrameTap, close_quietly
 from wattspan.gateway.handshake import Credentials, Policy, admit, choose, identity
 from wattspan.ocppj.session import Session
 from wattspan.settings import Settings
@@ -77,6 +77,7 @@ class Gateway:
         self._settings = settings
         self._policy = Policy(accepts_unknown=settings.lets_unknown_charge_points)
         self._sessions: dict[str, _Live] = {}
+        self._watchers: dict[str, list[FrameTap]] = {}
         self._server: Server | None = None
 
     async def start(self) -> None:
@@ -123,6 +124,29 @@ class Gateway:
         """The session of a connected charge point."""
         found = self._sessions.get(cp_id)
         return None if found is None else Live(session=found.session, version=found.version)
+
+    def watch(self, cp_id: str, told: FrameTap) -> Callable[[], None]:
+        """Have `told` see each message of a charge point, over reconnects. Returns what ends it."""
+        self._watchers.setdefault(cp_id, []).append(told)
+        self._tap(self._sessions.get(cp_id), cp_id)
+
+        def end() -> None:
+            watchers = self._watchers[cp_id]
+            watchers.remove(told)
+            if not watchers:
+                del self._watchers[cp_id]
+            self._tap(self._sessions.get(cp_id), cp_id)
+
+        return end
+
+    def _tap(self, live: _Live | None, cp_id: str) -> None:
+        """Let whoever wants a connection's messages see them: nobody, as a rule, and that costs nothing."""
+        if live is None:
+            return
+        taps = list(self._watchers.get(cp_id, ()))
+        if self._core.plugins.wants_frames:
+            taps.append(_to_plugins(self._core, cp_id))
+        live.connection.tap = _to_each(taps) if taps else None
 
     async def stop(self) -> None:
         """Stop accepting, answer what is under way, close every connection with 1001, and wait for their ends."""
@@ -216,8 +240,7 @@ class Gateway:
         core.vitals.sockets += 1
         core.record([ev.ChargePointConnected(cp_id=cp_id, received_ts=now_ts, protocol=version.subprotocol)])
         connection.on_binary = live.handler.on_binary
-        if core.plugins.wants_frames:
-            connection.tap = _tap(core, cp_id)
+        self._tap(live, cp_id)
         connection.attach(live.session.receive)
         return live
 
@@ -252,7 +275,15 @@ def _offered(headers: Headers) -> list[str]:
     ]
 
 
-def _tap(core: Core, cp_id: str) -> Any:
+def _to_each(taps: Sequence[FrameTap]) -> FrameTap:
+    def tap(direction: str, data: bytes) -> None:
+        for each in taps:
+            each(direction, data)
+
+    return tap
+
+
+def _to_plugins(core: Core, cp_id: str) -> FrameTap:
     def tap(direction: Any, data: bytes) -> None:
         core.plugins.frame(FramePassed(cp_id=cp_id, ts=core.clock(), direction=direction, data=data))
 

@@ -113,6 +113,14 @@ class Schemas:
                 self._holds[action] = validator.is_valid
         return self._faults(validator, payload)
 
+    def document(self, action: str) -> dict[str, Any] | None:
+        """The JSON schema of a CALL's payload; None: there is none of that name."""
+        file = self._folder / f"{action + self._source.call_suffix}.json"
+        if not action.isalnum() or not file.is_file():
+            return None
+        document: dict[str, Any] = json.loads(file.read_text("utf-8-sig"))
+        return document
+
     def send_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:
         """What is wrong with the payload of a SEND; its schema is named by the action alone."""
         try:

@@ -23,6 +23,10 @@ read    GET    /charge-points/{cp_id}/charging-profiles
 read    GET    /charge-points/{cp_id}/commands
 read    GET    /charge-points/{cp_id}/device-model
 command POST   /charge-points/{cp_id}/commands/{action}
+read    GET    /charge-points/{cp_id}/commands/{action}
+command GET    /charge-points/{cp_id}/messages
+read    GET    /console
+read    GET    /alerts
 command POST   /charge-points/{cp_id}/start
 command POST   /charge-points/{cp_id}/stop
 command POST   /charge-points/{cp_id}/unlock

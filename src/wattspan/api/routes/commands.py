@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
+from pydantic import Field
 
 from wattspan.api import PREFIX
 from wattspan.api.access.guard import guarded
@@ -41,6 +42,26 @@ async def list_commands(services: Given, cp_id: CpId) -> Speaks:
         raise Problem(409, "the charge point is not connected", kind="not-connected")
     version = live.version
     return Speaks(protocol=version.subprotocol, version=version.name, commands=sorted(version.commands))
+
+
+class CommandSchema(Shown):
+    """A command's payload as OCPP has it: a JSON schema."""
+
+    action: str
+    schema_: Payload = Field(serialization_alias="schema")
+
+
+@router.get("/charge-points/{cp_id}/commands/{action}", **guarded(Right.READ, 404, 409))
+async def read_command(services: Given, cp_id: CpId, action: Action) -> CommandSchema:
+    """What the command's payload may be, in the version that the charge point speaks now."""
+    known(services, cp_id)
+    live = services.live(cp_id)
+    if live is None:
+        raise Problem(409, "the charge point is not connected", kind="not-connected")
+    document = live.version.schemas.document(action) if action in live.version.commands else None
+    if document is None:
+        raise Problem(404, f"OCPP {live.version.name} has no such command", kind="no-such-command")
+    return CommandSchema(action=action, schema_=document)
 
 
 @router.post("/charge-points/{cp_id}/commands/{action}", **guarded(Right.COMMAND, *COMMAND))

@@ -1,6 +1,8 @@
 """The fleet's events as they happen, as server-sent events."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -29,12 +31,13 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, services: Services, request: Request, listener: Listener) -> None:
+    def __init__(self, services: Services, request: Request, listener: Listener, leave: Callable[[], None]) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._services = services
         self._request = request
         self._listener = listener
+        self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ends when the client goes, or the listener is dropped; a writer that is stuck then is cancelled."""
@@ -45,7 +48,7 @@ class EventStream(Response):
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._services.feed.leave(self._listener)
+            self._leave()
             stuck = not ends[1].done() and self._listener.queue.full()
             for each in ends:
                 each.cancel()
@@ -89,12 +92,12 @@ async def _body(send: Send, data: bytes) -> None:
 
 
 _KEYWORDS = guarded(Right.READ)
-_STREAM = {200: {"description": "Events for ever.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+STREAM = {200: {"description": "Events for ever.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
 @router.get(
     "/events",
-    **{**_KEYWORDS, "responses": {**_KEYWORDS["responses"], **_STREAM}},
+    **{**_KEYWORDS, "responses": {**_KEYWORDS["responses"], **STREAM}},
     status_code=200,
     response_class=EventStream,
 )
@@ -106,4 +109,5 @@ async def listen(
 ) -> Response:
     """Events as they happen: `event` is the kind, `data` JSON. `Figures`, once a second, are what connectors measure
     now and have no id. `Reset`: what was missed is not kept, read the rest anew. Who does not keep up is dropped."""
-    return EventStream(services, request, services.feed.listen(cp_id, last_event_id))
+    listener = services.feed.listen(cp_id, last_event_id)
+    return EventStream(services, request, listener, partial(services.feed.leave, listener))

@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { Chart } from "../chart.js";
 import { Chip, Dialog, Fault, Field, Figures, Head, html, useEffect, useLoaded, useMemo, useSlowly, useState } from "../ui.js";
-import { duration, energy, time, words } from "../format.js";
+import { duration, energy, power, time, words } from "../format.js";
 import { tracePage } from "./sessions.js";
 
 const PHASE_COLOURS = { preparing: "--busy-wash", charging: "--accent", "suspended by EV": "--warn", "suspended by EVSE": "--bad", finishing: "--soft" };
@@ -33,18 +33,19 @@ export function Session({ id, may, hearing, settings }) {
       ...(points.some((point) => point.soc_percent !== null) ? [{ label: "Battery", values: points.map((point) => point.soc_percent), unit: "%", scale: "%", colour: "--warn" }] : []),
     ] };
   }, [tx?.curve]);
-  if (!tx) return html`<${Head} title=${`Session ${id}`} /><${Fault} of=${loaded.fault} />`;
+  if (!tx) return html`<div key="waiting"><${Head} title=${`Session ${id}`} /><${Fault} of=${loaded.fault} /></div>`;
   const parts = phases(tx);
   const total = parts.reduce((sum, part) => sum + part.lasts, 0) || 1;
   const took = ((tx.ended_at ? seconds(tx.ended_at) : Date.now() / 1000) - seconds(tx.began_at));
+  const peak = tx.curve.reduce((most, point) => (point.power_w === null ? most : Math.max(most ?? 0, point.power_w)), null);
   const trace = tracePage(tx.trace_id, settings);
-  return html`
+  return html`<div key="there">
     <p><a href="#/sessions">Sessions</a></p>
     <${Head} title=${`Session ${tx.number}`}><${Chip} of=${tx.open ? "running" : words(tx.reason || "ended")} tone=${tx.open ? "busy" : ""} />
       ${trace && !tx.open && html`<a class="button" href=${trace} target="_blank" rel="noreferrer">Open its trace</a>`}
       ${tx.open && may("write") && html`<button onClick=${() => setClosing(true)}>Close by hand</button>`}<//>
     <${Fault} of=${loaded.fault} />
-    <${Figures} of=${[["Energy", energy(tx.energy_wh)], [tx.open ? "Running for" : "Lasted", duration(took)], ["Mean power", took > 0 ? `${(tx.energy_wh / took * 3.6).toFixed(1)} kW` : "–"]]} />
+    <${Figures} of=${[["Energy", energy(tx.energy_wh)], [tx.open ? "Running for" : "Lasted", duration(took)], ["Highest power", peak === null ? "–" : power(peak)]]} />
     <section class="panel"><h2>Meter</h2>
       ${curve.times.length ? html`<${Chart} ...${curve} summary=${`Power and energy over time: ${energy(tx.energy_wh)} in ${duration(took)}.`} />` : html`<p class="soft">No meter value has come yet.</p>`}
       ${parts.length > 0 && html`<h2>Phases</h2><div class="phases" aria-hidden="true">${parts.map((part) => html`<span title=${`${part.name}: ${duration(part.lasts)}`} style=${`width:${part.lasts / total * 100}%;background:var(${PHASE_COLOURS[part.name] ?? "--line"})`}></span>`)}</div>
@@ -58,5 +59,5 @@ export function Session({ id, may, hearing, settings }) {
     <p class="soft">OCPP's id: <code>${tx.transaction_id}</code> · trace <code>${tx.trace_id}</code>${tx.open && ", told when it ends"}</p>
     ${isClosing && html`<${Dialog} title="Close by hand" action="Close it" onDone=${(sent) => { setClosing(false); if (sent) loaded.again(); }} submit=${(form) => api.post(`/transactions/${id}/close`, { meter_stop_wh: form.get("wh") === "" ? null : Number(form.get("wh")) })}>
       <p>For a session whose stop was lost. If the charge point still sends it, that corrects this.</p>
-      <${Field} label="Register at the end, Wh" name="wh" type="number" min="0" hint="Empty: the last reading." /><//>`}`;
+      <${Field} label="Register at the end, Wh" name="wh" type="number" min="0" hint="Empty: the last reading." /><//>`}</div>`;
 }

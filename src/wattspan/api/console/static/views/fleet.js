@@ -15,7 +15,7 @@ const FITS = {
 };
 
 const COLUMNS = [
-  ["Charge point", (cp) => html`<a href=${`#/charge-points/${encodeURIComponent(cp.cp_id)}`}>${cp.cp_id}</a>`, "", "22%"],
+  ["Charge point", (cp) => html`<a href=${`#/charge-points/${encodeURIComponent(cp.cp_id)}`}>${cp.cp_id}</a>`, "", "210px"],
   ["Link", (cp) => html`<${Chip} of=${cp.connected ? "connected" : "offline"} tone=${cp.connected ? "good" : "bad"} />`, "", "110px"],
   ["Status", (cp) => html`<${Chip} of=${cp.status} />`, "", "150px"],
   ["Sessions", (cp) => (cp.transactions || ""), "number", "90px"],

@@ -74,25 +74,31 @@ function Shell({ user, settings, leave }) {
   </div>`;
 }
 
+/** Somebody logged in here: without it there is no session to ask for. The session itself no script can read. */
+const WAS_IN = "wattspan";
+
 function App() {
   const [state, setState] = useState({ is: "asking" });
   const enter = async () => {
+    if (!localStorage.getItem(WAS_IN)) return setState({ is: "out" });
     try {
       const session = await api.get("/session");
       api.remember(session.csrf_token);
       const settings = await api.get("/console");
-      setState({ is: "in", user: session, settings });
+      return setState({ is: "in", user: session, settings });
     } catch (problem) {
-      setState(problem.status === 401 ? { is: "out" } : { is: "broken", problem });
+      return setState(problem.status === 401 ? { is: "out" } : { is: "broken", problem });
     }
   };
+  const loggedIn = () => { localStorage.setItem(WAS_IN, "yes"); return enter(); };
   useEffect(() => { api.whenSignedOut(() => setState({ is: "out" })); enter(); }, []);
   const leave = async () => {
     try { await api.remove("/session"); } catch (problem) { toast(problem.message, true); }
     api.remember(null);
+    localStorage.removeItem(WAS_IN);
     setState({ is: "out" });
   };
-  const page = { asking: () => null, out: () => html`<${Door} enter=${enter} />`, in: () => html`<${Shell} user=${state.user} settings=${state.settings} leave=${leave} />`,
+  const page = { asking: () => null, out: () => html`<${Door} enter=${loggedIn} />`, in: () => html`<${Shell} user=${state.user} settings=${state.settings} leave=${leave} />`,
     broken: () => html`<main><${Fault} of=${state.problem} /><button onClick=${enter}>Try again</button></main>` }[state.is]();
   return html`${page}<${Toasts} />`;
 }

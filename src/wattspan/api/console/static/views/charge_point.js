@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { Ago, Chip, Dialog, Facts, Fault, Field, Head, Table, html, toast, useEffect, useLoaded, useRef, useSlowly, useState } from "../ui.js";
-import { current, energy, power, time } from "../format.js";
+import { current, energy, power, time, words } from "../format.js";
 import { PayloadForm } from "../form.js";
 import { Secret } from "./fleet.js";
 import { TransactionTable, tracePage } from "./sessions.js";
@@ -17,10 +17,10 @@ export function ChargePoint({ id, may, hearing, settings }) {
   const [secret, setSecret] = useState(null);
   useEffect(() => hearing((event) => { if (event.cp_id === id || event.kind === "Reset") again(); }), [id]);
   const here = cp.value;
-  if (!here) return html`<${Head} title=${id} /><${Fault} of=${cp.fault} />${!cp.fault && html`<p class="soft">Loading …</p>`}`;
+  if (!here) return html`<div key="waiting"><${Head} title=${id} /><${Fault} of=${cp.fault} />${!cp.fault && html`<p class="soft">Loading …</p>`}</div>`;
   const ask = (wish) => setOpen({ wish });
   const done = (sent) => { setOpen(null); if (sent) again(); };
-  return html`
+  return html`<div key="there">
     <p><a href="#/">Fleet</a></p>
     <${Head} title=${here.name || id}>
       <${Chip} of=${here.connected ? "connected" : "offline"} tone=${here.connected ? "good" : "bad"} /><${Chip} of=${here.status} />
@@ -60,7 +60,7 @@ export function ChargePoint({ id, may, hearing, settings }) {
       <p>The old secret stops working at the next connection. Bring the new one to the charge point first where it can't be reached otherwise.</p><//>`}
     ${open?.retire && html`<${Dialog} title=${`Decommission ${id}`} action="Decommission" danger=${true} onDone=${(sure) => { setOpen(null); if (sure) location.hash = "#/"; }} submit=${() => api.remove(at(id))}>
       <p>It is disconnected, may not connect again and leaves all metrics. Its sessions stay in the books.</p><//>`}
-    ${secret && html`<${Secret} of=${secret} onDone=${() => setSecret(null)} />`}`;
+    ${secret && html`<${Secret} of=${secret} onDone=${() => setSecret(null)} />`}</div>`;
 }
 
 function Connector({ of }) {
@@ -154,12 +154,12 @@ function Configuration({ id, protocol, may }) {
     setFault(null);
     try {
       setShown(isOld ? (await api.get(`${at(id)}/configuration`)).keys.map((key) => ({ ...key, id: key.key }))
-        : (await api.all(`${at(id)}/variables`, { limit: 500 })).map((each) => ({ ...each, id: [each.component, each.component_instance, each.evse_id, each.connector_id, each.variable, each.variable_instance, each.attribute].join("/") })));
+        : (await api.all(`${at(id)}/device-model`, { limit: 500 })).map((each) => ({ ...each, id: [each.component, each.component_instance, each.evse_id, each.connector_id, each.variable, each.variable_instance].join("/") })));
     } catch (problem) { setFault(problem); }
   };
   const columns = isOld
     ? [["Key", (key) => key.key], ["Value", (key) => html`<code>${key.value ?? "–"}</code>`], ["", (key) => (!key.readonly && may("write") ? html`<button class="plain" onClick=${() => setEdit(key)}>Change</button>` : html`<span class="soft">${key.readonly ? "read only" : ""}</span>`)]]
-    : [["Component", (each) => [each.component, each.component_instance, each.evse_id && `EVSE ${each.evse_id}`].filter(Boolean).join(" ")], ["Variable", (each) => [each.variable, each.variable_instance].filter(Boolean).join(" ")], ["Value", (each) => html`<code>${each.value ?? "–"}</code>`], ["", (each) => html`<span class="soft">${each.mutability ?? ""}</span>`]];
+    : [["Component", (each) => [each.component, each.component_instance, each.evse_id && `EVSE ${each.evse_id}`].filter(Boolean).join(" ")], ["Variable", (each) => [each.variable, each.variable_instance].filter(Boolean).join(" ")], ["Value", (each) => each.attributes.map((one) => html`<code>${one.value ?? "–"}</code> <span class="soft">${one.type === "Actual" ? "" : one.type} ${words(one.mutability)}</span> `)], ["Unit", (each) => each.characteristics?.unit ?? ""]];
   const rows = shown?.filter((row) => row.id.toLowerCase().includes(wanted.toLowerCase()));
   return html`<section class="panel"><div class="head"><h2 style="margin:0">${isOld ? "Configuration" : "Device model"}</h2><span class="spring"></span>
       ${shown && html`<label><span class="hidden-label">Search keys</span><input type="search" placeholder="Search" value=${wanted} onInput=${(e) => setWanted(e.target.value)} /></label>`}
