@@ -3,6 +3,7 @@
 It stands where `gateway.ChargePointConnection` does, so that sessions and the service above run as they are.
 """
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -113,9 +114,9 @@ class Wire:
 def readable(data: bytes) -> tuple[Any, str] | None:
     """(message id, action) of a CALL that can be read, by OCPP-J and the leniency that we promise; None: it is none."""
     frame = None
-    for text in (data.replace(b"\0", b""), data):
-        with suppress(orjson.JSONDecodeError):
-            frame = orjson.loads(text)
+    for parse in (_mended, orjson.loads):
+        with suppress(ValueError, RecursionError):
+            frame = parse(data)
     if type(frame) is not list or len(frame) < 4 or type(frame[0]) is not int or frame[0] != CALL:
         return None
     _, message_id, action, payload = frame[:4]
@@ -123,6 +124,12 @@ def readable(data: bytes) -> tuple[Any, str] | None:
     if not id_holds or type(action) is not str or not (payload is None or type(payload) is dict):
         return None
     return message_id, action
+
+
+def _mended(data: bytes) -> Any:
+    """Without NUL bytes, and with what is no Unicode replaced; half a surrogate pair only Python's parser takes."""
+    text = data.replace(b"\0", b"").decode("utf-8", "replace")
+    return orjson.loads(json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _key(message_id: Any) -> str:
