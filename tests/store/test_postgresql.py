@@ -18,7 +18,7 @@ from support.stories import NOW, connected, metered, started
 from support.waiting import eventually
 from wattspan.domain import events as ev
 from wattspan.errors import StoreUnavailable, StoreUnusable
-from wattspan.store import session_claim
+from wattspan.store import postgresql, session_claim, writer
 from wattspan.store import store as store_module
 from wattspan.store.engine import make_engine, parse
 from wattspan.store.journal import STALLED_S
@@ -323,6 +323,29 @@ async def test_a_server_that_hangs_is_unavailable_until_it_answers(claimed, post
             os.kill(pid, signal.SIGCONT)
     await eventually(lambda: claimed.journal.available)
     assert readings(claimed) == [1.0]
+
+
+async def test_a_store_closes_though_the_server_hangs(open_site, postgres, monkeypatch):
+    monkeypatch.setattr(writer, "CLOSE_S", 0.05)
+    monkeypatch.setattr(store_module, "CLOSE_S", 0.05)
+    monkeypatch.setitem(postgresql._CONNECT, "connect_timeout", 2)
+    monkeypatch.setattr(store_module, "ANSWER_S", 0.05)
+    site = await open_site()
+    site.apply(connected())
+    assert await site.commit() is None
+    stopped = postgres.pids()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        site.apply(metered(1.0, NOW, transaction_id=None))
+        site.ask()
+        with pytest.raises(StoreUnavailable):
+            await site.store.credential("CP1")
+        await site.end()
+        assert site.told == []
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_lock_that_somebody_forgot_is_missed_by_the_second(site):

@@ -138,6 +138,12 @@ def test_whatever_the_order_the_restored_figures_are_those_committed(steps, tmp_
     asyncio.run(_round(steps, str(tmp_path_factory.mktemp("round") / "fleet.db")))
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_the_order_postgresql_restores_what_was_committed(steps, postgres):
+    asyncio.run(_round(steps, postgres.empty()))
+
+
 async def _round(steps: list[tuple[str, float, int]], path: str) -> None:
     site = await opened(path)
     at = NOW

@@ -5,7 +5,11 @@ Whatever hangs, hangs for a bounded time, on either side of the connection.
 """
 
 import logging
+import os
+import socket
+from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -55,6 +59,9 @@ FAULTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("[57p", StoreUnavailable, "is stopping or starting; wait for it"),
 )
 
+_sessions: WeakKeyDictionary[sa.Engine, WeakSet[Any]] = WeakKeyDictionary()
+"""The driver's connections that an engine made and that may be open still."""
+
 _ROW_CLASSES = ("21", "22", "23", "54")
 """SQLSTATE classes that speak of values: cardinality, data, constraints, and limits such as an index row's size."""
 _ROW_STATES = ("42804", "42846", "42883")
@@ -80,9 +87,11 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
     }
     set_all = f"SELECT {', '.join(['set_config(%s, %s, false)'] * len(settings))}"
     values = [text for setting in settings.items() for text in setting]
+    sessions = _sessions[engine] = WeakSet()
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
+        sessions.add(connection)
         with connection.cursor() as cursor:
             cursor.execute(set_all, values)
             # Whoever asked for more (remote_apply) keeps it.
@@ -93,6 +102,17 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
         connection.commit()
 
     return engine
+
+
+def sever(engine: sa.Engine) -> None:
+    """Cut the sessions of an engine, from any thread: whoever waits for an answer on one meets an error at once.
+
+    For the end of the process: a server that hangs would keep a thread, and so the process, for as long as it likes.
+    """
+    for session in list(_sessions[engine]):
+        if not session.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(session.pgconn.socket)) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def patient(connection: sa.Connection) -> None:

@@ -9,8 +9,11 @@ import sqlalchemy as sa
 from wattspan.store.rows import Row
 
 BLOCKS = (64, 8)
-"""Rows that go out in one execution. The driver lets go of the interpreter lock with each execution, and a
-busy event loop gives it back half a millisecond later: row by row, a batch would wait for that a hundred times."""
+"""Rows that go out in one execution on SQLite. Its driver lets go of the interpreter lock with each execution, and a
+busy event loop gives it back half a millisecond later: row by row, a batch would wait for that a hundred times.
+
+PostgreSQL's driver sends rows one after the other without waiting in between, which was measured to be quicker.
+"""
 
 
 class Cursor(Protocol):
@@ -42,10 +45,13 @@ class Prepared:
             statement = statement.inline()  # nobody asks for the ids that were given
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
-        self.blocks = tuple((rows, _repeated(self.sql, rows)) for rows in BLOCKS) if statement.is_insert else ()
+        self.blocks: tuple[tuple[int, str], ...] = ()
         """The same for several rows at once, the largest first: (rows, text)."""
+        blocks = BLOCKS if dialect.name == "sqlite" else ()
         if several is not None:
-            self.blocks = tuple((rows, str(several(rows).compile(dialect=dialect))) for rows in BLOCKS)
+            self.blocks = tuple((rows, str(several(rows).compile(dialect=dialect))) for rows in blocks)
+        elif statement.is_insert:
+            self.blocks = tuple((rows, _repeated(self.sql, rows)) for rows in blocks)
         self.table = table.name
         self.columns = tuple(columns)
         placed = compiled.positiontup

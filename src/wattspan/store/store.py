@@ -23,14 +23,14 @@ from wattspan.store.apply import apply
 from wattspan.store.batch import Batch
 from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.device import StoredStream, StoredVariable
-from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_fault
+from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_fault, sever
 from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.isolate import Isolator
 from wattspan.store.migrate import migrate
 from wattspan.store.samples import Shapes
 from wattspan.store.session_claim import SessionClaim
 from wattspan.store.statements import Cursor, Statements
-from wattspan.store.writer import Writer
+from wattspan.store.writer import CLOSE_S, Writer
 
 __all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading", "StoredStream", "StoredVariable"]
 
@@ -86,12 +86,16 @@ class Store:
         self._shapes.load([(row.id, row.template) for row in connection.execute(sa.select(t.sample_shapes))])
 
     async def close(self) -> None:
-        """Finish the writes that wait, then close every connection."""
+        """Finish the writes that wait, then close every connection; one whose server hangs is cut."""
         if self.closed:
             return
         self.closed = True
         await self._writer.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
+        ending = asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
+        _, waiting = await asyncio.wait((ending,), timeout=CLOSE_S)
+        if waiting:
+            sever(self._reads)
+        await ending
         self._reads.dispose()
         self._claim.release()
 

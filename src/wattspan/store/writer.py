@@ -12,10 +12,13 @@ import sqlalchemy as sa
 
 from wattspan.errors import StoreError
 from wattspan.store.claim import Claim
-from wattspan.store.engine import BEGINS, border, row_fault
+from wattspan.store.engine import BEGINS, border, row_fault, sever
 from wattspan.store.statements import Cursor
 
 log = logging.getLogger(__name__)
+
+CLOSE_S = 5.0
+"""How long the end of a server waits for a database that says nothing."""
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -64,9 +67,12 @@ class Writer:
         return await future
 
     async def close(self) -> None:
-        """End the thread when the jobs that wait are done, and close the connection."""
+        """End the thread when the jobs that wait are done, and close the connection; it is cut after CLOSE_S."""
         self._jobs.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
+        await self._loop.run_in_executor(None, self._thread.join, CLOSE_S)
+        if self._thread.is_alive():
+            sever(self._engine)
+            await self._loop.run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
