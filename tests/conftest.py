@@ -25,10 +25,32 @@ def kills(request: pytest.FixtureRequest) -> int:
     return count
 
 
+def without_postgres() -> bool:
+    """Whether its tests are left out: only where none is installed, and never in CI."""
+    return programs() is None and os.environ.get("CI") != "true"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not without_postgres():
+        return
+    out = [item for item in items if needs_postgres(item)]
+    items[:] = [item for item in items if not needs_postgres(item)]
+    config.hook.pytest_deselected(items=out)
+
+
+def needs_postgres(item: pytest.Item) -> bool:
+    """By a fixture, or as one of the databases that a test is run on."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return "postgres" in getattr(item, "fixturenames", ()) or params.get("database") == "postgresql"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if without_postgres():
+        terminalreporter.write_line("no PostgreSQL here, SQLite alone was tried (Debian: apt install postgresql)")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """One a worker, started when first asked for. Where none is installed the test is left out, but not in CI."""
-    if programs() is None and os.environ.get("CI") != "true":
-        pytest.skip("no PostgreSQL here, SQLite alone was tried (Debian: apt install postgresql)")
+    """A server a worker, started when first asked for."""
     with PostgresServer.run() as server:
         yield server

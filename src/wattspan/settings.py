@@ -335,4 +335,5 @@ def _ports_taken(settings: Settings, called: Callable[[str], str]) -> Iterator[s
 
 
 def _without_password(database: str) -> str:
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:**********@", database)
+    hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:**********@", database)
+    return re.sub(r"([?&]password=)[^&]*", r"\1**********", hidden)

@@ -160,6 +160,7 @@ def test_secrets_show_neither_in_repr_nor_in_faults():
     )
     assert "s3cret" not in repr(settings)
     assert "postgresql://me:**********@db/wattspan" in repr(settings)
+    assert "s3cret" not in repr(load(database="postgresql://me@db/wattspan?password=s3cret&sslmode=require"))
     assert settings.metrics_token is not None
     assert settings.metrics_token.get_secret_value() == "s3cret"
     told = faults(env={"OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}, plug_and_charge_id_tag="s3cret" * 10, metrics_token="")
