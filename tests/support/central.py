@@ -17,6 +17,11 @@ from wattspan.csms.plugins.base import Plugin
 from wattspan.store.batch import Batch
 from wattspan.store.store import Store
 
+ANSWER_S = 30
+"""What an answer may take on a machine that is busy with all the rest."""
+PLAIN: Any = {"trust_env": False, "verify": False, "timeout": ANSWER_S}
+"""For a client without TLS: to read the certificates of all authorities takes half of a small test's time."""
+
 
 class Csms:
     """A CentralSystem and the questions tests ask it. Keywords are settings; `plugins` as CentralSystem takes them.
@@ -51,7 +56,8 @@ class Csms:
         central = CentralSystem(plugins=self._plugins, **self._settings)
         self.central = await central.__aenter__()
         self.first_password = central.first_password or self.first_password
-        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{central.metrics_port}", trust_env=False)
+        base = f"http://127.0.0.1:{central.metrics_port}"
+        self._http = httpx.AsyncClient(base_url=base, **PLAIN)
 
     async def stop(self) -> None:
         await self._http.aclose()

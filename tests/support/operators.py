@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from support.central import Csms
+from support.central import PLAIN, Csms
 
 PASSWORD = "correct horse battery"
 
@@ -44,7 +44,7 @@ class Operator:
 async def nobody(csms: Csms) -> AsyncIterator[Operator]:
     """Somebody without a session."""
     base = f"http://127.0.0.1:{csms.central.api_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=base, **PLAIN) as http:
         yield Operator(http)
 
 
