@@ -277,16 +277,24 @@ class CallHandler:
 
     def _settle(self, exchange: Exchange) -> None:
         """What the exchange meant: change the state, and send the answer once that is durable."""
-        core, cp_id, payload = self.core, self.cp.cp_id, exchange.call.payload
-        exchange.connector_id, transaction_id = exchange.request.place(payload)
-        exchange.transaction = core.fleet.session_of(cp_id, exchange.connector_id, transaction_id)
+        core, cp_id, payload, request = self.core, self.cp.cp_id, exchange.call.payload, exchange.request
+        fleet, publish = core.fleet, core.plugins.publish
+        events: Any = request.observe(payload, exchange.answer, cp_id, exchange.received_ts)
+        if request.place is None:
+            connector_id, transaction_id = events[0].connector_id, events[0].transaction_id
+        else:
+            connector_id, transaction_id = request.place(payload)
+        transaction = fleet.session_of(cp_id, connector_id, transaction_id)
         waits = False
-        for event in exchange.request.observe(payload, exchange.answer, cp_id, exchange.received_ts):
-            apply(core.fleet, event)
-            core.plugins.publish(event)
+        for event in events:
+            apply(fleet, event)
+            publish(event)
             waits = waits or type(event) not in PASSING
-        if exchange.transaction is None:
-            exchange.transaction = core.fleet.session_of(cp_id, exchange.connector_id, transaction_id)
+        if transaction is None:
+            transaction = fleet.session_of(cp_id, connector_id, transaction_id)
+        exchange.transaction = transaction
+        # Not each message about a transaction names the connector, or the one where it is.
+        exchange.connector_id = connector_id if transaction is None else transaction.connector_id
         exchange.settled_s = time.perf_counter()
         if waits:
             core.journal.commit(exchange.stored)

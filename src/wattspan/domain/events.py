@@ -7,14 +7,24 @@ Identifiers of connectors and transactions are strings in every version.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 from wattspan.domain.device_model import Attribute, Characteristics, Monitor
 
 Payload = Mapping[str, Any]
+_E = TypeVar("_E")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def event(cls: type[_E]) -> type[_E]:
+    """Make a class an event: slotted, by keyword only, and frozen, which the type checker holds.
+
+    At run time nothing does: a frozen dataclass costs 1.6 µs to make, this one 0.7, and each message makes some.
+    """
+    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
+
+
+@event
 class Event:
     """Something that happened to one charge point."""
 
@@ -36,14 +46,14 @@ class Telling(NamedTuple):
     """It happened while the charger had no connection."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargePointConnected(Event):
     """Its WebSocket is open. `protocol` is the subprotocol in force, e.g. "ocpp1.6"."""
 
     protocol: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargePointDisconnected(Event):
     """A WebSocket of it closed. `replaced`: a newer one is open already, so the charge point is still there."""
 
@@ -51,7 +61,7 @@ class ChargePointDisconnected(Event):
     replaced: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargePointBooted(Event):
     """BootNotification (OCPP 1.6 §4.2). Empty text: not told."""
 
@@ -63,12 +73,12 @@ class ChargePointBooted(Event):
     details: Payload = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class HeartbeatReceived(Event):
     """Heartbeat (OCPP 1.6 §4.6)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ConnectorStatusChanged(Event):
     """StatusNotification (OCPP 1.6 §4.9, 2.0.1 G01). `status` is the charger's own word, known to OCPP or not.
 
@@ -84,7 +94,7 @@ class ConnectorStatusChanged(Event):
     outlet: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class Authorized(Event):
     """An id token was judged; `status` is the answer given: Accepted, Invalid, … No token: it is personal data."""
 
@@ -113,7 +123,7 @@ class Reading(NamedTuple):
     """The sampledValue list as it came."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class MeterValuesReceived(Event):
     """MeterValues (OCPP 1.6 §4.7), or those of a TransactionEvent. `transaction_id` None: none was named.
 
@@ -126,7 +136,7 @@ class MeterValuesReceived(Event):
     told: Telling | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class TransactionStarted(Event):
     """StartTransaction and the id it was given (OCPP 1.6 §4.8), or TransactionEvent Started (2.0.1 E02).
 
@@ -147,7 +157,7 @@ class TransactionStarted(Event):
     told: Telling | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargingStateChanged(Event):
     """The chargingState of a TransactionEvent (2.0.1 §2.13.3, TransactionType), in the charger's own word."""
 
@@ -157,7 +167,7 @@ class ChargingStateChanged(Event):
     told: Telling
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class TransactionDetailed(Event):
     """What a TransactionEvent tells about its transaction beside state and meter. None and "": not told with it."""
 
@@ -172,7 +182,7 @@ class TransactionDetailed(Event):
     cable_max_a: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class TransactionStopped(Event):
     """StopTransaction (OCPP 1.6 §4.10), TransactionEvent Ended (2.0.1 E06).
 
@@ -190,21 +200,21 @@ class TransactionStopped(Event):
     told: Telling | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class FirmwareStatusChanged(Event):
     """FirmwareStatusNotification and its signed sister."""
 
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class LogStatusChanged(Event):
     """DiagnosticsStatusNotification, LogStatusNotification."""
 
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class SecurityEventReported(Event):
     """SecurityEventNotification (OCPP 1.6 security whitepaper §A00)."""
 
@@ -213,7 +223,7 @@ class SecurityEventReported(Event):
     tech_info: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ProblemReported(Event):
     """NotifyEvent of a variable that means trouble (OCPP 2.x N07). `error_type` is a metric label, bounded.
 
@@ -227,7 +237,7 @@ class ProblemReported(Event):
     tech_info: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class DeviceModelReported(Event):
     """Parts of a 2.x device model, from a report, an event, or the answer to a command that read or set them.
 
@@ -241,7 +251,7 @@ class DeviceModelReported(Event):
     cleared_monitors: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class EventStreamOpened(Event):
     """A charger opened, or was found to have open, a periodic event stream (OCPP 2.1 N11, N13)."""
 
@@ -251,14 +261,14 @@ class EventStreamOpened(Event):
     values: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class EventStreamClosed(Event):
     """ClosePeriodicEventStream (OCPP 2.1 N12)."""
 
     stream_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class EventStreamTold(Event):
     """NotifyPeriodicEventStream (OCPP 2.1 N11): the newest of its values, and how many there were."""
 
@@ -268,7 +278,7 @@ class EventStreamTold(Event):
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class NoticeReceived(Event):
     """A message that changes nothing here and is carried to whoever listens: settlements, DER alarms, battery swaps, …
 
@@ -279,28 +289,28 @@ class NoticeReceived(Event):
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class VersionMixed(Event):
     """A message in the shape of an older OCPP version than the one negotiated; it was understood as that."""
 
     action: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ProtocolFaulted(Event):
     """The charge point sent what OCPP-J does not allow. `code` is the CALLERROR code it got or deserved."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class SchemaFaulted(Event):
     """A payload that breaks its schema was met leniently: noted, and answered as if it did not."""
 
     action: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class CommandAnswered(Event):
     """A charge point answered a command. `status` is "" for answers that have none; `accepted` is our reading of it."""
 
@@ -311,7 +321,7 @@ class CommandAnswered(Event):
     connector_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class CommandFailed(Event):
     """A command got a CALLERROR, no answer in time, or lost its connection: `error_type`."""
 
@@ -321,7 +331,7 @@ class CommandFailed(Event):
     connector_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargingProfileSet(Event):
     """SetChargingProfile, or a remote start with a profile, was accepted. `profile` is csChargingProfiles as sent."""
 
@@ -329,7 +339,7 @@ class ChargingProfileSet(Event):
     profile: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargingProfilesCleared(Event):
     """ClearChargingProfile was accepted; each criterion None matches all (OCPP 1.6 §5.5).
 
@@ -342,7 +352,7 @@ class ChargingProfilesCleared(Event):
     stack_level: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class DynamicScheduleUpdated(Event):
     """UpdateDynamicSchedule was accepted (OCPP 2.1 K28): `update` holds the fields of the period that change."""
 
@@ -350,7 +360,7 @@ class DynamicScheduleUpdated(Event):
     update: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ReservationMade(Event):
     """ReserveNow was accepted."""
 
@@ -361,13 +371,13 @@ class ReservationMade(Event):
     expires_ts: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ReservationCancelled(Event):
     """CancelReservation was accepted."""
 
     reservation_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event
 class ChargePointDecommissioned(Event):
     """It was removed by an operator: it leaves the state and every metric."""

@@ -42,7 +42,7 @@ def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
 
 def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     """The meterValue of a TransactionEvent. What is late, or about a closed transaction, goes to the store alone."""
-    cp, told = fleet.charge_point(e.cp_id, e.received_ts), e.told
+    cp, told, received_ts = fleet.charge_point(e.cp_id, e.received_ts), e.told, e.received_ts
     transaction = cp.transactions.get(e.transaction_id or "") or _known(fleet, cp, e, e.readings[0].charger_ts)
     if not _is_news(transaction, told):
         return
@@ -54,11 +54,11 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
         if connector.last_meter_values.are(e.readings):
             return
         connector.last_meter_values.become(e.readings)
-    is_late = transaction.telling_late or not transaction.open
-    is_replay = is_late or _is_replay(told, e.received_ts)
+    is_late = transaction.telling_late or transaction.stopped_received_ts is not None
+    is_replay = is_late or _is_replay(told, received_ts)
     for reading in e.readings:
         told_ts = _keep(fleet, cp, transaction, reading, e, is_late=is_late)
-        if not (is_replay or reading.begins or is_older(connector.reading_ts, told_ts, e.received_ts)):
+        if not (is_replay or reading.begins or is_older(connector.reading_ts, told_ts, received_ts)):
             show(connector, reading, told_ts)
     if is_replay:
         # Written with the readings: after a crash none of them must move the figures of now.

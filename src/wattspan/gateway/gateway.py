@@ -38,7 +38,7 @@ FINISH_S = 5.0
 class _Live:
     """One live connection: it ties socket, session and handler, and is the identity by which it is removed."""
 
-    __slots__ = ("connection", "core", "handler", "session", "version")
+    __slots__ = ("connection", "core", "handler", "send", "session", "version")
 
     def __init__(
         self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float
@@ -46,12 +46,10 @@ class _Live:
         self.core = core
         self.connection = connection
         self.version = version
+        self.send = connection.send_now
         self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
         framing = replace(version.framing, strict=True) if core.strict else version.framing
         self.session = self.handler.session = Session(cp_id, self, self.handler, framing)
-
-    def send(self, data: bytes) -> None:
-        self.connection.send_now(data)
 
     def pause_reading(self) -> None:
         self.connection.pause_reading()

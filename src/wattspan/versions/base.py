@@ -103,13 +103,14 @@ class Request:
     """A message that chargers send, and what becomes of it.
 
     `answer` is plain where it waits for nothing. It raises CallFault alone, and only where the message has no fact
-    that could be saved. `place` tells (connector_id, transaction_id), each None where the message names none.
+    that could be saved. `place` tells (connector_id, transaction_id), each None where the message names none. None:
+    `observe` finds them, so it yields at least one event, and the first has both.
     """
 
     action: str
     answer: Answer
     observe: Observe = nothing
-    place: Place = nowhere
+    place: Place | None = nowhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ class Version:
         """Every action of the version, in either direction."""
         return self.requests.keys() | self.commands.keys()
 
-    def answers(self, action: str, place: Place = nowhere) -> Callable[[A], A]:
+    def answers(self, action: str, place: Place | None = nowhere) -> Callable[[A], A]:
         """Register what is answered to `action`; comes before `observes`."""
 
         def register(answer: A) -> A:

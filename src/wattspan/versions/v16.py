@@ -127,7 +127,7 @@ def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: floa
     )
 
 
-@v16.answers("MeterValues", place=_place)
+@v16.answers("MeterValues", place=None)
 def meter_values(call: Payload, cp: ChargePointContext) -> Payload:
     """MeterValues.conf (OCPP 1.6 §4.7). An error would only have the charger send it again."""
     return {}

@@ -24,7 +24,7 @@ REQUESTS: Mapping[str, Request] = dict(NOTICES) | {
             action="MeterValues",
             answer=transactions.meter_values,
             observe=transactions.meter_values_received,
-            place=transactions.metered_place,
+            place=None,
         ),
         Request(action="SecurityEventNotification", answer=notifications.noted, observe=notifications.security_event),
         Request(action="SignCertificate", answer=notifications.sign_certificate),
@@ -38,7 +38,7 @@ REQUESTS: Mapping[str, Request] = dict(NOTICES) | {
             action="TransactionEvent",
             answer=transactions.transaction_event,
             observe=transactions.transaction_told,
-            place=transactions.place,
+            place=None,
         ),
     )
 }

@@ -36,11 +36,6 @@ class _About(NamedTuple):
     told: ev.Telling
 
 
-def place(call: Payload) -> tuple[str | None, str | None]:
-    """(EVSE, transaction) of a TransactionEvent."""
-    return _evse(call), _transaction_id(call)
-
-
 def metered_place(call: Payload) -> tuple[str | None, str | None]:
     """(EVSE, None) of a message that names an EVSE and never a transaction."""
     return identifier(call.get("evseId")), None
@@ -51,12 +46,12 @@ def transaction_event(call: Payload, cp: ChargePointContext) -> Payload | Awaita
 
     A token that may not charge is told so; the transaction is kept all the same, for it is there (E02.FR.01).
     """
+    if "idToken" not in call and cp.knows(_id_as_sent(call)):
+        return {}
     transaction_id = _transaction_id(call)
     if transaction_id is None:
         if not call.get("meterValue"):
             raise CallFault(CODES_2X.occurrence, "there is neither a transactionId nor a meterValue")
-        return {}
-    if "idToken" not in call and cp.knows(transaction_id):
         return {}
     return _transaction_event(call, cp, transaction_id)
 
@@ -76,7 +71,10 @@ def transaction_told(call: Payload, answer: Payload, cp_id: str, received_ts: fl
     measured = readings(call["meterValue"]) if "meterValue" in call else ()
     if transaction_id is None:
         return (_measured(cp_id, received_ts, evse, None, measured, None),)
-    told = ev.Telling(_seq_no(call.get("seqNo")), charger_ts(call.get("timestamp")), call.get("offline") is True)
+    seq_no = call.get("seqNo")
+    if type(seq_no) is not int or not 0 <= seq_no <= _HIGHEST_SEQ_NO:
+        seq_no = _seq_no(seq_no)
+    told = ev.Telling(seq_no, charger_ts(call.get("timestamp")), "offline" in call and call["offline"] is True)
     kind, info = call.get("eventType"), call["transactionInfo"]
     state, has_details = info.get("chargingState"), "remoteStartId" in info or not _DETAILS.isdisjoint(call)
     events: list[ev.Event] = []
@@ -201,6 +199,13 @@ def _transaction_id(call: Payload) -> str | None:
         return None
     told = info.get("transactionId")
     return told if type(told) is str and _PLAIN_ID(told) is not None else identifier(told)
+
+
+def _id_as_sent(call: Payload) -> str:
+    """The transaction's id as the message has it: one that is known needs no other look. "" where there is no text."""
+    info = call.get("transactionInfo")
+    told = info.get("transactionId") if type(info) is dict else None
+    return told if type(told) is str else ""
 
 
 def _seq_no(value: Any) -> int | None:

@@ -77,3 +77,17 @@ def test_an_answer_with_a_status_for_each_thing_asked_is_rejected_by_the_first_t
 
 def test_the_page_is_what_the_tables_say_now():
     assert DOCS.read_text(encoding="utf-8") == reference.text(), "run: python -m wattspan.versions.reference"
+
+
+@pytest.mark.parametrize("subprotocol", FOLDERS)
+@pytest.mark.parametrize("kind", ["Started", "Updated", "Ended", None])
+@pytest.mark.parametrize("about", [{"transactionId": "T1"}, {"transactionId": "T1", "chargingState": "Idle"}, {}])
+@pytest.mark.parametrize("measured", [None, [], [{"timestamp": "2026-11-21T10:00:00Z", "sampledValue": []}]])
+def test_a_message_that_leaves_its_place_to_its_events_has_one_that_tells_it(subprotocol, kind, about, measured):
+    call = {"eventType": kind, "transactionInfo": about, "meterValue": measured}
+    placed = [request for request in VERSIONS[subprotocol].requests.values() if request.place is None]
+    assert placed
+    for request in placed:
+        first = request.observe(call, {}, "CP1", 1.8e9)[0]
+        assert first.connector_id == "0"
+        assert first.transaction_id == (about.get("transactionId") if request.action == "TransactionEvent" else None)

@@ -304,7 +304,8 @@ NAMES = (
 @given(st.sampled_from(sorted(V16.requests)), st.dictionaries(st.sampled_from(NAMES.split()), JSON, max_size=8))
 def test_no_payload_raises_anything_but_a_call_fault(action, call):
     request = V16.requests[action]
-    request.place(call)
+    if request.place is not None:
+        request.place(call)
     try:
         answer, events = converse(action, call)
     except CallFault:
