@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -75,6 +75,7 @@ def make_app(services: Services, version: str) -> ASGIApp:
         max_body_size=MOST_BODY_BYTES,
         generate_unique_id_function=_name,
         redirect_slashes=False,
+        dependencies=[Depends(_storable)],
         # Ours instead (observing.py): without paths, names as they are everywhere, streams that do not span for days.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
@@ -90,6 +91,12 @@ def make_app(services: Services, version: str) -> ASGIApp:
 
 async def _broken(_request: Request, _exc: Exception) -> JSONResponse:
     return problems.answer(Problem(500, "see the central system's log", kind="internal"))
+
+
+async def _storable(request: Request) -> None:
+    """Refuse what PostgreSQL takes in no text; its error would be told as the database's own trouble."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise Problem(422, "the request is not as it should be", kind="invalid", faults=[("", "NUL is not taken")])
 
 
 def _name(route: APIRoute) -> str:

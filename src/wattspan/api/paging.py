@@ -32,9 +32,12 @@ def text_of(cursor: str | None) -> str:
     if cursor is None:
         return ""
     try:
-        return urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+        text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError) as exc:
         raise bad_cursor() from exc
+    if "\0" in text:
+        raise bad_cursor()
+    return text
 
 
 def number_of(cursor: str | None) -> int | None:

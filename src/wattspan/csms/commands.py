@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import orjson
 from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_case
 
 from wattspan.csms.service import Core
@@ -143,4 +144,8 @@ def _checked(version: Version, cp_id: str, action: str, payload: Payload) -> Com
     if faults:
         told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:5])
         raise CommandInvalid(cp_id, action, told, [(fault.path, fault.message) for fault in faults])
+    try:
+        orjson.dumps(payload)
+    except TypeError as exc:  # a number beyond 64 bits, half a surrogate pair: the schemas let them pass
+        raise CommandInvalid(cp_id, action, f"can't be sent: {exc}", [("", f"can't be sent: {exc}")]) from None
     return command

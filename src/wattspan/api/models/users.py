@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from wattspan.api.access.rights import Right, Role
-from wattspan.api.models.common import At, Body, Shown, Text, moment
+from wattspan.api.models.common import At, Body, Shown, Text, moment, storable
 from wattspan.store import entries
 
 
@@ -24,7 +24,7 @@ Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
 class LogIn(Body):
     """A name and a password."""
 
-    name: Annotated[str, Field(max_length=64)]
+    name: Annotated[str, Field(max_length=64), AfterValidator(storable)]
     password: Annotated[SecretStr, Field(max_length=200)]
 
 

@@ -57,8 +57,8 @@ def _name(cursor: str | None) -> Name | None:
     if not text:
         return None
     try:
-        return Name(*[part for part in json.loads(text) if isinstance(part, str)])
-    except (TypeError, ValueError) as exc:
+        return Name(*[part for part in json.loads(text) if isinstance(part, str) and "\0" not in part])
+    except (TypeError, ValueError, RecursionError) as exc:
         raise bad_cursor() from exc
 
 
