@@ -4,6 +4,7 @@ Secrets come here as digests; who may do what is the API's to say.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from wattspan.store.entries import ApiToken, User
 Check = Callable[[Any], None]
 """Told what stands in the books (None: nothing) before it is changed; raises to leave all as it is."""
 
+ADMIN = "admin"
+"""The role of whoever makes users."""
 _USER = [column for column in t.users.c if column.name != "user_key"]
 
 
@@ -46,8 +49,15 @@ def add_first_user(connection: sa.Connection, new: User) -> bool:
 
 
 def change_user(connection: sa.Connection, name: str, changes: Mapping[str, Any], check: Check) -> User | None:
-    """Change a user, whose sessions end; one who is no admin any more loses no tokens, for these go by the role."""
-    check(user(connection, name))
+    """Change a user, whose sessions end; one who is no admin any more loses no tokens, for these go by the role.
+
+    None: nothing was changed, for no admin would be left who can log in.
+    """
+    before = user(connection, name)
+    check(before)
+    after = None if before is None else replace(before, **changes)
+    if is_admin(before) and not is_admin(after) and not other_admins(connection, name):
+        return None
     mine = t.users.c.user_key == name.casefold()
     if changes:
         connection.execute(sa.update(t.users).where(mine).values(**changes))
@@ -55,19 +65,28 @@ def change_user(connection: sa.Connection, name: str, changes: Mapping[str, Any]
     return user(connection, name)
 
 
+def is_admin(who: User | None) -> bool:
+    """Whether that is an admin who can log in."""
+    return who is not None and who.role == ADMIN and not who.disabled
+
+
 def other_admins(connection: sa.Connection, name: str) -> bool:
     """Whether somebody else than `name` is an admin who can log in."""
     c = t.users.c
-    others = sa.select(c.user_key).where(c.role == "admin", c.disabled.is_(False), c.user_key != name.casefold())
+    others = sa.select(c.user_key).where(c.role == ADMIN, c.disabled.is_(False), c.user_key != name.casefold())
     return connection.execute(others.limit(1)).first() is not None
 
 
-def remove_user(connection: sa.Connection, name: str, check: Check) -> None:
-    """Remove a user, and every way in that was theirs."""
-    check(user(connection, name))
+def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
+    """Remove a user, and every way in that was theirs. False: the last admin who can log in stays."""
+    before = user(connection, name)
+    check(before)
+    if is_admin(before) and not other_admins(connection, name):
+        return False
     key = name.casefold()
     for table in (t.login_sessions, t.api_tokens, t.users):
         connection.execute(sa.delete(table).where(table.c.user_key == key))
+    return True
 
 
 def begin_session(

@@ -1,5 +1,7 @@
 """Who gets in, who does not, and what an attacker tries."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -165,6 +167,12 @@ async def test_the_last_admin_stays(csms: Csms, operator: Operator) -> None:
     await operator.ask("DELETE", "/users/admin", 409)
 
 
+async def test_two_admins_that_remove_each_other_at_once_leave_one(csms: Csms) -> None:
+    async with somebody(csms, "admin", "other") as other, admin(csms) as first:
+        answers = await asyncio.gather(first.send("DELETE", "/users/other"), other.send("DELETE", "/users/admin"))
+    assert sorted(answer.status_code < 300 for answer in answers) == [False, True]
+
+
 async def test_an_error_tells_no_password_back(csms: Csms, operator: Operator) -> None:
     short = "hunter2"
     answer = await operator.send("POST", "/users", json={"name": "x", "password": short, "role": "viewer"})
@@ -173,8 +181,6 @@ async def test_an_error_tells_no_password_back(csms: Csms, operator: Operator) -
 
 
 async def test_many_log_ins_of_one_name_at_once_are_no_way_around_the_lockout(csms: Csms) -> None:
-    import asyncio  # noqa: PLC0415
-
     async with nobody(csms) as operator:
 
         async def guess(number: int) -> int:

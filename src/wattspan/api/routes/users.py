@@ -6,12 +6,12 @@ from fastapi import APIRouter, Response
 
 from wattspan.api import PREFIX
 from wattspan.api.access.guard import guarded
-from wattspan.api.access.rights import Right, Role
+from wattspan.api.access.rights import Right
 from wattspan.api.etags import IfMatch, etag, matching
 from wattspan.api.models import users as models
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import Problem, not_found
-from wattspan.api.services import Given, Services
+from wattspan.api.services import Given
 from wattspan.store import entries, people
 
 router = APIRouter(prefix=PREFIX, tags=["users"])
@@ -50,7 +50,6 @@ async def update_user(
     services: Given, name: str, change: models.UserChange, response: Response, if_match: IfMatch = None
 ) -> models.User:
     """Change role or password, or let nobody in by that name. Sessions of the user end."""
-    check = matching("user", if_match)
     fields: dict[str, Any] = {}
     if change.role is not None:
         fields["role"] = change.role.value
@@ -58,11 +57,9 @@ async def update_user(
         fields["disabled"] = change.disabled
     if change.password is not None:
         fields["password"] = await services.keeper.passwords.hash(change.password.get_secret_value())
-    if change.disabled or (change.role is not None and change.role is not Role.ADMIN):
-        await _not_the_last(services, name)
-    entry = await services.store.do(people.change_user, name, fields, check)
+    entry = await services.store.do(people.change_user, name, fields, matching("user", if_match))
     if entry is None:
-        raise not_found("user")
+        raise _last_admin()
     response.headers["ETag"] = etag(entry)
     return models.user(entry)
 
@@ -70,12 +67,9 @@ async def update_user(
 @router.delete("/users/{name}", status_code=204, **guarded(Right.ADMIN, 404, 409, 412))
 async def delete_user(services: Given, name: str, if_match: IfMatch = None) -> None:
     """Remove a user, with sessions and tokens. What they did stays in the audit log."""
-    await _not_the_last(services, name)
-    await services.store.do(people.remove_user, name, matching("user", if_match, needed=False))
+    if not await services.store.do(people.remove_user, name, matching("user", if_match, needed=False)):
+        raise _last_admin()
 
 
-async def _not_the_last(services: Services, name: str) -> None:
-    entry = await services.store.read(people.user, name)
-    is_admin = entry is not None and entry.role == Role.ADMIN.value and not entry.disabled
-    if is_admin and not await services.store.read(people.other_admins, name):
-        raise Problem(409, "the last admin stays", kind="last-admin")
+def _last_admin() -> Problem:
+    return Problem(409, "the last admin stays", kind="last-admin")
