@@ -42,8 +42,10 @@ REMOVALS_S = 2.0
 HEALTH_S = 15.0
 """How often the database is asked whether it takes writes, so that its time to answer is on /metrics."""
 EXPIRY_S = 600.0
-"""How often old meter readings are deleted."""
+"""How often old meter readings and rows of the audit log are deleted."""
 EXPIRY_ROWS = 50_000
+EXPIRY_AUDIT_ROWS = 2_000
+"""In one transaction, which answers to chargers wait for."""
 DAY_S = 86_400.0
 
 
@@ -294,8 +296,13 @@ class CentralSystem:
             self.telemetry.recorder.decommissioned(cp_id)
 
     async def _expire(self) -> None:
-        days = self.settings.reading_retention_days
-        while days:
+        readings_s, audit_s = (
+            (days or 0.0) * DAY_S for days in (self.settings.reading_retention_days, self.settings.audit_retention_days)
+        )
+        while readings_s or audit_s:
             with contextlib.suppress(StoreError):
-                await self.store.expire_readings(self._core.clock() - days * DAY_S, EXPIRY_ROWS)
+                if readings_s:
+                    await self.store.expire_readings(self._core.clock() - readings_s, EXPIRY_ROWS)
+                if audit_s:
+                    await self.store.do(desk.expire_audit, self._core.clock() - audit_s, EXPIRY_AUDIT_ROWS)
             await asyncio.sleep(EXPIRY_S)

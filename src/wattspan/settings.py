@@ -169,6 +169,10 @@ class Settings(BaseModel):
         float | None, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "at least 0")
     ] = 400
     """Meter readings older than this are deleted; 0: never."""
+    audit_retention_days: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "at least 0")
+    ] = 730
+    """Rows of the operators' audit log older than this are deleted; 0: never."""
     plugins: Annotated[
         tuple[str, ...], BeforeValidator(_listed), Must("a list of plugin names, commas between them")
     ] = ("orphans",)

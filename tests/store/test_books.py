@@ -6,6 +6,8 @@ from support.databases import query
 from support.stories import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.transactions import stop_key
+from wattspan.store import desk
+from wattspan.store.entries import AuditEntry
 from wattspan.store.store import IdTag
 
 
@@ -140,6 +142,17 @@ async def test_old_readings_expire_oldest_first_and_ids_go_on(site):
     assert await site.store.expire_readings(NOW + 1200, 10_000) == 500
     assert await site.store.expire_readings(NOW + 9999, 10_000) == 799
     assert query(site.path, "SELECT id FROM meter_readings") == [(2000,)]
+
+
+async def test_old_rows_of_the_audit_log_expire_oldest_first_and_the_newest_stays(site):
+    for number in range(6):
+        row = AuditEntry(at_ts=NOW + number, who="a", by_means_of="", action="x", target="/", status=200, trace_id="")
+        await site.store.do(desk.write_down, row)
+    assert await site.store.do(desk.expire_audit, NOW + 4, 2) == 2
+    assert await site.store.do(desk.expire_audit, NOW + 4, 100) == 2
+    assert await site.store.do(desk.expire_audit, NOW + 99, 100) == 1
+    assert [row.at_ts for row in await site.store.read(desk.audit, None, None, None, 10)] == [NOW + 5]
+    assert await site.store.do(desk.expire_audit, NOW + 99, 100) == 0
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

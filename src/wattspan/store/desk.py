@@ -152,6 +152,15 @@ def audit(
     return [AuditEntry(**found) for found in connection.execute(query).mappings()]
 
 
+def expire_audit(connection: sa.Connection, before_ts: float, limit: int) -> int:
+    """Delete rows older than `before_ts`, looking at the oldest `limit`; how many. The newest stays: ids go on."""
+    c = t.audit.c
+    oldest = list(connection.execute(sa.select(c.id).order_by(c.id).limit(limit + 1)).scalars())[:-1]
+    if not oldest:
+        return 0
+    return connection.execute(sa.delete(t.audit).where(c.id <= oldest[-1], c.at_ts < before_ts)).rowcount
+
+
 def add_file(connection: sa.Connection, file: StoredFile) -> None:
     """Note a file that is on disk."""
     connection.execute(sa.insert(t.stored_files).values({c.name: getattr(file, c.name) for c in t.stored_files.c}))

@@ -7,6 +7,8 @@ import pytest
 
 from support.central import Csms
 from support.operators import PASSWORD, Operator, admin, nobody, somebody
+from support.waiting import eventually
+from wattspan.store import desk
 
 COOKIE = "wattspan_session"
 
@@ -191,3 +193,15 @@ async def test_many_log_ins_of_one_name_at_once_are_no_way_around_the_lockout(cs
         codes = await asyncio.gather(*(guess(number) for number in range(30)))
     assert codes.count(401) <= 5
     assert set(codes) == {401, 429}
+
+
+async def test_old_rows_leave_the_audit_log(make_csms) -> None:  # type: ignore[no-untyped-def]
+    csms = await make_csms(audit_retention_days=1e-9)
+    async with admin(csms) as boss:
+        await boss.ask("DELETE", "/session", 204)
+    await csms.restart()
+
+    async def has_gone() -> bool:
+        return [row.action for row in await csms.store.read(desk.audit, None, None, None, 10)] == ["log_out"]
+
+    await eventually(has_gone)
