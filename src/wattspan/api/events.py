@@ -22,12 +22,17 @@ from wattspan.domain.fleet import Fleet
 
 RING = 10_000
 QUEUE = 1_000
+RESUMED = QUEUE // 2
+"""Who missed more is told to read anew: its queue must have room for what comes meanwhile."""
 LISTENERS = 200
+LISTENERS_OF_ONE = 20
+"""Of one user: whoever opens more must not keep everybody else out."""
 EVERY_S = 1.0
 SLICE = 250
 """Charge points looked at between two pauses."""
 
-UNTOLD = frozenset({"id_token", "parent_id_token", "key", "details", "readings"})
+UNTOLD = frozenset({"id_token", "parent_id_token", "key", "details", "readings", "payload"})
+"""Personal, or long: a notice's payload may be a customer's data (NotifyCustomerInformation)."""
 QUIET = (ev.MeterValuesReceived, ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted)
 """Too many to be told one by one."""
 
@@ -43,14 +48,19 @@ class Frame(NamedTuple):
 class Listener:
     """One reader's queue. `dropped` is set when it did not keep up, or the feed ends."""
 
-    def __init__(self, cp_id: str | None) -> None:
+    def __init__(self, cp_id: str | None, who: str = "") -> None:
+        self.who = who
         self.queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE)
         self.dropped = asyncio.Event()
         self._cp_id = cp_id
 
+    def wants(self, frame: Frame) -> bool:
+        """Whether it is of what is listened to."""
+        return self._cp_id is None or frame.cp_id in ("", self._cp_id)
+
     def put(self, frame: Frame) -> None:
         """Never waits."""
-        if self._cp_id is not None and frame.cp_id not in ("", self._cp_id):
+        if not self.wants(frame):
             return
         try:
             self.queue.put_nowait(frame.data)
@@ -78,16 +88,17 @@ class EventFeed:
         self._ring.append(frame)
         self._tell([frame])
 
-    def listen(self, cp_id: str | None, last_id: str | None) -> Listener:
+    def listen(self, cp_id: str | None, last_id: str | None, who: str) -> Listener:
         """Begin to listen, after the event of `last_id`; where that is not known any more, a `Reset` comes first.
 
-        Raises Problem 503 when too many listen already. Give the listener back to `leave`.
+        Raises Problem 503 when too many listen already, or `who` does too often. Give the listener back to `leave`.
         """
-        if len(self._listeners) >= LISTENERS:
+        own = sum(each.who == who for each in self._listeners)
+        if len(self._listeners) >= LISTENERS or own >= LISTENERS_OF_ONE:
             raise Problem(503, "too many listen already", kind="busy", headers={"Retry-After": "30"})
-        listener = Listener(cp_id)
+        listener = Listener(cp_id, who)
         if last_id:
-            for frame in self._since(last_id):
+            for frame in self._since(last_id, listener):
                 listener.put(frame)
         self._listeners.add(listener)
         return listener
@@ -110,15 +121,14 @@ class EventFeed:
             if self._listeners:
                 await self._look()
 
-    def _since(self, last_id: str) -> Iterable[Frame]:
+    def _since(self, last_id: str, listener: Listener) -> list[Frame]:
         era, _, text = last_id.partition("-")
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0  # noqa: PLR2004
         oldest = self._ring[0].number if self._ring else 1
-        if era != self._era or number < oldest - 1:
-            yield Frame(0, "", sse("Reset", {"reason": "events in between are not kept"}, None))
-            return
-        # No more than a queue holds: the newest ones.
-        yield from [frame for frame in self._ring if frame.number > number][-QUEUE:]
+        missed = [frame for frame in self._ring if frame.number > number and listener.wants(frame)]
+        if era != self._era or number < oldest - 1 or len(missed) > RESUMED:
+            return [Frame(0, "", sse("Reset", {"reason": "events in between are not kept"}, None))]
+        return missed
 
     def _tell(self, frames: Iterable[Frame]) -> None:
         for frame in frames:

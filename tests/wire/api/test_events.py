@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from support.central import Csms
 from support.chargers import START, energy, meter_values, status
-from support.operators import Operator
+from support.operators import PASSWORD, Operator, admin
 from support.waiting import WITHIN_S, eventually
 from wattspan.api import events
+from wattspan.domain.events import ConnectorStatusChanged, NoticeReceived
 
 
 class Stream:
@@ -110,3 +113,51 @@ async def test_a_reader_that_does_not_read_is_dropped_and_nobody_waits(csms: Csm
 async def test_every_listener_is_told(csms: Csms, operator: Operator) -> None:
     async with listening(operator) as stream, listening(operator) as other, csms.charger("CP1"):
         assert (await stream.next())[1] == (await other.next())[1] == "ChargePointConnected"
+
+
+async def test_who_missed_more_than_is_resumed_is_told_to_read_anew_and_nothing_is_skipped_in_silence(
+    csms: Csms, operator: Operator
+) -> None:
+    feed = csms.central._feed
+    async with csms.charger("CP1") as one, csms.charger("CP2") as other:
+        async with listening(operator, cp_id="CP1") as stream:
+            await one.call("StatusNotification", status("Preparing"))
+            last_id, *_ = await stream.next("ConnectorStatusChanged")
+        for _ in range(events.RESUMED + 1):
+            feed.publish(ConnectorStatusChanged(cp_id="CP2", received_ts=0.0, connector_id="1", status="Available"))
+        await one.call("StatusNotification", status("Charging"))
+        await other.call("Heartbeat")
+        async with listening(operator, last_id, cp_id="CP1") as stream:  # others' events do not count
+            assert (await stream.next())[2]["status"] == "Charging"
+        async with listening(operator, last_id) as stream:
+            assert (await stream.next())[1] == "Reset"
+
+
+async def test_a_stream_ends_with_the_log_in_however_busy_it_is(csms: Csms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wattspan.api.routes.events.BEAT_S", 0.05)
+    async with admin(csms) as leaver, csms.charger("CP1") as charger, listening(leaver) as stream:
+        await charger.call("StatusNotification", status("Preparing"))
+        await stream.next("ConnectorStatusChanged")
+        async with admin(csms) as boss:
+            await boss.ask("PATCH", "/users/admin", json={"password": PASSWORD}, headers={"If-Match": "*"})
+
+        async def ended() -> bool:
+            for _ in range(20):
+                await charger.call("StatusNotification", status("Charging"))
+            return not csms.central._feed._listeners
+
+        await eventually(ended)
+
+
+async def test_one_user_can_not_take_all_the_streams(csms: Csms, operator: Operator) -> None:
+    feed = csms.central._feed
+    taken = [feed.listen(None, None, "admin") for _ in range(events.LISTENERS_OF_ONE)]
+    await operator.ask("GET", "/events", 503)
+    feed.leave(feed.listen(None, None, "somebody else"))
+    for listener in taken:
+        feed.leave(listener)
+
+
+async def test_what_a_customer_is_told_is_not_told_to_viewers() -> None:
+    notice = NoticeReceived(cp_id="CP1", received_ts=0.0, action="NotifyCustomerInformation", payload={"data": "Ada"})
+    assert events.told(notice) == {"cp_id": "CP1", "received_at": "1970-01-01T00:00:00.000Z", "action": notice.action}

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wattspan.api import PREFIX
-from wattspan.api.access.guard import guarded, identified
+from wattspan.api.access.guard import Who, guarded, identified
 from wattspan.api.access.rights import Right
 from wattspan.api.events import Listener
 from wattspan.api.services import Given, Services
@@ -19,7 +19,7 @@ from wattspan.errors import StoreError
 router = APIRouter(prefix=PREFIX, tags=["events"])
 
 BEAT_S = 15.0
-"""Without events, how often a comment is sent, so that nobody in between closes the connection."""
+"""How often a comment is sent, so that nobody in between closes the connection, and asked whether it may go on."""
 GOODBYE_S = 1.0
 MEDIA_TYPE = "text/event-stream"
 TOGETHER = 64
@@ -31,13 +31,21 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, services: Services, request: Request, listener: Listener, leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        request: Request,
+        listener: Listener,
+        leave: Callable[[], None],
+        right: Right = Right.READ,
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._services = services
         self._request = request
         self._listener = listener
         self._leave = leave
+        self._right = right
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ends when the client goes, or the listener is dropped; a writer that is stuck then is cancelled."""
@@ -64,19 +72,28 @@ class EventStream(Response):
     async def _write(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _body(send, b"retry: 2000\n\n")
+        loop = asyncio.get_running_loop()
+        beat_at = loop.time() + BEAT_S
         while True:
-            try:
-                async with asyncio.timeout(BEAT_S):
-                    data = await self._listener.queue.get()
-            except TimeoutError:
+            pieces = await self._next(beat_at)
+            if loop.time() >= beat_at:  # amid events too: a busy fleet's stream never falls silent
                 if not await self._still_allowed():
                     return
-                await _body(send, b": still here\n\n")
-                continue
-            pieces = [data]
-            while len(pieces) < TOGETHER and not self._listener.queue.empty():
-                pieces.append(self._listener.queue.get_nowait())
+                beat_at = loop.time() + BEAT_S
+                pieces.append(b": still here\n\n")
             await _body(send, b"".join(pieces))
+
+    async def _next(self, until: float) -> list[bytes]:
+        """Some events; none when there were none until then."""
+        queue = self._listener.queue
+        try:
+            async with asyncio.timeout_at(until):
+                pieces = [await queue.get()]
+        except TimeoutError:
+            return []
+        while len(pieces) < TOGETHER and not queue.empty():
+            pieces.append(queue.get_nowait())
+        return pieces
 
     async def _still_allowed(self) -> bool:
         """Whether session or token still stand; while the store can't say, whoever was let in stays."""
@@ -84,7 +101,7 @@ class EventStream(Response):
             principal = await identified(self._request)
         except StoreError:
             return True
-        return principal is not None and Right.READ in principal.rights
+        return principal is not None and self._right in principal.rights
 
 
 async def _body(send: Send, data: bytes) -> None:
@@ -103,11 +120,12 @@ STREAM = {200: {"description": "Events for ever.", "content": {MEDIA_TYPE: {"sch
 )
 async def listen(
     services: Given,
+    who: Who,
     request: Request,
     cp_id: Annotated[str | None, Query(max_length=255, description="Of one charge point alone.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=100, description="Resume after this event.")] = None,
 ) -> Response:
     """Events as they happen: `event` is the kind, `data` JSON. `Figures`, once a second, are what connectors measure
     now and have no id. `Reset`: what was missed is not kept, read the rest anew. Who does not keep up is dropped."""
-    listener = services.feed.listen(cp_id, last_event_id)
+    listener = services.feed.listen(cp_id, last_event_id, who.name)
     return EventStream(services, request, listener, partial(services.feed.leave, listener))

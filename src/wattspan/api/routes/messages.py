@@ -40,7 +40,7 @@ async def watch_messages(services: Given, request: Request, cp_id: CpId) -> Resp
         told = {"at": at, "direction": direction, "frame": content(data)}
         listener.put(Frame(0, cp_id, sse("Message", told, None)))
 
-    return EventStream(services, request, listener, services.watch(cp_id, passed))
+    return EventStream(services, request, listener, services.watch(cp_id, passed), Right.COMMAND)
 
 
 def content(data: bytes) -> Any:
