@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from wattspan.errors import SettingsError
 from wattspan.settings import Settings
 from wattspan.telemetry.exposition import Format, takes_gzip, wanted
+from wattspan.telemetry.http_protocol import BoundedHttp
 
 STOP_S = 3
 """How long running answers may take at shutdown, s."""
@@ -157,6 +158,7 @@ class HttpServer:
         self._name = name
         self._config = uvicorn.Config(
             app,
+            http=BoundedHttp,
             log_config=None,
             log_level="warning",
             access_log=False,
