@@ -100,6 +100,7 @@ class CentralSystem:
     _api: HttpServer
     _keeper: Keeper
     _feed: EventFeed
+    _files: Files
     first_password: str | None
     """Of the user `admin`, if it was made up at this start: to be shown once, and kept nowhere."""
 
@@ -197,6 +198,7 @@ class CentralSystem:
         self._keeper = Keeper(self.store, self.vitals, recorder, session_s=settings.session_hours * 3600.0)
         self._exit.callback(self._keeper.close)
         self.first_password = await self._keeper.make_first_admin(settings.admin_password)
+        self._files = Files(self.store, settings.files, settings.max_file_bytes)
         services = Services(
             settings=settings,
             core=self._core,
@@ -212,7 +214,7 @@ class CentralSystem:
             tracer=self.telemetry.tracer_provider.get_tracer(METER),
             keeper=self._keeper,
             feed=self._feed,
-            files=Files(self.store, settings.files, settings.max_file_bytes),
+            files=self._files,
         )
         self._api = HttpServer(
             make_app(services, version("wattspan")),

@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wattspan.api.access.guard import SAFE
+from wattspan.api.access.guard import ONLY_HEAD, SAFE
 from wattspan.api.access.rights import Principal
 from wattspan.api.services import Services
 from wattspan.errors import StoreError
@@ -31,6 +31,8 @@ LONGEST_TARGET = 500
 UNKNOWN_A_MINUTE = 60
 """Audit rows a minute for writes of whom nobody knows: a flood of them must not fill the disk."""
 SERVER_ERROR = 500
+CUT_OFF = 499
+"""Stands for no answer: the client went away, or the server ended."""
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -56,10 +58,13 @@ class Observing:
         exchange = _Exchange(self, scope, send)
         token = otel_context.attach(exchange.context)
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(exchange.scope, receive, exchange.send)
         finally:
             otel_context.detach(token)
-            exchange.end()
+            try:
+                await exchange.note()
+            finally:
+                exchange.end()
 
     def begin(self, scope: Scope) -> Span:
         """The request's span, in the trace that it brings along, if any."""
@@ -106,8 +111,11 @@ class _Exchange:
 
     def __init__(self, layer: Observing, scope: Scope, send: Send) -> None:
         self._layer = layer
-        self._scope = scope
+        self._method = _method(scope)
+        self.scope = _for_head(scope) if self._method == "HEAD" else scope
+        """As the routes see it."""
         self._send = send
+        self._noted = self._method in SAFE
         self._began_s = time.perf_counter()
         self._status = 0
         self._ended = False
@@ -121,27 +129,34 @@ class _Exchange:
             return
         self._status = message["status"]
         told = self.span.get_span_context()
-        trace_id = f"{told.trace_id:032x}" if told.is_valid else ""
         headers = [*message.get("headers", ()), *_HEADERS]
         named = {name.lower() for name, _ in headers}
         if b"cache-control" not in named:
             headers.append((b"cache-control", b"no-store"))
         if told.is_valid:
-            header = f"00-{trace_id}-{told.span_id:016x}-{told.trace_flags & 0xFF:02x}"
+            header = f"00-{told.trace_id:032x}-{told.span_id:016x}-{told.trace_flags & 0xFF:02x}"
             headers.append((b"traceresponse", header.encode()))
-        if self._scope["method"] not in SAFE:
-            await self._layer.write_down(self._scope, self._status, trace_id)
+        await self.note()
         await self._send({**message, "headers": headers})
         if _is_event_stream(message):
             self.end()  # it may last for days, and no span spans a connection
 
+    async def note(self) -> None:
+        """Once, and for writes: the row in the audit log. One that was cut off before it was answered has one too."""
+        if self._noted:
+            return
+        self._noted = True
+        told = self.span.get_span_context()
+        trace_id = f"{told.trace_id:032x}" if told.is_valid else ""
+        await self._layer.write_down(self.scope, self._status or CUT_OFF, trace_id)
+
     def end(self) -> None:
-        """Once: the span ends and the figures count. Status 0: the client went away, and 499 stands for it."""
+        """Once: the span ends and the figures count."""
         if self._ended:
             return
         self._ended = True
-        status, method = self._status or 499, _method(self._scope)
-        endpoint = endpoint_of(self._scope)
+        status, method = self._status or CUT_OFF, self._method
+        endpoint = endpoint_of(self.scope)
         span = self.span
         span.update_name(f"{method} {endpoint}")
         attributes: Mapping[str, Any] = {
@@ -158,12 +173,20 @@ class _Exchange:
 
 
 def endpoint_of(scope: Scope) -> str:
-    """The template of the route that took the request."""
-    return getattr(scope.get("route"), "path_format", None) or getattr(scope.get("route"), "path", None) or UNMATCHED
+    """The template of the route that took the request; of files that are mounted, where they are mounted."""
+    route = scope.get("route")
+    if route is None and scope.get("app_root_path") != scope.get("root_path", ""):
+        return f"{scope['root_path']}/{{path}}"
+    return getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
 
 
 def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in METHODS else "other"
+
+
+def _for_head(scope: Scope) -> Scope:
+    """HEAD is GET without the body (RFC 9110 §9.3.2), which uvicorn leaves out; some chargers ask it of firmware."""
+    return {**scope, "method": "GET", "state": {**scope.get("state", {}), ONLY_HEAD: True}}
 
 
 def _is_event_stream(message: Message) -> bool:

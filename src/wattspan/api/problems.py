@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 from opentelemetry import trace
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from wattspan.errors import (
     CommandError,
@@ -137,11 +139,17 @@ def install(app: FastAPI) -> None:
         faults = [(_pointer(error["loc"]), str(error["msg"])) for error in exc.errors()]
         return answer(Problem(422, "the request is not as it should be", kind="invalid", faults=faults))
 
-    async def http(_request: Request, exc: Any) -> JSONResponse:
+    async def http(request: Request, exc: Any) -> JSONResponse:
         detail = (
             exc.detail if isinstance(exc.detail, str) and exc.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
         )
-        return answer(Problem(exc.status_code, detail, headers=exc.headers))
+        headers = exc.headers
+        if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": ", ".join(sorted(_methods(app, request.scope["path"])))}
+        return answer(Problem(exc.status_code, detail, headers=headers))
+
+    async def gone(_request: Request, _exc: Any) -> JSONResponse:
+        return answer(Problem(400, "the connection closed before the request was whole", kind="incomplete"))
 
     handlers = {
         Problem: problem,
@@ -150,9 +158,17 @@ def install(app: FastAPI) -> None:
         StoreError: store,
         RequestValidationError: invalid,
         HTTPException: http,
+        ClientDisconnect: gone,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+
+
+def _methods(app: FastAPI, path: str) -> set[str]:
+    """Those that a path takes, by all its routes (RFC 9110 §10.2.1); the first that matched knows its own alone."""
+    known = app.openapi()["paths"].items()
+    found = {method.upper() for template, each in known if compile_path(template)[0].match(path) for method in each}
+    return found | {"HEAD"} if "GET" in found else found or {"GET", "HEAD"}
 
 
 def _pointer(location: Sequence[int | str]) -> str:

@@ -13,6 +13,8 @@ from wattspan.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 COOKIE = "wattspan_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+ONLY_HEAD = "only_head"
+"""In a request's state: HEAD was asked, so what never ends must not begin."""
 RIGHT = "x-right"
 """Where the OpenAPI document says which right a route asks for."""
 
@@ -89,6 +91,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 __all__ = [
     "COOKIE",
     "CSRF_HEADER",
+    "ONLY_HEAD",
     "RIGHT",
     "ProblemDocument",
     "Who",

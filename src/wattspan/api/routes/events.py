@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wattspan.api import PREFIX
-from wattspan.api.access.guard import Who, guarded, identified
+from wattspan.api.access.guard import ONLY_HEAD, Who, guarded, identified
 from wattspan.api.access.rights import Right
 from wattspan.api.events import Listener
 from wattspan.api.services import Given, Services
@@ -49,6 +49,11 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ends when the client goes, or the listener is dropped; a writer that is stuck then is cancelled."""
+        if scope["state"].get(ONLY_HEAD):
+            self._leave()
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         ends = [
             asyncio.ensure_future(each)
             for each in (self._gone(receive), self._write(send), self._listener.dropped.wait())
