@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from wattspan.api import PREFIX, problems
+from wattspan.api import problems
 from wattspan.api.access.guard import COOKIE
 from wattspan.api.observing import Observing
 from wattspan.api.problems import Problem, ProblemDocument
@@ -69,7 +69,7 @@ def make_app(services: Services, version: str) -> ASGIApp:
         title="Wattspan",
         version=version,
         description=DESCRIPTION,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,  # docs.py has it: made off the loop
         docs_url=None,  # its page would fetch scripts from elsewhere
         redoc_url=None,
         max_body_size=MOST_BODY_BYTES,

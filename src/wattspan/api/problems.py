@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents: which error is which status, told once. No value of a request is told back."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -145,7 +146,7 @@ def install(app: FastAPI) -> None:
         )
         headers = exc.headers
         if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers = {"Allow": ", ".join(sorted(_methods(app, request.scope["path"])))}
+            headers = {"Allow": ", ".join(sorted(await _methods(app, request.scope["path"])))}
         return answer(Problem(exc.status_code, detail, headers=headers))
 
     async def gone(_request: Request, _exc: Any) -> JSONResponse:
@@ -164,9 +165,16 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-def _methods(app: FastAPI, path: str) -> set[str]:
+async def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document; made once, in a thread: it takes half a second, and chargers would wait."""
+    if app.openapi_schema is None:
+        return await asyncio.to_thread(app.openapi)
+    return app.openapi_schema
+
+
+async def _methods(app: FastAPI, path: str) -> set[str]:
     """Those that a path takes, by all its routes (RFC 9110 §10.2.1); the first that matched knows its own alone."""
-    known = app.openapi()["paths"].items()
+    known = (await described(app))["paths"].items()
     found = {method.upper() for template, each in known if compile_path(template)[0].match(path) for method in each}
     return found | {"HEAD"} if "GET" in found else found or {"GET", "HEAD"}
 

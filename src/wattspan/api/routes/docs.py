@@ -1,10 +1,13 @@
-"""/docs: the OpenAPI document as one page, written here. No script, and nothing from elsewhere."""
+"""The OpenAPI document, and /docs: the same as one page, written here. No script, and nothing from elsewhere."""
 
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from wattspan.api import PREFIX
+from wattspan.api.problems import described
 
 outside = APIRouter(include_in_schema=False)
 
@@ -19,12 +22,21 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: .1rem 1
 """
 
 
+ADDRESS = f"{PREFIX}/openapi.json"
+
+
+@outside.get(ADDRESS)
+async def read_openapi(request: Request) -> JSONResponse:
+    """The document."""
+    return JSONResponse(await described(request.app))
+
+
 @outside.get("/docs")
 async def read_docs(request: Request) -> HTMLResponse:
     """The page; made once."""
     state = request.app.state
     if not hasattr(state, "docs"):
-        state.docs = page(request.app.openapi(), request.app.openapi_url)
+        state.docs = page(await described(request.app), ADDRESS)
     return HTMLResponse(state.docs, headers={"Content-Security-Policy": POLICY})
 
 
