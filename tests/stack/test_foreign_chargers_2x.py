@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from stack import sessions_2x
 from stack.ocpp_go import OcppGoStation
 from stack.ocpp_rpc import RunOcppRpc, boot, meter, start, stop
 from stack.process import eventually
+from stack.toolchain import RECIPES
 from stack.wattspan_server import WattspanServer
 from support.central import Csms
 
@@ -27,7 +27,7 @@ NEW = pytest.mark.parametrize(
     "protocol",
     [
         "ocpp2.0.1",
-        pytest.param("ocpp2.1", marks=pytest.mark.skipif(not shutil.which("cargo"), reason="needs cargo")),
+        pytest.param("ocpp2.1", marks=pytest.mark.skipif(RECIPES["ocpp-client"].left_out, reason="needs cargo")),
     ],
 )
 

@@ -63,6 +63,17 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         module_maker("thing", "example.org/module@v1.0.0", {})(tmp_path)
 
 
+def test_what_few_have_a_compiler_for_is_left_out_but_not_in_ci(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = recipe(only_with="no-such-compiler", make=break_off)
+    monkeypatch.delenv("CI", raising=False)
+    assert ensure(rare, tmp_path) == "left out: needs `no-such-compiler`"
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(KeyboardInterrupt):
+        ensure(rare, tmp_path)
+
+
 @pytest.mark.parametrize("folder", [CLIENTS, SCHEMA], ids=lambda folder: folder.name)
 def test_the_locks_of_node_packages_name_no_registry(folder: Path) -> None:
     locked = json.loads((folder / "package-lock.json").read_text())

@@ -72,6 +72,7 @@ def test_a_corrupt_database_wants_its_backup(database: Path, keep: int) -> None:
     assert "corrupt; restore it from a backup" in line
 
 
+@pytest.mark.privileged
 def test_a_database_that_may_only_be_read_wants_permission(database: Path) -> None:
     """chattr and not chmod: root may write what it may not."""
     if subprocess.run(["chattr", "+i", database], check=False, capture_output=True).returncode:
@@ -84,6 +85,7 @@ def test_a_database_that_may_only_be_read_wants_permission(database: Path) -> No
     assert f"database {database} can't be written; give this user write permission" in line
 
 
+@pytest.mark.privileged
 @pytest.mark.parametrize("used_before", [True, False])
 def test_a_full_disk_wants_room(database: Path, tmp_path: Path, used_before: bool) -> None:
     folder = tmp_path / "small"

@@ -55,6 +55,7 @@ async def test_a_locked_database_says_so(made):
     other.close()
 
 
+@pytest.mark.privileged
 async def test_a_file_that_cannot_be_written_says_so(made, tmp_path):
     """chattr and not chmod: root may write what it may not."""
     if subprocess.run(["chattr", "+i", made], check=False, capture_output=True).returncode:  # noqa: ASYNC221
