@@ -3,7 +3,8 @@
 `python -m tests.stack.toolchain` makes what is missing, each tool in a folder of its own below `$WATTSPAN_CACHE`
 (default `~/.cache/wattspan`) whose name holds its version and a hash of the files that shape it. A tool is made under
 another name and renamed when whole, so an interrupted run leaves nothing that looks finished. Needs go (1.25 or
-newer), npm and, on Debian, apt; cargo (Rust 1.87 or newer) for one of them, which is left out where there is none.
+newer), npm and, on Debian, apt; cargo (Rust 1.87 or newer) for one of them, which is left out where there is none,
+though not in CI. Chromium, PostgreSQL and strace are installed for good, for which it must be root.
 Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
 """
 
@@ -63,8 +64,8 @@ class Recipe:
     products: tuple[str, ...]
     make: Callable[[Path], None]
     inputs: tuple[Path, ...] = ()
-    on_path: str | None = None
-    """A command that serves as well when the machine already has it; None: only our own build will do."""
+    on_path: tuple[str, ...] = ()
+    """Commands any of which shows that the machine has what serves as well; none: only our own build will do."""
     only_with: str | None = None
     """A command without which it is left out, and its tests with it, though never in CI; None: it must be made."""
 
@@ -83,7 +84,7 @@ class Recipe:
 
     def find(self, cache: Path) -> Path | None:
         """The file to run, or None while it is not made."""
-        if self.on_path and (found := shutil.which(self.on_path)):
+        for found in filter(None, map(shutil.which, self.on_path)):
             return Path(found)
         folder = self.folder(cache)
         return None if self.missing(folder) else folder / self.products[0]
@@ -220,13 +221,18 @@ def make_compose(folder: Path) -> None:
     run("docker-compose", command, cwd=folder)
 
 
-def make_strace(folder: Path) -> None:
-    """strace is installed for good: unlike a Go binary it needs libraries, and it starts no service."""
-    if os.geteuid() != 0:
-        raise ToolchainError("strace", "not installed, and only root can; use the system's package manager")
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "strace"]):
-        run("strace", ["apt-get", *command], cwd=folder, DEBIAN_FRONTEND="noninteractive")
-    (folder / "strace").symlink_to(shutil.which("strace") or "/usr/bin/strace")
+def installer(package: str, command: str) -> Callable[[Path], None]:
+    """Installs one of Debian's packages for good: unlike a Go binary, `command` needs libraries from all over."""
+
+    def make(folder: Path) -> None:
+        if os.geteuid() != 0:
+            raise ToolchainError(package, "not installed, and only root can; use the system's package manager")
+        for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
+            run(package, ["apt-get", *words], cwd=folder, DEBIAN_FRONTEND="noninteractive")
+        if (found := shutil.which(command)) is not None:
+            (folder / command).symlink_to(found)
+
+    return make
 
 
 _ocpp_go = module_maker(
@@ -241,23 +247,31 @@ _ocpp_go = module_maker(
 _jaeger = module_maker("jaeger", f"github.com/jaegertracing/jaeger@v{JAEGER_VERSION}", {"jaeger": "./cmd/jaeger"})
 _prometheus = debian_maker("prometheus", ["prometheus"])
 
+INSTALLED = {"strace": ("strace",), "chromium": ("chromium",), "postgresql": ("pg_ctlcluster", "initdb")}
+"""Debian's packages that are installed, and the commands that show one: its own first, then another system's."""
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="strace", version="debian", products=("strace",), make=make_strace, on_path="strace"),
+        *(
+            Recipe(
+                name=name, version="debian", products=commands[:1], make=installer(name, commands[0]), on_path=commands
+            )
+            for name, commands in INSTALLED.items()
+        ),
         Recipe(
             name="prometheus",
             version="debian",
             products=("usr/bin/prometheus", "usr/bin/promtool"),
             make=_prometheus,
-            on_path="prometheus",
+            on_path=("prometheus",),
         ),
         Recipe(
             name="alertmanager",
             version="debian",
             products=("usr/bin/prometheus-alertmanager",),
             make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
-            on_path="prometheus-alertmanager",
+            on_path=("prometheus-alertmanager",),
         ),
         *(
             Recipe(
@@ -265,7 +279,7 @@ RECIPES: dict[str, Recipe] = {
                 version="debian",
                 products=(f"usr/bin/prometheus-{name}-exporter",),
                 make=debian_maker(f"{name}-exporter", [f"prometheus-{name}-exporter"]),
-                on_path=f"prometheus-{name}-exporter",
+                on_path=(f"prometheus-{name}-exporter",),
             )
             for name in ("node", "postgres")
         ),
@@ -362,13 +376,13 @@ def main() -> int:
     with locked(cache):
         for recipe in RECIPES.values():
             if sys.stdout.isatty():
-                say(f"{recipe.name:<11} …", end="\r")
+                say(f"{recipe.name:<17} …", end="\r")
             began = time.monotonic()
             try:
                 outcome = ensure(recipe, cache)
             except ToolchainError as error:
                 failed, outcome = True, f"FAILED  {error}"
-            say(f"{recipe.name:<11} {time.monotonic() - began:6.1f} s  {outcome}")
+            say(f"{recipe.name:<17} {time.monotonic() - began:6.1f} s  {outcome}")
     return int(failed)
 
 
