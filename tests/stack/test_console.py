@@ -26,6 +26,7 @@ SHOTS = ROOT / "build" / "screenshots"
 WIDTHS = {"desktop": (1440, 900, "light"), "phone": (390, 844, "dark")}
 BARRIERS = {"serious", "critical"}
 MANY = 10_000
+expect.set_options(timeout=30_000)  # a limit and not a wait: by itself 5 s, and other servers start on the same cores
 
 
 @pytest.fixture
