@@ -12,6 +12,9 @@ import uvloop
 from fuzz import labels
 from fuzz.drive import Drive, FuzzFault, Level
 from support.central import Csms
+from wattspan.api import events as api_events
+from wattspan.domain import energy, fleet
+from wattspan.store import samples
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 """The database lies in memory where that can be: what a disk costs is no finding here."""
@@ -19,8 +22,16 @@ CHARGERS = 10
 """Of each version."""
 WARM = 0.5
 """Share of the run after which nothing may grow: by then every bounded structure is full."""
-GROWTH = 1.10
-SLACK_BYTES, SLACK_OBJECTS = 12 << 20, 20_000
+LOOKS = 10
+GROWTH = 1.05
+SLACK_BYTES, SLACK_OBJECTS = 6 << 20, 10_000
+FILLED_EARLY = (
+    (fleet, "RECALLED_LIMIT", 500),
+    (energy, "MAX_PLANS", 100),
+    (samples, "SHAPES_LIMIT", 400),
+    (api_events, "RING", 1_000),
+)
+"""What is bounded by a large number gets a small one, so that it is full at WARM and a leak can't hide behind it."""
 MOST_LINES = 4_000
 """Of a charge point on the page: 65 connectors, and a histogram for every action."""
 
@@ -39,6 +50,9 @@ class Crashes(logging.Handler):
 async def run(frames: int, seconds: float, seed: int) -> list[str]:
     """What did not hold, a line each."""
     crashes = Crashes()
+    for module, name, least in FILLED_EARLY:
+        assert hasattr(module, name), name
+        setattr(module, name, least)
     logging.getLogger().addHandler(crashes)
     logging.getLogger("wattspan").setLevel(logging.ERROR)
     began = time.monotonic()
@@ -55,20 +69,21 @@ async def run(frames: int, seconds: float, seed: int) -> list[str]:
 
 async def _drive(csms: Csms, frames: int, until_s: float, seed: int) -> list[str]:
     drive = Drive(csms, seed=seed, chargers=CHARGERS)
-    middle_s = time.monotonic() + (until_s - time.monotonic()) * WARM
+    levels: list[Level] = []
+    began_s, looks = time.monotonic(), range(1, LOOKS + 1)
     try:
-        await drive.run(int(frames * WARM), middle_s)
-        warm = await drive.level()
-        print(warm, flush=True)
-        await drive.run(frames - drive.frames, until_s)
+        for look in looks:
+            await drive.run(frames * look // LOOKS - drive.frames, began_s + (until_s - began_s) * look / LOOKS)
+            levels.append(await drive.level())
+            print(levels[-1], flush=True)
         await drive.serves()
     except FuzzFault as fault:
         return [str(fault), *drive.misfits()]
-    done = await drive.level()
-    print(done, flush=True)
+    warm, done = levels[int(LOOKS * WARM) - 1], levels[-1]
     most = MOST_LINES * len(drive.chargers)
     crowded = [f"{done.lines:,} lines on the page, where {most:,} would be many"] if done.lines > most else []
-    return [*drive.misfits(), *_grown(warm, done), *crowded, *labels.faults(await csms.page())[:20]]
+    page = labels.faults(await csms.page())[:20]
+    return [*drive.misfits(), *_grown(warm, done), *crowded, *drive.beyond(), *page]
 
 
 def _grown(warm: Level, done: Level) -> list[str]:

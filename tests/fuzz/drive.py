@@ -5,7 +5,9 @@ stories, most frames broken, some twice, some out of place; now and then it hang
 """
 
 import asyncio
+import ctypes
 import gc
+import sys
 import time
 from dataclasses import dataclass, field
 from random import Random
@@ -17,6 +19,7 @@ from fuzz.mutate import encoded, mutated
 from fuzz.stories import Stories, Story
 from fuzz.wires import Wire
 from support.central import Csms
+from wattspan.domain.model import MAX_CONNECTORS, MAX_UNENDED
 from wattspan.versions import VERSIONS
 
 BURST = 8
@@ -72,10 +75,14 @@ class Level:
     objects: int
     tasks: int
     lines: int
+    open: int
+    recalled: int
+    connectors: int
 
     def __str__(self) -> str:
         memory = f"{self.resident / (1 << 20):.1f} MiB, {self.objects:,} objects, {self.tasks} tasks"
-        return f"{self.frames:>9,} frames: {memory}, {self.lines:,} lines on the page"
+        held = f"{self.open} transactions open, {self.recalled} recalled, {self.connectors} connectors"
+        return f"{self.frames:>9,} frames: {memory}, {held}, {self.lines:,} lines on the page"
 
 
 class Drive:
@@ -116,14 +123,28 @@ class Drive:
     async def level(self) -> Level:
         """How much there is of what may not grow, after everything has settled."""
         await self._csms.durable()
-        gc.collect()
+        lines = len(await self._csms.page())
+        fleet = self._csms.central.fleet
+        charge_points = fleet.charge_points.values()
+        _give_back()
         return Level(
             frames=self.frames,
             resident=psutil.Process().memory_info().rss,
             objects=len(gc.get_objects()),
             tasks=len(asyncio.all_tasks()),
-            lines=len(await self._csms.page()),
+            lines=lines,
+            open=sum(len(cp.transactions) for cp in charge_points),
+            recalled=len(fleet._recalled),
+            connectors=sum(len(cp.connectors) for cp in charge_points),
         )
+
+    def beyond(self) -> list[str]:
+        """Charge points that hold more than is kept of one."""
+        return [
+            f"{cp.cp_id}: {len(cp.transactions)} transactions open at {len(cp.connectors)} connectors"
+            for cp in self._csms.central.fleet.charge_points.values()
+            if len(cp.connectors) > MAX_CONNECTORS + 1 or len(cp.transactions) > len(cp.connectors) + MAX_UNENDED
+        ]
 
     async def serves(self) -> None:
         """Every session still answers a Heartbeat, and takes one StatusNotification. Raises FuzzFault."""
@@ -163,3 +184,10 @@ class Drive:
                 raise FuzzFault(f"{charger.cp_id}: {wire.faults[0]}", charger.last)
             if wire.dropped:
                 raise FuzzFault(f"{charger.cp_id}: dropped", charger.last)
+
+
+def _give_back() -> None:
+    """Let go of garbage, and of memory that was freed: a page that was looked at would stay resident."""
+    gc.collect()
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)

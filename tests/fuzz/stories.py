@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,7 +33,7 @@ class Stories:
         self._rng = rng
         self._subprotocol = subprotocol
         self._dialect = next(each for each in DIALECTS.values() if each.subprotocol == subprotocol)
-        self._recorded = list(_recorded(subprotocol))
+        self._recorded = _recorded(subprotocol)
         self._actions = actions(subprotocol)
         self.transaction_id: int | None = None
 
@@ -43,7 +44,7 @@ class Stories:
             chosen = [self._rng.choice(self._actions) for _ in range(5)]
             return [(action, shapes.payload(self._rng, self._subprotocol, action)) for action in chosen]
         if self._recorded and chance < FROM_SCRATCH + RECORDED:
-            return _copy(self._rng.choice(self._recorded))
+            return [(action, payload) for action, payload in json.loads(self._rng.choice(self._recorded))]
         return list(self._simulated(self._dialect))
 
     def _simulated(self, dialect: Dialect) -> Iterator[Call]:
@@ -84,8 +85,13 @@ class Stories:
                 yield telling.action, telling.payload()
 
 
-def _recorded(subprotocol: str) -> Iterator[Story]:
-    """What charge points say in the transcripts of this version."""
+@cache
+def _recorded(subprotocol: str) -> tuple[str, ...]:
+    """What charge points say in the transcripts of this version, each a story as JSON."""
+    return tuple(json.dumps(story) for story in _told(subprotocol))
+
+
+def _told(subprotocol: str) -> Iterator[Story]:
     for path in sorted(TRANSCRIPTS.glob("*.jsonl")):
         head, *steps = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if head["version"] == subprotocol:
@@ -93,8 +99,3 @@ def _recorded(subprotocol: str) -> Iterator[Story]:
             yield [
                 (frame[2], frame[3]) for frame in frames if isinstance(frame, list) and len(frame) > 3 and frame[0] == 2
             ]
-
-
-def _copy(story: Story) -> Story:
-    copied: Story = [(action, payload) for action, payload in json.loads(json.dumps(story))]
-    return copied

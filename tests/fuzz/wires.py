@@ -114,9 +114,10 @@ class Wire:
 def readable(data: bytes) -> tuple[Any, str] | None:
     """(message id, action) of a CALL that can be read, by OCPP-J and the leniency that we promise; None: it is none."""
     frame = None
-    for parse in (_mended, orjson.loads):
+    for parse in (orjson.loads, _mended):
         with suppress(ValueError, RecursionError):
             frame = parse(data)
+            break
     if type(frame) is not list or len(frame) < 4 or type(frame[0]) is not int or frame[0] != CALL:
         return None
     _, message_id, action, payload = frame[:4]

@@ -14,7 +14,7 @@ AREAS = {
     "Handshake": 7,
     "Liveness": 6,
     "Framing": 9,
-    "Fields": 10,
+    "Fields": 11,
     "Transactions": 8,
     "Metering": 13,
     "Time": 5,

@@ -17,6 +17,9 @@ from wattspan.domain.sequence import SeqNos
 
 MAX_CONNECTORS = 64
 """Connectors kept apart a charge point. Never allocate by a number a charger sends: what exceeds this is "other"."""
+OTHER_CONNECTOR = "other"
+MAX_UNENDED = 16
+"""Open transactions kept a charge point beside one at each of its connectors: those that it never ended."""
 MAX_MOMENTS = 200
 """Moments kept of one transaction's story; a session of days with a flapping link stays bounded."""
 
@@ -174,6 +177,8 @@ class ChargePoint:
     schema_faults: dict[str, int] = field(default_factory=dict)
     mixed_versions: dict[str, int] = field(default_factory=dict)
     """Messages in the shape of another version than the negotiated one, by action."""
+    limits_exceeded: dict[str, int] = field(default_factory=dict)
+    """Times it went beyond what is kept apart of it, by what there was too much of: "connectors", "transactions"."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)
@@ -187,13 +192,18 @@ class ChargePoint:
         return self.protocol.startswith("ocpp2")
 
     def connector(self, connector_id: str) -> Connector:
-        """Its connector of that id, made when new; beyond MAX_CONNECTORS the one named "other"."""
+        """Its connector of that id, made when new; beyond MAX_CONNECTORS OTHER_CONNECTOR."""
         found = self.connectors.get(connector_id)
         if found is None:
-            if len(self.connectors) >= MAX_CONNECTORS:
-                connector_id = "other"
+            if len(self.connectors) >= MAX_CONNECTORS and connector_id != OTHER_CONNECTOR:
+                self.exceeded("connectors")
+                connector_id = OTHER_CONNECTOR
             found = self.connectors.setdefault(connector_id, Connector(connector_id=connector_id))
         return found
+
+    def exceeded(self, limit: str) -> None:
+        """Count that it went beyond a limit."""
+        self.limits_exceeded[limit] = self.limits_exceeded.get(limit, 0) + 1
 
 
 class ReadingRow(NamedTuple):

@@ -164,7 +164,7 @@ def _begin(
     fleet.tell(transaction, transaction.began_ts, first_phase(connector), {}, phase=True)
     other = connector.transaction
     begin(fleet, cp, connector, transaction)
-    if other is not None and other.began_ts > transaction.began_ts:
+    if other is not None and other.open and other.began_ts > transaction.began_ts:
         connector.transaction = other  # the past is being told; the EVSE is busy with something newer
     return transaction
 

@@ -4,7 +4,15 @@ from wattspan.domain import events as ev
 from wattspan.domain import status as status_words
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import NEVER_LEARNT, ORPHANED, UNMATCHED, Fleet, own_id
-from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
+from wattspan.domain.model import (
+    MAX_UNENDED,
+    REPLAY_S,
+    ChargePoint,
+    Connector,
+    ReadingRow,
+    Transaction,
+    credible,
+)
 
 
 def stop_key(e: ev.TransactionStopped) -> str:
@@ -44,6 +52,26 @@ def begin(fleet: Fleet, cp: ChargePoint, connector: Connector, transaction: Tran
     cp.outage_counted = False  # what comes back from now on was away during this transaction
     connector.transaction, connector.had_transaction = transaction, True
     fleet.changed(cp, connector)
+    if len(cp.transactions) > len(cp.connectors) + MAX_UNENDED:
+        cp.exceeded("transactions")
+        _give_up_oldest(fleet, cp, transaction.started_received_ts)
+
+
+def _give_up_oldest(fleet: Fleet, cp: ChargePoint, received_ts: float) -> None:
+    """Close what was open longest where something else runs by now; its charger's late word corrects it still.
+
+    There is one: more are open than there are connectors.
+    """
+    oldest = next(tx for tx in cp.transactions.values() if cp.connector(tx.connector_id).transaction is not tx)
+    given_up = ev.TransactionStopped(
+        cp_id=cp.cp_id,
+        received_ts=received_ts,
+        transaction_id=oldest.transaction_id,
+        meter_stop_wh=None,
+        stopped_ts=None,
+        reason=ORPHANED,
+    )
+    close(fleet, cp, oldest, given_up)
 
 
 def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:

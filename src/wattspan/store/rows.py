@@ -35,7 +35,7 @@ _PLAIN = (
     "energy_total_wh",
     "energy_jumps",
 )
-_BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions")
+_BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions", "limits_exceeded")
 _BY_TWO_LABELS = ("call_errors", "call_rejections")
 
 CHARGE_POINT_COLUMNS = (*_PLAIN, "counters")

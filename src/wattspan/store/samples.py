@@ -14,6 +14,8 @@ from wattspan.store.codec import from_json, to_json
 
 SHAPES_LIMIT = 4096
 """Shapes kept apart. A charger that invents a new one with each message fills rows, not this table."""
+LONGEST_SHAPE = 8192
+"""Bytes of a shape: some 80 samples. What is longer is a charger's nonsense, and all of them are kept in memory."""
 
 
 class Shapes:
@@ -42,7 +44,8 @@ class Shapes:
             return None, to_json(samples)
 
     def _add(self, template: bytes) -> int | None:
-        if len(self._ids) >= SHAPES_LIMIT or b'"signedMeterValue"' in template:
+        is_too_much = len(self._ids) >= SHAPES_LIMIT or len(template) > LONGEST_SHAPE
+        if is_too_much or b'"signedMeterValue"' in template:
             return None  # a signature is never the same again
         number = int.from_bytes(blake2b(template, digest_size=6).digest())
         self._ids[template] = self._added[template] = number

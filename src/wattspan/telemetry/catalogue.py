@@ -81,6 +81,7 @@ MESSAGE_TYPE = attribute("message_type", "OCPP action; what the version does not
 ERROR_TYPE = attribute(
     "error_type", "OCPP error code or CALLERROR code; for commands also Timeout, NotConnected, ConnectionLost."
 )
+LIMIT = attribute("limit", "Of what a charge point named too much: `connectors` or `transactions`.")
 ACTION = attribute("action", "OCPP action of a command or a message; what the version does not name is `other`.")
 STATUS = attribute("status", "Status word of an OCPP answer; of `http_requests_total`, the HTTP status code.")
 STATE = attribute("state", "available, charging or unavailable.")
@@ -174,6 +175,14 @@ SCHEMA_FAULTS = _counter(
     "Messages that broke their schema and were answered all the same.",
     CP_ID,
     ACTION,
+)
+LIMITS_EXCEEDED = _counter(
+    "ocpp_cp_limits_exceeded_total",
+    "{time}",
+    'Times a charge point named more than is kept apart of one: connectors (they count as "other"), or open '
+    "transactions (the oldest is closed).",
+    CP_ID,
+    LIMIT,
 )
 MIXED_VERSIONS = _counter(
     "ocpp_cp_mixed_version_messages_total",

@@ -173,6 +173,7 @@ _charge_point(c.CALL_REJECTIONS, lambda cp: cp.call_rejections)
 _charge_point(c.CP_INFO, _info)
 _charge_point(c.AUTHORIZATIONS, lambda cp: cp.authorizations)
 _charge_point(c.SCHEMA_FAULTS, lambda cp: cp.schema_faults)
+_charge_point(c.LIMITS_EXCEEDED, lambda cp: cp.limits_exceeded)
 _charge_point(c.MIXED_VERSIONS, lambda cp: cp.mixed_versions)
 
 _connector(c.TX_ACTIVE, lambda _cp, conn, _now: int(conn.transaction is not None) if _real(conn) else None)

@@ -5,7 +5,7 @@ import pytest
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.domain.fleet import ORPHANED, Fleet
-from wattspan.domain.model import MAX_CONNECTORS, MAX_MOMENTS
+from wattspan.domain.model import MAX_CONNECTORS, MAX_MOMENTS, MAX_UNENDED
 
 NOW_TS = 1_800_000_000.0
 
@@ -280,6 +280,45 @@ def test_connectors_are_bounded(story):
         story.status("Available", connector_id=str(number))
     assert len(story.cp.connectors) == MAX_CONNECTORS + 1
     assert "other" in story.cp.connectors
+    assert story.cp.limits_exceeded == {"connectors": 200 - MAX_CONNECTORS}
+
+
+def _begin_in_2x(story, number, connector_id="1"):
+    """A transaction whose first word is no start, and whose end never comes."""
+    story.tell(
+        ev.ChargingStateChanged,
+        connector_id=connector_id,
+        transaction_id=f"T{number}",
+        state="Charging",
+        told=ev.Telling(0, story.now_ts + 10, False),
+    )
+
+
+def test_open_transactions_are_bounded_and_the_oldest_is_closed(story):
+    story.start("kept", connector_id="2")
+    for number in range(1_000):
+        _begin_in_2x(story, number)
+    assert len(story.cp.transactions) == 2 + MAX_UNENDED
+    assert story.stopped[:2] == ["T0", "T1"]
+    assert story.connector().transaction.transaction_id == "T999"
+    assert story.connector("2").transaction is story.cp.transactions["kept"]
+    assert story.cp.limits_exceeded == {"transactions": 1_001 - 2 - MAX_UNENDED}
+
+
+def test_a_transaction_closed_as_one_too_many_is_corrected_by_its_end(story):
+    for number in range(1_000):
+        _begin_in_2x(story, number)
+    ended = ev.Telling(1, story.now_ts, False)
+    story.stop("T0", 500.0, stopped_ts=story.now_ts, told=ended, readings=(reading(100.0), reading(500.0)))
+    assert story.cp.energy_total_wh == 400.0
+    assert story.cp.tx_total == 1_000
+
+
+def test_open_transactions_are_bounded_where_every_connector_is_busy(story):
+    for number in range(1_000):
+        _begin_in_2x(story, number, connector_id=str(number))
+    assert len(story.cp.transactions) == MAX_CONNECTORS + 1 + MAX_UNENDED
+    assert all(connector.transaction.open for connector in story.cp.connectors.values())
 
 
 def test_reasons_of_failed_commands_are_bounded(story):

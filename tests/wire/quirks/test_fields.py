@@ -1,8 +1,11 @@
 """Fields as real chargers fill them. Each docstring has the words of docs/quirks.md."""
 
 import pytest
+from websockets.typing import Subprotocol
 
 from support.chargers import BOOT, START, energy, meter_values, stop
+from support.stations import event, register
+from wattspan.domain.model import MAX_CONNECTORS, MAX_UNENDED
 from wattspan.store.store import IdTag
 
 AT = {"cp_id": "CP1", "connector_id": "1"}
@@ -113,3 +116,23 @@ async def test_never_allocate_by_a_number_a_charger_sends(csms, charger):
     lines = [line for line in await csms.lines("ocpp_connector_status") if not line.startswith("#")]
     assert len(lines) == 65
     assert await csms.metric("ocpp_connector_status", cp_id="CP1", connector_id="other") == 0
+
+
+async def test_ids_that_are_never_the_same_twice(csms):
+    """connector and transaction ids that are never the same twice"""
+    told, kept = 150, MAX_CONNECTORS + 1
+    async with csms.charger("CS1", subprotocols=[Subprotocol("ocpp2.0.1")]) as station:
+        for number in range(told):
+            called = event("Updated", 0, register(1000), transaction_id=f"T{number}", evse_id=number + 1)
+            assert await station.call("TransactionEvent", called) == {}
+    await csms.restart()
+    active = [line for line in await csms.lines("ocpp_tx_active") if not line.startswith("#")]
+    assert len(active) == kept
+    assert len(csms.central.fleet.charge_points["CS1"].transactions) == kept + MAX_UNENDED
+    assert await csms.metric("ocpp_tx_total", cp_id="CS1") == told
+    assert (
+        await csms.metric("ocpp_cp_limits_exceeded_total", cp_id="CS1", limit="transactions")
+        == told - kept - MAX_UNENDED
+    )
+    beyond = await csms.metric("ocpp_cp_limits_exceeded_total", cp_id="CS1", limit="connectors")
+    assert beyond == told - MAX_CONNECTORS
