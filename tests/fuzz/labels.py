@@ -15,6 +15,7 @@ WORDS: dict[str, set[str]] = {
     "message_type": ACTIONS,
     "action": ACTIONS,
     "direction": {"in", "out"},
+    "limit": {"connectors", "transactions"},
     "state": set(STATES),
     "protocol": set(FILES),
     "status": {

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import uvloop
 
+from soak import tasks
 from stack.wattspan_server import WattspanServer
 from wattspan.simulator import FaultRates, Habits, Ledger, Simulation
 
@@ -25,6 +26,8 @@ SETTLED = 0.35
 """Share of the looks that come before everybody is connected and has charged; growth is judged from there."""
 GROWTH = 1.10
 SLACK_BYTES = 24 << 20
+SLACK_TASKS = 50
+"""Messages under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +38,23 @@ class Look:
     resident: int
     threads: int
     files: int
+    tasks: int
+    connected: int
     waiting: int
 
     def __str__(self) -> str:
         memory = f"{self.resident / (1 << 20):.1f} MiB, {self.threads} threads, {self.files} files"
-        return f"{self.after_s:6.0f} s  {memory}, {self.waiting} answers waiting"
+        return f"{self.after_s:6.0f} s  {memory}, {self.tasks} tasks, {self.waiting} answers waiting"
 
 
-async def soak(charge_points: int, seconds: float, folder: Path) -> list[str]:
+async def soak(charge_points: int, seconds: float, time_factor: float, folder: Path) -> list[str]:
     """What did not hold, a line each."""
-    async with WattspanServer.run(folder) as server:
+    async with WattspanServer.run(folder, tasks.environment(folder)) as server:
         simulation = Simulation(
             url=f"{server.url}/ws",
             charge_points=charge_points,
             connectors=1,
-            time_factor=TIME_FACTOR,
+            time_factor=time_factor,
             faults=FAULTS,
             habits=HABITS,
             duration_s=seconds,
@@ -73,14 +78,16 @@ async def _watch(server: WattspanServer, simulation: Simulation, seconds: float)
     for number in range(1, SAMPLES + 1):
         await asyncio.sleep(max(0.0, began + seconds * number / (SAMPLES + 1) - time.monotonic()))
         now = simulation.progress()
-        waiting = await server.value("ocpp_store_waiting")
+        shown = _whole((await server.page()).splitlines())
         looks.append(
             Look(
                 after_s=time.monotonic() - began,
                 resident=process.memory_info().rss,
                 threads=process.num_threads(),
                 files=process.num_fds(),
-                waiting=int(waiting or 0),
+                tasks=shown[tasks.NAME],
+                connected=now.connected,
+                waiting=shown["ocpp_store_waiting"],
             )
         )
         print(f"{looks[-1]}; {now.connected} connected, {now.charging} charging, {now.sessions} sessions", flush=True)
@@ -94,7 +101,12 @@ def _grown(looks: Sequence[Look]) -> list[str]:
     before, after = (min(look.resident for look in half) for half in (early, late))
     found = [f"memory grew from {before:,} to {after:,}"] if after > before * GROWTH + SLACK_BYTES else []
     before, after = (max(look.threads for look in half) for half in (early, late))
-    return [*found, *([f"threads grew from {before} to {after}"] if after > before + 2 else [])]
+    found += [f"threads grew from {before} to {after}"] if after > before + 2 else []
+    before, after = (min(look.tasks - look.connected for look in half) for half in (early, late))
+    return [
+        *found,
+        *([f"tasks beside connections grew from {before} to {after}"] if after > before + SLACK_TASKS else []),
+    ]
 
 
 def _unequal(ledger: Ledger, page: Sequence[str]) -> list[str]:
@@ -107,6 +119,12 @@ def _unequal(ledger: Ledger, page: Sequence[str]) -> list[str]:
             if shown.get(cp_id, 0.0) != expected:
                 found.append(f"{name} of {cp_id}: {shown.get(cp_id)} on the page, {expected} in the ledger")
     return found[:20]
+
+
+def _whole(page: Sequence[str]) -> dict[str, int]:
+    """The series without labels."""
+    pairs = (line.split(" ") for line in page if not line.startswith("#") and "{" not in line)
+    return {name: int(float(value)) for name, value, *_ in pairs}
 
 
 def _by_charge_point(page: Sequence[str], name: str) -> dict[str, float]:
@@ -127,9 +145,10 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="make soak", description=__doc__)
     arguments.add_argument("--charge-points", type=int, default=2_000)
     arguments.add_argument("--seconds", type=float, default=600.0)
+    arguments.add_argument("--time-factor", type=float, default=TIME_FACTOR, help="simulated seconds in a real one")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="wattspan-soak-") as folder:
-        faults = uvloop.run(soak(chosen.charge_points, chosen.seconds, Path(folder)))
+        faults = uvloop.run(soak(chosen.charge_points, chosen.seconds, chosen.time_factor, Path(folder)))
     print(*faults, f"{len(faults)} faults", sep="\n")
     return int(bool(faults))
 

@@ -5,7 +5,7 @@ from support.stories import NOW, connected, metered, started
 from wattspan.domain import events as ev
 from wattspan.store.codec import from_json, to_json
 from wattspan.store.isolate import mend
-from wattspan.store.samples import SHAPES_LIMIT, Shapes, decode
+from wattspan.store.samples import LONGEST_SHAPE, SHAPES_LIMIT, Shapes, decode
 
 POISON = {
     "text that is no Unicode": {"vendor": "Volt\ud800"},
@@ -92,6 +92,14 @@ def test_the_shape_of_samples_is_told_once_and_only_when_written():
     for n in range(SHAPES_LIMIT):
         shapes.encode([{"value": "1", "unit": f"odd {n}"}])
     assert shapes.encode([{"value": "1", "unit": "one too many"}]) == (None, '[{"value":"1","unit":"one too many"}]')
+
+
+def test_a_shape_without_end_fills_its_row_and_no_memory():
+    shapes = Shapes()
+    endless = [{"value": "1", "unit": "x" * LONGEST_SHAPE}]
+    number, values = shapes.encode(endless)
+    assert (number, shapes.added()) == (None, [])
+    assert decode(None, values) == endless
 
 
 def test_mending_leaves_what_is_well():
