@@ -75,6 +75,8 @@ async def crashed(postgres: PostgresServer) -> None:
 
 async def backends_killed(postgres: PostgresServer) -> None:
     """As by the kernel, short of memory: the server ends every session and recovers by itself."""
+    # From the last time it may still be at it: an answer on its way then is no sign that it is through.
+    await eventually(postgres.accepts, within_s=60)
     sessions = postgres.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'wattspan'")
     os.kill(random.Random(1).choice(sessions)[0], signal.SIGKILL)
 

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from support.databases import query
 from wattspan.store.store import Store
 from wattspan.store.tables import metadata
@@ -101,6 +103,14 @@ class PostgresServer:
         parent = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [parent, *map(int, children)]
+
+    def accepts(self) -> bool:
+        """Whether it lets anybody in: not while it recovers."""
+        try:
+            self.query("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def create(self) -> str:
         """A new database without any table; its URL."""
