@@ -36,7 +36,7 @@ bench: setup ## measure speed and memory (docs/benchmarks.md)
 
 e2e: setup ## run against real servers and chargers nobody here wrote
 	$(BIN)/python -m tests.stack.toolchain
-	$(BIN)/pytest -m "not chaos" --timeout 600 -n 2 --dist loadfile tests/stack
+	$(BIN)/pytest -m "not chaos" --timeout 600 -n 2 --dist loadfile --no-loadscope-reorder tests/stack
 
 chaos: setup ## kill the server under load, KILLS times (100)
 	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack
