@@ -23,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
+from stack.process import START_S
 from support.databases import query
 from support.waiting import eventually
 
@@ -30,7 +31,8 @@ Payload = dict[str, Any]
 
 ANSWER_S = 15.0
 """A charger that waited so long for an answer hangs up and dials anew."""
-REDIAL_S = 0.02
+REDIAL_S = 0.1
+"""Thirty chargers that dial more often take the core that the server they wait for starts on."""
 CONNECTORS = 2
 MAX_PAUSE_S = 0.04
 """Between two messages of a charger at most; 30 chargers then send some 1,000 a second."""
@@ -71,7 +73,7 @@ class Ledger:
         """End the load: each charger gets its last message acknowledged, so the server must be up."""
         for charger in self.chargers:
             charger.stopping = True
-        await eventually(lambda: all(charger.at_rest for charger in self.chargers), within_s=30)
+        await eventually(lambda: all(charger.at_rest for charger in self.chargers), within_s=START_S)
 
 
 class ResendingCharger:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stack.forking import Nursery, nursery
-from stack.process import free_ports, running
+from stack.process import START_S, free_ports, running
 from stack.resending import Ledger, assert_shown, assert_stored, load
 from support.waiting import eventually
 
@@ -81,7 +81,7 @@ async def served(servers: Nursery, ledger: Ledger) -> None:
     """Returns when chargers get answers."""
     before = ledger.acknowledged
     try:
-        await eventually(lambda: ledger.acknowledged > before, within_s=30)
+        await eventually(lambda: ledger.acknowledged > before, within_s=START_S)
     except AssertionError as exc:
         exc.add_note(servers.log.read_text()[-2000:])
         raise

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stack.forking import nursery
-from stack.process import free_ports
+from stack.process import START_S, free_ports
 from stack.resending import assert_shown, assert_stored, load
 from stack.test_chaos import is_ready, page, served
 from support.postgres import PostgresServer
@@ -50,7 +50,7 @@ async def test_a_server_killed_under_load_keeps_every_acknowledged_fact_once(
         assert await servers.kill() == -9
         # Before any charger is back.
         await servers.start(*command)
-        await eventually(lambda: is_ready(metrics_port), within_s=30)
+        await eventually(lambda: is_ready(metrics_port), within_s=START_S)
         assert_shown(await page(metrics_port), ledger)
     log = servers.log.read_text()
     assert ledger.repeated >= KILLS, "the kills hit nobody"
@@ -76,7 +76,7 @@ async def crashed(postgres: PostgresServer) -> None:
 async def backends_killed(postgres: PostgresServer) -> None:
     """As by the kernel, short of memory: the server ends every session and recovers by itself."""
     # From the last time it may still be at it: an answer on its way then is no sign that it is through.
-    await eventually(postgres.accepts, within_s=60)
+    await eventually(postgres.accepts, within_s=START_S)
     sessions = postgres.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'wattspan'")
     os.kill(random.Random(1).choice(sessions)[0], signal.SIGKILL)
 
@@ -106,7 +106,7 @@ async def test_a_database_in_trouble_under_load_costs_no_acknowledged_fact(
                 await trouble(postgres)
             await served(servers, ledger)
             await ledger.settle()
-        await eventually(lambda: is_ready(metrics_port), within_s=30)
+        await eventually(lambda: is_ready(metrics_port), within_s=START_S)
         assert_shown(await page(metrics_port), ledger)
         assert await servers.kill() == -9
     log = servers.log.read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.process import free_ports, running
+from stack.process import START_S, free_ports, running
 from stack.resending import assert_stored, load
 from support.waiting import eventually
 
@@ -28,7 +28,7 @@ async def test_a_server_that_is_asked_to_stop_under_load_keeps_what_it_acknowled
     command = [sys.executable, "-m", "wattspan", "serve", *options]
     async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=2) as ledger:
         async with running("wattspan", command, folder=tmp_path) as program:
-            await eventually(lambda: ledger.acknowledged > UNDER_WAY, within_s=30)
+            await eventually(lambda: ledger.acknowledged > UNDER_WAY, within_s=START_S)
             program.child.send_signal(asked)
             async with asyncio.timeout(WITHIN_S):
                 assert await program.child.wait() == 0
@@ -36,7 +36,7 @@ async def test_a_server_that_is_asked_to_stop_under_load_keeps_what_it_acknowled
         assert_stored(database, ledger, unacknowledged=True)
         assert "Traceback" not in program.log.read_text()
         async with running("wattspan", command, folder=tmp_path) as again:
-            await eventually(lambda: ledger.acknowledged > acknowledged + UNDER_WAY, within_s=30)
+            await eventually(lambda: ledger.acknowledged > acknowledged + UNDER_WAY, within_s=START_S)
             await ledger.settle()
             assert await again.stop() == 0
     assert_stored(database, ledger)
