@@ -35,8 +35,7 @@ def _disconnected(fleet: Fleet, e: ev.ChargePointDisconnected) -> None:
         cp.connected = False
     cp.disconnects += 1
     fleet.changes.charge_points[cp.cp_id] = cp
-    for transaction in cp.transactions.values():
-        fleet.tell(transaction, e.received_ts, "disconnected", {"ws.close_code": e.code})
+    fleet.tell_each(cp.transactions.values(), e.received_ts, "disconnected", {"ws.close_code": e.code})
 
 
 def _booted(fleet: Fleet, e: ev.ChargePointBooted) -> None:
@@ -50,10 +49,10 @@ def _booted(fleet: Fleet, e: ev.ChargePointBooted) -> None:
 
 
 def _came_back(fleet: Fleet, cp: ChargePoint, at_ts: float, how: str) -> None:
-    for transaction in cp.transactions.values():
-        cp.reconnects_during_tx += 1
+    if cp.transactions:
+        cp.reconnects_during_tx += len(cp.transactions)
         fleet.changes.charge_points[cp.cp_id] = cp
-        fleet.tell(transaction, at_ts, how, {})
+        fleet.tell_each(cp.transactions.values(), at_ts, how, {})
 
 
 def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
@@ -77,8 +76,8 @@ def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
     if e.error_code != status_words.NO_ERROR:
         code = status_words.bounded_error(e.error_code, cp.errors)
         cp.errors[code] = cp.errors.get(code, 0) + 1
-        for concerned in [transaction] if transaction is not None else cp.transactions.values():
-            fleet.tell(concerned, e.received_ts, "error", {"ocpp.error_code": e.error_code})
+        concerned = [transaction] if transaction is not None else cp.transactions.values()
+        fleet.tell_each(concerned, e.received_ts, "error", {"ocpp.error_code": e.error_code})
 
 
 def _started(fleet: Fleet, e: ev.TransactionStarted) -> None:
@@ -110,9 +109,8 @@ def _problem(fleet: Fleet, e: ev.ProblemReported) -> None:
     code = status_words.bounded_problem(e.error_type)
     cp.errors[code] = cp.errors.get(code, 0) + 1
     fleet.changes.charge_points[cp.cp_id] = cp
-    for transaction in cp.transactions.values():
-        if e.connector_id in (None, transaction.connector_id):
-            fleet.tell(transaction, e.received_ts, "error", {"ocpp.error_code": code})
+    concerned = [tx for tx in cp.transactions.values() if e.connector_id in (None, tx.connector_id)]
+    fleet.tell_each(concerned, e.received_ts, "error", {"ocpp.error_code": code})
 
 
 def _carried(fleet: Fleet, e: ev.NoticeReceived) -> None:
@@ -150,9 +148,8 @@ def _tell_command(
     fleet: Fleet, cp: ChargePoint, e: ev.CommandAnswered | ev.CommandFailed, attributes: dict[str, Any]
 ) -> None:
     fleet.changes.charge_points[cp.cp_id] = cp
-    for transaction in cp.transactions.values():
-        if e.connector_id in (None, "0", transaction.connector_id):
-            fleet.tell(transaction, e.received_ts, "command", attributes)
+    concerned = [tx for tx in cp.transactions.values() if e.connector_id in (None, "0", tx.connector_id)]
+    fleet.tell_each(concerned, e.received_ts, "command", attributes)
 
 
 def _firmware(fleet: Fleet, e: ev.FirmwareStatusChanged) -> None:

@@ -4,7 +4,7 @@ What they changed is collected in `changes` for the store. Pure: no clock, no I/
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from wattspan.domain.changes import Changes
@@ -119,6 +119,14 @@ class Fleet:
         """Add a moment to a transaction's story."""
         transaction.tell(Moment(max(ts, transaction.began_ts), name, attributes, phase))
         self.changes.transactions[transaction.number] = transaction
+
+    def tell_each(self, transactions: Iterable[Transaction], ts: float, name: str, attributes: dict[str, Any]) -> None:
+        """Add one moment to the stories of several transactions: one object, however many are open."""
+        moment = Moment(ts, name, attributes)
+        for transaction in transactions:
+            began_ts = transaction.began_ts
+            transaction.tell(moment if ts >= began_ts else moment._replace(ts=began_ts))
+            self.changes.transactions[transaction.number] = transaction
 
 
 def own_id(transaction_id: str) -> int | None:

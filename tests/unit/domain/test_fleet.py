@@ -328,6 +328,13 @@ def test_reasons_of_failed_commands_are_bounded(story):
     assert story.cp.call_errors == {("Reset", "other"): 50, ("Reset", "Timeout"): 1}
 
 
+def test_what_many_open_transactions_lived_through_together_is_kept_once(story):
+    for number in range(5):
+        _begin_in_2x(story, number)
+    story.disconnect()
+    assert len({id(transaction.story[-1]) for transaction in story.cp.transactions.values()}) == 1
+
+
 def test_a_session_told_a_thousand_times_stays_bounded(story):
     story.start()
     for number in range(1_000):
