@@ -1,6 +1,6 @@
 """Questions and orders about the tables, each a function on a connection. Which thread runs it is no matter here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -150,9 +150,19 @@ def to_id_tag(found: Mapping[Any, Any]) -> IdTag:
 
 def put_id_tag(connection: sa.Connection, tag: IdTag) -> None:
     """Add an id token, or replace what is on file of it."""
-    values = {column.name: getattr(tag, column.name) for column in ID_TAG} | {"evse_ids": to_json(tag.evse_ids)}
-    statement = _INSERT[connection.dialect.name](t.id_tags).values(id_key=tag.id_token.casefold(), **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["id_key"], set_=values))
+    put_id_tags(connection, [tag])
+
+
+def put_id_tags(connection: sa.Connection, tags: Iterable[IdTag]) -> None:
+    """The same for many at once."""
+    rows = [
+        {column.name: getattr(tag, column.name) for column in ID_TAG}
+        | {"evse_ids": to_json(tag.evse_ids), "id_key": tag.id_token.casefold()}
+        for tag in tags
+    ]
+    statement = _INSERT[connection.dialect.name](t.id_tags)
+    moved = {column.name: statement.excluded[column.name] for column in ID_TAG}
+    connection.execute(statement.on_conflict_do_update(index_elements=["id_key"], set_=moved), rows)
 
 
 def remove_id_tag(connection: sa.Connection, id_token: str) -> bool:

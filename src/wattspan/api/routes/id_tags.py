@@ -79,12 +79,17 @@ def _import_keywords() -> dict[str, object]:
 
 @router.post("/id-tags/import", **_import_keywords())  # type: ignore[arg-type]
 async def import_id_tags(services: Given, request: Request) -> models.Imported:
-    """Put many on file: CSV in UTF-8, the first line names the columns; only `id_tag` is needed. All lines, or none."""
+    """Put many on file: CSV in UTF-8, the first line names the columns; only `id_tag` is needed.
+
+    One faulty line, and none is taken. Should the database fail meanwhile (503), send the same again.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "text/csv":
         raise Problem(415, "send text/csv")
     tags = await asyncio.to_thread(parsed, await request.body())
-    added = await services.store.do(desk.put_id_tags, tags)
+    added = 0
+    for first in range(0, len(tags), desk.TOGETHER):  # between two of them the answers to chargers are stored
+        added += await services.store.do(desk.put_id_tags, tags[first : first + desk.TOGETHER])
     return models.Imported(added=added, replaced=len(tags) - added)
 
 
