@@ -26,7 +26,7 @@ export function Chart({ times, lines, summary }) {
     const plot = new uPlot({
       width: box.current.clientWidth, height: 260, scales: { x: { time: true } },
       series: [{}, ...lines.map((line) => ({ label: line.label, scale: line.scale, stroke: resolved(line.colour), width: 2, spanGaps: true, value: (_, v) => (v === null || v === undefined ? "–" : `${v.toLocaleString(undefined, { maximumFractionDigits: 2 })} ${line.unit}`) }))],
-      axes: [axis, ...scales.map((scale, i) => ({ ...axis, scale, side: i === 0 ? 3 : 1, size: 58, grid: i === 0 ? axis.grid : { show: false }, values: (_, ticks) => ticks.map((v) => `${v} ${lines.find((line) => line.scale === scale).unit}`) }))],
+      axes: [axis, ...scales.map((scale, i) => ({ ...axis, scale, side: i === 0 ? 3 : 1, size: 66, gap: 4, font: "11px system-ui, sans-serif", grid: i === 0 ? axis.grid : { show: false }, values: (_, ticks) => ticks.map((v) => `${v} ${lines.find((line) => line.scale === scale).unit}`) }))],
     }, [times, ...lines.map((line) => line.values)], box.current);
     const fit = new ResizeObserver(() => box.current && plot.setSize({ width: box.current.clientWidth, height: 260 }));
     fit.observe(box.current);
