@@ -81,16 +81,19 @@ class Collector:
         loki: str = NOWHERE,
         kept_percent: int = 100,
         ports: Sequence[int] | None = None,
+        more: Sequence[Path] = (),
         **environment: str,
     ) -> AsyncIterator[Collector]:
         """A healthy Collector that sends traces to `jaeger` and logs to `loki`; else they wait in its queue.
 
+        `more`: files that are read after the shipped one, and win over it.
         `ports`: those of one that ran in this folder before; what waited then is sent.
         """
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
             grpc, http, page, health, telemetry, fluent = ports
-            return [tool("otelcol"), "--config", COLLECTOR_CONFIG], {
+            files = [argument for file in (COLLECTOR_CONFIG, *more) for argument in ("--config", file)]
+            return [tool("otelcol"), *files], {
                 **QUICK,
                 "OTELCOL_OTLP_GRPC": f"{LOOPBACK}:{grpc}",
                 "OTELCOL_OTLP_HTTP": f"{LOOPBACK}:{http}",

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +27,8 @@ class Receiver:
     metrics: list[Any] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    refused: int = 0
+    """Requests without what it wants."""
 
     def spans(self) -> list[Any]:
         """Every span received, parsed."""
@@ -59,21 +61,30 @@ _TYPES: dict[str, tuple[str, Callable[[], Message]]] = {
 
 
 @contextmanager
-def receiver(*, answers_after_s: float = 0.0) -> Iterator[Receiver]:
-    """An OTLP/HTTP server on a free port."""
+def receiver(
+    *, answers_after_s: float = 0.0, base: str = "", wants: Mapping[str, str] | None = None
+) -> Iterator[Receiver]:
+    """An OTLP/HTTP server on a free port, below the path `base`; 401 to who does not bring the headers it `wants`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            signal, make = _TYPES[self.path]
+            if any(self.headers.get(name) != value for name, value in (wants or {}).items()):
+                received.refused += 1
+                self.answer(401)
+                return
+            signal, make = _TYPES[self.path.removeprefix(base)]
             request = make()
             request.ParseFromString(body)
             time.sleep(answers_after_s)  # a slow Collector is slow
             received.headers.append(dict(self.headers))
             getattr(received, signal).append(request)
-            self.send_response(200)
+            self.answer(200)
+
+        def answer(self, status: int) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -82,7 +93,7 @@ def receiver(*, answers_after_s: float = 0.0) -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    received = Receiver(f"http://127.0.0.1:{server.server_address[1]}")
+    received = Receiver(f"http://127.0.0.1:{server.server_address[1]}{base}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
