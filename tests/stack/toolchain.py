@@ -283,6 +283,13 @@ RECIPES: dict[str, Recipe] = {
             make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
             on_path=("prometheus-alertmanager",),
         ),
+        Recipe(
+            name="nginx",
+            version="debian",
+            products=("usr/sbin/nginx",),
+            make=debian_maker("nginx", ["nginx"]),
+            on_path="nginx",
+        ),
         *(
             Recipe(
                 name=f"{name}-exporter",
