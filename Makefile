@@ -12,7 +12,7 @@ READY := .venv/.ready
 WORKERS := -n logical --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench e2e chaos fuzz soak lock
+.PHONY: help setup run test check bench e2e chaos fuzz soak tour lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,6 +46,9 @@ fuzz: setup ## break FRAMES frames (a million), for FUZZ_S seconds at most, agai
 
 soak: setup ## let SOAK_CPS (2000) mixed charge points charge for SOAK_S seconds (600), and compare the books
 	PYTHONPATH=tests $(BIN)/python -m soak --charge-points $(SOAK_CPS) --seconds $(SOAK_S)
+
+tour: setup ## follow one session through the stack, and renew docs/tour.md (needs make e2e's servers, and chromium)
+	PYTHONPATH=tests $(BIN)/python -m tour
 
 # Keeps what is pinned; delete requirements/*.txt first to move to the newest.
 lock: ## pin pyproject.toml and requirements/dev.in with hashes (needs uv)

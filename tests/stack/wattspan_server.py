@@ -41,7 +41,7 @@ class WattspanServer:
         self._environment = environment
         self._child = AsyncExitStack()
         self._starts = 0
-        self.port = self.metrics_port = 0
+        self.port = self.metrics_port = self.api_port = 0
 
     program: Program
     """Of the last start; each has a log of its own."""
@@ -49,11 +49,11 @@ class WattspanServer:
     @classmethod
     @asynccontextmanager
     async def run(
-        cls, folder: Path, environment: Mapping[str, str] | None = None, *, metrics_port: int = 0
+        cls, folder: Path, environment: Mapping[str, str] | None = None, *, metrics_port: int = 0, api_port: int = 0
     ) -> AsyncIterator[WattspanServer]:
         """One that serves; stopped at the end if it still runs. Fails when its log has a traceback."""
         server = cls(folder, environment or {})
-        server.metrics_port = metrics_port
+        server.metrics_port, server.api_port = metrics_port, api_port
         await server.start()
         async with server._child:
             yield server
@@ -76,7 +76,8 @@ class WattspanServer:
     async def start(self) -> None:
         """Returns when it has said where it serves. The one before must have ended."""
         self._starts += 1
-        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port), "--api-port", "0"]
+        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        ports += ["--api-port", str(self.api_port)]
         command = [sys.executable, "-m", "wattspan", "serve", *ports, "--database", str(self.database)]
         self.program = await self._child.enter_async_context(
             running(f"wattspan-{self._starts}", command, folder=self._folder, environment=self._environment)
