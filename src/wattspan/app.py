@@ -19,6 +19,7 @@ from wattspan.api.health import check_health
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import CommandResult, Commands
+from wattspan.csms.credentials import SecretChecker
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.csms.plugins.host import PluginHost, find_plugins
 from wattspan.csms.service import Core
@@ -27,6 +28,7 @@ from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreError
 from wattspan.gateway.gateway import Gateway
+from wattspan.gateway.tls import tls_files
 from wattspan.settings import Settings, load_settings
 from wattspan.store import desk
 from wattspan.store.journal import Journal
@@ -96,6 +98,7 @@ class CentralSystem:
     telemetry: Telemetry
     _core: Core
     _gateway: Gateway
+    _checker: SecretChecker
     _metrics: HttpServer
     _api: HttpServer
     _keeper: Keeper
@@ -108,6 +111,11 @@ class CentralSystem:
     def port(self) -> int:
         """The OCPP port in use."""
         return self._gateway.port
+
+    @property
+    def tls_port(self) -> int | None:
+        """The second OCPP port, which has TLS; None: there is none."""
+        return self._gateway.tls_port
 
     @property
     def metrics_port(self) -> int:
@@ -178,7 +186,9 @@ class CentralSystem:
             spawn=self._spawn,
             clock_ns=self._clock_ns,
         )
-        self._gateway = Gateway(self._core, self.store, settings)
+        self._checker = SecretChecker()
+        enter.callback(self._checker.close)
+        self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
         self.commands = Commands(self._core, self._gateway.live, settings.command_timeout_s)
         await enter.enter_async_context(self._tasks)
         enter.callback(self._cancel_chores)
@@ -190,7 +200,10 @@ class CentralSystem:
         await self._start_api()
         await self._gateway.start()
         enter.push_async_callback(self._gateway.stop)
-        chores = (self._watch_books(), self._expire(), self._check_health(), self._feed.tell_figures())
+        chores = (
+            *(self._watch_books(), self._expire(), self._check_health(), self._feed.tell_figures()),
+            self._gateway.watch_tls(),
+        )
         self._chores = [self._tasks.create_task(each) for each in chores]
 
     async def _start_api(self) -> None:

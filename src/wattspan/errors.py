@@ -15,6 +15,8 @@ WattspanError
 ├── Stale                    what was to be changed is not what the caller saw (api: If-Match)
 ├── Problem                  an HTTP request that is answered with a problem document (api.problems)
 ├── LinkDown                 a virtual charge point lost its connection (simulator.link)
+├── AuthorityError           our certificate authority can't be used (csms.authority)
+├── CsrRefused               a certificate that a charge point may not have (csms.authority)
 └── StoreError               the database
     ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
     └── StoreUnusable        not at all: corrupt, read-only, of a newer version; says what to do
@@ -63,12 +65,24 @@ class CallFault(WattspanError):
 
 
 class HandshakeRefused(WattspanError):
-    """A charge point that may not connect. `reason` is a metric label, bounded; `status` the HTTP status."""
+    """A charge point that may not connect. `reason` is a metric label, bounded; `status` the HTTP status.
 
-    def __init__(self, status: int, reason: str, description: str = "") -> None:
+    `retry_after_s`: when it may try again, where it had better wait; None: at its own pace.
+    """
+
+    def __init__(self, status: int, reason: str, description: str = "", *, retry_after_s: float | None = None) -> None:
         super().__init__(description or reason)
         self.status = status
         self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class AuthorityError(WattspanError):
+    """The certificate authority's folder can't be used; the text says why."""
+
+
+class CsrRefused(WattspanError):
+    """A request for a certificate that is not signed; the text says what is wrong with it, without quoting it."""
 
 
 class CommandError(WattspanError):

@@ -41,6 +41,12 @@ def _small(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _policy(value: object) -> object:
+    """`refuse` was the word for `reject`, and goes on to be understood."""
+    word = _small(value)
+    return "reject" if word == "refuse" else word
+
+
 def _listed(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
@@ -63,7 +69,10 @@ SecondsOrNone = Annotated[
     float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "at least 0")
 ]
 Flag = Annotated[bool, Must("true or false")]
-Policy = Annotated[Literal["accept", "refuse"] | None, BeforeValidator(_small), Must("accept or refuse")]
+Policy = Annotated[
+    Literal["accept", "pending", "reject"] | None, BeforeValidator(_policy), Must("accept, pending or reject")
+]
+TagPolicy = Annotated[Literal["accept", "reject"] | None, BeforeValidator(_policy), Must("accept or reject")]
 Subprotocol = Annotated[
     Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_small), Must("ocpp1.6, ocpp2.0.1 or ocpp2.1")
 ]
@@ -83,6 +92,34 @@ class Settings(BaseModel):
     """Where charge points connect to."""
     port: Port = 9000
     """Port for OCPP; 0 takes a free one."""
+    tls_port: Annotated[
+        int | None, Field(ge=0, le=65535), BeforeValidator(_not_bool), Must("a whole number", "between 0 and 65535")
+    ] = None
+    """A second port for OCPP, with TLS; not set: `port` itself has TLS where there is a certificate."""
+    tls_cert: File = None
+    """PEM certificate chain for OCPP, with `tls_key`. Renewed files are read without a restart."""
+    tls_key: File = None
+    """Its private key."""
+    tls_client_ca: File = None
+    """PEM certificates of the authorities whose client certificates are believed (security profile 3)."""
+    tls_client_crl: File = None
+    """PEM revocation lists of theirs."""
+    min_security_profile: Annotated[
+        int, Field(ge=0, le=3), BeforeValidator(_not_bool), Must("a whole number", "between 0 and 3")
+    ] = 0
+    """Least OCPP security profile of a connection: 1 credentials, 2 with TLS, 3 client certificate."""
+    credential_grace_s: SecondsOrNone = 86_400.0
+    """How long the old secret of a charge point works beside a rotated one."""
+    ca_dir: File = None
+    """Folder of the certificate authority that signs charge points' certificates; not set: there is none."""
+    certificate_days: Annotated[
+        float, Field(gt=0, le=3650), BeforeValidator(_not_bool), Must("a number", "above 0 and at most 3650")
+    ] = 365.0
+    """How long a certificate that it signs is good."""
+    renewal_days: Annotated[
+        float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool), Must("a number", "at least 0")
+    ] = 30.0
+    """How long before its end a charge point is asked to renew its certificate; 0: never."""
     metrics_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
     """Where /metrics, /healthz and /readyz are; `host` when not set."""
     metrics_port: Port = 9090
@@ -130,8 +167,8 @@ class Settings(BaseModel):
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_small), Must("text or json")] = "text"
     """For eyes or for a log shipper."""
     unknown_charge_points: Policy = None
-    """What those get whom nobody registered; not set: accept only when `host` is loopback."""
-    unknown_id_tags: Policy = None
+    """Accept, reject or leave pending those whom nobody registered; not set: accept only when `host` is loopback."""
+    unknown_id_tags: TagPolicy = None
     """What those get whom nobody registered; not set: accept only when `host` is loopback."""
     default_subprotocol: Subprotocol = "ocpp1.6"
     """Spoken with a charge point that offers no WebSocket subprotocol."""
@@ -200,17 +237,14 @@ class Settings(BaseModel):
     """`wattspan chargy`: a larger feed is refused."""
 
     @property
-    def lets_unknown_charge_points(self) -> bool:
-        """Whether a charge point that nobody registered may connect."""
-        return self._lets(self.unknown_charge_points)
+    def charge_point_policy(self) -> Literal["accept", "pending", "reject"]:
+        """What becomes of a charge point that nobody registered."""
+        return self.unknown_charge_points or ("accept" if is_loopback(self.host) else "reject")
 
     @property
     def lets_unknown_id_tags(self) -> bool:
         """Whether an id tag that nobody registered may charge."""
-        return self._lets(self.unknown_id_tags)
-
-    def _lets(self, policy: str | None) -> bool:
-        return is_loopback(self.host) if policy is None else policy == "accept"
+        return is_loopback(self.host) if self.unknown_id_tags is None else self.unknown_id_tags == "accept"
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
@@ -316,12 +350,14 @@ def _contradictions(settings: Settings, given: Mapping[str, _Given]) -> Iterator
         ("metrics_user", "metrics_password"),
         ("metrics_tls_cert", "metrics_tls_key"),
         ("api_tls_cert", "api_tls_key"),
+        ("tls_cert", "tls_key"),
     )
     for one, other in pairs:
         for here, missing in ((one, other), (other, one)):
             if getattr(settings, here) is not None and getattr(settings, missing) is None:
                 yield f"{called(here)}: needs {missing} as well"
-    for name in ("metrics_tls_cert", "metrics_tls_key", "api_tls_cert", "api_tls_key"):
+    yield from _without_tls(settings, called)
+    for name in _FILES:
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             yield f"{called(name)}: {path} is no file"
@@ -329,9 +365,32 @@ def _contradictions(settings: Settings, given: Mapping[str, _Given]) -> Iterator
         yield f"{called('plugins')}: plug_and_charge needs plug_and_charge_id_tag as well"
 
 
+_FILES = (
+    *("metrics_tls_cert", "metrics_tls_key", "api_tls_cert", "api_tls_key"),
+    *("tls_cert", "tls_key", "tls_client_ca", "tls_client_crl"),
+)
+
+
+def _without_tls(settings: Settings, called: Callable[[str], str]) -> Iterator[str]:
+    """Settings that mean nothing unless the OCPP port has TLS, and CRLs of nobody."""
+    if settings.tls_cert is None:
+        for name in ("tls_port", "tls_client_ca"):
+            if getattr(settings, name) is not None:
+                yield f"{called(name)}: needs tls_cert and tls_key as well"
+        if settings.min_security_profile > 1:
+            asked = settings.min_security_profile
+            yield f"{called('min_security_profile')}: {asked} needs tls_cert and tls_key as well"
+    if settings.tls_client_crl is not None and settings.tls_client_ca is None:
+        yield f"{called('tls_client_crl')}: needs tls_client_ca as well"
+    if settings.min_security_profile > 2 and settings.tls_client_ca is None and settings.ca_dir is None:  # noqa: PLR2004
+        yield f"{called('min_security_profile')}: 3 needs tls_client_ca or ca_dir as well"
+
+
 def _ports_taken(settings: Settings, called: Callable[[str], str]) -> Iterator[str]:
     if settings.metrics_port == settings.port != 0 and settings.metrics_host == settings.host:
         yield f"{called('metrics_port')}: {settings.port} is the port for OCPP already"
+    if settings.tls_port is not None and settings.tls_port == settings.port != 0:
+        yield f"{called('tls_port')}: {settings.tls_port} is the port for OCPP without TLS already"
     others = {"for OCPP": (settings.host, settings.port), "of /metrics": (settings.metrics_host, settings.metrics_port)}
     for what, taken in others.items():
         if taken == (settings.api_host, settings.api_port) and settings.api_port != 0:

@@ -70,7 +70,7 @@ def test_every_kind_of_value_reads_from_text():
     assert settings.plugins == ("orphans", "audit")
     assert settings.log_level == "warning"
     assert settings.audit_log == Path("frames.jsonl")
-    assert settings.unknown_id_tags == "refuse"
+    assert settings.unknown_id_tags == "reject"
     assert load(env={"WATTSPAN_PLUGINS": ","}).plugins == ()
 
 
@@ -93,7 +93,7 @@ def test_metrics_are_where_charge_points_connect_unless_told():
 )
 def test_strangers_are_let_in_on_loopback_or_when_told(host, policy, lets):
     settings = load(host=host, unknown_charge_points=policy, unknown_id_tags=policy)
-    assert settings.lets_unknown_charge_points is lets
+    assert settings.charge_point_policy == ("accept" if lets else "reject")
     assert settings.lets_unknown_id_tags is lets
 
 

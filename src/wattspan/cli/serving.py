@@ -33,7 +33,10 @@ def serve(**given: Any) -> None:
 def tell_addresses(settings: Settings, csms: CentralSystem) -> None:
     """Say where everything is: the ports in use, port 0 resolved."""
     scheme = "https" if settings.metrics_tls_cert else "http"
-    click.echo(f"charge points  ws://{_shown(settings.host)}:{csms.port}/{{cp_id}}")
+    only_tls = settings.tls_cert is not None and settings.tls_port is None
+    click.echo(f"charge points  {'wss' if only_tls else 'ws'}://{_shown(settings.host)}:{csms.port}/{{cp_id}}")
+    if csms.tls_port is not None:
+        click.echo(f"charge points  wss://{_shown(settings.host)}:{csms.tls_port}/{{cp_id}}")
     click.echo(f"metrics        {scheme}://{_shown(settings.metrics_host)}:{csms.metrics_port}/metrics")
     click.echo(f"API            {csms.api_url()}/docs")
     if csms.first_password is not None:

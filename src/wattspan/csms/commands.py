@@ -25,6 +25,8 @@ class Live:
 
     session: Session
     version: Version
+    profile: int = 0
+    """The OCPP security profile of its connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,13 @@ def _disconnected(fleet: Fleet, e: ev.ChargePointDisconnected) -> None:
     fleet.tell_each(cp.transactions.values(), e.received_ts, "disconnected", {"ws.close_code": e.code})
 
 
+def _certificate(fleet: Fleet, e: ev.CertificateHeld) -> None:
+    cp = fleet.charge_point(e.cp_id, e.received_ts)
+    if cp.certificate_expires_ts != e.expires_ts:
+        cp.certificate_expires_ts = e.expires_ts
+        fleet.changes.charge_points[cp.cp_id] = cp
+
+
 def _booted(fleet: Fleet, e: ev.ChargePointBooted) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     cp.boots += 1
@@ -183,6 +190,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.ChargePointConnected: _connected,
     ev.ChargePointDisconnected: _disconnected,
     ev.ChargePointBooted: _booted,
+    ev.CertificateHeld: _certificate,
     ev.HeartbeatReceived: _heartbeat,
     ev.ConnectorStatusChanged: _status,
     ev.Authorized: _authorized,

@@ -62,6 +62,13 @@ class ChargePointDisconnected(Event):
 
 
 @event
+class CertificateHeld(Event):
+    """It has a client certificate that ends at `expires_ts`: it came with it, or took it from us."""
+
+    expires_ts: float
+
+
+@event
 class ChargePointBooted(Event):
     """BootNotification (OCPP 1.6 §4.2). Empty text: not told."""
 

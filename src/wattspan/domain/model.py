@@ -172,6 +172,8 @@ class ChargePoint:
     tx_total: int = 0
     energy_total_wh: float = 0.0
     energy_jumps: int = 0
+    certificate_expires_ts: float | None = None
+    """Of the client certificate it came with last, or took from us since."""
     errors: dict[str, int] = field(default_factory=dict)
     authorizations: dict[str, int] = field(default_factory=dict)
     schema_faults: dict[str, int] = field(default_factory=dict)

@@ -14,6 +14,10 @@ class Vitals:
     """Open WebSockets now."""
     handshakes_rejected: dict[str, int] = field(default_factory=dict)
     """By reason."""
+    pending: int = 0
+    """Charge points that wait for approval now."""
+    certificate_expires_ts: float | None = None
+    """When the certificate of the OCPP port ends, Unix seconds; None: no TLS there."""
     unasked_results: int = 0
     """CALLRESULT and CALLERROR that answer nothing we wait for."""
     result_errors: dict[str, int] = field(default_factory=dict)

@@ -1,35 +1,55 @@
 """Who may connect: the path names the charge point, credentials prove it, the subprotocol names its version."""
 
-import asyncio
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from wattspan.csms.credentials import check_secret
+from wattspan.csms.credentials import SecretChecker, is_slow
 from wattspan.errors import HandshakeRefused
-from wattspan.store.store import Registration
+from wattspan.gateway.certificates import PeerCertificate, Revocations
+from wattspan.gateway.throttle import Hold, Throttle
+from wattspan.settings import Settings
+from wattspan.store.entries import Registration
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version
 
 PREFIXES = ("ws", "ocpp")
 MAX_CP_ID = 255
 """Characters of an identity. OCPP allows 48 (2.x); longer ones are met, but not without end."""
+_SUSPICIOUS = frozenset({"unknown", "credentials", "certificate_of_another", "certificate_revoked"})
+"""Reasons of a refusal that may be guessing."""
 
 
 class Credentials(Protocol):
-    """The read of the store that a handshake needs. What it finds may be on file in another letter case."""
+    """The reads of the store that a handshake needs. What it finds may be on file in another letter case."""
 
     async def credential(self, cp_id: str) -> Registration | None: ...
+    async def is_rejected(self, cp_id: str) -> bool: ...
+    async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Whether a charge point that nobody registered may come in."""
+class Approach:
+    """A charge point at the door. `source` is where it comes from; `certificate` is verified, but may be anybody's."""
 
-    accepts_unknown: bool
+    cp_id: str
+    source: str
+    authorization: str | None
+    tls: bool
+    certificate: PeerCertificate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A charge point that may connect, by which security profile; `waits`: only to be approved."""
+
+    cp_id: str
+    profile: int
+    certificate: PeerCertificate | None = None
+    waits: bool = False
 
 
 def identity(target: str) -> str:
@@ -53,28 +73,125 @@ def identity(target: str) -> str:
     return cp_id
 
 
-async def admit(cp_id: str, headers: Mapping[str, str], credentials: Credentials, policy: Policy) -> str:
-    """Let a charge point in, or say why not. Returns the identity it has on file: its letters may be of another case.
+class Doorkeeper:
+    """Decides who may connect. Security profiles: OCPP 1.6 security whitepaper §2, 2.0.1 Part 2 A00."""
 
-    Raises:
-        HandshakeRefused: 404 for an unknown one (OCPP-J 1.6 §3.2), 401 for credentials missing or wrong.
-        StoreUnavailable: the store could not say.
-    """
-    known = await credentials.credential(cp_id)
-    if (known is None or known.registered_ts is None) and not policy.accepts_unknown:
-        raise HandshakeRefused(404, "unknown", "no such charge point")
-    if known is None:
-        return cp_id
-    if known.secret is None:
-        return known.cp_id
-    given = _basic(headers.get("Authorization"))
-    if given is None:
-        raise HandshakeRefused(401, "credentials", "basic credentials are required")
-    user, secret = given
-    # The check may be slow on purpose (a person's password), so it runs off the loop.
-    if user.casefold() != cp_id.casefold() or not await asyncio.to_thread(check_secret, secret, known.secret):
+    def __init__(
+        self,
+        credentials: Credentials,
+        settings: Settings,
+        *,
+        throttle: Throttle,
+        checker: SecretChecker,
+        revocations: Callable[[], Revocations | None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._credentials = credentials
+        self._policy = settings.charge_point_policy
+        self._least = settings.min_security_profile
+        self._grace_s = settings.credential_grace_s
+        self._throttle = throttle
+        self._checker = checker
+        self._revocations = revocations
+        self._clock = clock
+
+    async def admit(self, approach: Approach) -> Admitted:
+        """Let a charge point in, or say why not.
+
+        Raises:
+            HandshakeRefused: 404 for an unknown one (OCPP-J 1.6 §3.2), 401 for credentials missing or wrong, 403 for
+                another's certificate or too weak a connection, 429 after too many failures.
+            StoreUnavailable: the store could not say.
+        """
+        who = approach.cp_id.casefold()  # or guessing would begin anew with each way to write it
+        hold, wait_s = self._throttle.hold(approach.source, who)
+        if hold is Hold.ALL:
+            raise _later(wait_s)
+        try:
+            admitted = await self._judge(approach, guarded_s=wait_s if hold is Hold.GUESSING else None)
+        except HandshakeRefused as refusal:
+            if refusal.reason in _SUSPICIOUS:
+                self._throttle.failed(approach.source, who)
+            raise
+        if admitted.profile:
+            self._throttle.succeeded(approach.source, who)
+        return admitted
+
+    async def _judge(self, approach: Approach, guarded_s: float | None) -> Admitted:
+        """`guarded_s`: nothing that could be guessed is told now, but in so many seconds."""
+        known = await self._credentials.credential(approach.cp_id)
+        is_known = known is not None and known.registered_ts is not None
+        if not is_known:
+            await self._unknown(approach, guarded_s)
+        required = max(self._least, (known.security_profile if known is not None else None) or 0)
+        if _strongest(approach) < required:
+            raise HandshakeRefused(403, "profile", f"security profile {required} is required here")
+        waits = not is_known and self._policy == "pending"
+        if approach.certificate is not None:
+            self._check_certificate(approach, approach.certificate)
+            profile = 3
+        elif waits or ((known is None or known.secret is None) and required == 0):
+            profile = 0
+        else:
+            await self._check_secret(approach, known, guarded_s)
+            profile = 2 if approach.tls else 1
+        cp_id = approach.cp_id if known is None else known.cp_id
+        return Admitted(cp_id=cp_id, profile=profile, certificate=approach.certificate, waits=waits)
+
+    async def _unknown(self, approach: Approach, guarded_s: float | None) -> None:
+        """Refuse one whom nobody registered, unless the policy lets it in."""
+        if self._policy == "accept":
+            return
+        if guarded_s is not None:
+            raise _later(guarded_s)
+        if self._policy == "reject":
+            raise HandshakeRefused(404, "unknown", "no such charge point")
+        if await self._credentials.is_rejected(approach.cp_id):
+            raise HandshakeRefused(404, "rejected", "no such charge point")
+
+    def _check_certificate(self, approach: Approach, certificate: PeerCertificate) -> None:
+        if approach.cp_id.casefold() not in {name.casefold() for name in certificate.names}:
+            raise HandshakeRefused(403, "certificate_of_another", "the client certificate is not this charge point's")
+        revocations = self._revocations()
+        if revocations is not None and certificate in revocations:
+            raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
+
+    async def _check_secret(self, approach: Approach, known: Registration | None, guarded_s: float | None) -> None:
+        given = _basic(approach.authorization)
+        if given is None:
+            raise HandshakeRefused(401, "credentials", "basic credentials are required")
+        user, secret = given
+        if known is not None and user.casefold() == approach.cp_id.casefold():
+            if known.secret is not None and await self._is_right(secret, known.secret, guarded_s):
+                return
+            if self._other_counts(known) and await self._is_right(secret, str(known.other_secret), guarded_s):
+                if known.other_until_ts is None:  # now it is known which of the two the charger has
+                    until_ts = self._clock() + self._grace_s
+                    await self._credentials.confirm_secret(known.cp_id, str(known.other_secret), until_ts)
+                return
         raise HandshakeRefused(401, "credentials", "wrong credentials")
-    return known.cp_id
+
+    async def _is_right(self, secret: bytes, stored: str, guarded_s: float | None) -> bool:
+        if self._checker.check_quickly(secret, stored):
+            return True
+        if is_slow(stored) and guarded_s is not None:
+            raise _later(guarded_s)
+        return await self._checker.check(secret, stored)
+
+    def _other_counts(self, known: Registration) -> bool:
+        ends_ts = known.other_until_ts
+        return known.other_secret is not None and (ends_ts is None or self._clock() < ends_ts)
+
+
+def _strongest(approach: Approach) -> int:
+    """The security profile that the connection can have at best."""
+    if approach.certificate is not None:
+        return 3
+    return 2 if approach.tls else 1
+
+
+def _later(wait_s: float) -> HandshakeRefused:
+    return HandshakeRefused(429, "throttled", "too many failed attempts", retry_after_s=wait_s)
 
 
 def choose(offered: Sequence[str], default: str) -> tuple[Version | None, str | None]:

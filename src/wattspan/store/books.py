@@ -21,9 +21,11 @@ REGISTRATION = [
     for name in (
         *("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts"),
         *("name", "location", "note"),
+        *("other_secret", "other_until_ts", "security_profile", "unknown_id_tags"),
     )
 ]
 ID_TAG = [column for column in t.id_tags.c if column.name != "id_key"]
+_NO_OTHER_SECRET = {"other_secret": None, "other_until_ts": None}
 _RESERVATION = [column for column in t.reservations.c if column.name != "cancelled_ts"]
 _READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
 
@@ -107,21 +109,33 @@ def registrations(connection: sa.Connection) -> list[Registration]:
     return [Registration(**found) for found in connection.execute(there).mappings()]
 
 
-def register(connection: sa.Connection, cp_id: str, secret: str | None, now_ts: float) -> bool:
+def register(
+    connection: sa.Connection, cp_id: str, secret: str | None, now_ts: float, security_profile: int | None = None
+) -> bool:
     """Add a charge point, or give one that is there another secret. True: it was not registered before."""
     before = registration(connection, cp_id)
+    required = {} if security_profile is None else {"security_profile": security_profile}
     statement = _INSERT[connection.dialect.name](t.charge_points).values(
-        cp_id=cp_id, known_since_ts=now_ts, registered_ts=now_ts, secret=secret
+        cp_id=cp_id, known_since_ts=now_ts, registered_ts=now_ts, secret=secret, **required
     )
-    moved = {"registered_ts": now_ts, "secret": secret, "removed_ts": None}
+    moved = {"registered_ts": now_ts, "secret": secret, "removed_ts": None, **_NO_OTHER_SECRET, **required}
     connection.execute(statement.on_conflict_do_update(index_elements=["cp_id"], set_=moved))
+    rejected = t.rejected_charge_points
+    connection.execute(sa.delete(rejected).where(rejected.c.cp_id == cp_id))
     return before is None or before.registered_ts is None
 
 
 def mark_removed(connection: sa.Connection, cp_id: str, now_ts: float) -> bool:
     """Take a charge point out of the books; the server that runs is told by `removed`. False: there was none."""
     there = sa.and_(t.charge_points.c.cp_id == cp_id, t.charge_points.c.removed_ts.is_(None))
-    values = {"removed_ts": now_ts, "registered_ts": None, "secret": None}
+    values = {
+        "removed_ts": now_ts,
+        "registered_ts": None,
+        "secret": None,
+        "security_profile": None,
+        "unknown_id_tags": "",
+        **_NO_OTHER_SECRET,
+    }
     return connection.execute(sa.update(t.charge_points).where(there).values(values)).rowcount > 0
 
 

@@ -8,7 +8,9 @@ class Registration:
     """A charge point as it stands in the books.
 
     `registered_ts`: when an operator added it; None: it only ever turned up by itself. `secret` is the stored form
-    (csms.credentials), None: it has none.
+    (csms.credentials), None: it has none. `other_secret` works as well, until `other_until_ts`; None there: until it is
+    known which of the two the charger has. `security_profile` None: the server's least one is enough.
+    `unknown_id_tags` "": the server's policy.
     """
 
     cp_id: str
@@ -21,6 +23,10 @@ class Registration:
     name: str = ""
     location: str = ""
     note: str = ""
+    other_secret: str | None = None
+    other_until_ts: float | None = None
+    security_profile: int | None = None
+    unknown_id_tags: str = ""
 
     def __repr__(self) -> str:
         secret = "***" if self.secret else None
@@ -54,6 +60,17 @@ class Reservation:
     parent_id_token: str | None
     made_ts: float
     expires_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate:
+    """A certificate that our authority signed. `installed_ts` None: the charge point did not say that it took it."""
+
+    serial: str
+    cp_id: str
+    issued_ts: float
+    expires_ts: float
+    installed_ts: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ _PLAIN = (
     "tx_total",
     "energy_total_wh",
     "energy_jumps",
+    "certificate_expires_ts",
 )
 _BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions", "limits_exceeded")
 _BY_TWO_LABELS = ("call_errors", "call_rejections")

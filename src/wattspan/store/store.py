@@ -17,7 +17,7 @@ from wattspan.domain.device_model import Variable
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store import books, device, postgresql, restore
+from wattspan.store import books, device, postgresql, restore, security
 from wattspan.store import tables as t
 from wattspan.store.apply import apply
 from wattspan.store.batch import Batch
@@ -183,9 +183,20 @@ class Store:
         """All charge points in the books."""
         return await self.read(books.registrations)
 
-    async def add_charge_point(self, cp_id: str, secret: str | None) -> bool:
-        """Register one, or replace its secret (hashed by csms.credentials). False: it was registered already."""
-        return await self.do(books.register, cp_id, secret, self._clock())
+    async def is_rejected(self, cp_id: str) -> bool:
+        """Whether an operator turned this unknown charge point away."""
+        return await self.read(security.is_rejected, cp_id)
+
+    async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None:
+        """A charge point used its other secret: from now on that is the one, and the former works until `until_ts`."""
+        await self.do(security.confirm_secret, cp_id, stored, until_ts)
+
+    async def add_charge_point(self, cp_id: str, secret: str | None, *, security_profile: int | None = None) -> bool:
+        """Register one, or replace its secret (hashed by csms.credentials). False: it was registered already.
+
+        `security_profile` None leaves the one that is required of it as it is.
+        """
+        return await self.do(books.register, cp_id, secret, self._clock(), security_profile)
 
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Take one out of the books. A running server finds it in `removed_charge_points`. False: not known."""

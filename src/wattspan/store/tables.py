@@ -41,10 +41,16 @@ charge_points = sa.Table(
     sa.Column("tx_total", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("energy_total_wh", sa.Double, nullable=False, server_default="0"),
     sa.Column("energy_jumps", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("certificate_expires_ts", Seconds),
     sa.Column("counters", sa.Text, nullable=False, server_default="{}"),
     # The operator's own: written by administration alone, never by the journal.
     sa.Column("registered_ts", Seconds),
     sa.Column("secret", sa.Text),
+    # A second secret beside it: until `other_until_ts`, or (none) until it is known which of the two the charger has.
+    sa.Column("other_secret", sa.Text),
+    sa.Column("other_until_ts", Seconds),
+    sa.Column("security_profile", sa.Integer),
+    sa.Column("unknown_id_tags", sa.Text, nullable=False, server_default=""),
     sa.Column("removed_ts", Seconds),
     sa.Column("name", sa.Text, nullable=False, server_default=""),
     sa.Column("location", sa.Text, nullable=False, server_default=""),
@@ -159,6 +165,25 @@ id_tags = sa.Table(
     sa.Column("max_active_transactions", sa.Integer),
     sa.Column("type", sa.Text, nullable=False, server_default=""),
     sa.Column("evse_ids", sa.Text, nullable=False, server_default="[]"),
+)
+
+# Whom an operator turned away while it waited for approval.
+rejected_charge_points = sa.Table(
+    "rejected_charge_points",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("rejected_ts", Seconds, nullable=False),
+)
+
+issued_certificates = sa.Table(
+    "issued_certificates",
+    metadata,
+    sa.Column("serial", sa.Text, primary_key=True),
+    sa.Column("cp_id", sa.Text, nullable=False),
+    sa.Column("issued_ts", Seconds, nullable=False),
+    sa.Column("expires_ts", Seconds, nullable=False),
+    sa.Column("installed_ts", Seconds),
+    sa.Index("ix_issued_certificates_cp_id", "cp_id"),
 )
 
 reservations = sa.Table(

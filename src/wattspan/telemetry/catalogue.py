@@ -166,6 +166,12 @@ CALL_REJECTIONS = _counter(
 CP_INFO = _gauge(
     "ocpp_cp_info", "{info}", "1, with what the charge point told of itself.", CP_ID, VENDOR, MODEL, FIRMWARE, PROTOCOL
 )
+CERTIFICATE_EXPIRES = _gauge(
+    "ocpp_cp_certificate_expires_ts",
+    "{s}",
+    "Unix time at which the client certificate of the charge point ends; absent where it never had one.",
+    CP_ID,
+)
 AUTHORIZATIONS = _counter(
     "ocpp_cp_authorizations_total", "{authorization}", "Id tokens judged, by the answer given.", CP_ID, STATUS
 )
@@ -236,6 +242,12 @@ STORE_WAITING = _gauge("ocpp_store_waiting", "{answer}", "Answers that wait for 
 STORE_FAILURES = _counter("ocpp_store_failures_total", "{failure}", "Batches the store could not write at once.")
 SOCKETS = _gauge("ocpp_central_sockets", "{socket}", "Open WebSockets.")
 HANDSHAKES_REJECTED = _counter("ocpp_central_handshakes_rejected_total", "{handshake}", "Handshakes rejected.", REASON)
+PENDING = _gauge("ocpp_central_pending_charge_points", "{charge_point}", "Charge points that wait for approval.")
+SERVER_CERTIFICATE_EXPIRES = _gauge(
+    "ocpp_central_certificate_expires_ts",
+    "{s}",
+    "Unix time at which the certificate of the OCPP port ends; absent without TLS.",
+)
 UNREADABLE_FRAMES = _counter("ocpp_central_unreadable_frames_total", "{frame}", "Frames that were no OCPP message.")
 UNASKED_RESULTS = _counter(
     "ocpp_central_unasked_results_total", "{result}", "Results that answer nothing that was asked."

@@ -1,0 +1,210 @@
+"""A small certificate authority of our own: a folder with its key, its certificate and its revocation list.
+
+It signs what a charge point asks for (OCPP 1.6 security whitepaper §4.2, 2.0.1 Part 2 A02), and nothing in anybody
+else's name. Where certificates are kept and sent it must not know. Everything here waits for disk or processor.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from wattspan.errors import AuthorityError, CsrRefused
+
+CERTIFICATE, KEY, REVOCATIONS = "ca.pem", "ca.key", "crl.pem"
+"""The files of its folder."""
+YEARS_DAYS = 3650
+"""How long the authority's own certificate and a revocation list are good."""
+LEAST_RSA_BITS = 2048
+"""OCPP security whitepaper §2.4: as strong as 112 symmetric bits."""
+LEAST_EC_BITS = 224
+MAX_CSR = 5500
+"""Characters of a request (OCPP 1.6 security whitepaper §5.24, 2.0.1 SignCertificateRequest)."""
+_EARLIER = timedelta(hours=1)
+"""Certificates begin a little in the past: chargers' clocks are not exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A certificate that was made. `chain` is PEM, the charge point's own first."""
+
+    chain: str
+    serial: str
+    expires_ts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An authority in `folder`, opened by `open` or made by `create`."""
+
+    folder: Path
+    _certificate: x509.Certificate
+    _key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def create(cls, folder: Path, name: str = "Wattspan charge points") -> "Authority":
+        """Make one. Raises AuthorityError when there is one already, or the folder can't be written."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _EARLIER)
+            .not_valid_after(now + timedelta(days=YEARS_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        with _border(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_new(folder / KEY, secret, 0o600)
+            _write_new(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        made = cls(folder, certificate, key)
+        made._write_list([])
+        return made
+
+    @classmethod
+    def open(cls, folder: Path) -> "Authority":
+        """The one in `folder`. Raises AuthorityError when there is none, or it can't be read."""
+        with _border(folder):
+            certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+            key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            raise AuthorityError(f"{folder}: {KEY} is not the elliptic curve key of {CERTIFICATE}")
+        return cls(folder, certificate, key)
+
+    @classmethod
+    def open_or_create(cls, folder: Path) -> "Authority":
+        """The one in `folder`, made if there is none. Raises AuthorityError."""
+        return cls.open(folder) if (folder / CERTIFICATE).exists() else cls.create(folder)
+
+    def sign(self, csr: str, cp_id: str, days: float) -> Signed:
+        """A client certificate for what `cp_id` asks for. Raises CsrRefused."""
+        return self._issue(read_csr(csr, cp_id), ExtendedKeyUsageOID.CLIENT_AUTH, days)
+
+    def issue(self, cp_id: str, days: float) -> tuple[str, Signed]:
+        """A private key, PEM, and a client certificate for it: for a charge point that can't ask yet."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cp_id)])
+        csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return secret.decode(), self._issue(csr, ExtendedKeyUsageOID.CLIENT_AUTH, days)
+
+    def revoke(self, serial: int) -> None:
+        """Put a certificate on the revocation list; a running server sees it within seconds. Raises AuthorityError."""
+        with _border(self.folder):
+            listed = x509.load_pem_x509_crl((self.folder / REVOCATIONS).read_bytes())
+        revoked = list(listed)
+        if all(each.serial_number != serial for each in revoked):
+            builder = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(datetime.now(UTC))
+            revoked.append(builder.build())
+        self._write_list(revoked)
+
+    def _issue(self, csr: x509.CertificateSigningRequest, use: x509.ObjectIdentifier, days: float) -> Signed:
+        now = datetime.now(UTC)
+        # A second at most: the expiry is told in whole ones.
+        ends = min(now + timedelta(days=days), self._certificate.not_valid_after_utc).replace(microsecond=0)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(csr.subject)
+            .issuer_name(self._certificate.subject)
+            .public_key(csr.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _EARLIER)
+            .not_valid_after(ends)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        authority = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return Signed(chain=pem + authority, serial=f"{certificate.serial_number:x}", expires_ts=ends.timestamp())
+
+    def _write_list(self, revoked: list[x509.RevokedCertificate]) -> None:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now - _EARLIER)
+            .next_update(now + timedelta(days=YEARS_DAYS))
+        )
+        for each in revoked:
+            builder = builder.add_revoked_certificate(each)
+        content = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        with _border(self.folder):
+            whole = self.folder / f".{REVOCATIONS}"
+            whole.write_bytes(content)
+            whole.replace(self.folder / REVOCATIONS)  # a server that reads meanwhile sees the old or the new one
+
+
+def read_csr(csr: str, cp_id: str) -> x509.CertificateSigningRequest:
+    """A request that `cp_id` may make: its own name, a key strong enough, signed by that key. Raises CsrRefused."""
+    if len(csr) > MAX_CSR:
+        raise CsrRefused("it is too long")
+    try:
+        request = x509.load_pem_x509_csr(csr.encode())
+        names = [str(each.value) for each in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        key = request.public_key()
+        if not request.is_signature_valid:
+            raise CsrRefused("it is not signed by its own key")
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm) as exc:
+        raise CsrRefused("it can't be read") from exc
+    if names != [cp_id]:
+        raise CsrRefused("its common name is not the charge point's identity")
+    strong_enough = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= LEAST_EC_BITS
+    )
+    if not strong_enough:
+        raise CsrRefused("its key is of no kind or strength that is taken")
+    return request
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """With its mode from the first moment on; what is there already is not touched."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+@contextmanager
+def _border(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as exc:
+        raise AuthorityError(f"{folder}: there is a certificate authority already") from exc
+    except (OSError, ValueError, TypeError) as exc:  # TypeError: the key is encrypted
+        raise AuthorityError(f"{folder}: the certificate authority can't be used: {exc}") from exc

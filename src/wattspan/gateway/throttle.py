@@ -1,0 +1,117 @@
+"""Failed handshakes, by source and identity: each further one waits longer. In memory, bounded; a restart forgets.
+
+Chargers share addresses: behind one there may be a whole site. So a pair of source and identity is locked for itself;
+a source that fails under many identities is locked only for what guessing could gain from (unknown identities and
+secrets that people chose). A pair that succeeded before is never locked by what others do in its name: its secret is
+simply checked. It must not know what is checked.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+FREE = 10
+"""Failures of one identity from one source without consequence."""
+FREE_OF_SOURCE = 50
+FIRST_S = 1.0
+LONGEST_S = 60.0
+"""A charger that was put right must not wait for long."""
+FORGET_S = 600.0
+"""Without failures for so long, a pair or source begins anew."""
+KEPT = 10_000
+"""Pairs, sources and good pairs remembered, each."""
+
+Pair = tuple[str, str]
+
+
+class Hold(Enum):
+    """How far an attempt may go."""
+
+    NOT = "checked like any other"
+    GUESSING = "checked where nothing can be guessed"
+    ALL = "not even looked at"
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int = 0
+    last_s: float = 0.0
+    until_s: float = 0.0
+
+
+class _Book(Generic[K]):
+    """Failures by key, the least recent forgotten first."""
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._records: OrderedDict[K, _Record] = OrderedDict()
+
+    def wait_s(self, key: K, now_s: float) -> float:
+        record = self._records.get(key)
+        return 0.0 if record is None else max(0.0, record.until_s - now_s)
+
+    def failed(self, key: K, now_s: float) -> None:
+        record = self._records.pop(key, None)
+        if record is None or now_s - record.last_s > FORGET_S:
+            record = _Record()
+        record.failures += 1
+        record.last_s = now_s
+        if record.failures >= self._free:
+            record.until_s = now_s + min(LONGEST_S, FIRST_S * 2.0 ** min(record.failures - self._free, 10))
+        self._records[key] = record
+        while len(self._records) > KEPT:
+            self._records.popitem(last=False)
+
+    def forget(self, key: K) -> None:
+        self._records.pop(key, None)
+
+
+class Throttle:
+    """`clock` is seconds that only rise."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._pairs: _Book[Pair] = _Book(FREE)
+        self._sources: _Book[str] = _Book(FREE_OF_SOURCE)
+        self._good: OrderedDict[Pair, None] = OrderedDict()
+
+    def hold(self, source: str, cp_id: str) -> tuple[Hold, float]:
+        """How far an attempt may go now, and after how many seconds it may go further."""
+        now_s = self._clock()
+        pair_s, source_s = self._pairs.wait_s((source, cp_id), now_s), self._sources.wait_s(source, now_s)
+        if pair_s > 0.0:
+            return (Hold.GUESSING if (source, cp_id) in self._good else Hold.ALL), pair_s
+        return (Hold.GUESSING, source_s) if source_s > 0.0 else (Hold.NOT, 0.0)
+
+    def failed(self, source: str, cp_id: str) -> None:
+        """An attempt was looked at, and was no good."""
+        now_s = self._clock()
+        self._pairs.failed((source, cp_id), now_s)
+        self._sources.failed(source, now_s)
+
+    def succeeded(self, source: str, cp_id: str) -> None:
+        """Its secret or certificate was right. The source stays, or one good charger would hide guessing."""
+        pair = (source, cp_id)
+        self._pairs.forget(pair)
+        self._good[pair] = None
+        self._good.move_to_end(pair)
+        while len(self._good) > KEPT:
+            self._good.popitem(last=False)
+
+
+def source_of(address: object) -> str:
+    """The source of a socket's remote address: an IPv4 address, or the /64 that one IPv6 customer has."""
+    host = str(address[0]) if isinstance(address, tuple) and address else ""
+    try:
+        parsed = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if parsed.version == 4:  # noqa: PLR2004
+        return host
+    mapped = parsed.ipv4_mapped
+    return str(mapped) if mapped is not None else str(ipaddress.ip_network((parsed, 64), strict=False))
