@@ -18,11 +18,14 @@ from wattspan.api.files import Files
 from wattspan.api.health import check_health
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
+from wattspan.csms.authority import Authority
 from wattspan.csms.commands import CommandResult, Commands
 from wattspan.csms.credentials import SecretChecker
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.csms.plugins.host import PluginHost, find_plugins
+from wattspan.csms.rotation import Rotation
 from wattspan.csms.service import Core
+from wattspan.csms.signing import Renewal, Signing
 from wattspan.domain.events import ChargePointDecommissioned
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
@@ -36,6 +39,7 @@ from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
 from wattspan.telemetry.http import Access, HttpServer, metrics_app
 from wattspan.telemetry.setup import Telemetry, setup_telemetry
+from wattspan.versions.base import Payload
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +103,7 @@ class CentralSystem:
     _core: Core
     _gateway: Gateway
     _checker: SecretChecker
+    _signing: Signing
     _metrics: HttpServer
     _api: HttpServer
     _keeper: Keeper
@@ -180,16 +185,19 @@ class CentralSystem:
                 accepts_unknown_id_tags=settings.lets_unknown_id_tags,
                 heartbeat_interval_s=settings.heartbeat_interval_s,
                 data_transfer=host.data_transfer,
+                sign_certificate=self._sign_certificate,
             ),
             plugins=host,
             strict=settings.strict,
             spawn=self._spawn,
             clock_ns=self._clock_ns,
         )
+        authority = await self._open_authority()
         self._checker = SecretChecker()
         enter.callback(self._checker.close)
         self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
         self.commands = Commands(self._core, self._gateway.live, settings.command_timeout_s)
+        self._signing = self._make_signing(authority, host)
         await enter.enter_async_context(self._tasks)
         enter.callback(self._cancel_chores)
         enter.push_async_callback(host.stop)
@@ -202,9 +210,25 @@ class CentralSystem:
         enter.push_async_callback(self._gateway.stop)
         chores = (
             *(self._watch_books(), self._expire(), self._check_health(), self._feed.tell_figures()),
-            self._gateway.watch_tls(),
+            *(self._gateway.watch_tls(), self._renewal().run()),
         )
         self._chores = [self._tasks.create_task(each) for each in chores]
+
+    async def _open_authority(self) -> Authority | None:
+        folder = self.settings.ca_dir
+        return None if folder is None else await asyncio.to_thread(Authority.open_or_create, folder)
+
+    def _make_signing(self, authority: Authority | None, host: PluginHost) -> Signing:
+        return Signing(
+            authority=authority,
+            plugins=host,
+            days=self.settings.certificate_days,
+            store=self.store,
+            send=self.commands.send_payload,
+            record=self._core.record,
+            spawn=self._spawn,
+            clock=self._core.clock,
+        )
 
     async def _start_api(self) -> None:
         settings, recorder = self.settings, self.telemetry.recorder
@@ -221,6 +245,15 @@ class CentralSystem:
             decommission=self._let_go_removed,
             disconnect=self._gateway.disconnect,
             watch=self._gateway.watch,
+            waiting=self._gateway.waiting,
+            dismiss=self._gateway.dismiss,
+            rotation=Rotation(
+                store=self.store,
+                send=self.commands.send_payload,
+                live=self._gateway.live,
+                grace_s=settings.credential_grace_s,
+                clock=self._core.clock,
+            ),
             unready_because=self._unready_because,
             metrics_address=lambda: (settings.metrics_host, self.metrics_port),
             api_url=self.api_url,
@@ -241,6 +274,18 @@ class CentralSystem:
         await self._api.start()
         self._exit.push_async_callback(self._api.stop)
         self._exit.callback(self._feed.close)
+
+    async def _sign_certificate(self, cp_id: str, csr: str, kind: str, echo: Payload) -> bool:
+        return await self._signing.ask(cp_id, csr, kind, echo)
+
+    def _renewal(self) -> Renewal:
+        return Renewal(
+            fleet=self.fleet,
+            signing=self._signing,
+            ahead_s=self.settings.renewal_days * DAY_S,
+            send=self.commands.send_payload,
+            clock=self._core.clock,
+        )
 
     def api_url(self) -> str:
         """How the API is reached from outside, without a slash at the end: by the setting, or else host and port."""
@@ -296,6 +341,7 @@ class CentralSystem:
                 since_ts, looked_ts = looked_ts - REMOVALS_S, time.time()
                 for added in await self.store.read(desk.registered_since, since_ts):
                     self.fleet.charge_point(added.cp_id, looked_ts)
+                    self._gateway.dismiss(added.cp_id, True)
 
     async def _check_health(self) -> None:
         while True:

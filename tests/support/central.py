@@ -80,10 +80,9 @@ class Csms:
 
         setattr(central.store, "write", write)  # noqa: B010 - mypy rightly refuses to assign to a method
         setattr(central._core.journal, "flush", flush)  # noqa: B010
-        server = central._gateway._server
-        assert server is not None
-        for connection in list(server.all_connections):
-            connection.transport.abort()
+        for server in central._gateway._ports.servers:
+            for connection in list(server.all_connections):
+                connection.transport.abort()
         await self.stop()
 
     @property

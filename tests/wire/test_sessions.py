@@ -220,7 +220,7 @@ async def test_a_peer_that_sends_and_never_reads_is_held_back_and_bounded(csms):
     async with csms.raw_charger() as charger:
         charger.writer.transport.pause_reading()
         charger.writer.transport.set_write_buffer_limits(high=0)
-        (connection,) = csms.central._gateway._server.connections
+        (connection,) = csms.central._gateway._ports.connections()
 
         async def flood() -> None:
             while True:
@@ -253,7 +253,7 @@ async def test_a_flood_that_waits_for_the_store_stops_being_read(csms, monkeypat
         await eventually(lambda: held)
         for number in range(150):
             await charger.send("StartTransaction", {**START, "meterStart": number})
-        (connection,) = csms.central._gateway._server.connections
+        (connection,) = csms.central._gateway._ports.connections()
         await eventually(lambda: connection._holds)
         assert len(csms.central._gateway._sessions["CP1"].session._waiting) <= 150
         monkeypatch.undo()

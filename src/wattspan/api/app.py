@@ -25,6 +25,7 @@ from wattspan.api.routes import (
     files,
     id_tags,
     messages,
+    newcomers,
     planning,
     server,
     sessions,
@@ -42,6 +43,7 @@ session's token in `X-CSRF-Token`. Errors are problem documents (RFC 9457). List
 `cursor` of the following. Times are RFC 3339 in UTC, units are in the names."""
 
 ROUTERS = (
+    newcomers.router,  # before those with {cp_id} in their path
     charge_points.router,
     commands.router,
     wishes.router,

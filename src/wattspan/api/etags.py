@@ -17,7 +17,8 @@ IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag tha
 def etag(entry: IdTag | Registration | User) -> str:
     """The ETag of an entry: of what an operator writes, not of what a charge point or a log-in moves."""
     if isinstance(entry, Registration):
-        seen: tuple[Any, ...] = (entry.registered_ts, entry.secret, entry.name, entry.location, entry.note)
+        notes = (entry.name, entry.location, entry.note, entry.security_profile, entry.unknown_id_tags)
+        seen: tuple[Any, ...] = (entry.registered_ts, entry.secret, *notes)
     elif isinstance(entry, User):
         seen = (entry.name, entry.role, entry.password, entry.disabled)
     else:

@@ -11,6 +11,8 @@ from wattspan.api.access.keeper import Keeper
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
 from wattspan.csms.commands import Commands, Live
+from wattspan.csms.newcomers import Waiting
+from wattspan.csms.rotation import Rotation
 from wattspan.csms.service import Core
 from wattspan.domain.fleet import Fleet
 from wattspan.settings import Settings
@@ -34,6 +36,11 @@ class Services:
     """(cp_id, reason): close a charge point's connection, if it has one."""
     watch: Callable[[str, Callable[[str, bytes], None]], Callable[[], None]]
     """(cp_id, told(direction, message)): see a charge point's messages; call what is returned to end it."""
+    waiting: Callable[[], Sequence[Waiting]]
+    """Charge points that wait for approval."""
+    dismiss: Callable[[str, bool], None]
+    """(cp_id, approved): close the connection of one that waits, if it does; approved, it comes back by itself."""
+    rotation: Rotation
     unready_because: Callable[[], Sequence[str]]
     metrics_address: Callable[[], tuple[str, int]]
     """Host and port of /metrics."""

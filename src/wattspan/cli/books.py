@@ -40,15 +40,20 @@ def charge_points() -> None:
 @click.argument("cp_id")
 @click.option("--password", help="A password of your own; without it a strong one is made and shown, once.")
 @click.option("--no-password", is_flag=True, help="Let it connect without credentials.")
+@click.option(
+    "--profile",
+    type=click.IntRange(0, 3),
+    help="OCPP security profile that is required: 1 credentials, 2 with TLS, 3 client certificate.",
+)
 @settings_options("database")
-def add_charge_point(cp_id: str, password: str | None, no_password: bool, **given: Any) -> None:
+def add_charge_point(cp_id: str, password: str | None, no_password: bool, profile: int | None, **given: Any) -> None:
     """Register CP_ID, or give it new credentials."""
     if password is not None and no_password:
         raise click.UsageError("--password and --no-password exclude each other")
     made = new_secret() if password is None and not no_password else None
     secret = made if password is None else password
     hashed = None if secret is None else hash_secret(secret, machine_made=made is not None)
-    is_new = _with_store(given, lambda store: store.add_charge_point(cp_id, hashed))
+    is_new = _with_store(given, lambda store: store.add_charge_point(cp_id, hashed, security_profile=profile))
     click.echo(f"{cp_id} {'added' if is_new else 'changed'}", err=True)
     if made is not None:
         click.echo(made)
@@ -59,11 +64,20 @@ def add_charge_point(cp_id: str, password: str | None, no_password: bool, **give
 def list_charge_points(**given: Any) -> None:
     """All charge points in the books."""
     rows = _with_store(given, lambda store: store.charge_points())
-    table = Table("id", "registered", "credentials", "vendor", "model", "protocol", "last message")
+    table = Table("id", "registered", "credentials", "profile", "vendor", "model", "protocol", "last message")
     for row in rows:
         registered = "by itself" if row.registered_ts is None else _time(row.registered_ts)
         secret = "yes" if row.secret else "none"
-        table.add_row(row.cp_id, registered, secret, row.vendor, row.model, row.protocol, _time(row.last_msg_ts))
+        table.add_row(
+            row.cp_id,
+            registered,
+            secret,
+            str(row.security_profile or ""),
+            row.vendor,
+            row.model,
+            row.protocol,
+            _time(row.last_msg_ts),
+        )
     Console().print(table)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from wattspan import __version__
+from wattspan.cli.authority import authority
 from wattspan.cli.books import charge_points, id_tags
 from wattspan.cli.chargy import chargy
 from wattspan.cli.checking import config
@@ -36,5 +37,5 @@ def main() -> None:
     """An OCPP central system whose every message is an OpenTelemetry span and whose fleet is a set of metrics."""
 
 
-for command in (serve, demo, simulate, chargy, stack, config, charge_points, id_tags):
+for command in (serve, demo, simulate, chargy, stack, config, charge_points, id_tags, authority):
     main.add_command(command)

@@ -3,14 +3,14 @@
 It reads the store and the fleet, and changes neither but for remembering closed transactions.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
 from wattspan.domain.told import key_of
-from wattspan.store.store import IdTag
+from wattspan.store.entries import IdTag, Registration
 from wattspan.versions.base import ACCEPTED, IdTokenInfo, Payload, StartDecision
 
 UNKNOWN = "Unknown"
@@ -21,6 +21,7 @@ ELSEWHERE = "NotAtThisLocation"
 class Records(Protocol):
     """The reads of the store that admission needs."""
 
+    async def credential(self, cp_id: str) -> Registration | None: ...
     async def id_tag(self, id_token: str) -> IdTag | None: ...
     async def find_start(self, cp_id: str, key: str) -> Transaction | None: ...
     async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None: ...
@@ -36,9 +37,12 @@ class Admission:
     heartbeat_interval_s: int
     data_transfer: Callable[[str, str, str | None, Any], Payload | None]
     """(cp_id, vendor_id, message_id, data) to an answer; None when nobody knows the vendor."""
+    sign_certificate: Callable[[str, str, str, Payload], Awaitable[bool]]
+    """(cp_id, csr, kind, echo): whether a certificate will follow; see `csms.signing`."""
 
     async def judge(
         self,
+        cp_id: str,
         id_token: str,
         now_ts: float,
         *,
@@ -46,13 +50,15 @@ class Admission:
         connector_id: str | None = None,
         start_key: str | None = None,
     ) -> IdTokenInfo:
-        """What an id token may do (OCPP 1.6 §7.2, 2.0.1 C01): unknown ones by policy; ConcurrentTx only for a start.
+        """What an id token may do (OCPP 1.6 §7.2, 2.0.1 C01); ConcurrentTx only for a start.
+
+        Unknown ones: by the policy of the charge point, or else the server's.
 
         A token on file under another type is another token (2.x compares both, C01.FR.02).
         """
         tag = await self.records.id_tag(id_token)
         if tag is None or (kind and tag.type and kind.casefold() != tag.type.casefold()):
-            return IdTokenInfo(status=ACCEPTED if self.accepts_unknown_id_tags else UNKNOWN)
+            return IdTokenInfo(status=ACCEPTED if await self._accepts_unknown(cp_id) else UNKNOWN)
         status = tag.status
         if status == ACCEPTED and tag.expiry_ts is not None and tag.expiry_ts <= now_ts:
             status = "Expired"
@@ -61,6 +67,11 @@ class Admission:
         if status == ACCEPTED and start_key is not None and self._is_busy(tag, start_key):
             status = CONCURRENT
         return IdTokenInfo(status=status, expiry_ts=tag.expiry_ts, parent=tag.parent, evse_ids=tag.evse_ids)
+
+    async def _accepts_unknown(self, cp_id: str) -> bool:
+        known = await self.records.credential(cp_id)
+        own = "" if known is None else known.unknown_id_tags
+        return own == "accept" if own else self.accepts_unknown_id_tags
 
     def _is_busy(self, tag: IdTag, start_key: str) -> bool:
         if tag.max_active_transactions is None:
@@ -96,13 +107,13 @@ class SessionContext:
     ) -> IdTokenInfo:
         """Authorize (OCPP 1.6 §4.1, 2.0.1 C01), and the token of a TransactionEvent."""
         return await self.admission.judge(
-            id_token, self.now_ts, kind=kind, connector_id=connector_id, start_key=start_key
+            self.cp_id, id_token, self.now_ts, kind=kind, connector_id=connector_id, start_key=start_key
         )
 
     async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
         """Judge a start and give its transaction an id; the same `key` gets the same id, for ever (OCPP 1.6 §4.8)."""
         fleet = self.admission.fleet
-        info = await self.admission.judge(id_token, self.now_ts, connector_id=connector_id, start_key=key)
+        info = await self.admission.judge(self.cp_id, id_token, self.now_ts, connector_id=connector_id, start_key=key)
         if fleet.find_start(self.cp_id, key) is None:
             known = await self.admission.records.find_start(self.cp_id, key)
             if known is not None:
@@ -138,6 +149,10 @@ class SessionContext:
         known = await self.admission.records.find_stop(self.cp_id, transaction_id, key)
         if known is not None and not known.open:
             fleet.recall(known)
+
+    async def sign_certificate(self, csr: str, *, kind: str, echo: Payload) -> bool:
+        """SignCertificate (OCPP 1.6 security whitepaper §4.2, 2.0.1 A02)."""
+        return await self.admission.sign_certificate(self.cp_id, csr, kind, echo)
 
     async def data_transfer(self, vendor_id: str, message_id: str | None, data: Any) -> Payload:
         """DataTransfer (OCPP 1.6 §4.3): a plugin's answer, else UnknownVendorId."""

@@ -4,33 +4,30 @@ import asyncio
 import http
 import logging
 import math
-import os
-import socket
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from wattspan.csms.commands import Live
 from wattspan.csms.credentials import SecretChecker
+from wattspan.csms.newcomers import Waiting
 from wattspan.csms.plugins.base import FramePassed
-from wattspan.csms.service import CallHandler, Core
+from wattspan.csms.service import Core
 from wattspan.domain import events as ev
-from wattspan.errors import HandshakeRefused, SettingsError, StoreError
+from wattspan.errors import HandshakeRefused, StoreError
 from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.connection import ChargePointConnection, FrameTap, close_quietly
 from wattspan.gateway.handshake import Admitted, Approach, Credentials, Doorkeeper, choose, identity
+from wattspan.gateway.live import LiveConnection
+from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Door, Ports
 from wattspan.gateway.throttle import Throttle, source_of
 from wattspan.gateway.tls import ServerTls, TlsFiles
-from wattspan.gateway.waiting import Newcomer, Waiting, WaitingRoom
-from wattspan.ocppj.session import Session
+from wattspan.gateway.waiting import WaitingRoom
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import limited
 from wattspan.versions.base import Version
@@ -38,45 +35,8 @@ from wattspan.versions.base import Version
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
-CLOSE_TIMEOUT_S = 5.0
-TLS_HANDSHAKE_S = 15.0
-"""How long the TLS handshake may take: chargers on mobile networks are slow, but no socket is held for ever."""
-TLS_LOOK_S = 5.0
-"""How often we look whether certificate files were renewed."""
 FINISH_S = 5.0
 """How long messages under way may take at shutdown. What is not answered then, the charger sends again."""
-
-
-class _Live:
-    """One live connection: it ties socket, session and handler, and is the identity by which it is removed."""
-
-    __slots__ = ("connection", "core", "handler", "profile", "send", "session", "version")
-
-    def __init__(
-        self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float
-    ) -> None:
-        self.core = core
-        self.connection = connection
-        self.version = version
-        self.profile = 0
-        self.send = connection.send_now
-        self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
-        framing = replace(version.framing, strict=True) if core.strict else version.framing
-        self.session = self.handler.session = Session(cp_id, self, self.handler, framing)
-
-    def pause_reading(self) -> None:
-        self.connection.pause_reading()
-
-    def resume_reading(self) -> None:
-        self.connection.resume_reading()
-
-    def drop(self, code: int, reason: str) -> None:
-        """Stop reading what comes, and begin to close; once."""
-        if self.session.closed:
-            return
-        self.connection.detach()
-        self.session.close()
-        self.core.spawn(close_quietly(self.connection, code, reason))
 
 
 class Gateway:
@@ -97,11 +57,10 @@ class Gateway:
             revocations=self._revocations,
             clock=core.clock,
         )
-        self._sessions: dict[str, _Live] = {}
+        self._sessions: dict[str, LiveConnection] = {}
         self._watchers: dict[str, list[FrameTap]] = {}
-        self._waiting = WaitingRoom()
-        self._server: Server | None = None
-        self._tls_server: Server | None = None
+        self._waiting = WaitingRoom(core)
+        self._ports = Ports(settings, self._tls)
 
     async def start(self) -> None:
         """Listen.
@@ -109,64 +68,28 @@ class Gateway:
         Raises:
             SettingsError: the port is taken, or the host is none of ours.
         """
-        tls_port = self._settings.tls_port
-        context = None if self._tls is None else self._tls.context
-        self._server = await self._listen(self._settings.port, "--port", context if tls_port is None else None)
-        if tls_port is not None:
-            self._tls_server = await self._listen(tls_port, "--tls-port", context)
+        await self._ports.open(Door(serve=self._serve, admit=self._admit, answered=self._answered, select=self._select))
         self._tell_expiry()
-
-    async def _listen(self, port: int, option: str, context: ssl.SSLContext | None) -> Server:
-        settings = self._settings
-        try:
-            return await serve(
-                self._serve,
-                settings.host,
-                port,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else TLS_HANDSHAKE_S,
-                create_connection=ChargePointConnection,
-                process_request=self._admit,  # type: ignore[arg-type]
-                process_response=self._answered,  # type: ignore[arg-type]
-                select_subprotocol=self._select,
-                # Offered compression is taken; without it nothing is compressed. Small windows: a message is small.
-                extensions=[ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)],
-                compression=None,
-                max_size=settings.max_frame_bytes,
-                ping_interval=settings.ping_interval_s or None,
-                ping_timeout=settings.ping_timeout_s or None,
-                close_timeout=CLOSE_TIMEOUT_S,
-                server_header=None,
-                logger=_quiet_logger(),
-                backlog=4096,
-            )
-        except OSError as exc:
-            if isinstance(exc, socket.gaierror):
-                raise SettingsError([f"host {settings.host}: {exc.strerror}"]) from exc
-            reason = os.strerror(exc.errno) if exc.errno else exc  # uvloop's own text repeats the address
-            fault = f"port {settings.host}:{port}: {reason}; choose another with {option}"
-            raise SettingsError([fault]) from exc
 
     @property
     def port(self) -> int:
         """The port in use; of interest when the settings asked for port 0."""
-        return _port(self._server)
+        return self._ports.numbers()[0]
 
     @property
     def tls_port(self) -> int | None:
         """The second port, which has TLS; None: there is none."""
-        return None if self._tls_server is None else _port(self._tls_server)
+        return self._ports.numbers()[1] if len(self._ports.servers) > 1 else None
 
     async def watch_tls(self) -> None:
         """Read renewed certificates and revocations, for ever."""
-        while self._tls is not None:
-            await asyncio.sleep(TLS_LOOK_S)
-            try:
-                if await asyncio.to_thread(self._tls.renew):
-                    log.info("the certificate of the OCPP port, its authorities or revocations were read anew")
-                    self._tell_expiry()
-            except SettingsError as exc:
-                log.error("%s; the old ones stay in force", exc)  # noqa: TRY400 - the file is at fault, not the code
+        await self._ports.watch_tls(self._tls_renewed)
+
+    def _tls_renewed(self, tls: ServerTls) -> None:
+        self._tell_expiry()
+        for live in list(self._sessions.values()):
+            if live.certificate is not None and live.certificate in tls.revocations:
+                live.drop(1008, "the client certificate was revoked")
 
     def _tell_expiry(self) -> None:
         self._core.vitals.certificate_expires_ts = None if self._tls is None else self._tls.expires_ts
@@ -182,12 +105,9 @@ class Gateway:
         """Who waits for approval, the longest waiting first."""
         return self._waiting.all()
 
-    def dismiss(self, cp_id: str, code: int, reason: str) -> None:
-        """Close the connection of one that waits, if it does."""
-        newcomer = self._waiting.find(cp_id)
-        if newcomer is not None:
-            self._waiting.leave(newcomer)
-            self._end(newcomer, code, reason)
+    def dismiss(self, cp_id: str, approved: bool) -> None:
+        """Close the connection of one that waits, if it does; approved, it comes back by itself."""
+        self._waiting.dismiss(cp_id, approved)
 
     def live(self, cp_id: str) -> Live | None:
         """The session of a connected charge point."""
@@ -208,7 +128,7 @@ class Gateway:
 
         return end
 
-    def _tap(self, live: _Live | None, cp_id: str) -> None:
+    def _tap(self, live: LiveConnection | None, cp_id: str) -> None:
         """Let whoever wants a connection's messages see them: nobody, as a rule, and that costs nothing."""
         if live is None:
             return
@@ -219,21 +139,14 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop accepting, answer what is under way, close every connection with 1001, and wait for their ends."""
-        servers = [each for each in (self._server, self._tls_server) if each is not None]
-        for server in servers:
-            server.close(close_connections=False)
+        self._ports.stop_accepting()
         live = list(self._sessions.values())
         for each in live:
             each.connection.detach()
         await _bounded([each.session.finished() for each in live], FINISH_S)
-        await _bounded([close_quietly(each, 1001, "going away") for each in self._open()], 2 * CLOSE_TIMEOUT_S)
-        for server in servers:
-            await server.wait_closed()
-
-    def _open(self) -> list[ChargePointConnection]:
-        servers = [each for each in (self._server, self._tls_server) if each is not None]
-        connections = [connection for server in servers for connection in server.connections]
-        return [each for each in connections if isinstance(each, ChargePointConnection)]
+        going = [close_quietly(each, 1001, "going away") for each in self._ports.connections()]
+        await _bounded(going, 2 * CLOSE_TIMEOUT_S)
+        await self._ports.wait_closed()
 
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
@@ -249,7 +162,7 @@ class Gateway:
             if not self._core.journal.available:
                 raise HandshakeRefused(503, "store", "the store is not writable now", retry_after_s=RETRY_AFTER_S)
             admitted = await self._doorkeeper.admit(_approach(connection, request))
-            if admitted.waits and self._waiting.full:
+            if admitted.waits and not self._waiting.has_room(source_of(connection.remote_address)):
                 raise HandshakeRefused(503, "waiting_room", "too many wait for approval", retry_after_s=RETRY_AFTER_S)
         except StoreError:
             unread = HandshakeRefused(503, "store", "the store can't be read now", retry_after_s=RETRY_AFTER_S)
@@ -299,10 +212,12 @@ class Gateway:
         admitted: Admitted = connection.admitted
         connection.forget_handshake()
         if admitted.waits:
-            await self._let_wait(connection, admitted, version)
+            await self._waiting.host(
+                connection, _as_waiting(connection, admitted, version, self._core.clock()), version
+            )
             return
         live = self._enter(connection, admitted.cp_id, version)
-        live.profile = admitted.profile
+        live.profile, live.certificate = admitted.profile, admitted.certificate
         if admitted.certificate is not None:
             self._note_certificate(admitted.cp_id, admitted.certificate)
         try:
@@ -310,42 +225,14 @@ class Gateway:
         finally:
             self._leave(admitted.cp_id, live)
 
-    async def _let_wait(self, connection: ChargePointConnection, admitted: Admitted, version: Version) -> None:
-        """From handshake to close of one that is not approved yet."""
-        waiting = Waiting(
-            cp_id=admitted.cp_id,
-            since_ts=self._core.clock(),
-            protocol=version.subprotocol,
-            source=source_of(connection.remote_address),
-            security_profile=admitted.profile,
-        )
-        newcomer = Newcomer(connection, version, waiting, self._core.clock)
-        replaced = self._waiting.enter(newcomer)
-        if replaced is not None:
-            self._end(replaced, 1008, "replaced by a newer connection")
-        self._core.vitals.pending = len(self._waiting)
-        connection.attach(newcomer.session.receive)
-        try:
-            await connection.lost()
-        finally:
-            connection.detach()
-            newcomer.session.close()
-            self._waiting.leave(newcomer)
-            self._core.vitals.pending = len(self._waiting)
-
-    def _end(self, newcomer: Newcomer, code: int, reason: str) -> None:
-        newcomer.connection.detach()
-        newcomer.session.close()
-        self._core.spawn(close_quietly(newcomer.connection, code, reason))
-
     def _note_certificate(self, cp_id: str, certificate: PeerCertificate) -> None:
         held = ev.CertificateHeld(cp_id=cp_id, received_ts=self._core.clock(), expires_ts=certificate.expires_ts)
         self._core.record([held])
 
-    def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> _Live:
+    def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> LiveConnection:
         """The newest connection wins, at once: a power cut leaves a dead socket behind that nobody closed."""
         core, now_ts = self._core, self._core.clock()
-        live = _Live(core, connection, cp_id, version, now_ts)
+        live = LiveConnection(core, connection, cp_id, version, now_ts)
         replaced, self._sessions[cp_id] = self._sessions.get(cp_id), live
         if replaced is not None:
             replaced.drop(1008, "replaced by a newer connection")
@@ -356,7 +243,7 @@ class Gateway:
         connection.attach(live.session.receive)
         return live
 
-    def _leave(self, cp_id: str, live: _Live) -> None:
+    def _leave(self, cp_id: str, live: LiveConnection) -> None:
         """Clean up after a connection; by identity, so that a replaced one can't touch its successor."""
         core, connection = self._core, live.connection
         connection.detach()
@@ -373,9 +260,14 @@ class Gateway:
             )
 
 
-def _port(server: Server | None) -> int:
-    assert server is not None  # noqa: S101
-    return int(next(iter(server.sockets)).getsockname()[1])
+def _as_waiting(connection: ChargePointConnection, admitted: Admitted, version: Version, now_ts: float) -> Waiting:
+    return Waiting(
+        cp_id=admitted.cp_id,
+        since_ts=now_ts,
+        protocol=version.subprotocol,
+        source=source_of(connection.remote_address),
+        security_profile=admitted.profile,
+    )
 
 
 def _approach(connection: ChargePointConnection, request: Request) -> Approach:
@@ -422,15 +314,3 @@ def _to_plugins(core: Core, cp_id: str) -> FrameTap:
         core.plugins.frame(FramePassed(cp_id=cp_id, ts=core.clock(), direction=direction, data=data))
 
     return tap
-
-
-def _quiet_logger() -> logging.Logger:
-    """websockets tells each failed handshake with a traceback; we count them by reason instead."""
-    logger = logging.getLogger("wattspan.gateway.websockets")
-    logger.setLevel(logging.ERROR)
-    logger.addFilter(_is_no_handshake)
-    return logger
-
-
-def _is_no_handshake(record: logging.LogRecord) -> bool:
-    return record.msg != "opening handshake failed"

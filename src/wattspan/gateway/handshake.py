@@ -128,9 +128,9 @@ class Doorkeeper:
             raise HandshakeRefused(403, "profile", f"security profile {required} is required here")
         waits = not is_known and self._policy == "pending"
         if approach.certificate is not None:
-            self._check_certificate(approach, approach.certificate)
+            self._check_certificate(approach, known, approach.certificate)
             profile = 3
-        elif waits or ((known is None or known.secret is None) and required == 0):
+        elif waits or (required == 0 and not _has_secret(known, approach)):
             profile = 0
         else:
             await self._check_secret(approach, known, guarded_s)
@@ -149,8 +149,9 @@ class Doorkeeper:
         if await self._credentials.is_rejected(approach.cp_id):
             raise HandshakeRefused(404, "rejected", "no such charge point")
 
-    def _check_certificate(self, approach: Approach, certificate: PeerCertificate) -> None:
-        if approach.cp_id.casefold() not in {name.casefold() for name in certificate.names}:
+    def _check_certificate(self, approach: Approach, known: Registration | None, certificate: PeerCertificate) -> None:
+        own = {approach.cp_id} if known is None else {approach.cp_id, known.cp_id}
+        if not own & certificate.names:
             raise HandshakeRefused(403, "certificate_of_another", "the client certificate is not this charge point's")
         revocations = self._revocations()
         if revocations is not None and certificate in revocations:
@@ -181,6 +182,13 @@ class Doorkeeper:
     def _other_counts(self, known: Registration) -> bool:
         ends_ts = known.other_until_ts
         return known.other_secret is not None and (ends_ts is None or self._clock() < ends_ts)
+
+
+def _has_secret(known: Registration | None, approach: Approach) -> bool:
+    """Whether there is anything to check. A first secret that it may not have yet counts only if it comes with it."""
+    if known is None or known.secret is not None:
+        return known is not None
+    return known.other_secret is not None and approach.authorization is not None
 
 
 def _strongest(approach: Approach) -> int:

@@ -5,36 +5,28 @@ fleet: no series, no rows, and a bounded number of them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wattspan.csms.newcomers import Waiting
+from wattspan.csms.service import Core
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.timestamps import wire_time
 from wattspan.errors import FrameError
-from wattspan.gateway.connection import ChargePointConnection
+from wattspan.gateway.connection import ChargePointConnection, close_quietly
 from wattspan.ocppj.frames import Call, ResultError, Send
 from wattspan.ocppj.session import Session
 from wattspan.versions.base import Version
 
 MOST = 1_000
 """How many may wait at once; whoever comes then is answered 503."""
+MOST_OF_SOURCE = 200
+"""How many of those from one address."""
 INTERVAL_S = 60
 """After how many seconds a charge point that waits boots anew."""
 BOOT = "BootNotification"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Who waits. `since_ts` is Unix seconds; texts are "" until its boot message told them."""
-
-    cp_id: str
-    since_ts: float
-    protocol: str
-    source: str
-    security_profile: int
-    vendor: str = ""
-    model: str = ""
-    serial_number: str = ""
-    firmware: str = ""
+_COME_AGAIN = (1012, "approved: connect again")
+"""Close code "service restart"."""
+_REJECTED = (1008, "rejected")
 
 
 class Newcomer:
@@ -90,33 +82,50 @@ class Newcomer:
 
 
 class WaitingRoom:
-    """Everybody who waits, by identity; of two with the same one, the newer."""
+    """Everybody who waits, by identity; of two with the same one, the newer. `vitals.pending` is how many."""
 
-    def __init__(self) -> None:
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._newcomers: dict[str, Newcomer] = {}
 
-    def __len__(self) -> int:
-        return len(self._newcomers)
+    def has_room(self, source: str) -> bool:
+        """Whether one more from `source` may wait: nobody else is kept out by one who comes under many names."""
+        of_source = sum(each.waiting.source == source for each in self._newcomers.values())
+        return len(self._newcomers) < MOST and of_source < MOST_OF_SOURCE
 
-    @property
-    def full(self) -> bool:
-        return len(self._newcomers) >= MOST
+    async def host(self, connection: ChargePointConnection, waiting: Waiting, version: Version) -> None:
+        """From handshake to close of one that is not approved yet."""
+        newcomer = Newcomer(connection, version, waiting, self._core.clock)
+        replaced, self._newcomers[waiting.cp_id] = self._newcomers.get(waiting.cp_id), newcomer
+        if replaced is not None:
+            self._end(replaced, 1008, "replaced by a newer connection")
+        self._core.vitals.pending = len(self._newcomers)
+        connection.attach(newcomer.session.receive)
+        try:
+            await connection.lost()
+        finally:
+            connection.detach()
+            newcomer.session.close()
+            self._leave(newcomer)
 
-    def enter(self, newcomer: Newcomer) -> Newcomer | None:
-        """The older one of the same identity, whose place it takes."""
-        cp_id = newcomer.waiting.cp_id
-        replaced, self._newcomers[cp_id] = self._newcomers.get(cp_id), newcomer
-        return replaced
-
-    def leave(self, newcomer: Newcomer) -> None:
-        """By identity of the object: a replaced one must not take its successor along."""
-        if self._newcomers.get(newcomer.waiting.cp_id) is newcomer:
-            del self._newcomers[newcomer.waiting.cp_id]
-
-    def find(self, cp_id: str) -> Newcomer | None:
-        """Who waits under this identity."""
-        return self._newcomers.get(cp_id)
+    def dismiss(self, cp_id: str, approved: bool) -> None:
+        """Close the connection of one that waits, if it does; approved, it comes back by itself."""
+        newcomer = self._newcomers.get(cp_id)
+        if newcomer is not None:
+            self._leave(newcomer)
+            self._end(newcomer, *(_COME_AGAIN if approved else _REJECTED))
 
     def all(self) -> list[Waiting]:
         """Everybody, the longest waiting first."""
-        return [each.waiting for each in self._newcomers.values()]
+        return sorted((each.waiting for each in self._newcomers.values()), key=lambda waiting: waiting.since_ts)
+
+    def _leave(self, newcomer: Newcomer) -> None:
+        """By identity of the object: a replaced one must not take its successor along."""
+        if self._newcomers.get(newcomer.waiting.cp_id) is newcomer:
+            del self._newcomers[newcomer.waiting.cp_id]
+        self._core.vitals.pending = len(self._newcomers)
+
+    def _end(self, newcomer: Newcomer, code: int, reason: str) -> None:
+        newcomer.connection.detach()
+        newcomer.session.close()
+        self._core.spawn(close_quietly(newcomer.connection, code, reason))

@@ -92,7 +92,7 @@ def remove_id_tag(connection: sa.Connection, id_token: str, check: Check) -> Non
 
 
 def add_charge_point(
-    connection: sa.Connection, cp_id: str, secret: str | None, own: Mapping[str, str], now_ts: float
+    connection: sa.Connection, cp_id: str, secret: str | None, own: Mapping[str, str | int], now_ts: float
 ) -> Registration | None:
     """Register a charge point with what the operator says of it. None: it was registered already."""
     before = books.registration(connection, cp_id)
@@ -103,7 +103,7 @@ def add_charge_point(
 
 
 def change_charge_point(
-    connection: sa.Connection, cp_id: str, own: Mapping[str, str], check: Check
+    connection: sa.Connection, cp_id: str, own: Mapping[str, str | int], check: Check
 ) -> Registration | None:
     """Change what the operator says of a charge point."""
     check(books.registration(connection, cp_id))
@@ -133,7 +133,7 @@ def registered_since(connection: sa.Connection, since_ts: float) -> list[Registr
     return [Registration(**found) for found in connection.execute(query).mappings()]
 
 
-def _annotated(connection: sa.Connection, cp_id: str, own: Mapping[str, str]) -> Registration | None:
+def _annotated(connection: sa.Connection, cp_id: str, own: Mapping[str, str | int]) -> Registration | None:
     if own:
         mine = t.charge_points.c.cp_id == cp_id
         connection.execute(sa.update(t.charge_points).where(mine).values(**own))

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from wattspan.store import books
 from wattspan.store import tables as t
-from wattspan.store.entries import IssuedCertificate, Registration
+from wattspan.store.entries import IssuedCertificate
 
 
 def is_rejected(connection: sa.Connection, cp_id: str) -> bool:
@@ -21,10 +21,15 @@ def reject(connection: sa.Connection, cp_id: str, now_ts: float) -> None:
     connection.execute(sa.insert(t.rejected_charge_points).values(cp_id=cp_id, rejected_ts=now_ts))
 
 
-def offer_secret(connection: sa.Connection, cp_id: str, stored: str) -> Registration | None:
-    """Let another secret work beside the present one, until it is known which the charge point has."""
+def offer_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: float) -> None:
+    """Let another secret work beside the present one, until it is known which of them the charge point has.
+
+    One that turned up by itself counts as registered from now on.
+    """
+    known = books.registration(connection, cp_id)
+    if known is None or known.registered_ts is None:
+        books.register(connection, cp_id, None, now_ts)
     _change(connection, cp_id, other_secret=stored, other_until_ts=None)
-    return books.registration(connection, cp_id)
 
 
 def confirm_secret(connection: sa.Connection, cp_id: str, stored: str, until_ts: float) -> bool:

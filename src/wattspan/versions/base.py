@@ -70,6 +70,9 @@ class ChargePointContext(Protocol):
     async def recall_stop(self, transaction_id: str, key: str) -> None:
         """Make a closed transaction known to the fleet again, before its TransactionStopped is applied."""
 
+    async def sign_certificate(self, csr: str, *, kind: str, echo: Payload) -> bool:
+        """Whether CertificateSigned will follow, with the fields `echo`; `kind` is certificateType, "" for none."""
+
     async def data_transfer(self, vendor_id: str, message_id: str | None, data: Any) -> Payload:
         """The answer to a vendor's own message."""
 

@@ -24,6 +24,8 @@ WHOLE_CHARGE_POINT = "0"
 """The connector a message belongs to when it names none that can be read (OCPP 1.6 §3.7)."""
 UNKNOWN_TRANSACTION = "-1"
 """What chargers send for a transaction whose id they never learnt."""
+MAX_CSR = 5500
+"""Characters of a request for a certificate. One more is kept, so that what is too long is seen to be."""
 _AUTHORIZATION_STATUSES = frozenset({"Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid"})
 _BOOT_FIELDS = ("chargeBoxSerialNumber", "iccid", "imsi", "meterSerialNumber", "meterType")
 
@@ -236,9 +238,10 @@ async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
 
 
 @v16.answers("SignCertificate")
-def sign_certificate(call: Payload, cp: ChargePointContext) -> Payload:
-    """SignCertificate.conf (OCPP 1.6 security §A02): no certificate authority is configured."""
-    return {"status": "Rejected"}
+async def sign_certificate(call: Payload, cp: ChargePointContext) -> Payload:
+    """SignCertificate.conf (OCPP 1.6 security §A02): Rejected where nobody can sign it, or may."""
+    taken = await cp.sign_certificate(text(call.get("csr"), MAX_CSR + 1), kind="", echo={})
+    return {"status": "Accepted" if taken else "Rejected"}
 
 
 @v16.answers("SecurityEventNotification")

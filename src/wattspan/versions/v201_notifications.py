@@ -15,6 +15,8 @@ FAULTED = "Faulted"
 UNSAID_FAULT = "OtherError"
 """What a fault counts as whose kind is not told: 1.6's word for any other."""
 WHOLE_STATION = "0"
+MAX_CSR = 5500
+"""Characters of a request for a certificate. One more is kept, so that what is too long is seen to be."""
 
 
 def boot_notification(call: Payload, cp: ChargePointContext) -> Payload:
@@ -84,9 +86,12 @@ async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
     )
 
 
-def sign_certificate(call: Payload, cp: ChargePointContext) -> Payload:
-    """SignCertificateResponse (A02): no certificate authority is configured."""
-    return {"status": "Rejected"}
+async def sign_certificate(call: Payload, cp: ChargePointContext) -> Payload:
+    """SignCertificateResponse (A02): Rejected where nobody can sign it, or may. 2.1 has its requestId sent back."""
+    kind = text(call.get("certificateType"), 50)
+    echo: Payload = {name: call[name] for name in ("certificateType", "requestId") if name in call}
+    taken = await cp.sign_certificate(text(call.get("csr"), MAX_CSR + 1), kind=kind, echo=echo)
+    return {"status": "Accepted" if taken else "Rejected"}
 
 
 def noted(call: Payload, cp: ChargePointContext) -> Payload:

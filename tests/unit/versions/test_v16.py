@@ -42,6 +42,10 @@ class Context:
     async def recall_stop(self, transaction_id, key):
         self.asked.append((transaction_id, key))
 
+    async def sign_certificate(self, csr, *, kind, echo):
+        self.asked.append((csr, kind, echo))
+        return False
+
     async def data_transfer(self, vendor_id, message_id, data):
         self.asked.append((vendor_id, message_id, data))
         return {"status": "UnknownVendorId"}

@@ -11,11 +11,15 @@ from wattspan.api.access.rights import RIGHTS, Right, Role
 
 TABLE = """
 read    GET    /charge-points
+read    GET    /charge-points/pending
+write   POST   /charge-points/pending/{cp_id}/approve
+write   POST   /charge-points/pending/{cp_id}/reject
 write   POST   /charge-points
 read    GET    /charge-points/{cp_id}
 write   PATCH  /charge-points/{cp_id}
 write   DELETE /charge-points/{cp_id}
 write   PUT    /charge-points/{cp_id}/credentials
+write   POST   /charge-points/{cp_id}/credentials/rotate
 write   DELETE /charge-points/{cp_id}/credentials
 read    GET    /charge-points/{cp_id}/connectors
 read    GET    /charge-points/{cp_id}/connectors/{connector_id}/composite-schedule

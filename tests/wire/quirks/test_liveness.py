@@ -30,7 +30,7 @@ async def test_pings_can_be_left_out(make_csms):
     """dislikes pings (make them configurable)"""
     csms = await make_csms(ping_interval_s=0)
     async with csms.raw_charger() as charger:
-        (connection,) = csms.central._gateway._server.connections
+        (connection,) = csms.central._gateway._ports.connections()
         assert connection.keepalive_task is connection.ping_timer is None
         charger.write(b'[2,"x","Heartbeat",{}]')
         assert json.loads((await charger.read()).data)[0] == 3

@@ -99,7 +99,7 @@ async def test_a_revoked_certificate_is_refused(make_secured, authorities):
 
 
 async def test_a_certificate_revoked_while_we_run_is_refused_from_then_on(make_secured, authorities, monkeypatch):
-    monkeypatch.setattr("wattspan.gateway.gateway.TLS_LOOK_S", 0.02)
+    monkeypatch.setattr("wattspan.gateway.ports.TLS_LOOK_S", 0.02)
     _, fleet = authorities
     pair = fleet.pair("CP1")
     secured = await make_secured(tls_client_crl=str(fleet.crl()))
@@ -116,7 +116,7 @@ async def test_a_certificate_revoked_while_we_run_is_refused_from_then_on(make_s
 async def test_a_renewed_server_certificate_is_used_without_a_restart_and_a_broken_one_is_not(
     secured, monkeypatch, caplog
 ):
-    monkeypatch.setattr("wattspan.gateway.gateway.TLS_LOOK_S", 0.02)
+    monkeypatch.setattr("wattspan.gateway.ports.TLS_LOOK_S", 0.02)
     before = await served_serial(secured)
     await secured.register("CP1")
     async with secured.charger("CP1") as charger:

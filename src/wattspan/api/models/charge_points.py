@@ -1,12 +1,19 @@
 """Charge points, their connectors and what an operator says of them."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from wattspan.api.models.common import At, Body, CpId, Shown, Text, moment
+from wattspan.csms.commands import Live
+from wattspan.csms.newcomers import Waiting
+from wattspan.csms.rotation import Rotated
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
 from wattspan.domain.model import Connector as KnownConnector
 from wattspan.store.entries import Registration
+
+DEFAULT = "default"
 
 
 class Connector(Shown):
@@ -50,6 +57,15 @@ class ChargePoint(ChargePointRow):
     last_transaction_at: At | None
     registered_at: At | None
     has_credentials: bool
+    old_credentials_until: At | None
+    """Until when the secret before the last rotation works; null: there is none, or no end yet."""
+    security_profile: int
+    """The OCPP security profile that is required of it, whatever the server asks of everybody."""
+    security_profile_now: int | None
+    """That of its connection; null: not connected."""
+    certificate_expires_at: At | None
+    unknown_id_tags: str
+    """accept, reject or default: what id tags get here that nobody registered."""
     name: str
     location: str
     note: str
@@ -67,10 +83,17 @@ class Annotations(Body):
     name: Text | None = None
     location: Text | None = None
     note: Text | None = None
+    security_profile: int | None = Field(default=None, ge=0, le=3)
+    """Connections by a weaker one are refused from now on; 0: whatever the server asks of everybody."""
+    unknown_id_tags: Literal["accept", "reject", "default"] | None = None
+    """What id tags get at this charge point that nobody registered."""
 
-    def given(self) -> dict[str, str]:
-        """The fields that are to be changed."""
-        return {name: value for name, value in self if value is not None and name in ("name", "location", "note")}
+    def given(self) -> dict[str, str | int]:
+        """The fields that are to be changed, as the books have them."""
+        own = {name: getattr(self, name) for name in Annotations.model_fields}
+        if own["unknown_id_tags"] == DEFAULT:
+            own["unknown_id_tags"] = ""
+        return {name: value for name, value in own.items() if value is not None}
 
 
 class NewChargePoint(Annotations):
@@ -93,13 +116,66 @@ class NewCredentials(Body):
     secret: str | None = Field(default=None, min_length=8, max_length=64, pattern=r"^[\x21-\x7e]+$")
 
 
+class Rotation(Shown):
+    """How a rotation went. `applied`: the charge point has the new secret.
+
+    Where it is not applied and `status` is no refusal, both secrets work until the charge point comes with the new one.
+    """
+
+    cp_id: str
+    status: str
+    applied: bool
+    old_credentials_until: At | None
+    trace_id: str
+
+
+class PendingChargePoint(Shown):
+    """A charge point that waits for approval; texts are empty until its boot message."""
+
+    cp_id: str
+    since: At | None
+    protocol: str
+    address: str
+    security_profile: int
+    vendor: str
+    model: str
+    serial_number: str
+    firmware: str
+
+
+def pending(waiting: Waiting) -> PendingChargePoint:
+    """One that waits."""
+    return PendingChargePoint(
+        cp_id=waiting.cp_id,
+        since=moment(waiting.since_ts),
+        protocol=waiting.protocol,
+        address=waiting.source,
+        security_profile=waiting.security_profile,
+        vendor=waiting.vendor,
+        model=waiting.model,
+        serial_number=waiting.serial_number,
+        firmware=waiting.firmware,
+    )
+
+
+def rotation(cp_id: str, rotated: Rotated) -> Rotation:
+    """How it went."""
+    return Rotation(
+        cp_id=cp_id,
+        status=rotated.status,
+        applied=rotated.applied,
+        old_credentials_until=moment(rotated.old_until_ts),
+        trace_id=rotated.trace_id,
+    )
+
+
 def row(cp: Known) -> ChargePointRow:
     """A charge point in a list."""
     return ChargePointRow(**_row(cp))
 
 
-def whole(cp: Known, registration: Registration | None, now_ts: float) -> ChargePoint:
-    """All that is known of a charge point."""
+def whole(cp: Known, registration: Registration | None, now_ts: float, live: Live | None) -> ChargePoint:
+    """All that is known of a charge point; `live` None: it is not connected here."""
     filed = registration or Registration(cp_id=cp.cp_id, registered_ts=None, secret=None)
     return ChargePoint(
         **_row(cp),
@@ -111,6 +187,11 @@ def whole(cp: Known, registration: Registration | None, now_ts: float) -> Charge
         last_transaction_at=moment(cp.last_tx_ts),
         registered_at=moment(filed.registered_ts),
         has_credentials=filed.secret is not None,
+        old_credentials_until=moment(filed.other_until_ts),
+        security_profile=filed.security_profile or 0,
+        security_profile_now=None if live is None else live.profile,
+        certificate_expires_at=moment(cp.certificate_expires_ts),
+        unknown_id_tags=filed.unknown_id_tags or DEFAULT,
         name=filed.name,
         location=filed.location,
         note=filed.note,

@@ -1,5 +1,6 @@
 """Charge points: read from the fleet in memory, changed in the books."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -67,6 +68,7 @@ async def create_charge_point(services: Given, new: models.NewChargePoint, respo
     if filed is None:
         raise Problem(409, "it is registered already", kind="exists")
     services.fleet.charge_point(new.cp_id, services.now_ts())
+    services.dismiss(new.cp_id, True)
     response.headers["ETag"] = etag(filed)
     return models.Credentials(cp_id=new.cp_id, secret=secret)
 
@@ -78,7 +80,7 @@ async def read_charge_point(services: Given, cp_id: CpId, response: Response) ->
     filed = await services.store.read(books.registration, cp_id)
     cp = known(services, cp_id)
     response.headers["ETag"] = etag(filed or _unfiled(cp_id))
-    return models.whole(cp, filed, services.now_ts())
+    return models.whole(cp, filed, services.now_ts(), services.live(cp_id))
 
 
 @router.patch("/charge-points/{cp_id}", **guarded(Right.WRITE, 404, 412, 428))
@@ -90,7 +92,7 @@ async def update_charge_point(
     check = matching("charge point", if_match)
     filed = await services.store.do(desk.change_charge_point, cp_id, change.given(), check)
     response.headers["ETag"] = etag(filed or _unfiled(cp_id))
-    return models.whole(cp, filed, services.now_ts())
+    return models.whole(cp, filed, services.now_ts(), services.live(cp_id))
 
 
 @router.delete("/charge-points/{cp_id}", status_code=204, **guarded(Right.WRITE, 404, 412))
@@ -105,12 +107,19 @@ async def delete_charge_point(services: Given, cp_id: CpId, if_match: IfMatch = 
 async def set_credentials(
     services: Given, cp_id: CpId, new: models.NewCredentials, response: Response, if_match: IfMatch = None
 ) -> models.Credentials:
-    """Set or rotate its secret, told this once. A charge point that is connected stays so."""
+    """Set its secret, told this once; the former one ends. A charge point that is connected stays so."""
     secret = new.secret or new_secret()
-    stored = hash_secret(secret, machine_made=True)
+    stored = await asyncio.to_thread(hash_secret, secret, new.secret is None)
     filed = await _with_secret(services, cp_id, stored, if_match)
     response.headers["ETag"] = etag(filed)
     return models.Credentials(cp_id=cp_id, secret=secret)
+
+
+@router.post("/charge-points/{cp_id}/credentials/rotate", **guarded(Right.WRITE, 404, 409, 502, 504))
+async def rotate_credentials(services: Given, cp_id: CpId) -> models.Rotation:
+    """Give it a new secret over its own connection; the old one works on for a while. Nobody else is told it."""
+    known(services, cp_id)
+    return models.rotation(cp_id, await services.rotation.rotate(cp_id))
 
 
 @router.delete("/charge-points/{cp_id}/credentials", status_code=204, **guarded(Right.WRITE, 404, 412))

@@ -62,5 +62,12 @@ class Plugin:
         """Answer a charge point's DataTransfer; None: not mine. Must not wait: the charger's answer does."""
         return None
 
+    async def sign_certificate(self, cp_id: str, csr: str, kind: str) -> str | None:
+        """A PEM chain, the charge point's own certificate first, for what it requests in its own name; None: not mine.
+
+        `csr` is PEM; `kind` is certificateType of OCPP 2.x, "" in 1.6. A plugin without this method is not asked.
+        """
+        return None
+
     async def stop(self) -> None:
         """Called once at shutdown, when what was queued has been handed over."""

@@ -84,9 +84,25 @@ class PluginHost:
                     return answer
         return None
 
+    @property
+    def signs(self) -> bool:
+        """Whether any plugin signs certificates."""
+        return any(_signs(runner.plugin) for runner in self._runners)
+
+    async def sign_certificate(self, cp_id: str, csr: str, kind: str) -> str | None:
+        """The first plugin's chain; None when none has one."""
+        for runner in self._runners:
+            if _signs(runner.plugin) and (chain := await runner.sign_certificate(cp_id, csr, kind)) is not None:
+                return chain
+        return None
+
     async def stop(self) -> None:
         """Hand over what is queued, bounded in time, and stop each plugin."""
         await asyncio.gather(*(runner.stop() for runner in self._runners))
+
+
+def _signs(plugin: Plugin) -> bool:
+    return type(plugin).sign_certificate is not Plugin.sign_certificate
 
 
 class _Runner:
@@ -114,6 +130,13 @@ class _Runner:
             self._queue.put_nowait(item)
         except asyncio.QueueFull:
             self._count("dropped")
+
+    async def sign_certificate(self, cp_id: str, csr: str, kind: str) -> str | None:
+        chain: str | None = None
+        with self.guard():
+            async with asyncio.timeout(self._call_timeout_s):
+                chain = await self.plugin.sign_certificate(cp_id, csr, kind)
+        return chain
 
     async def stop(self) -> None:
         with contextlib.suppress(TimeoutError):

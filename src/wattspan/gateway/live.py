@@ -1,0 +1,42 @@
+"""A charge point's live connection. Who replaces whom it must not know."""
+
+from dataclasses import replace
+
+from wattspan.csms.service import CallHandler, Core
+from wattspan.gateway.certificates import PeerCertificate
+from wattspan.gateway.connection import ChargePointConnection, close_quietly
+from wattspan.ocppj.session import Session
+from wattspan.versions.base import Version
+
+
+class LiveConnection:
+    """One live connection: it ties socket, session and handler, and is the identity by which it is removed."""
+
+    __slots__ = ("certificate", "connection", "core", "handler", "profile", "send", "session", "version")
+
+    def __init__(
+        self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float
+    ) -> None:
+        self.core = core
+        self.connection = connection
+        self.version = version
+        self.send = connection.send_now
+        self.profile = 0
+        self.certificate: PeerCertificate | None = None
+        self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
+        framing = replace(version.framing, strict=True) if core.strict else version.framing
+        self.session = self.handler.session = Session(cp_id, self, self.handler, framing)
+
+    def pause_reading(self) -> None:
+        self.connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.connection.resume_reading()
+
+    def drop(self, code: int, reason: str) -> None:
+        """Stop reading what comes, and begin to close; once."""
+        if self.session.closed:
+            return
+        self.connection.detach()
+        self.session.close()
+        self.core.spawn(close_quietly(self.connection, code, reason))

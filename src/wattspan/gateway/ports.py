@@ -1,0 +1,138 @@
+"""The OCPP ports: sockets, WebSocket options, TLS and its renewal. It must not know who may connect."""
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from wattspan.errors import SettingsError
+from wattspan.gateway.connection import ChargePointConnection
+from wattspan.gateway.tls import ServerTls
+from wattspan.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT_S = 60.0
+"""How long TLS may take, and then the handshake, ours included: in a storm the last has to wait for its turn."""
+CLOSE_TIMEOUT_S = 5.0
+TLS_LOOK_S = 5.0
+"""How often we look whether certificate files were renewed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What `websockets` asks as a connection is opened; see `websockets.asyncio.server.serve`."""
+
+    serve: Callable[[ServerConnection], Awaitable[None]]
+    admit: Callable[[ChargePointConnection, Request], Awaitable[Response | None]]
+    answered: Callable[[ChargePointConnection, Request, Response], None]
+    select: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
+
+
+class Ports:
+    """One port, or two: then the first is without TLS and the second has it."""
+
+    def __init__(self, settings: Settings, tls: ServerTls | None) -> None:
+        self._settings = settings
+        self._tls = tls
+        self.servers: list[Server] = []
+
+    async def open(self, door: Door) -> None:
+        """Listen.
+
+        Raises:
+            SettingsError: a port is taken, or the host is none of ours.
+        """
+        settings, context = self._settings, None if self._tls is None else self._tls.context
+        wanted = [(settings.port, "--port", context)]
+        if settings.tls_port is not None:
+            wanted = [(settings.port, "--port", None), (settings.tls_port, "--tls-port", context)]
+        try:
+            for port, option, its_context in wanted:
+                self.servers.append(await self._listen(door, port, option, its_context))
+        except SettingsError:
+            self.stop_accepting()
+            raise
+
+    async def _listen(self, door: Door, port: int, option: str, context: ssl.SSLContext | None) -> Server:
+        settings = self._settings
+        try:
+            return await serve(
+                door.serve,
+                settings.host,
+                port,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
+                create_connection=ChargePointConnection,
+                process_request=door.admit,  # type: ignore[arg-type]
+                process_response=door.answered,  # type: ignore[arg-type]
+                select_subprotocol=door.select,
+                # Offered compression is taken; without it nothing is compressed. Small windows: a message is small.
+                extensions=[ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)],
+                compression=None,
+                max_size=settings.max_frame_bytes,
+                ping_interval=settings.ping_interval_s or None,
+                ping_timeout=settings.ping_timeout_s or None,
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                server_header=None,
+                logger=_quiet_logger(),
+                backlog=4096,
+            )
+        except OSError as exc:
+            if isinstance(exc, socket.gaierror):
+                raise SettingsError([f"host {settings.host}: {exc.strerror}"]) from exc
+            reason = os.strerror(exc.errno) if exc.errno else exc  # uvloop's own text repeats the address
+            fault = f"port {settings.host}:{port}: {reason}; choose another with {option}"
+            raise SettingsError([fault]) from exc
+
+    def numbers(self) -> list[int]:
+        """The ports in use, in order; of interest when the settings asked for port 0."""
+        return [int(next(iter(server.sockets)).getsockname()[1]) for server in self.servers]
+
+    def connections(self) -> list[ChargePointConnection]:
+        """Those that are open."""
+        found: list[Any] = [connection for server in self.servers for connection in server.connections]
+        return [each for each in found if isinstance(each, ChargePointConnection)]
+
+    def stop_accepting(self) -> None:
+        """Let nobody new in; what is open stays open."""
+        for server in self.servers:
+            server.close(close_connections=False)
+
+    async def wait_closed(self) -> None:
+        """Return when every connection has ended."""
+        for server in self.servers:
+            await server.wait_closed()
+
+    async def watch_tls(self, renewed: Callable[[ServerTls], None]) -> None:
+        """Read renewed certificates and revocations, for ever, and tell of each time."""
+        while self._tls is not None:
+            await asyncio.sleep(TLS_LOOK_S)
+            try:
+                if await asyncio.to_thread(self._tls.renew):
+                    log.info("the certificate of the OCPP port, its authorities or revocations were read anew")
+                    renewed(self._tls)
+            except SettingsError as exc:
+                log.error("%s; the old ones stay in force", exc)  # noqa: TRY400 - the file is at fault, not the code
+
+
+def _quiet_logger() -> logging.Logger:
+    """websockets tells each failed handshake with a traceback; we count them by reason instead."""
+    logger = logging.getLogger("wattspan.gateway.websockets")
+    logger.setLevel(logging.ERROR)
+    logger.addFilter(_is_no_handshake)
+    return logger
+
+
+def _is_no_handshake(record: logging.LogRecord) -> bool:
+    return record.msg != "opening handshake failed"
