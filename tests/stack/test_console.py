@@ -17,6 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stack.toolchain import ROOT, tool
 from support.central import Csms
+from support.chargers import BOOT
 from wattspan.domain.events import ChargePointBooted
 from wattspan.simulator import Habits, Simulation
 
@@ -207,6 +208,44 @@ async def test_id_tags_users_tokens_and_the_audit_log_are_kept_from_the_console(
         await console.seen(path)
     await console.open("audit", "Audit")
     await expect(page.get_by_text("create_user")).to_be_visible()
+
+
+async def test_newcomers_are_approved_and_rejected_by_a_click(tmp_path: Path, browser: Browser) -> None:
+    csms = Csms(tmp_path / "pending.db", unknown_charge_points="pending")
+    await csms.start()
+    context = await browser.new_context(bypass_csp=True, viewport={"width": 390, "height": 844})
+    console = Console(await context.new_page(), f"http://127.0.0.1:{csms.central.api_port}", "pending")
+    page, dialog = console.page, console.page.get_by_role("dialog")
+    async with csms.charger("GATE-1") as wanted, csms.charger("STRANGER") as stranger:
+        assert (await wanted.call("BootNotification", BOOT))["status"] == "Pending"
+        await stranger.call("BootNotification", BOOT)
+        await console.log_in(csms.first_password or "")
+        await page.get_by_role("link", name="2 charge points wait for approval.").click()
+        await expect(page.get_by_role("heading", name="Newcomers")).to_be_visible()
+        await expect(page.get_by_text("Acme One").first).to_be_visible()
+        await console.seen("newcomers")
+        await page.get_by_role("button", name="Approve GATE-1").click()
+        await dialog.get_by_role("button", name="Approve").click()
+        assert await wanted.closed() == 1012
+        await page.get_by_role("button", name="Reject STRANGER").click()
+        await dialog.get_by_role("button", name="Reject").click()
+        assert await stranger.closed() == 1008
+        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+    async with csms.charger("GATE-1") as wanted:
+        assert (await wanted.call("BootNotification", BOOT))["status"] == "Accepted"
+        await console.open("charge-points/GATE-1", "GATE-1")
+        await page.get_by_role("button", name="Edit").click()
+        await dialog.get_by_label("Security profile required").select_option("1")
+        await console.seen("profile")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_be_hidden()
+        await page.get_by_role("button", name="Rotate credentials").click()
+        await dialog.get_by_role("button", name="Rotate").click()
+        await wanted.reply(await wanted.expect("ChangeConfiguration"), {"status": "Accepted"})
+        await expect(page.get_by_text("Old credentials until")).to_be_visible()
+    assert not console.complaints
+    await context.close()
+    await csms.stop()
 
 
 async def test_ten_thousand_charge_points_are_listed_and_scrolled(csms: Csms, console: Console) -> None:

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { Fault, Toasts, html, render, toast, useEffect, useRef, useState } from "./ui.js";
 import { Door } from "./views/door.js";
 import { Fleet } from "./views/fleet.js";
+import { Newcomers } from "./views/newcomers.js";
 import { ChargePoint } from "./views/charge_point.js";
 import { Sessions } from "./views/sessions.js";
 import { Session } from "./views/session.js";
@@ -18,6 +19,7 @@ import { System } from "./views/system.js";
 const PAGES = [
   ["/", Fleet, "Fleet", "read"],
   ["/charge-points/:id", ChargePoint, null, "read"],
+  ["/newcomers", Newcomers, "Newcomers", "read"],
   ["/sessions", Sessions, "Sessions", "read"],
   ["/sessions/:id", Session, null, "read"],
   ["/id-tags", IdTags, "Id tags", "read"],

@@ -1,7 +1,7 @@
 // One charge point: its connectors as they are now, what may be asked of it, its messages as they pass.
 
 import * as api from "../api.js";
-import { Ago, Chip, Dialog, Facts, Fault, Field, Head, Table, html, toast, useEffect, useLoaded, useRef, useSlowly, useState } from "../ui.js";
+import { Ago, Chip, Choice, Dialog, Facts, Fault, Field, Head, Table, html, toast, useEffect, useLoaded, useRef, useSlowly, useState } from "../ui.js";
 import { current, energy, power, time, words } from "../format.js";
 import { PayloadForm } from "../form.js";
 import { Secret } from "./fleet.js";
@@ -40,9 +40,11 @@ export function ChargePoint({ id, may, hearing, settings }) {
       <section class="panel"><h2>About</h2><${Facts} of=${[
         ["Identity", id], ["Model", [here.vendor, here.model].filter(Boolean).join(" ")], ["Serial number", here.serial_number], ["Firmware", here.firmware],
         ["Firmware update", here.firmware_status], ["Log upload", here.log_status], ["Protocol", here.protocol], ["Location", here.location], ["Note", here.note],
-        ["Credentials", here.has_credentials ? "set" : "none"], ["Known since", time(here.known_since)],
+        ["Credentials", here.has_credentials ? "set" : "none"], ["Old credentials until", here.old_credentials_until && time(here.old_credentials_until)],
+        ["Security profile", `${here.security_profile_now === null ? "" : `${here.security_profile_now} now, `}${here.security_profile || "none"} required`],
+        ["Client certificate until", here.certificate_expires_at && time(here.certificate_expires_at)], ["Known since", time(here.known_since)],
       ]} />
-      ${may("write") && html`<div class="actions" style="margin-top:.8rem"><button onClick=${() => setOpen({ edit: true })}>Edit</button><button onClick=${() => setOpen({ rotate: true })}>New credentials</button><button class="danger" onClick=${() => setOpen({ retire: true })}>Decommission</button></div>`}</section>
+      ${may("write") && html`<div class="actions" style="margin-top:.8rem"><button onClick=${() => setOpen({ edit: true })}>Edit</button><button disabled=${!here.connected} onClick=${() => setOpen({ rotate: true })}>Rotate credentials</button><button onClick=${() => setOpen({ renew: true })}>New credentials</button><button class="danger" onClick=${() => setOpen({ retire: true })}>Decommission</button></div>`}</section>
       <section class="panel"><h2>Life</h2><${Facts} of=${[
         ["Last message", html`<${Ago} at=${here.last_message_at} />`], ["Last heartbeat", html`<${Ago} at=${here.last_heartbeat_at} />`], ["Last session", html`<${Ago} at=${here.last_transaction_at} />`],
         ["Sessions", here.transactions_total.toLocaleString()], ["Energy", energy(here.energy_total_wh)], ["Boots", here.boots], ["Disconnects", here.disconnects],
@@ -56,7 +58,11 @@ export function ChargePoint({ id, may, hearing, settings }) {
       <${Messages} id=${id} />`}
     ${open?.wish && html`<${Wish} wish=${open.wish} cp=${here} settings=${settings} onDone=${done} />`}
     ${open?.edit && html`<${Edit} cp=${here} onDone=${done} />`}
-    ${open?.rotate && html`<${Dialog} title="New credentials" action="Make a new secret" onDone=${done} submit=${async () => setSecret(await api.put(`${at(id)}/credentials`, {}))}>
+    ${open?.rotate && html`<${Dialog} title="Rotate credentials" action="Rotate" onDone=${done} submit=${async () => {
+      const told = await api.post(`${at(id)}/credentials/rotate`);
+      toast(told.applied ? "It has a new secret; the old one works for a while yet." : `The charge point says ${words(told.status)}.`, !told.applied);
+    }}><p>The charge point is told a new secret over its own connection. Nobody else sees it, and the old one works for a while.</p><//>`}
+    ${open?.renew && html`<${Dialog} title="New credentials" action="Make a new secret" onDone=${done} submit=${async () => setSecret(await api.put(`${at(id)}/credentials`, {}))}>
       <p>The old secret stops working at the next connection. Bring the new one to the charge point first where it can't be reached otherwise.</p><//>`}
     ${open?.retire && html`<${Dialog} title=${`Decommission ${id}`} action="Decommission" danger=${true} onDone=${(sure) => { setOpen(null); if (sure) location.hash = "#/"; }} submit=${() => api.remove(at(id))}>
       <p>It is disconnected, may not connect again and leaves all metrics. Its sessions stay in the books.</p><//>`}
@@ -109,9 +115,14 @@ function Wish({ wish, cp, settings, onDone }) {
     <div class="fields">${fields(cp)}</div><//>`;
 }
 
+const PROFILES = [["0", "Whatever the server asks of all"], ["1", "1: credentials"], ["2", "2: credentials and TLS"], ["3", "3: client certificate"]];
+const TAG_POLICIES = [["default", "As everywhere"], ["accept", "May charge"], ["reject", "May not charge"]];
+
 function Edit({ cp, onDone }) {
-  return html`<${Dialog} title=${`Edit ${cp.cp_id}`} onDone=${onDone} submit=${(form) => api.patch(at(cp.cp_id), Object.fromEntries(form), cp.etag)}>
-    <div class="fields"><${Field} label="Name" name="name" value=${cp.name} maxlength="500" /><${Field} label="Location" name="location" value=${cp.location} maxlength="500" /><${Field} label="Note" name="note" value=${cp.note} maxlength="500" /></div><//>`;
+  return html`<${Dialog} title=${`Edit ${cp.cp_id}`} onDone=${onDone} submit=${(form) => api.patch(at(cp.cp_id), { ...Object.fromEntries(form), security_profile: +form.get("security_profile") }, cp.etag)}>
+    <div class="fields"><${Field} label="Name" name="name" value=${cp.name} maxlength="500" /><${Field} label="Location" name="location" value=${cp.location} maxlength="500" /><${Field} label="Note" name="note" value=${cp.note} maxlength="500" />
+      <${Choice} label="Security profile required" name="security_profile" value=${String(cp.security_profile)} of=${PROFILES} />
+      <${Choice} label="Id tags that nobody registered" name="unknown_id_tags" value=${cp.unknown_id_tags} of=${TAG_POLICIES} /></div><//>`;
 }
 
 /** Every command of the version that the charge point speaks, its form made from OCPP's own schema. */

@@ -33,9 +33,11 @@ export function Fleet({ may, hearing, given }) {
   const [which, setWhich] = useState(given.get("which") ?? "");
   const [isAdding, setAdding] = useState(false);
   const [secret, setSecret] = useState(null);
+  const [waiting, setWaiting] = useState(0);
   const turn = useRef(0);
   const load = async () => {
     const mine = ++turn.current;
+    api.get("/charge-points/pending").then((found) => setWaiting(found.length), () => {});
     try {
       await api.all("/charge-points", { limit: PAGE }, (found, whole) => {
         if (mine !== turn.current) return;
@@ -61,6 +63,7 @@ export function Fleet({ may, hearing, given }) {
       ["Power", power(sum((cp) => cp.power_w))],
       ["Faulted", count(sum((cp) => +(cp.status === "Faulted")))],
     ]} />
+    ${waiting > 0 && html`<p class="notice"><a href="#/newcomers">${waiting === 1 ? "1 charge point waits" : `${count(waiting)} charge points wait`} for approval.</a></p>`}
     <div class="head">
       <label style="flex:1 1 220px"><span class="hidden-label">Search</span><input type="search" placeholder="Search identity, vendor, model" value=${search} onInput=${(e) => setSearch(e.target.value)} style="margin:0" /></label>
       <div class="actions" role="group" aria-label="Show">${Object.entries(WELL).map(([key, title]) => html`<button key=${key} aria-pressed=${which === key} class=${which === key ? "main" : ""} onClick=${() => setWhich(key)}>${title}</button>`)}</div>
