@@ -15,6 +15,7 @@ from bench.fleets import fleets
 from bench.load import pin
 from bench.rates import Times, rates
 from bench.servers import LOAD_CORE, SERVER_CORE
+from bench.storm import storm
 
 FULL, QUICK = Times(warm_up=2, measured=8, rounds=3), Times(warm_up=1, measured=2, rounds=1)
 FILES = 12_000
@@ -32,6 +33,8 @@ async def run(*, quick: bool, only: str | None) -> Results:
             if only in (None, "fleets"):
                 few, many = (200, 1_000) if quick else (1_000, 10_000)
                 await fleets(folder, collector, few, many, results)
+            if only in (None, "storm"):
+                await storm(folder, collector, 500 if quick else 5_000, results)
     return results
 
 
@@ -41,7 +44,7 @@ def main() -> int:
     arguments.add_argument(
         "--quick", action="store_true", help="a minute instead of six, for development; proves nothing"
     )
-    arguments.add_argument("--only", choices=["rates", "fleets"], help="one half of it")
+    arguments.add_argument("--only", choices=["rates", "fleets", "storm"], help="one part of it")
     chosen = arguments.parse_args()
     if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         print(f"the benchmark needs Linux and the cores {SERVER_CORE} and {LOAD_CORE}", file=sys.stderr)

@@ -325,16 +325,21 @@ class Fleet:
 class Beside:
     """An HTTP GET that the loop polls beside its charge points: a scrape by Prometheus, say."""
 
-    def __init__(self, port: int, path: str) -> None:
+    def __init__(self, port: int, path: str, headers: str = "") -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=CONNECT_S)
         self.fd = self.sock.fileno()
         self.done = False
         self.seconds = 0.0
         self._chunks: list[bytes] = []
         self._began = time.perf_counter()
-        request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
-        self.sock.sendall(request.encode())
+        request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: gzip\r\nConnection: close\r\n"
+        self.sock.sendall(f"{request}{headers}\r\n".encode())
         self.sock.setblocking(False)
+
+    @property
+    def waited_s(self) -> float:
+        """How long it has been under way."""
+        return time.perf_counter() - self._began
 
     @property
     def size(self) -> int:

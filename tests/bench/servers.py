@@ -30,6 +30,7 @@ class Server:
     program: Program
     port: int
     metrics_port: int = 0
+    api_port: int = 0
     database: Path | None = None
 
     @property
@@ -94,10 +95,11 @@ async def ocpp_go(folder: Path) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def wattspan(folder: Path, collector: "Collector | None", **options: str) -> AsyncIterator[Server]:
     """`wattspan serve` on a fresh SQLite database; without a Collector telemetry is off by OTEL_SDK_DISABLED."""
-    port, metrics_port = free_ports(2)
+    port, metrics_port, api_port = free_ports(3)
     environment = {
         "WATTSPAN_PORT": str(port),
         "WATTSPAN_METRICS_PORT": str(metrics_port),
+        "WATTSPAN_API_PORT": str(api_port),
         **(collector.environment if collector is not None else {"OTEL_SDK_DISABLED": "true"}),
         **options,
     }
@@ -106,7 +108,7 @@ async def wattspan(folder: Path, collector: "Collector | None", **options: str) 
         database = Path(own, "wattspan.db")
         environment["WATTSPAN_DATABASE"] = str(database)
         async with _pinned("wattspan", command, folder, port, environment) as program:
-            yield Server(program=program, port=port, metrics_port=metrics_port, database=database)
+            yield Server(program=program, port=port, metrics_port=metrics_port, api_port=api_port, database=database)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
