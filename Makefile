@@ -25,11 +25,12 @@ run: setup ## run a central system with a small fleet that charges
 test: setup ## run the quick suite
 	$(BIN)/pytest $(WORKERS) tests/unit tests/wire tests/store
 
-check: setup ## lint, format, types and the direction of imports
+check: setup ## lint, format, types, the direction of imports, and what looks insecure
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/bandit -q -c pyproject.toml -r -ll -ii src
 
 bench: setup ## measure speed and memory (docs/benchmarks.md)
 	PYTHONPATH=tests $(BIN)/python -m bench
