@@ -288,7 +288,7 @@ RECIPES: dict[str, Recipe] = {
             version="debian",
             products=("usr/sbin/nginx",),
             make=debian_maker("nginx", ["nginx"]),
-            on_path="nginx",
+            on_path=("nginx",),
         ),
         *(
             Recipe(

@@ -11,7 +11,15 @@ from stack.servers import attributes
 
 BAR = 40
 """Characters that a trace's whole length takes."""
-HIDDEN = {"span.kind", "internal.span.format", "otel.scope.name", "csms.force_sample", "ocpp.id_token_hash", "event", "otel.scope.version"}
+HIDDEN = {
+    "span.kind",
+    "internal.span.format",
+    "otel.scope.name",
+    "csms.force_sample",
+    "ocpp.id_token_hash",
+    "event",
+    "otel.scope.version",
+}
 
 
 def waterfall(trace: Mapping[str, Any]) -> str:
@@ -41,14 +49,15 @@ def waterfall(trace: Mapping[str, Any]) -> str:
 
 def parent(span: Mapping[str, Any]) -> str | None:
     """The id of the span it is a child of, or None."""
-    return next((each["spanID"] for each in span["references"] if each["refType"] == "CHILD_OF"), None)
+    above = [each["spanID"] for each in span["references"] if each["refType"] == "CHILD_OF"]
+    return str(above[0]) if above else None
 
 
 def bar(span: Mapping[str, Any], begin_us: int, end_us: int) -> str:
     """Where in the whole a span lies."""
-    whole = max(1, end_us - begin_us)
-    first = min(BAR - 1, round(BAR * (span["startTime"] - begin_us) / whole))
-    length = max(1, min(BAR - first, round(BAR * span["duration"] / whole)))
+    whole: int = max(1, end_us - begin_us)
+    first: int = min(BAR - 1, round(BAR * (span["startTime"] - begin_us) / whole))
+    length: int = max(1, min(BAR - first, round(BAR * span["duration"] / whole)))
     return "·" * first + "█" * length + "·" * (BAR - first - length)
 
 
@@ -100,7 +109,7 @@ def filled(page: str, blocks: Mapping[str, str]) -> str:
     """A page with each block's text put between its marks; ValueError for a mark that is not there once."""
     for name, text in blocks.items():
         marks = re.compile(rf"(<!-- {name} -->\n```\n).*?(```\n<!-- end -->)", re.DOTALL)
-        page, count = marks.subn(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
-        if count != 1:
-            raise ValueError(f"the page has {count} places for {name}")
+        if len(found := list(marks.finditer(page))) != 1:
+            raise ValueError(f"the page has {len(found)} places for {name}")
+        page = f"{page[: found[0].end(1)]}{text}\n{page[found[0].start(2) :]}"
     return page
