@@ -207,3 +207,25 @@ def test_what_opentelemetry_would_silently_ignore_is_a_fault(env):
     told = faults(env=env)
     assert len(told) == 1
     assert told[0].split(":")[0] in env
+
+
+def test_security_settings_that_could_not_hold_are_faults(tmp_path):
+    cert = str(toml(tmp_path, ""))
+    tls = {"tls_cert": cert, "tls_key": cert}
+    assert faults(tls_cert=cert) == ("tls_cert: needs tls_key as well",)
+    assert faults(tls_port=0) == ("tls_port: needs tls_cert and tls_key as well",)
+    assert faults(tls_client_ca=cert) == ("tls_client_ca: needs tls_cert and tls_key as well",)
+    assert faults(tls_client_crl=cert) == ("tls_client_crl: needs tls_client_ca as well",)
+    assert faults(min_security_profile=2) == ("min_security_profile: 2 needs tls_cert and tls_key as well",)
+    assert faults(min_security_profile=3, **tls) == ("min_security_profile: 3 needs tls_client_ca or ca_dir as well",)
+    assert faults(port=9443, tls_port=9443, **tls) == ("tls_port: 9443 is the port for OCPP without TLS already",)
+    assert faults(tls_cert="no", tls_key=cert) == ("tls_cert: no is no file",)
+    assert faults(unknown_charge_points="perhaps") == (
+        "unknown_charge_points: perhaps is not accept, pending or reject",
+    )
+    assert faults(unknown_id_tags="pending") == ("unknown_id_tags: pending is not accept or reject",)
+
+
+def test_refuse_is_still_understood():
+    assert load(unknown_charge_points="Refuse").charge_point_policy == "reject"
+    assert not load(unknown_id_tags="refuse").lets_unknown_id_tags
