@@ -33,12 +33,20 @@ def refused(*options: str | Path, **environment: str) -> tuple[int, str]:
     return done.returncode, lines[0]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """One that a server has used before."""
-    path = tmp_path / "fleet.db"
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database with a charge point in it."""
+    path = tmp_path_factory.mktemp("used") / "fleet.db"
     command = [sys.executable, "-m", "wattspan", "cp", "add", "CP1", "--no-password", "--database", str(path)]
     subprocess.run(command, check=True, capture_output=True)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def database(used: bytes, tmp_path: Path) -> Path:
+    """One that was used before."""
+    path = tmp_path / "fleet.db"
+    path.write_bytes(used)
     return path
 
 
