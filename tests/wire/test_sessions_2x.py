@@ -187,6 +187,41 @@ async def test_faulted_without_a_code_is_an_error(csms, station):
         assert await csms.metric("ocpp_cp_status", cp_id="CS1") == 8
 
 
+@pytest.mark.parametrize("first", ["StatusNotification", "NotifyEvent"])
+async def test_a_fault_whose_kind_is_told_beside_it_counts_once(csms, station, first):
+    problem = {
+        "generatedAt": "2026-11-21T10:00:00Z",
+        "seqNo": 0,
+        "eventData": [
+            {
+                "eventId": 1,
+                "timestamp": "2026-11-21T10:00:00Z",
+                "trigger": "Alerting",
+                "actualValue": "true",
+                "eventNotificationType": "HardWiredNotification",
+                "component": {"name": "Connector", "evse": {"id": 1, "connectorId": 1}},
+                "variable": {"name": "Problem"},
+            }
+        ],
+    }
+    told = {"StatusNotification": status_2x("Faulted"), "NotifyEvent": problem}
+    async with station() as cs:
+        await cs.call("StatusNotification", status_2x("Available"))
+        for _ in range(2):
+            for action in sorted(told, key=lambda action: action != first):
+                await cs.call(action, told[action])
+            await cs.call("StatusNotification", status_2x("Faulted"))
+            assert csms.central.fleet.charge_points["CS1"].connectors["1"].error_code == "Problem"
+            await cs.call("StatusNotification", status_2x("Available"))
+            csms.central.fleet.charge_points["CS1"].connectors["1"].problem = None  # a minute passes
+        kind = "OtherError" if first == "StatusNotification" else "Problem"
+        assert await csms.counts("ocpp_cp_errors_total", "error_type", cp_id="CS1") == {kind: 2}
+        await cs.call(
+            "NotifyEvent", {**problem, "eventData": [problem["eventData"][0] | {"variable": {"name": "Tripped"}}]}
+        )
+        assert await csms.metric("ocpp_cp_errors_total", cp_id="CS1", error_type="Tripped") == 1
+
+
 async def test_a_vehicle_contract_that_nobody_can_check_is_not_accepted(csms, station):
     """2.0.1 C07.FR.17: a chain that can't be verified; no certificate authority is configured."""
     async with station() as cs:

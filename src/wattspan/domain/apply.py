@@ -10,8 +10,11 @@ from wattspan.domain import events as ev
 from wattspan.domain import evses, told, transactions
 from wattspan.domain import status as status_words
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.model import ChargePoint, when
+from wattspan.domain.model import ChargePoint, Connector, when
 from wattspan.domain.profiles import profile_set, profiles_cleared, schedule_updated
+
+ONE_FAULT_S = 60.0
+"""A connector's fault and its kind are the same one when they are told within so long."""
 
 
 def apply(fleet: Fleet, event: ev.Event) -> None:
@@ -71,20 +74,35 @@ def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
 def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
+    is_news = e.outlet is None or _is_new_fault(connector, e)
     status = e.status if e.outlet is None else evses.status_told(connector, e.outlet, e.status)
     if status:
         cp.status = connector.status = status
-    connector.error_code = e.error_code
+    if is_news:
+        connector.error_code = e.error_code
     connector.status_ts = when(e.charger_ts, e.received_ts)
     fleet.changed(cp, connector)
     transaction = connector.transaction
     if transaction is not None and (phase := status_words.PHASES.get(status)) is not None:
         fleet.tell(transaction, connector.status_ts, phase, {}, phase=True)
-    if e.error_code != status_words.NO_ERROR:
+    if is_news and e.error_code != status_words.NO_ERROR:
         code = status_words.bounded_error(e.error_code, cp.errors)
         cp.errors[code] = cp.errors.get(code, 0) + 1
         concerned = [transaction] if transaction is not None else cp.transactions.values()
         fleet.tell_each(concerned, e.received_ts, "error", {"ocpp.error_code": e.error_code})
+
+
+def _is_new_fault(connector: Connector, e: ev.ConnectorStatusChanged) -> bool:
+    """2.x tells a fault by a status without a kind and, before or after it, its kind by a NotifyEvent: it counts once.
+
+    So this is False where the connector was faulted already, and where its kind was told (and counted) just now.
+    """
+    if e.error_code == status_words.NO_ERROR:
+        return True
+    if connector.problem is not None and e.received_ts - connector.problem[1] <= ONE_FAULT_S:
+        connector.error_code = connector.problem[0]
+        return False
+    return connector.outlets.get(e.outlet or "") != e.status
 
 
 def _started(fleet: Fleet, e: ev.TransactionStarted) -> None:
@@ -114,8 +132,15 @@ def _protocol_fault(fleet: Fleet, e: ev.ProtocolFaulted) -> None:
 def _problem(fleet: Fleet, e: ev.ProblemReported) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     code = status_words.bounded_problem(e.error_type)
-    cp.errors[code] = cp.errors.get(code, 0) + 1
-    fleet.changes.charge_points[cp.cp_id] = cp
+    connector = cp.connectors.get(e.connector_id or "")
+    if connector is not None and connector.error_code == status_words.UNSAID_FAULT:
+        connector.error_code = code  # the kind of a fault that its status told, and that was counted then
+        fleet.changed(cp, connector)
+    else:
+        cp.errors[code] = cp.errors.get(code, 0) + 1
+        fleet.changes.charge_points[cp.cp_id] = cp
+    if connector is not None:
+        connector.problem = (code, e.received_ts)
     concerned = [tx for tx in cp.transactions.values() if e.connector_id in (None, tx.connector_id)]
     fleet.tell_each(concerned, e.received_ts, "error", {"ocpp.error_code": code})
 

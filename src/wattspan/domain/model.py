@@ -135,6 +135,8 @@ class Connector:
     status: str | None = None
     outlets: dict[str, str] = field(default_factory=dict)
     error_code: str = "NoError"
+    problem: tuple[str, float] | None = field(default=None, repr=False)
+    """The kind of the newest problem that a NotifyEvent told (2.x), and when, by our clock. Not kept over a restart."""
     status_ts: float | None = None
     transaction: Transaction | None = None
     had_transaction: bool = False

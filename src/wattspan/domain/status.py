@@ -87,6 +87,8 @@ CALL_ERROR_CODES = frozenset(
 PROBLEMS = frozenset({"Fallback", "Overload", "Problem", "Tripped"})
 """Variables of OCPP 2.x's standard components that are true when something is wrong (2.0.1 Part 2, appendix 3)."""
 
+UNSAID_FAULT = "OtherError"
+"""What a fault counts as whose kind is not told: 1.6's word for any other."""
 MAX_VENDOR_ERRORS = 20
 """A vendor's own error codes kept apart a charge point."""
 _LONGEST_CODE = 50

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wattspan.domain import events as ev
-from wattspan.domain.status import NO_ERROR
+from wattspan.domain.status import NO_ERROR, UNSAID_FAULT
 from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_2X
@@ -12,8 +12,6 @@ from wattspan.versions.base import ChargePointContext, Payload
 from wattspan.versions.fields import identifier, text
 
 FAULTED = "Faulted"
-UNSAID_FAULT = "OtherError"
-"""What a fault counts as whose kind is not told: 1.6's word for any other."""
 WHOLE_STATION = "0"
 MAX_CSR = 5500
 """Characters of a request for a certificate. One more is kept, so that what is too long is seen to be."""
