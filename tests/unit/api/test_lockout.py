@@ -47,3 +47,12 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(KEPT):
         lockout.failed(f"name {number}", f"source {number}")
     assert len(lockout._records) == KEPT
+
+
+def test_addresses_of_one_ipv6_network_are_one_source() -> None:
+    lockout = Lockout(Clock(), lambda: None)
+    for number in range(FREE_OF_SOURCE):
+        lockout.failed(f"name {number}", f"2001:db8:0:1::{number:x}")
+    assert lockout.wait_s("sam", "2001:db8:0:1:ffff::1") > 0.0
+    assert lockout.wait_s("sam", "2001:db8:0:2::1") == 0.0
+    assert lockout.wait_s("sam", "::ffff:192.0.2.1") == 0.0

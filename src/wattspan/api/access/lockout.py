@@ -6,6 +6,7 @@ A name that nobody has is treated like any other, so that a lockout does not tel
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 
 FREE = 5
 """Failures of a name without consequence."""
@@ -63,4 +64,15 @@ class Lockout:
 
 
 def _keys(name: str, source: str) -> tuple[tuple[tuple[str, str], int], ...]:
-    return ((("name", name.casefold()), FREE), (("source", source), FREE_OF_SOURCE))
+    return ((("name", name.casefold()), FREE), (("source", _network(source)), FREE_OF_SOURCE))
+
+
+def _network(source: str) -> str:
+    """The address, or of IPv6 the /64 it is in: one subscriber has all of that."""
+    try:
+        address = ip_address(source.partition("%")[0])
+    except ValueError:
+        return source
+    if address.version == 6 and address.ipv4_mapped is None:  # noqa: PLR2004
+        return str(ip_network((address, 64), strict=False))
+    return source

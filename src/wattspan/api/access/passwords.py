@@ -69,6 +69,7 @@ def _hash(password: str) -> str:
 
 def _check(password: str, stored: str) -> bool:
     if not stored.startswith("$argon2"):
+        _check(password, _NOBODYS)  # takes as long as any other, so that nobody learns that it was never changed
         return check_secret(password, stored)
     try:
         return _HASHER.verify(stored, password)
