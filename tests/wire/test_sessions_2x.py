@@ -180,6 +180,20 @@ async def test_a_boot_in_mid_session_ends_no_session(csms, station):
     assert await csms.metric(ENERGY, cp_id="CS1") == 1000
 
 
+async def test_messages_that_never_came_are_counted_and_told_when_the_session_ends(csms, station):
+    missed = {"cp_id": "CS1", "action": "TransactionEvent"}
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Started", 0, register(1000)))
+        await cs.call("TransactionEvent", event("Updated", 3, register(1300), minute=3))
+        await cs.call("TransactionEvent", event("Updated", 2, register(1200), minute=2))  # late is not missing
+        assert await csms.metric("ocpp_cp_missed_messages_total", **missed) is None
+        await cs.call("TransactionEvent", event("Ended", 6, register(2000), minute=6))
+    assert await csms.metric("ocpp_cp_missed_messages_total", **missed) == 3
+    (session,) = await csms.store.transactions()
+    told = [moment.attributes for moment in session.story if moment.name == "messages missing"]
+    assert told == [{"ocpp.messages_missing": 3}]
+
+
 async def test_faulted_without_a_code_is_an_error(csms, station):
     async with station() as cs:
         await cs.call("StatusNotification", status_2x("Faulted"))

@@ -183,6 +183,8 @@ class ChargePoint:
     """Messages in the shape of another version than the negotiated one, by action."""
     limits_exceeded: dict[str, int] = field(default_factory=dict)
     """Times it went beyond what is kept apart of it, by what there was too much of: "connectors", "transactions"."""
+    missed: dict[str, int] = field(default_factory=dict)
+    """Messages whose numbers were skipped and that had not come when their transaction ended, by action."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)

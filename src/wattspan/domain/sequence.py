@@ -1,5 +1,7 @@
 """Which messages of a transaction were met, by the numbers its charger gives them. It owns gaps and repeats."""
 
+from itertools import pairwise
+
 MAX_RUNS = 100
 """Stretches without a gap that are kept apart; a charger that numbers at random must not fill the memory."""
 
@@ -30,6 +32,17 @@ class SeqNos:
 
     def __repr__(self) -> str:
         return f"SeqNos({self})"
+
+    @property
+    def missing(self) -> int:
+        """How many numbers were skipped between the first met and the highest, and have not come.
+
+        Those below the first are not counted: some chargers go on with the numbers of the transaction before.
+        """
+        if not self._older:
+            return 0
+        runs = [*self._older, (self._first, self.highest)]
+        return sum(following[0] - run[1] - 1 for run, following in pairwise(runs))
 
     def add(self, seq_no: int) -> bool:
         """Meet a number, 0 or higher. False: it was met before."""

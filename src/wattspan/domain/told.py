@@ -15,6 +15,8 @@ from wattspan.domain.transactions import begin, close, first_phase, measure, set
 NOWHERE = "0"
 """The connector of a transaction whose charger named no EVSE yet."""
 
+MOST_MISSED = 1_000
+"""Counted a transaction."""
 _DETAILS = ("reservation_id", "remote_start_id", "phases_used", "cable_max_a")
 
 
@@ -121,7 +123,16 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
         if status is not None:
             cp.status = connector.status = status
             connector.status_ts = when(e.stopped_ts, e.received_ts)
+    _miss(fleet, cp, transaction, e.received_ts)
     close(fleet, cp, transaction, e)
+
+
+def _miss(fleet: Fleet, cp: ChargePoint, transaction: Transaction, at_ts: float) -> None:
+    """Numbers that were skipped: what those messages told is lost, unless they still come. Bounded: some draw them."""
+    missing = min(transaction.seq_nos.missing, MOST_MISSED)
+    if missing:
+        cp.missed["TransactionEvent"] = cp.missed.get("TransactionEvent", 0) + missing
+        fleet.tell(transaction, at_ts, "messages missing", {"ocpp.messages_missing": missing})
 
 
 def _known(

@@ -36,7 +36,7 @@ _PLAIN = (
     "energy_jumps",
     "certificate_expires_ts",
 )
-_BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions", "limits_exceeded")
+_BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions", "limits_exceeded", "missed")
 _BY_TWO_LABELS = ("call_errors", "call_rejections")
 
 CHARGE_POINT_COLUMNS = (*_PLAIN, "counters")

@@ -197,6 +197,13 @@ MIXED_VERSIONS = _counter(
     CP_ID,
     ACTION,
 )
+MISSED = _counter(
+    "ocpp_cp_missed_messages_total",
+    "{message}",
+    "Messages of 2.x transactions whose numbers were skipped and that had not come when the transaction ended.",
+    CP_ID,
+    ACTION,
+)
 
 # One connector.
 TX_ACTIVE = _gauge("ocpp_tx_active", "{transaction}", "1 while a transaction is open, else 0.", CP_ID, CONNECTOR_ID)

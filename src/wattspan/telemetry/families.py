@@ -176,6 +176,7 @@ _charge_point(c.AUTHORIZATIONS, lambda cp: cp.authorizations)
 _charge_point(c.SCHEMA_FAULTS, lambda cp: cp.schema_faults)
 _charge_point(c.LIMITS_EXCEEDED, lambda cp: cp.limits_exceeded)
 _charge_point(c.MIXED_VERSIONS, lambda cp: cp.mixed_versions)
+_charge_point(c.MISSED, lambda cp: cp.missed)
 
 _connector(c.TX_ACTIVE, lambda _cp, conn, _now: int(conn.transaction is not None) if _real(conn) else None)
 _connector(c.TX_ENERGY, lambda _cp, conn, _now: _energy_wh(conn))

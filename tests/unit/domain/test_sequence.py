@@ -38,3 +38,12 @@ def test_numbers_at_random_do_not_fill_the_memory():
     for number in range(0, 10 * MAX_RUNS, 2):
         met.add(number)
     assert len(str(met).split()) <= MAX_RUNS + 1
+
+
+def test_what_was_skipped_is_missing_until_it_comes():
+    met = SeqNos()
+    missing = []
+    for number in (7, 8, 12, 10, 9, 11):
+        met.add(number)
+        missing.append(met.missing)
+    assert missing == [0, 0, 3, 2, 1, 0]
