@@ -6,8 +6,10 @@ from functools import partial
 from importlib.metadata import EntryPoint
 
 import pytest
+from websockets.typing import Subprotocol
 
 from support.chargers import BOOT, START, energy, meter_values, status, stop
+from support.stations import event, status_2x
 from support.waiting import eventually
 from wattspan import CentralSystem
 from wattspan.csms.plugins import host
@@ -75,6 +77,27 @@ async def test_plugging_in_starts_a_transaction_once_a_plug_in(make_csms):
         await charger.call("StatusNotification", status("Preparing", connector_id=0))
         await charger.call("Heartbeat")
         assert charger.unread == []
+
+
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_plugging_in_at_an_evse_authorizes_it_once_whoever_began_the_transaction(make_csms, protocol):
+    csms = await make_csms(plugins=["plug_and_charge"], plug_and_charge_id_tag="AUTO")
+    async with csms.charger("CS1", subprotocols=[Subprotocol(protocol)]) as station:
+        await station.call("StatusNotification", status_2x("Available"))
+        await station.call("TransactionEvent", event("Started", 0, state="EVConnected"))  # with the cable
+        await station.send("StatusNotification", status_2x("Occupied"))
+        frames = [await station.expect(), await station.expect()]
+        (command,) = (frame for frame in frames if frame[0] == 2)
+        assert command[2] == "RequestStartTransaction"
+        assert (command[3]["evseId"], command[3]["idToken"]) == (1, {"idToken": "AUTO", "type": "Central"})
+        await station.reply(command, {"status": "Accepted", "transactionId": "T-1"})
+        token = {"idToken": "AUTO", "type": "Central"}
+        await station.call("TransactionEvent", event("Updated", 1, state="Charging", idToken=token))
+        await station.call("StatusNotification", status_2x("Occupied"))
+        async with csms.charger("CS1", subprotocols=[Subprotocol(protocol)]) as again:
+            await again.call("StatusNotification", status_2x("Occupied"))
+            await again.call("Heartbeat")
+            assert station.unread == again.unread == []
 
 
 async def test_plug_and_charge_without_its_id_tag_is_left_out_and_shows(make_csms):

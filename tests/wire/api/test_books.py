@@ -137,6 +137,31 @@ async def test_a_reservation_is_made_shown_and_cancelled(csms: Csms, operator: O
         assert await operator.ask("GET", "/reservations", params={"cp_id": "CP1"}) == []
 
 
+async def test_a_start_by_somebody_else_is_judged_by_its_token_and_leaves_the_reservation(
+    csms: Csms, operator: Operator
+) -> None:
+    """OCPP 1.6 §5.13: the charger compares; no status of ours could say that the place is another's (docs/adr 8)."""
+    await operator.ask("PUT", "/id-tags/CHILD", json={"parent": "FAMILY"})
+    async with csms.charger("CP1") as charger:
+        wish = {"id_tag": "TAG1", "parent_id_tag": "FAMILY", "connector_id": 1, "expires_at": "2031-01-01T00:00:00Z"}
+        asking = asyncio.create_task(
+            operator.ask("POST", "/charge-points/CP1/reserve", json={**wish, "reservation_id": 7})
+        )
+        await charger.reply(await charger.expect("ReserveNow"), {"status": "Accepted"})
+        await asking
+        told = await charger.call("Authorize", {"idTag": "CHILD"})
+        assert told["idTagInfo"] == {"status": "Accepted", "parentIdTag": "FAMILY"}
+        other = await charger.call("StartTransaction", START | {"idTag": "OTHER"})
+        assert other["idTagInfo"]["status"] == "Accepted"
+        await csms.durable()
+        assert len(await operator.ask("GET", "/reservations")) == 1
+        await charger.call("StopTransaction", stop(other["transactionId"]))
+        own = START | {"timestamp": "2026-11-21T12:00:00Z", "idTag": "CHILD", "reservationId": 7}
+        await charger.call("StartTransaction", own)
+        await csms.durable()
+        assert await operator.ask("GET", "/reservations") == []
+
+
 async def test_a_limit_is_set_shown_as_schedule_and_cleared(csms: Csms, operator: Operator) -> None:
     async with csms.charger("CP1") as charger:
         await charger.call("StatusNotification", {"connectorId": 1, "status": "Available", "errorCode": "NoError"})
