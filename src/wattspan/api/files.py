@@ -28,12 +28,13 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _UNPRINTABLE = re.compile(r"[^\w.+() -]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ticket:
-    """Leave for one charge point to upload, until `until_ts`."""
+    """Leave for one charge point to upload, until `until_ts`, and to try that again."""
 
     cp_id: str
     until_ts: float
+    tries: int = 5
 
 
 class Files:
@@ -55,9 +56,12 @@ class Files:
         return name
 
     def holder(self, ticket: str, now_ts: float) -> str | None:
-        """Whose ticket that is; None: nobody's, or it is over."""
+        """Whose ticket that is, who begins to upload; None: nobody's, or it is over, or was tried too often."""
         found = self._tickets.get(ticket)
-        return None if found is None or found.until_ts <= now_ts else found.cp_id
+        if found is None or found.until_ts <= now_ts or not found.tries:
+            return None
+        found.tries -= 1  # a charger must not fill the disk with what it was asked for once
+        return found.cp_id
 
     async def take(self, kind: str, cp_id: str, name: str, pieces: AsyncIterator[bytes], now_ts: float) -> StoredFile:
         """Write a file as it comes. Raises Problem 413 beyond `most_bytes`, 507 when the disk is full."""

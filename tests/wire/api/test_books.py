@@ -189,6 +189,9 @@ async def test_configuration_is_read_without_its_secrets_and_changed(csms: Csms,
         ]
         await charger.reply(await charger.expect("GetConfiguration"), {"configurationKey": keys})
         assert [key["value"] for key in (await asking)["keys"]] == ["60", None]
+        asking = asyncio.create_task(operator.command("CP1", "GetConfiguration", {}))
+        await charger.reply(await charger.expect("GetConfiguration"), {"configurationKey": keys})
+        assert [key["value"] for key in (await asking)["payload"]["configurationKey"]] == ["60", "***"]
         path = "/charge-points/CP1/configuration/HeartbeatInterval"
         change = asyncio.create_task(operator.ask("PUT", path, json={"value": "90"}))
         frame = await charger.expect("ChangeConfiguration")

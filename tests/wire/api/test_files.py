@@ -49,6 +49,13 @@ async def test_a_charge_point_uploads_the_log_it_was_asked_for(
     await operator.ask("GET", f"/diagnostics/{file['file_id']}", 404)
 
 
+async def test_a_charge_point_that_was_asked_once_can_not_fill_the_disk(csms: Csms, operator: Operator) -> None:
+    location = await asked_for_logs(csms, operator)
+    async with nobody(csms) as charger:
+        codes = [(await charger.http.put(location, content=LOG)).status_code for _ in range(7)]
+    assert codes == [201] * 5 + [404] * 2
+
+
 @pytest.mark.parametrize(
     "name",
     ["..%2F..%2Fevil", "%2e%2e%2fevil", "..%5c..%5cevil", "%2Fetc%2Fpasswd", "a%00b", ".", "..", "%C3%BC%F0%9F%98%80"],

@@ -12,20 +12,10 @@ from wattspan.domain.device_model import Variable
 
 log = logging.getLogger("wattspan.audit")
 
-TOKEN_KEYS = frozenset(
-    {
-        "additionalIdToken",
-        "apnPassword",
-        "AuthorizationKey",
-        "basicAuthPassword",
-        "customerIdentifier",
-        "groupIdToken",
-        "idTag",
-        "idToken",
-        "parentIdTag",
-        "password",
-    }
-)
+SECRET_KEYS = frozenset({"AuthorizationKey", "apnPassword", "basicAuthPassword", "password"})
+TOKEN_KEYS = frozenset({"additionalIdToken", "customerIdentifier", "groupIdToken", "idTag", "idToken", "parentIdTag"})
+CREDENTIAL_SETTING = "authorizationkey"
+"""The configuration key of 1.6 whose value is one; keys are the same in whatever letter case (CiString50)."""
 VALUE_KEYS = frozenset({"actualValue", "attributeValue", "value"})
 """Where 2.x has the value of a variable."""
 MASK = "***"
@@ -74,17 +64,27 @@ class AuditLog(Plugin):
 
 
 def mask(value: Any) -> Any:
-    """The same structure with the values of token keys replaced."""
+    """The same structure with the values of token keys and secrets replaced."""
+    return _masked(value, SECRET_KEYS | TOKEN_KEYS)
+
+
+def mask_secrets(value: Any) -> Any:
+    """The same structure with passwords and keys replaced."""
+    return _masked(value, SECRET_KEYS)
+
+
+def _masked(value: Any, keys: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        if value.get("key") == "AuthorizationKey":
-            return {**value, "value": MASK}
+        setting = value.get("key")
+        if isinstance(setting, str) and setting.strip().casefold() == CREDENTIAL_SETTING:
+            return {**value, "value": MASK} if "value" in value else value
         if _names_a_secret(value.get("variable")):
             return _without_values(value)
         if isinstance(value.get("vpn"), dict):
             value = {**value, "vpn": {**value["vpn"], "key": MASK}}
-        return {key: _masked_value(key, inner) for key, inner in value.items()}
+        return {key: _masked_value(key, inner, keys) for key, inner in value.items()}
     if isinstance(value, list):
-        return [mask(inner) for inner in value]
+        return [_masked(inner, keys) for inner in value]
     return value
 
 
@@ -99,7 +99,7 @@ def _without_values(value: Any) -> Any:
     return [_without_values(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _masked_value(key: str, value: Any) -> Any:
-    if key in TOKEN_KEYS and not isinstance(value, (dict, list)):
+def _masked_value(key: str, value: Any, keys: frozenset[str]) -> Any:
+    if key in keys and not isinstance(value, (dict, list)):
         return MASK
-    return mask(value)
+    return _masked(value, keys)
