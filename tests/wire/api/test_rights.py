@@ -148,6 +148,20 @@ async def test_without_a_log_in_everything_but_the_public_is_401_and_a_write_is_
     assert len(noted) == len([row for row in GUARDED if row[1] != "GET"])
 
 
+async def test_every_write_of_a_session_needs_its_token_and_is_refused_from_another_site(
+    csms: Csms, operator: Operator
+) -> None:
+    writes = [row for row in GUARDED if row[1] != "GET"]
+    token = operator.http.headers.pop("X-CSRF-Token")
+    elsewhere = {"X-CSRF-Token": token, "Sec-Fetch-Site": "same-site"}
+    for headers in ({}, {"X-CSRF-Token": "0" * 32}, elsewhere):
+        for _, method, path in writes:
+            problem = await operator.ask(method, filled(path), 403, headers=headers)
+            assert problem["type"] == "urn:wattspan:csrf", path
+    assert len(writes) > 30
+    await operator.ask("GET", "/session")
+
+
 async def everything(operator: Operator) -> list[dict[str, Any]]:
     """The whole audit log."""
     entries: list[dict[str, Any]] = []
