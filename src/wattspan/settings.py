@@ -23,6 +23,8 @@ CONFIG = "WATTSPAN_CONFIG"
 """Names the TOML file where `--config` does not."""
 ALIASES = {"METRICS_PORT": "metrics_port", "KML_URL": "kml_url"}
 """Variables without our prefix, weaker than those with it."""
+NO_SETTINGS = frozenset({CONFIG, "WATTSPAN_TOKEN", "WATTSPAN_SIMULATE_PASSWORD", "WATTSPAN_STACK_DIRECTORY"})
+"""Variables with our prefix that other commands read."""
 
 
 class Must(NamedTuple):
@@ -308,7 +310,7 @@ def _from_environ(environ: Mapping[str, str]) -> Iterator[_Setting]:
         if environ.get(variable):
             yield variable, name, environ[variable]
     for variable, value in environ.items():
-        if variable.startswith(PREFIX) and variable != CONFIG and value:
+        if variable.startswith(PREFIX) and variable not in NO_SETTINGS and value:
             yield variable, variable.removeprefix(PREFIX).lower(), value
 
 

@@ -6,13 +6,17 @@ import click
 
 from wattspan import __version__
 from wattspan.cli.authority import authority
-from wattspan.cli.books import charge_points, id_tags
+from wattspan.cli.charge_points import charge_points
 from wattspan.cli.chargy import chargy
 from wattspan.cli.checking import config
 from wattspan.cli.demo import demo
+from wattspan.cli.id_tags import id_tags
+from wattspan.cli.logins import login, logout
 from wattspan.cli.serving import serve
 from wattspan.cli.simulating import simulate
 from wattspan.cli.stack import stack
+from wattspan.cli.transactions import transactions
+from wattspan.cli.users import users
 from wattspan.errors import SettingsError, WattspanError
 
 
@@ -37,5 +41,9 @@ def main() -> None:
     """An OCPP central system whose every message is an OpenTelemetry span and whose fleet is a set of metrics."""
 
 
-for command in (serve, demo, simulate, chargy, stack, config, charge_points, id_tags, authority):
+COMMANDS = (
+    *(serve, demo, simulate, chargy, stack, config, authority),
+    *(login, logout, charge_points, transactions, id_tags, users),
+)
+for command in COMMANDS:
     main.add_command(command)
