@@ -6,6 +6,7 @@ import click
 
 from wattspan import __version__
 from wattspan.cli.authority import authority
+from wattspan.cli.backup import make_backup
 from wattspan.cli.charge_points import charge_points
 from wattspan.cli.chargy import chargy
 from wattspan.cli.checking import config
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 COMMANDS = (
-    *(serve, demo, simulate, chargy, stack, config, authority),
+    *(serve, demo, simulate, chargy, stack, config, authority, make_backup),
     *(login, logout, charge_points, transactions, id_tags, users),
 )
 for command in COMMANDS:
