@@ -3,12 +3,17 @@
 import asyncio
 import socket
 from pathlib import Path
+from time import time
 from typing import Any
 
 import click
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from wattspan.api.access.keeper import FIRST_ADMIN
+from wattspan.api.access.passwords import generated
+from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.running import run_until_stopped
@@ -17,6 +22,8 @@ from wattspan.cli.simulating import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import FaultRates, Habits, Simulation
+from wattspan.store import people
+from wattspan.store.entries import User
 from wattspan.telemetry.logs import setup_logging
 
 DATABASE = "wattspan-demo.db"
@@ -38,7 +45,10 @@ def demo(charge_points: int, duration: float | None, **given: Any) -> None:
 
     async def main(stop: asyncio.Event) -> None:
         async with CentralSystem(settings) as csms:
+            log_in = await _log_in(csms, settings)
+            csms.first_password = None
             tell_addresses(settings, csms)
+            click.echo(log_in)
             simulation = Simulation(
                 url=f"ws://127.0.0.1:{csms.port}/ws",
                 charge_points=charge_points,
@@ -48,7 +58,7 @@ def demo(charge_points: int, duration: float | None, **given: Any) -> None:
                 prefix="DEMO",
                 duration_s=duration,
             )
-            async with showing(lambda: _table(csms), lambda: _line(csms)):
+            async with showing(lambda: _table(csms, log_in), lambda: _line(csms)):
                 await run_simulation(simulation, stop)
         click.echo(f"{_line(csms)}; {Path(settings.database).name} keeps it")
 
@@ -72,6 +82,22 @@ def _settings(given: dict[str, Any]) -> Settings:
     return read_settings({**given, **own})
 
 
+async def _log_in(csms: CentralSystem, settings: Settings) -> str:
+    """How to get in. The demo's own database has a new password each run, or nobody would know it the second time."""
+    password = csms.first_password
+    if password is None and settings.admin_password is None and settings.database == DATABASE:
+        password, stored = generated()
+        await csms.store.do(_let_in, stored)
+    known = "the password it has" if password is None else f"password {password}"
+    return f"open {csms.api_url()}/ and log in as {FIRST_ADMIN}, {known}"
+
+
+def _let_in(connection: Any, stored: str) -> None:
+    fields = {"password": stored, "role": Role.ADMIN.value, "disabled": False}
+    if people.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
+        people.add_user(connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time()))
+
+
 def _is_taken(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -91,13 +117,13 @@ def _line(csms: CentralSystem) -> str:
     return f"{connected} connected, {charging} charging, {sessions} sessions, {energy_kwh:.1f} kWh delivered"
 
 
-def _table(csms: CentralSystem) -> RenderableType:
+def _table(csms: CentralSystem, log_in: str) -> RenderableType:
     table = Table("charge point", "", "status", "power", "this session", "sessions", "delivered", title=_line(csms))
     for cp in sorted(csms.fleet.charge_points.values(), key=lambda cp: cp.cp_id):
         for connector in sorted(cp.connectors.values(), key=lambda connector: connector.connector_id):
             if connector.connector_id != "0" and table.row_count < SHOWN_ROWS:
                 table.add_row(*_row(cp, connector))
-    return Group(table, "Ctrl-C ends it")
+    return Group(table, Text(log_in), "Ctrl-C ends it")
 
 
 def _row(cp: ChargePoint, connector: Connector) -> tuple[str, ...]:
