@@ -26,7 +26,7 @@ LOOKS = 10
 GROWTH = 1.05
 SLACK_BYTES, SLACK_OBJECTS = 6 << 20, 10_000
 FILLED_EARLY = (
-    (fleet, "RECALLED_LIMIT", 500),
+    (fleet, "RECALLED_LIMIT", 1_000),
     (energy, "MAX_PLANS", 100),
     (samples, "SHAPES_LIMIT", 400),
     (api_events, "RING", 1_000),

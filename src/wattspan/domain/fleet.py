@@ -65,12 +65,14 @@ class Fleet:
             for transaction in cp.transactions.values():
                 if transaction.key == key:
                     return transaction
-        return self._recalled.get((cp_id, key))
+        return self.recalled(cp_id, key)
 
     def knows_transaction(self, cp_id: str, transaction_id: str) -> bool:
         """Whether a stop of it can be applied without asking the store."""
         cp = self.charge_points.get(cp_id)
-        return (cp is not None and transaction_id in cp.transactions) or (cp_id, transaction_id) in self._recalled
+        return (cp is not None and transaction_id in cp.transactions) or (
+            self.recalled(cp_id, transaction_id) is not None
+        )
 
     def recall(self, transaction: Transaction) -> None:
         """Remember a closed transaction read from the store, so that a repeat of its start or stop is recognised."""
@@ -79,12 +81,18 @@ class Fleet:
         self.remember(transaction, transaction.key)
 
     def recalled(self, cp_id: str, name: str) -> Transaction | None:
-        """The closed transaction of that id or key, among those in memory."""
-        return self._recalled.get((cp_id, name))
+        """The closed transaction of that id or key, among those in memory. Who asks will need it again in a moment,
+        when its message was judged: it becomes the last to be forgotten.
+        """
+        found = self._recalled.get((cp_id, name))
+        if found is not None:
+            self._recalled.move_to_end((cp_id, name))
+        return found
 
     def remember(self, transaction: Transaction, name: str) -> None:
-        """Keep a closed transaction under a name, in the place of the oldest."""
+        """Keep a closed transaction under a name, in the place of the one not asked for the longest."""
         self._recalled[(transaction.cp_id, name)] = transaction
+        self._recalled.move_to_end((transaction.cp_id, name))
         while len(self._recalled) > 2 * RECALLED_LIMIT:
             self._recalled.popitem(last=False)
 

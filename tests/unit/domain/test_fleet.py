@@ -3,6 +3,7 @@
 import pytest
 
 from wattspan.domain import events as ev
+from wattspan.domain import fleet
 from wattspan.domain.apply import apply
 from wattspan.domain.fleet import ORPHANED, Fleet
 from wattspan.domain.model import MAX_CONNECTORS, MAX_MOMENTS, MAX_UNENDED
@@ -326,6 +327,19 @@ def test_reasons_of_failed_commands_are_bounded(story):
         story.tell(ev.CommandFailed, action="Reset", error_type=f"Made{number}", duration_s=1.0)
     story.tell(ev.CommandFailed, action="Reset", error_type="Timeout", duration_s=1.0)
     assert story.cp.call_errors == {("Reset", "other"): 50, ("Reset", "Timeout"): 1}
+
+
+def test_a_closed_transaction_that_was_just_asked_for_is_not_the_next_to_be_forgotten(story, monkeypatch):
+    """Between `recall` and what comes of it the message is judged, and other charge points go on."""
+    monkeypatch.setattr(fleet, "RECALLED_LIMIT", 2)
+    for number in ("1", "2"):
+        story.start(number)
+        story.stop(number)
+    assert story.fleet.find_start("CP1", "start 1") is not None
+    story.start("3")
+    story.stop("3")
+    assert story.fleet.find_start("CP1", "start 1") is not None
+    assert not story.fleet.knows_transaction("CP1", "2")
 
 
 def test_what_many_open_transactions_lived_through_together_is_kept_once(story):
