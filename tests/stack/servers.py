@@ -81,14 +81,14 @@ class Collector:
         *,
         jaeger: str = NOWHERE,
         loki: str = NOWHERE,
-        kept_percent: int = 100,
+        kept_percent: int | None = 100,
         ports: Sequence[int] | None = None,
         more: Sequence[Path] = (),
         **environment: str,
     ) -> AsyncIterator[Collector]:
         """A healthy Collector that sends traces to `jaeger` and logs to `loki`; else they wait in its queue.
 
-        `more`: files that are read after the shipped one, and win over it.
+        `kept_percent`: None is as shipped. `more`: files that are read after the shipped one, and win over it.
         `ports`: those of one that ran in this folder before; what waited then is sent.
         """
 
@@ -107,7 +107,7 @@ class Collector:
                 "OTELCOL_JAEGER": jaeger,
                 "OTELCOL_LOKI": f"http://{loki}/otlp",
                 "OTELCOL_QUEUE": str(folder / "otelcol-queue"),
-                "OTELCOL_KEPT_PERCENT": str(kept_percent),
+                **({} if kept_percent is None else {"OTELCOL_KEPT_PERCENT": str(kept_percent)}),
                 **environment,
             }
 

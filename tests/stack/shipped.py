@@ -189,15 +189,15 @@ class Stack:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path, *, kept_percent: int = 10) -> AsyncIterator[Stack]:
-        """All of it from the shipped files, sampling a tenth as shipped unless told otherwise."""
+    async def run(cls, folder: Path) -> AsyncIterator[Stack]:
+        """All of it from the shipped files, sampling as shipped."""
         metrics_port, api_port, prometheus_port = free_ports(3)
         address = f"{LOOPBACK}:{prometheus_port}"
         async with AsyncExitStack() as up:
             jaeger = await up.enter_async_context(Jaeger.run(folder, prometheus=address))
             loki = await up.enter_async_context(Loki.run(folder))
             collector = await up.enter_async_context(
-                Collector.run(folder, jaeger=jaeger.otlp_grpc, loki=loki.address, kept_percent=kept_percent)
+                Collector.run(folder, jaeger=jaeger.otlp_grpc, loki=loki.address, kept_percent=None)
             )
             alertmanager = await up.enter_async_context(Alertmanager.run(folder))
             addresses = {

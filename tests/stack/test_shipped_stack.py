@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -56,7 +57,8 @@ async def test_what_is_promised_is_kept_and_a_tenth_of_the_rest_and_rates_count_
     async with csms.charger("WRONG") as charger:
         for number in range(20):
             await charger.raw(f'[2,"{number}","NoSuchAction",{{}}]')
-    await slow_ones(csms)
+    await lasting(csms, "slow one", 600)
+    await lasting(csms, "nearly slow one", 400)
 
     sessions = await all_of(jaeger, "charging session", 20)
     assert all(len(trace["spans"]) > 1 for trace in sessions)
@@ -67,12 +69,16 @@ async def test_what_is_promised_is_kept_and_a_tenth_of_the_rest_and_rates_count_
     found = await eventually(partial(settled, jaeger, "Heartbeat"))
     forced = sum("csms.force_sample" in attributes(trace["spans"][0]) for trace in found)
     assert round(100 * (len(found) - forced) / (beats - forced)) in TENTH
+    assert len(await jaeger.traces("wattspan", operation="nearly slow one")) < 10
 
-    async def counted() -> bool:
-        told = await shipped_stack.prometheus.query('sum(traces_span_metrics_calls{span_name="Heartbeat"})')
-        return bool(told) and told[0][1] == beats
+    for series in ("traces_span_metrics_calls", "traces_span_metrics_duration_count"):
+        for name, count in {"Heartbeat": beats, "nearly slow one": 20, "charging session": 20}.items():
+            await eventually(partial(counted, shipped_stack, f'sum({series}{{span_name="{name}"}})', count))
 
-    await eventually(counted)
+
+async def counted(stack: Stack, query: str, count: int) -> bool:
+    told = await stack.prometheus.query(query)
+    return bool(told) and told[0][1] == count
 
 
 async def heartbeats(csms: Csms, cp_id: str) -> None:
@@ -82,25 +88,30 @@ async def heartbeats(csms: Csms, cp_id: str) -> None:
 
 
 async def session(csms: Csms, cp_id: str) -> None:
+    """One of some milliseconds: nothing but the promise keeps its trace."""
     async with csms.charger(cp_id) as charger:
         await charger.call("BootNotification", BOOT)
         await charger.call("StatusNotification", status("Charging"))
-        transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
+        transaction_id = (await charger.call("StartTransaction", START | {"timestamp": now()}))["transactionId"]
         await charger.call("MeterValues", meter_values(transaction_id, energy(2000)))
         await charger.call("StatusNotification", status("Finishing"))
-        await charger.call("StopTransaction", stop(transaction_id, 8500))
+        await charger.call("StopTransaction", stop(transaction_id, 8500, timestamp=now()))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 async def unlock(csms: Csms, cp_id: str) -> None:
     await csms.central.call(cp_id, call.UnlockConnector(connector_id=1))
 
 
-async def slow_ones(csms: Csms) -> None:
-    """Twenty spans of 0.6 s that nobody promised anything."""
+async def lasting(csms: Csms, name: str, duration_ms: int) -> None:
+    """Twenty spans that nobody promised anything."""
     tracer = csms.central.telemetry.tracer_provider.get_tracer("test")
     now_ns = time.time_ns()
     for _ in range(20):
-        tracer.start_span("slow one", start_time=now_ns - 600_000_000).end(now_ns)
+        tracer.start_span(name, start_time=now_ns - duration_ms * 1_000_000).end(now_ns)
 
 
 async def all_of(jaeger: Jaeger, operation: str, count: int) -> list[dict[str, Any]]:
