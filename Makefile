@@ -5,6 +5,7 @@ FRAMES ?= 1000000
 FUZZ_S ?= 3600
 SOAK_S ?= 600
 SOAK_CPS ?= 2000
+FLEET_S ?= 600
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -35,9 +36,9 @@ check: setup ## lint, format, types, the direction of imports, and what looks in
 bench: setup ## measure speed and memory (docs/benchmarks.md)
 	PYTHONPATH=tests $(BIN)/python -m bench
 
-e2e: setup ## run against real servers and chargers nobody here wrote
+e2e: setup ## run against real servers and chargers nobody here wrote; a fleet for FLEET_S seconds (600) over two weeks of history
 	$(BIN)/python -m tests.stack.toolchain
-	$(BIN)/pytest -m "not chaos" --timeout 600 -n 2 --dist loadfile --no-loadscope-reorder tests/stack
+	$(BIN)/pytest -m "not chaos" --timeout 600 --fleet-s $(FLEET_S) -n 2 --dist loadfile --no-loadscope-reorder tests/stack
 
 chaos: setup ## kill the server under load, KILLS times (100)
 	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack

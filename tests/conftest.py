@@ -12,6 +12,9 @@ from support.postgres import PostgresServer, programs
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=100, help="how often the chaos tests kill the server (default 100)")
+    parser.addoption(
+        "--fleet-s", type=int, default=600, help="seconds that the fleet over two weeks of history runs (default 600)"
+    )
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -65,3 +68,10 @@ def postgres() -> Iterator[PostgresServer]:
     """A server a worker, started when first asked for."""
     with PostgresServer.run() as server:
         yield server
+
+
+@pytest.fixture
+def fleet_s(request: pytest.FixtureRequest) -> int:
+    """How long the fleet over two weeks of history runs, in seconds."""
+    seconds: int = request.config.getoption("--fleet-s")
+    return seconds

@@ -45,6 +45,14 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what tests measured (`record_property`), failed ones too."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{name}: {value}")
+
+
 @pytest.fixture
 async def jaeger(tmp_path: Path) -> AsyncIterator[Jaeger]:
     """An empty Jaeger."""

@@ -179,25 +179,20 @@ class Jaeger:
         `tags` and `logs`) and `processes`. `operation` narrows to traces with a span of that name.
         """
         wanted = {"service": service, "limit": str(limit), "lookback": "48h"}
-        if tags:
-            wanted["tags"] = json.dumps(tags)
+        wanted |= {"tags": json.dumps(tags)} if tags else {}
         if operation:
             wanted["operation"] = operation
-        found: list[dict[str, Any]] = json.loads(
-            await fetch(f"http://{self.query}/api/traces", parameters=wanted),
-        )["data"]
-        return found
+        return list(json.loads(await fetch(f"http://{self.query}/api/traces", parameters=wanted))["data"])
 
     async def trace(self, trace_id: str) -> dict[str, Any] | None:
         """One trace by its id in hexadecimal; None while it has not arrived."""
         try:
-            (found,) = json.loads(await fetch(f"http://{self.query}/api/traces/{trace_id}"))["data"]
+            (told,) = json.loads(await fetch(f"http://{self.query}/api/traces/{trace_id}"))["data"]
         except httpx.HTTPStatusError as error:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise
             return None
-        told: dict[str, Any] = found
-        return told
+        return dict(told)
 
     async def services(self) -> list[str]:
         """The names of all services that sent a span."""
@@ -269,10 +264,17 @@ class Prometheus:
             return [({}, float(result["result"][1]))]
         return [(series["metric"], float(series["value"][1])) for series in result["result"]]
 
-    async def ever(self, expression: str, *, since_s: float) -> bool:
+    async def ever(self, expression: str, *, since_s: float, step_s: int = 1) -> bool:
         """Whether a query gave anything at some second since a Unix time, half an hour ago at most."""
-        span = {"start": str(since_s), "end": str(time.time()), "step": "1"}
-        return bool((await self._api("query_range", query=expression, **span))["result"])
+        return bool(await self.over(expression, begin_s=since_s, end_s=time.time(), step_s=step_s))
+
+    async def over(
+        self, expression: str, *, begin_s: float, end_s: float, step_s: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Labels and points (Unix time, value) of every series of a range query, 11,000 points at most."""
+        when = {"start": str(begin_s), "end": str(end_s), "step": str(step_s)}
+        found = (await self._api("query_range", query=expression, **when))["result"]
+        return [(each["metric"], [(float(at), float(value)) for at, value in each["values"]]) for each in found]
 
     async def exemplars(self, expression: str, *, start_s: float, end_s: float) -> list[dict[str, Any]]:
         """The exemplars of a selector between two Unix times: `seriesLabels` and a list of `exemplars` each."""

@@ -101,13 +101,13 @@ class Alertmanager:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path) -> AsyncIterator[Alertmanager]:
-        """A ready one that gossips with nobody."""
+    async def run(cls, folder: Path, *, config: Path = ALERTMANAGER_CONFIG) -> AsyncIterator[Alertmanager]:
+        """A ready one that gossips with nobody. `config`: the shipped file with other addresses in it."""
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
             return [
                 tool("alertmanager"),
-                f"--config.file={ALERTMANAGER_CONFIG}",
+                f"--config.file={config}",
                 f"--storage.path={folder / 'alertmanager'}",
                 f"--web.listen-address={LOOPBACK}:{ports[0]}",
                 "--cluster.listen-address=",
@@ -189,9 +189,20 @@ class Stack:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path) -> AsyncIterator[Stack]:
-        """All of it from the shipped files, sampling as shipped."""
-        metrics_port, api_port, prometheus_port = free_ports(3)
+    async def run(
+        cls,
+        folder: Path,
+        *,
+        metrics_port: int | None = None,
+        others: Mapping[str, str] | None = None,
+        alertmanager_config: Path = ALERTMANAGER_CONFIG,
+    ) -> AsyncIterator[Stack]:
+        """All of it from the shipped files, sampling as shipped.
+
+        `others`: addresses of what else runs, by the `name:port` of Prometheus's file. Without a `metrics_port`, any.
+        """
+        any_port, api_port, prometheus_port = free_ports(3)
+        metrics_port = metrics_port or any_port
         address = f"{LOOPBACK}:{prometheus_port}"
         async with AsyncExitStack() as up:
             jaeger = await up.enter_async_context(Jaeger.run(folder, prometheus=address))
@@ -199,7 +210,7 @@ class Stack:
             collector = await up.enter_async_context(
                 Collector.run(folder, jaeger=jaeger.otlp_grpc, loki=loki.address, kept_percent=None)
             )
-            alertmanager = await up.enter_async_context(Alertmanager.run(folder))
+            alertmanager = await up.enter_async_context(Alertmanager.run(folder, config=alertmanager_config))
             addresses = {
                 "wattspan:8080": f"{LOOPBACK}:{api_port}",
                 "wattspan:9090": f"{LOOPBACK}:{metrics_port}",
@@ -209,7 +220,7 @@ class Stack:
                 "jaeger:8888": jaeger.telemetry,
                 "loki:3100": loki.address,
                 "alertmanager:9093": alertmanager.address,
-            }
+            } | dict(others or {})
             config = prometheus_config(folder, addresses, TOKEN)
             prometheus = await up.enter_async_context(run_prometheus(folder, config, prometheus_port))
             yield cls(

@@ -57,7 +57,9 @@ class Csms:
         self.central = await central.__aenter__()
         self.first_password = central.first_password or self.first_password
         base = f"http://127.0.0.1:{central.metrics_port}"
-        self._http = httpx.AsyncClient(base_url=base, **PLAIN)
+        token = self._settings.get("metrics_token")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.AsyncClient(base_url=base, headers=headers, **PLAIN)
 
     async def stop(self) -> None:
         await self._http.aclose()
