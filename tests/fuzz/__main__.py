@@ -5,6 +5,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import uvloop
@@ -64,7 +65,8 @@ async def run(frames: int, seconds: float, seed: int) -> list[str]:
         finally:
             await csms.stop()
     formatter = logging.Formatter("%(message)s")
-    return [*found, *(f"logged: {formatter.format(record)}" for record in crashes.records[:5])]
+    logged = Counter(formatter.format(record) for record in crashes.records)
+    return [*found, *(f"logged {times} times: {text}" for text, times in logged.most_common(20))]
 
 
 async def _drive(csms: Csms, frames: int, until_s: float, seed: int) -> list[str]:
