@@ -10,6 +10,7 @@ from functools import partial
 from stack.alerting import Receivers
 from stack.fortnight import Fortnight
 from stack.fortnight_company import errors_told
+from stack.fortnight_seen import LONG_RUN_S
 from stack.process import eventually
 from stack.servers import Prometheus
 from support import waiting
@@ -95,4 +96,4 @@ def script(ledger: Ledger, fleet_s: int) -> tuple[set[Fired], set[Fired]]:
             may.add(("ChargePointRebootDuringTransaction", cp_id))
         if figures.boots > 1:
             may |= {("ChargePointMultipleReboots", cp_id), ("ChargePointMultipleDisconnects", cp_id)}
-    return (must | in_time, may) if fleet_s >= 480 else (must, may | in_time)
+    return (must | in_time, may) if fleet_s >= LONG_RUN_S else (must, may | in_time)

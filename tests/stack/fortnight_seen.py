@@ -47,6 +47,9 @@ SILENT = {
     "user_registration": "nobody may register here",
 }
 """By the beginning of a metric's name: why a query that reads it may have nothing to tell."""
+RARE = ("day:fleet_signal:same_hour", "fleet:signal:usual")
+"""Recorded once in five minutes: a run shorter than `LONG_RUN_S` may see none."""
+LONG_RUN_S = 480
 EMPTY_BY_DESIGN = {
     "vector(0) > 0": "the site's limit, until the operator sets it",
     'changes(process_start_time_seconds{job="wattspan"}[1m]) > 0': "the server does not restart",
@@ -120,14 +123,17 @@ async def silent_queries(prometheus: Prometheus, began_s: float) -> list[str]:
         await prometheus.query(asked.expr)
     await prometheus.query(STALE_HEARTBEAT)
     silent = [each for each in wanted if not await prometheus.ever(each.expr, since_s=began_s, step_s=5)]
-    return [f"{each.where}: {each.expr}" for each in silent if not excused(each.expr)]
+    short = time.time() - began_s < LONG_RUN_S
+    return [f"{each.where}: {each.expr}" for each in silent if not excused(each.expr, short=short)]
 
 
-def excused(expression: str) -> bool:
-    """Whether a query may have nothing to tell."""
+def excused(expression: str, *, short: bool) -> bool:
+    """Whether a query may have nothing to tell in a run that was `short` or not."""
     named = metric_names(expression)
-    return any(expression.startswith(begin) for begin in EMPTY_BY_DESIGN) or any(
-        name.startswith(begin) for name in named for begin in SILENT
+    return (
+        (short and not named.isdisjoint(RARE))
+        or any(expression.startswith(begin) for begin in EMPTY_BY_DESIGN)
+        or any(name.startswith(begin) for name in named for begin in SILENT)
     )
 
 
