@@ -175,8 +175,9 @@ class _Exchange:
 def endpoint_of(scope: Scope) -> str:
     """The template of the route that took the request; of files that are mounted, where they are mounted."""
     route = scope.get("route")
-    if route is None and scope.get("app_root_path") != scope.get("root_path", ""):
-        return f"{scope['root_path']}/{{path}}"
+    root = scope.get("root_path", "")
+    if route is None and scope.get("app_root_path", root) != root:
+        return f"{root}/{{path}}"
     return getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
 
 
