@@ -34,6 +34,7 @@ from wattspan.api.routes import (
     wishes,
 )
 from wattspan.api.services import Services
+from wattspan.api.too_large import TooLargeAsProblem
 
 MOST_BODY_BYTES = 1_048_576
 DESCRIPTION = """The operator's side of a Wattspan central system.
@@ -88,7 +89,7 @@ def make_app(services: Services, version: str) -> ASGIApp:
     problems.install(app)
     app.add_exception_handler(Exception, _broken)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
-    return Observing(app, services)
+    return Observing(TooLargeAsProblem(app), services)
 
 
 async def _broken(_request: Request, _exc: Exception) -> JSONResponse:

@@ -205,3 +205,12 @@ async def test_old_rows_leave_the_audit_log(make_csms) -> None:  # type: ignore[
         return [row.action for row in await csms.store.read(desk.audit, None, None, None, 10)] == ["log_out"]
 
     await eventually(has_gone)
+
+
+async def test_a_body_that_is_too_large_is_a_problem_for_strangers_too(csms: Csms) -> None:
+    """Starlette would answer 413 as plain text, in the place of the 401."""
+    async with nobody(csms) as stranger:
+        answer = await stranger.send("POST", "/charge-points/CP1/local-list", content=b"0" * 2_000_000)
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:wattspan:too-large"
