@@ -73,8 +73,11 @@ def charging_state(fleet: Fleet, e: ev.ChargingStateChanged) -> None:
     """The chargingState: a phase of the session, and what Occupied means."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     transaction = cp.transactions.get(e.transaction_id) or _known(fleet, cp, e, e.told.charger_ts)
+    tells_more = transaction.telling is e.told
     if not _is_news(transaction, e.told) or not transaction.open:
         return
+    if not tells_more:  # no reading goes to the store with the message's number, which must not look skipped later
+        fleet.changes.transactions[transaction.number] = transaction
     if transaction.connector_id == NOWHERE:
         _place(fleet, cp, transaction, e.connector_id)
     if transaction.telling_late:
