@@ -1,28 +1,44 @@
 """`wattspan` itself: its commands, and one clear line for every error."""
 
+from importlib import import_module
 from typing import Any
 
 import click
 
 from wattspan import __version__
-from wattspan.cli.authority import authority
-from wattspan.cli.backup import make_backup
-from wattspan.cli.charge_points import charge_points
-from wattspan.cli.chargy import chargy
-from wattspan.cli.checking import config
-from wattspan.cli.demo import demo
-from wattspan.cli.id_tags import id_tags
-from wattspan.cli.logins import login, logout
-from wattspan.cli.serving import serve
-from wattspan.cli.simulating import simulate
-from wattspan.cli.stack import stack
-from wattspan.cli.transactions import transactions
-from wattspan.cli.users import users
 from wattspan.errors import SettingsError, WattspanError
+
+COMMANDS = {
+    "serve": "serving:serve",
+    "demo": "demo:demo",
+    "simulate": "simulating:simulate",
+    "chargy": "chargy:chargy",
+    "stack": "stack:stack",
+    "config": "checking:config",
+    "ca": "authority:authority",
+    "backup": "backup:make_backup",
+    "login": "logins:login",
+    "logout": "logins:logout",
+    "cp": "charge_points:charge_points",
+    "tx": "transactions:transactions",
+    "tag": "id_tags:id_tags",
+    "user": "users:users",
+}
+"""Where each is, to be imported when it is called: what asks a server needs none of its libraries (0.4 s, not 2)."""
 
 
 class _Main(click.Group):
     """Tells our errors in one line each: exit code 2 for settings, 1 for the rest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found: click.Command = getattr(import_module(f"wattspan.cli.{module}"), name)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -40,11 +56,3 @@ class _Main(click.Group):
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """An OCPP central system whose every message is an OpenTelemetry span and whose fleet is a set of metrics."""
-
-
-COMMANDS = (
-    *(serve, demo, simulate, chargy, stack, config, authority, make_backup),
-    *(login, logout, charge_points, transactions, id_tags, users),
-)
-for command in COMMANDS:
-    main.add_command(command)

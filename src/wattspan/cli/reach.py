@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from wattspan.cli.by_api import ByApi
-from wattspan.cli.by_database import ByDatabase
 from wattspan.cli.client import ApiError, Client, Json
 from wattspan.cli.logins import DEFAULT_URL, TOKEN, URL, kept
 from wattspan.cli.options import read_settings, settings_options
@@ -85,6 +84,8 @@ def books(url: str | None, token: str | None, database: str | None, config: Path
     if by_name and url is not None:
         raise click.UsageError("--url and --database exclude each other: by the API, or on the file itself")
     if by_name or (url is None and _meant(url, token)[1] is None):
+        from wattspan.cli.by_database import ByDatabase  # noqa: PLC0415  all of a server, for which the API stands
+
         yield ByDatabase(read_settings({"database": database, "config": config}).database)
         return
     with client(url, token) as found:
