@@ -1,7 +1,6 @@
 """The composition root: builds the central system's parts, starts them in order, stops them in reverse."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -15,8 +14,8 @@ from wattspan.api.access.keeper import Keeper
 from wattspan.api.app import make_app
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
-from wattspan.api.health import check_health
 from wattspan.api.services import Services
+from wattspan.chores import DAY_S, Chores
 from wattspan.csms.admission import Admission
 from wattspan.csms.authority import Authority
 from wattspan.csms.commands import CommandResult, Commands
@@ -26,14 +25,12 @@ from wattspan.csms.plugins.host import PluginHost, find_plugins
 from wattspan.csms.rotation import Rotation
 from wattspan.csms.service import Core
 from wattspan.csms.signing import Renewal, Signing
-from wattspan.domain.events import ChargePointDecommissioned
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreError
 from wattspan.gateway.gateway import Gateway
 from wattspan.gateway.tls import tls_files
 from wattspan.settings import Settings, load_settings
-from wattspan.store import desk
 from wattspan.store.journal import Journal
 from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
@@ -42,17 +39,6 @@ from wattspan.telemetry.setup import Telemetry, setup_telemetry
 from wattspan.versions.base import Payload
 
 log = logging.getLogger(__name__)
-
-REMOVALS_S = 2.0
-"""How often we look for charge points that another process put into the books or took out."""
-HEALTH_S = 15.0
-"""How often the database is asked whether it takes writes, so that its time to answer is on /metrics."""
-EXPIRY_S = 600.0
-"""How often old meter readings and rows of the audit log are deleted."""
-EXPIRY_ROWS = 50_000
-EXPIRY_AUDIT_ROWS = 2_000
-"""In one transaction, which answers to chargers wait for."""
-DAY_S = 86_400.0
 
 
 class CentralSystem:
@@ -94,7 +80,7 @@ class CentralSystem:
         self.fleet = Fleet()
         self._exit = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
-        self._chores: list[asyncio.Task[None]] = []
+        self._lasting: list[asyncio.Task[None]] = []
 
     store: Store
     """Open from entering to leaving; as are the parts below."""
@@ -108,7 +94,7 @@ class CentralSystem:
     _api: HttpServer
     _keeper: Keeper
     _feed: EventFeed
-    _files: Files
+    _chores: Chores
     first_password: str | None
     """Of the user `admin`, if it was made up at this start: to be shown once, and kept nowhere."""
 
@@ -153,7 +139,7 @@ class CentralSystem:
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Decommission a charge point: it leaves books and metrics, and its connection closes. False: not known."""
         known = await self.store.remove_charge_point(cp_id)
-        await self._let_go_removed()
+        await self._chores.let_go_removed()
         return known
 
     async def _start(self) -> None:
@@ -199,7 +185,7 @@ class CentralSystem:
         self.commands = Commands(self._core, self._gateway.live, settings.command_timeout_s)
         self._signing = self._make_signing(authority, host)
         await enter.enter_async_context(self._tasks)
-        enter.callback(self._cancel_chores)
+        enter.callback(self._cancel_lasting)
         enter.push_async_callback(host.stop)
         await host.start(self._plugin_context())
         self._metrics = self._metrics_server()
@@ -208,11 +194,8 @@ class CentralSystem:
         await self._start_api()
         await self._gateway.start()
         enter.push_async_callback(self._gateway.stop)
-        chores = (
-            *(self._watch_books(), self._expire(), self._check_health(), self._feed.tell_figures()),
-            *(self._gateway.watch_tls(), self._renewal().run()),
-        )
-        self._chores = [self._tasks.create_task(each) for each in chores]
+        lasting = (*self._chores.all(), self._feed.tell_figures(), self._gateway.watch_tls(), self._renewal().run())
+        self._lasting = [self._tasks.create_task(each) for each in lasting]
 
     async def _open_authority(self) -> Authority | None:
         folder = self.settings.ca_dir
@@ -235,14 +218,21 @@ class CentralSystem:
         self._keeper = Keeper(self.store, self.vitals, recorder, session_s=settings.session_hours * 3600.0)
         self._exit.callback(self._keeper.close)
         self.first_password = await self._keeper.make_first_admin(settings.admin_password)
-        self._files = Files(self.store, settings.files, settings.max_file_bytes)
+        self._chores = Chores(
+            settings=settings,
+            core=self._core,
+            store=self.store,
+            gateway=self._gateway,
+            keeper=self._keeper,
+            recorder=recorder,
+        )
         services = Services(
             settings=settings,
             core=self._core,
             store=self.store,
             commands=self.commands,
             live=self._gateway.live,
-            decommission=self._let_go_removed,
+            decommission=self._chores.let_go_removed,
             disconnect=self._gateway.disconnect,
             watch=self._gateway.watch,
             waiting=self._gateway.waiting,
@@ -260,7 +250,7 @@ class CentralSystem:
             tracer=self.telemetry.tracer_provider.get_tracer(METER),
             keeper=self._keeper,
             feed=self._feed,
-            files=self._files,
+            files=Files(self.store, settings.files, settings.max_file_bytes),
         )
         self._api = HttpServer(
             make_app(services, version("wattspan")),
@@ -309,9 +299,9 @@ class CentralSystem:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._tasks.create_task(work)
 
-    def _cancel_chores(self) -> None:
-        for chore in self._chores:
-            chore.cancel()
+    def _cancel_lasting(self) -> None:
+        for each in self._lasting:
+            each.cancel()
 
     async def _flush(self, journal: Journal) -> None:
         try:
@@ -330,40 +320,3 @@ class CentralSystem:
 
     def _unready_because(self) -> Sequence[str]:
         return () if self._core.journal.available else ("the store is not writable",)
-
-    async def _watch_books(self) -> None:
-        """Follow what another process (`wattspan cp add`, `remove`) did in the books."""
-        looked_ts = time.time()
-        while True:
-            await asyncio.sleep(REMOVALS_S)
-            with contextlib.suppress(StoreError):
-                await self._let_go_removed()
-                since_ts, looked_ts = looked_ts - REMOVALS_S, time.time()
-                for added in await self.store.read(desk.registered_since, since_ts):
-                    self.fleet.charge_point(added.cp_id, looked_ts)
-                    self._gateway.dismiss(added.cp_id, True)
-
-    async def _check_health(self) -> None:
-        while True:
-            with contextlib.suppress(StoreError):
-                await self._keeper.count_sessions()
-                await check_health(self.store, self.telemetry.recorder)
-            await asyncio.sleep(HEALTH_S)
-
-    async def _let_go_removed(self) -> None:
-        for cp_id in await self.store.removed_charge_points():
-            self._gateway.disconnect(cp_id, "decommissioned")
-            self._core.record([ChargePointDecommissioned(cp_id=cp_id, received_ts=self._core.clock())])
-            self.telemetry.recorder.decommissioned(cp_id)
-
-    async def _expire(self) -> None:
-        readings_s, audit_s = (
-            (days or 0.0) * DAY_S for days in (self.settings.reading_retention_days, self.settings.audit_retention_days)
-        )
-        while readings_s or audit_s:
-            with contextlib.suppress(StoreError):
-                if readings_s:
-                    await self.store.expire_readings(self._core.clock() - readings_s, EXPIRY_ROWS)
-                if audit_s:
-                    await self.store.do(desk.expire_audit, self._core.clock() - audit_s, EXPIRY_AUDIT_ROWS)
-            await asyncio.sleep(EXPIRY_S)
