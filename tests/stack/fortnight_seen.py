@@ -41,6 +41,8 @@ SILENT = {
     "pg_": "no PostgreSQL runs here",
     "redis_": "no Redis runs here",
     "site:power_limit_w": "the operator sets it",
+    "ocpp_central_certificate_expires_ts": "there is no TLS here",
+    "ocpp_cp_certificate_expires_ts": "there is no TLS here",
     "ocpp_central_plugin_errors_total": "no plugin failed",
     "registration_": "nobody may register here",
     "successful_registrations": "nobody may register here",

@@ -51,6 +51,8 @@ SILENT: dict[str, str] = {
     "day:fleet_signal:same_hour": "needs a day of history",
     "fleet:signal:usual": "needs a day of history",
     "fleet:signal:now": "compared with a day of history that is not there",
+    "ocpp_central_certificate_expires_ts": "there is no TLS here",
+    "ocpp_cp_certificate_expires_ts": "there is no TLS here",
     "ocpp_central_plugin_errors_total": "no plugin failed",
 }
 """By the beginning of a metric's name: why a query that reads it may have nothing to tell."""
