@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 from support.chargers import BOOT
 from support.operators import admin
 from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.telemetry import logs
 
 CLIENTS = ("websockets.client", "httpx", "httpcore.connection", "httpcore.http11")
 """Loggers of the test's own side, which tell all they send."""
@@ -28,8 +29,12 @@ def _every_form(secret: str) -> list[str]:
     return [secret, secret.encode().hex(), b64encode(secret.encode()).decode()]
 
 
-async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(make_secured, tmp_path, caplog):
+async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(
+    make_secured, tmp_path, caplog, monkeypatch
+):
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(logs._lines, "_every_s", 0.0)  # every line is looked at, whatever was logged just before
+    monkeypatch.setattr(logs._lines, "_known", {})
     audit = tmp_path / "audit.jsonl"
     secured = await make_secured(unknown_charge_points="reject", plugins=["audit"], audit_log=str(audit))
     csms = secured.csms
