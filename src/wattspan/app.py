@@ -95,6 +95,7 @@ class CentralSystem:
     _keeper: Keeper
     _feed: EventFeed
     _chores: Chores
+    _files: Files
     first_password: str | None
     """Of the user `admin`, if it was made up at this start: to be shown once, and kept nowhere."""
 
@@ -226,6 +227,7 @@ class CentralSystem:
             keeper=self._keeper,
             recorder=recorder,
         )
+        self._files = Files(self.store, settings.files, settings.max_file_bytes)
         services = Services(
             settings=settings,
             core=self._core,
@@ -250,7 +252,7 @@ class CentralSystem:
             tracer=self.telemetry.tracer_provider.get_tracer(METER),
             keeper=self._keeper,
             feed=self._feed,
-            files=Files(self.store, settings.files, settings.max_file_bytes),
+            files=self._files,
         )
         self._api = HttpServer(
             make_app(services, version("wattspan")),
