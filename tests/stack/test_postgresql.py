@@ -77,8 +77,13 @@ async def backends_killed(postgres: PostgresServer) -> None:
     """As by the kernel, short of memory: the server ends every session and recovers by itself."""
     # From the last time it may still be at it: an answer on its way then is no sign that it is through.
     await eventually(postgres.accepts, within_s=START_S)
-    sessions = postgres.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'wattspan'")
-    os.kill(random.Random(1).choice(sessions)[0], signal.SIGKILL)
+
+    def sessions() -> list[tuple[int]]:
+        return postgres.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'wattspan'")
+
+    # None while the server under test has not come back to it yet.
+    found = await eventually(sessions, within_s=START_S)
+    os.kill(random.Random(1).choice(found)[0], signal.SIGKILL)
 
 
 async def hung(postgres: PostgresServer) -> None:

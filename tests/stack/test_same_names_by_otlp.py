@@ -132,6 +132,8 @@ async def later_versions(csms: Csms) -> None:
     """A station of 2.1 that still tells something as 1.6 does, and can't use an answer of ours."""
     async with csms.charger("CP4", subprotocols=["ocpp2.1"]) as station:
         await station.call("StatusNotification", status("Preparing"))
+        await station.call("TransactionEvent", transaction("Started", 0))
+        await station.call("TransactionEvent", transaction("Ended", 2))  # 1 never comes
         await station.send_raw('[5,"m1","FormatViolation","",{}]')
         await station.call("Heartbeat")
     await csms.becomes(0, "ocpp_cp_connected", cp_id="CP4")
@@ -142,6 +144,17 @@ async def too_many_connectors(csms: Csms) -> None:
         for number in range(MAX_CONNECTORS + 2):
             await charger.call("StatusNotification", status("Available", connector_id=number))
     await csms.becomes(0, "ocpp_cp_connected", cp_id="CP5")
+
+
+def transaction(kind: str, seq_no: int) -> dict[str, object]:
+    return {
+        "eventType": kind,
+        "timestamp": "2026-11-21T10:00:00Z",
+        "triggerReason": "CablePluggedIn",
+        "seqNo": seq_no,
+        "transactionInfo": {"transactionId": "T-1"},
+        "evse": {"id": 1},
+    }
 
 
 async def people(csms: Csms) -> None:

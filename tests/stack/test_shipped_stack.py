@@ -253,7 +253,7 @@ async def test_prometheus_reads_the_shipped_file_and_scrapes_what_runs(shipped_s
     async def watched() -> bool:
         return any(alert["labels"]["alertname"] == "Watchdog" for alert in await shipped_stack.alertmanager.alerts())
 
-    await eventually(watched, within_s=60)
+    await eventually(watched, within_s=150)
 
 
 async def test_loki_evaluates_the_shipped_rules(shipped_stack: Stack) -> None:
