@@ -9,8 +9,8 @@ FLEET_S ?= 600
 
 BIN := .venv/bin
 READY := .venv/.ready
-# Two cores or twenty: a worker each, within reason.
-WORKERS := -n logical --maxprocesses 8
+# Two workers a core, within reason: a test waits half of its time, for disks and clocks.
+WORKERS := -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check bench e2e chaos fuzz soak tour lock
