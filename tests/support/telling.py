@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ScopeMetrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -139,7 +141,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Tellin
         kept=kept,
         tracers=tracers,
         encode=Encoder().request,
-        metrics=lambda: list(points.pieces(10_000)),
+        metrics=lambda: metrics_of(points),
     )
 
 
@@ -166,9 +168,15 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Tellin
     )
 
 
-def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Any]:
+def metrics_of(points: Points) -> list[Metric]:
+    """As a Collector reads them."""
+    written = b"".join(piece.metric for piece in points.pieces(10_000))
+    return list(ScopeMetrics.FromString(written).metrics)
+
+
+def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Metric]:
     data = reader.get_metrics_data()
-    for resource in data.resource_metrics if data is not None else ():
+    for resource in encode_metrics(data).resource_metrics if data is not None else ():
         for scope in resource.scope_metrics:
             yield from scope.metrics
 

@@ -27,13 +27,45 @@ REGISTRATION = [
 ID_TAG = [column for column in t.id_tags.c if column.name != "id_key"]
 _NO_OTHER_SECRET = {"other_secret": None, "other_until_ts": None}
 _RESERVATION = [column for column in t.reservations.c if column.name != "cancelled_ts"]
+
+# What handshakes and starts ask is built once: to build a query takes four times as long as to run it.
+_CP, _TX, _RESERVED = t.charge_points.c, t.transactions.c, t.reservations.c
+_REGISTERED = sa.select(*REGISTRATION).where(_CP.cp_id == sa.bindparam("cp_id"), _CP.removed_ts.is_(None))
+_ALIKE = (
+    sa.select(*REGISTRATION)
+    .where(sa.func.lower(_CP.cp_id) == sa.bindparam("lower"), _CP.registered_ts.is_not(None), _CP.removed_ts.is_(None))
+    .limit(2)
+)
+_STARTED = sa.select(t.transactions).where(_TX.cp_id == sa.bindparam("cp_id"), _TX.key == sa.bindparam("key"))
+_NEWEST_OF_ID = (
+    sa.select(t.transactions)
+    .where(
+        _TX.cp_id == sa.bindparam("cp_id"),
+        _TX.transaction_id == sa.bindparam("transaction_id"),
+        _TX.key.not_like(f"{UNMATCHED}%"),
+    )
+    .order_by(_TX.number.desc())
+    .limit(1)
+)
+_ID_TAG = sa.select(*ID_TAG).where(t.id_tags.c.id_key == sa.bindparam("id_key"))
+_IS_USED = sa.exists().where(
+    _TX.cp_id == _RESERVED.cp_id,
+    _TX.reservation_id == _RESERVED.reservation_id,
+    _TX.started_received_ts >= _RESERVED.made_ts,
+)
+_IS_OPEN = sa.and_(
+    _RESERVED.cancelled_ts.is_(None),
+    sa.or_(_RESERVED.expires_ts.is_(None), _RESERVED.expires_ts > sa.bindparam("now_ts")),
+    ~_IS_USED,
+)
+_OPEN = sa.select(*_RESERVATION).where(_IS_OPEN).order_by(_RESERVED.cp_id, _RESERVED.reservation_id)
+_OPEN_OF_ONE = _OPEN.where(_RESERVED.cp_id == sa.bindparam("cp_id"))
 _READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
 
 
 def find_start(connection: sa.Connection, cp_id: str, key: str) -> Transaction | None:
     """The transaction started under `key`."""
-    c = t.transactions.c
-    found = connection.execute(sa.select(t.transactions).where(c.cp_id == cp_id, c.key == key)).mappings().first()
+    found = connection.execute(_STARTED, {"cp_id": cp_id, "key": key}).mappings().first()
     return None if found is None else to_transaction(found)
 
 
@@ -45,10 +77,8 @@ def find_stop(connection: sa.Connection, cp_id: str, transaction_id: str, key: s
     known = find_start(connection, cp_id, key)
     if known is not None:
         return known
-    c = t.transactions.c
-    same_id = sa.and_(c.cp_id == cp_id, c.transaction_id == transaction_id, c.key.not_like(f"{UNMATCHED}%"))
-    newest = sa.select(t.transactions).where(same_id).order_by(c.number.desc()).limit(1)
-    found = connection.execute(newest).mappings().first()
+    meant = {"cp_id": cp_id, "transaction_id": transaction_id}
+    found = connection.execute(_NEWEST_OF_ID, meant).mappings().first()
     return None if found is None else to_transaction(found)
 
 
@@ -87,8 +117,7 @@ def readings(connection: sa.Connection, number: int) -> list[StoredReading]:
 
 def registration(connection: sa.Connection, cp_id: str) -> Registration | None:
     """A charge point that is in the books and was not removed."""
-    mine = sa.and_(t.charge_points.c.cp_id == cp_id, t.charge_points.c.removed_ts.is_(None))
-    found = connection.execute(sa.select(*REGISTRATION).where(mine)).mappings().first()
+    found = connection.execute(_REGISTERED, {"cp_id": cp_id}).mappings().first()
     return None if found is None else Registration(**found)
 
 
@@ -97,9 +126,7 @@ def credential(connection: sa.Connection, cp_id: str) -> Registration | None:
     exact = registration(connection, cp_id)
     if exact is not None and exact.registered_ts is not None:
         return exact
-    c = t.charge_points.c
-    alike = sa.and_(sa.func.lower(c.cp_id) == cp_id.lower(), c.registered_ts.is_not(None), c.removed_ts.is_(None))
-    found = connection.execute(sa.select(*REGISTRATION).where(alike).limit(2)).mappings().all()
+    found = connection.execute(_ALIKE, {"lower": cp_id.lower()}).mappings().all()
     return Registration(**found[0]) if len(found) == 1 else exact
 
 
@@ -147,7 +174,7 @@ def removed(connection: sa.Connection) -> list[str]:
 
 def id_tag(connection: sa.Connection, id_token: str) -> IdTag | None:
     """An id token, in whatever case it is asked for."""
-    found = connection.execute(sa.select(*ID_TAG).where(t.id_tags.c.id_key == id_token.casefold())).mappings().first()
+    found = connection.execute(_ID_TAG, {"id_key": id_token.casefold()}).mappings().first()
     return None if found is None else to_id_tag(found)
 
 
@@ -191,15 +218,10 @@ def open_reservations(connection: sa.Connection, cp_id: str, now_ts: float) -> l
 
 def reservations(connection: sa.Connection, cp_id: str | None, now_ts: float, limit: int | None) -> list[Reservation]:
     """Reservations neither cancelled, expired, nor used by a transaction since; `cp_id` None: of all charge points."""
-    c, used = t.reservations.c, t.transactions.c
-    is_used = sa.exists().where(
-        used.cp_id == c.cp_id, used.reservation_id == c.reservation_id, used.started_received_ts >= c.made_ts
-    )
-    is_open = sa.and_(c.cancelled_ts.is_(None), sa.or_(c.expires_ts.is_(None), c.expires_ts > now_ts))
-    query = sa.select(*_RESERVATION).where(is_open, ~is_used).order_by(c.cp_id, c.reservation_id).limit(limit)
-    if cp_id is not None:
-        query = query.where(c.cp_id == cp_id)
-    return [Reservation(**found) for found in connection.execute(query).mappings()]
+    query = _OPEN if cp_id is None else _OPEN_OF_ONE
+    asked = {"now_ts": now_ts} if cp_id is None else {"now_ts": now_ts, "cp_id": cp_id}
+    found = connection.execute(query if limit is None else query.limit(limit), asked).mappings()
+    return [Reservation(**each) for each in found]
 
 
 def expire_readings(connection: sa.Connection, before_ts: float, limit: int) -> int:

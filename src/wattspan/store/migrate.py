@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from wattspan.errors import StoreUnusable
 
 SCRIPTS = Path(__file__).parent / "migrations"
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision among the scripts. A database that stands there is opened without loading Alembic (0.4 s)."""
 
 _VERSIONS = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))

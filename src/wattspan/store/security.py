@@ -8,11 +8,13 @@ from wattspan.store import books
 from wattspan.store import tables as t
 from wattspan.store.entries import IssuedCertificate
 
+_REJECTED = sa.select(t.rejected_charge_points.c.cp_id).where(t.rejected_charge_points.c.cp_id == sa.bindparam("cp_id"))
+"""Built once, for every handshake asks it."""
+
 
 def is_rejected(connection: sa.Connection, cp_id: str) -> bool:
     """Whether an operator turned this unknown charge point away."""
-    c = t.rejected_charge_points.c
-    return connection.execute(sa.select(c.cp_id).where(c.cp_id == cp_id)).first() is not None
+    return connection.execute(_REJECTED, {"cp_id": cp_id}).first() is not None
 
 
 def reject(connection: sa.Connection, cp_id: str, now_ts: float) -> None:

@@ -56,6 +56,17 @@ charge_points = sa.Table(
     sa.Column("location", sa.Text, nullable=False, server_default=""),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
 )
+for _name, _expression, _where in (
+    ("lower", sa.func.lower(charge_points.c.cp_id), charge_points.c.registered_ts),
+    ("registered", charge_points.c.registered_ts, charge_points.c.registered_ts),
+    ("removed", charge_points.c.cp_id, charge_points.c.removed_ts),
+):
+    sa.Index(
+        f"ix_charge_points_{_name}",
+        _expression,
+        sqlite_where=_where.is_not(None),
+        postgresql_where=_where.is_not(None),
+    )
 
 connectors = sa.Table(
     "connectors",

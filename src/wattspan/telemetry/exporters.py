@@ -6,11 +6,15 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 
-from wattspan.telemetry.otlp import GrpcSpanExporter, HttpSpanExporter
+from wattspan.telemetry.otlp import (
+    POINTS_PER_REQUEST,
+    GrpcMetricExporter,
+    GrpcSpanExporter,
+    HttpMetricExporter,
+    HttpSpanExporter,
+)
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +23,11 @@ Signal = Literal["traces", "metrics", "logs"]
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 GRPC, HTTP = "grpc", "http/protobuf"
 GRPC_PORT = 4317
-POINTS_PER_REQUEST = 2000
 
 _MADE: dict[tuple[Signal, str], Callable[[], Any]] = {
     ("traces", GRPC): GrpcSpanExporter,
     ("traces", HTTP): HttpSpanExporter,
-    ("metrics", GRPC): lambda: GrpcMetricExporter(max_export_batch_size=POINTS_PER_REQUEST),
+    ("metrics", GRPC): GrpcMetricExporter,
     ("metrics", HTTP): lambda: HttpMetricExporter(max_export_batch_size=POINTS_PER_REQUEST),
     ("logs", GRPC): GrpcLogExporter,
     ("logs", HTTP): HttpLogExporter,

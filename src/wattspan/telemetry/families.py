@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from wattspan.domain import limits, status
 from wattspan.domain.fleet import Fleet
@@ -77,8 +77,7 @@ class Family:
         return len(self.metric.labels) > self.scope
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One value of a metric. `labels` are in the metric's order; `since_ts` is when its counting began."""
 
     labels: tuple[str, ...]

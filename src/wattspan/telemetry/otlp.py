@@ -1,4 +1,4 @@
-"""Spans on their way out by OTLP: a bounded queue, and exporters that write message spans straight to protobuf.
+"""OTLP's exporters, and message spans written straight to protobuf.
 
 Transport (endpoints, headers, TLS, compression, retries, by the `OTEL_*` variables) is the stock exporters'. It must
 not know what a message is. Encoding happens on the batch processor's thread, from bytes kept for each charge point and
@@ -11,16 +11,21 @@ from typing import Any
 
 import grpc
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OTLPGrpcMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OTLPGrpcExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as OTLPHttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OTLPHttpExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext
 
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.backends.record import HotSpan, Origin, Source
+from wattspan.telemetry.protobuf import Text, framed, varint
 
 # Field keys of opentelemetry.proto.trace.v1: number << 3 | wire type.
 _HEAD = struct.Struct("<2s16s2s8s")  # trace_id, span_id
@@ -34,50 +39,31 @@ _IS_LOCAL = 0x100  # SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK: known not to be remo
 _TAIL = b"\x7a\x00\x85\x01" + struct.pack("<I", _IS_LOCAL)  # status unset, flags
 _TAIL_ERROR = b"\x7a\x02\x18\x02\x85\x01" + struct.pack("<I", _IS_LOCAL)
 _SPANS = b"\x12"  # ScopeSpans.spans
+_ATTRIBUTES = b"\x4a"
 _CONNECTORS_KEPT = 1024
 
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004  seven bits a byte
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+POINTS_PER_REQUEST = 2000
+"""Metric points in a request: gRPC's receivers take 4 MiB as they come."""
 
 
-_SHORT = [_varint(size) for size in range(2048)]
+def _text(key: str) -> Text:
+    return Text(_ATTRIBUTES, key)
 
 
-def _framed(key: bytes, body: bytes) -> bytes:
-    size = len(body)
-    return key + (_SHORT[size] if size < len(_SHORT) else _varint(size)) + body
-
-
-class _Text:
-    """Writes one attribute of Span.attributes whose value is text. What no UTF-8 can hold becomes a question mark."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: str) -> None:
-        self._key = KeyValue(key=key).SerializeToString()
-
-    def __call__(self, value: str) -> bytes:
-        return _framed(b"\x4a", self._key + _framed(b"\x12", _framed(b"\x0a", value.encode(errors="replace"))))
-
-
-_CP_ID, _ACTION = _Text(catalogue.CP_ID), _Text(catalogue.OCPP_ACTION)
-_CONNECTOR_ID, _TRANSACTION_ID = _Text(catalogue.CONNECTOR_ID), _Text(catalogue.OCPP_TRANSACTION_ID)
-_FAILURE = _Text(catalogue.FAILURE)
-_FORCED = _framed(b"\x4a", KeyValue(key=catalogue.FORCE_SAMPLE, value=AnyValue(bool_value=True)).SerializeToString())
-_WAIT = _framed(b"\x4a", KeyValue(key=catalogue.OCPP_STORE_WAIT, value=AnyValue(double_value=0.5)).SerializeToString())
+_CP_ID, _ACTION = _text(catalogue.CP_ID), _text(catalogue.OCPP_ACTION)
+_CONNECTOR_ID, _TRANSACTION_ID = _text(catalogue.CONNECTOR_ID), _text(catalogue.OCPP_TRANSACTION_ID)
+_FAILURE = _text(catalogue.FAILURE)
+_FORCED = framed(_ATTRIBUTES, KeyValue(key=catalogue.FORCE_SAMPLE, value=AnyValue(bool_value=True)).SerializeToString())
+_WAIT = framed(
+    _ATTRIBUTES, KeyValue(key=catalogue.OCPP_STORE_WAIT, value=AnyValue(double_value=0.5)).SerializeToString()
+)
 _WAIT_HEAD = _WAIT[: -_DOUBLE.size]
 
 
 def _known_prefix(source: Source) -> bytes:
     """What all spans of a source share: name, kind, first attributes."""
-    kind = b"\x30" + _varint(source.kind.value + 1)
-    name = _framed(b"\x2a", source.action.encode(errors="replace"))
+    kind = b"\x30" + varint(source.kind.value + 1)
+    name = framed(b"\x2a", source.action.encode(errors="replace"))
     source.prefix = name + kind + _CP_ID(source.cp_id) + _ACTION(source.action)
     return source.prefix
 
@@ -126,7 +112,7 @@ class Encoder:
             trace_id, span_id = session.trace_id.to_bytes(16), session.span_id.to_bytes(8)
             parts.append(_LINK.pack(_LINKS, _LINK_SIZE, _TRACE_ID, trace_id, _SPAN_ID, span_id, _LINK_FLAGS, _IS_LOCAL))
         parts.append(_TAIL if span.error is None else _TAIL_ERROR)
-        return _framed(_SPANS, b"".join(parts))
+        return framed(_SPANS, b"".join(parts))
 
     def _connector(self, connector_id: str) -> bytes:
         """Kept, up to a limit: a charger may send any number."""
@@ -140,7 +126,7 @@ class Encoder:
         if origin not in self._envelopes:
             self._envelopes[origin] = _envelope(origin)
         resource, scope = self._envelopes[origin]
-        return _framed(b"\x0a", resource + _framed(b"\x12", scope + b"".join(written)))
+        return framed(b"\x0a", resource + framed(b"\x12", scope + b"".join(written)))
 
 
 def _envelope(origin: Origin) -> tuple[bytes, bytes]:
@@ -170,14 +156,18 @@ class HttpSpanExporter(OTLPHttpExporter):
 
 
 class _ReadyStub:
-    """A TraceService client whose requests are bytes already."""
+    """A client of a collector service whose requests may be bytes already."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, service: str, response: Any) -> None:
         self.Export = channel.unary_unary(  # the stock exporter calls it so
-            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-            request_serializer=bytes,
-            response_deserializer=ExportTraceServiceResponse.FromString,
+            f"/opentelemetry.proto.collector.{service}/Export",
+            request_serializer=_written,
+            response_deserializer=response.FromString,
         )
+
+
+def _written(request: Any) -> bytes:
+    return request if isinstance(request, bytes) else bytes(request.SerializeToString())
 
 
 class GrpcSpanExporter(OTLPGrpcExporter):
@@ -186,8 +176,37 @@ class GrpcSpanExporter(OTLPGrpcExporter):
     def __init__(self) -> None:
         super().__init__()
         self._encoder = Encoder()
-        self._stub: Any = _ReadyStub
+        service, response = "trace.v1.TraceService", ExportTraceServiceResponse
+        self._stub: Any = lambda channel: _ReadyStub(channel, service, response)
         self._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
 
     def _translate_data(self, data: Sequence[ReadableSpan]) -> Any:
         return self._encoder.request(data)
+
+
+class HttpMetricExporter(OTLPHttpMetricExporter):
+    """OTLP/HTTP for metrics: the stock exporter, and `send` for those that are written already."""
+
+    def send(self, request: bytes) -> bool:
+        """Send a whole ExportMetricsServiceRequest; False: it did not get there. Blocks, up to the time-out."""
+        return not self._shutdown and self._client.export(request).success
+
+
+class GrpcMetricExporter(OTLPGrpcMetricExporter):
+    """The same by gRPC."""
+
+    def __init__(self) -> None:
+        super().__init__(max_export_batch_size=POINTS_PER_REQUEST)
+        service, response = "metrics.v1.MetricsService", ExportMetricsServiceResponse
+        self._stub: Any = lambda channel: _ReadyStub(channel, service, response)
+        self._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
+
+    def send(self, request: bytes) -> bool:
+        """Send a whole ExportMetricsServiceRequest; False: it did not get there. Blocks, up to the time-out."""
+        return self._export(request) is MetricExportResult.SUCCESS  # type: ignore[arg-type]
+
+    def _translate_data(self, data: Any) -> Any:
+        return data if type(data) is bytes else super()._translate_data(data)
+
+    def _count_data(self, data: Any) -> int:
+        return 0 if type(data) is bytes else int(super()._count_data(data))

@@ -91,20 +91,20 @@ def measured(telling: Telling) -> dict[str, list[dict[str, Any]]]:
     """Histograms by name; exemplars by bucket."""
     found = {}
     for metric in telling.metrics():
-        if not hasattr(metric.data.data_points[0], "bucket_counts"):
+        if not metric.HasField("histogram"):
             continue
         points = [
             {
-                "labels": dict(point.attributes),
+                "labels": {each.key: each.value.string_value for each in point.attributes},
                 "count": point.count,
                 "sum": round(point.sum, 9),
                 "buckets": list(point.bucket_counts),
                 "bounds": list(point.explicit_bounds),
                 "min": round(point.min, 9),
                 "max": round(point.max, 9),
-                "exemplars": sorted(round(each.value, 9) for each in point.exemplars),
+                "exemplars": sorted(round(each.as_double, 9) for each in point.exemplars),
             }
-            for point in metric.data.data_points
+            for point in metric.histogram.data_points
         ]
         points.sort(key=lambda each: sorted(each["labels"].items()))
         found[metric.name] = [metric.unit, metric.description, points]

@@ -1,7 +1,11 @@
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics.export import (
-    MetricExporter,
+    AggregationTemporality,
+    Gauge,
+    Metric,
     MetricExportResult,
     MetricsData,
+    NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
 )
@@ -9,62 +13,92 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from support.scraping import fill, state
-from wattspan.telemetry.exporters import POINTS_PER_REQUEST
 from wattspan.telemetry.fleet_metrics import FleetMetrics
+from wattspan.telemetry.otlp import POINTS_PER_REQUEST
 from wattspan.telemetry.points import Points
 
-OURS, THEIRS = InstrumentationScope("wattspan"), InstrumentationScope("theirs")
+OURS, THEIRS = InstrumentationScope("wattspan", "1"), InstrumentationScope("theirs")
+RESOURCE = Resource({"service.name": "wattspan"})
+ONE = Metric("foreign", "", "1", Gauge([NumberDataPoint({}, 0, 0, 1)]))
+FOREIGN = MetricsData([ResourceMetrics(RESOURCE, [ScopeMetrics(THEIRS, [ONE], "")], "")])
 
 
-class Collector(MetricExporter):
-    """Takes `accepts` requests, and fails then."""
+class Sender:
+    """Takes `accepts` requests of ours, and fails then."""
 
-    def __init__(self, accepts: int = 1000) -> None:
-        super().__init__()
+    def __init__(self, accepts: int = 1000, *, takes_foreign: bool = True) -> None:
+        self._preferred_temporality: dict[type, AggregationTemporality] = {}
+        self._preferred_aggregation: dict[type, object] = {}
         self.accepts = accepts
-        self.requests: list[MetricsData] = []
+        self.takes_foreign = takes_foreign
+        self.foreign: list[MetricsData] = []
+        self.requests: list[ExportMetricsServiceRequest] = []
 
-    def export(self, metrics_data, timeout_millis=10_000, **kwargs):
-        self.requests.append(metrics_data)
-        return MetricExportResult.SUCCESS if len(self.requests) <= self.accepts else MetricExportResult.FAILURE
+    def export(self, metrics_data, timeout_millis=10_000):
+        self.foreign.append(metrics_data)
+        return MetricExportResult.SUCCESS if self.takes_foreign else MetricExportResult.FAILURE
 
-    def force_flush(self, timeout_millis=10_000):
-        return True
+    def send(self, request):
+        self.requests.append(ExportMetricsServiceRequest.FromString(request))
+        return len(self.requests) <= self.accepts
 
-    def shutdown(self, timeout_millis=30_000, **kwargs):
+    def shutdown(self, timeout_millis=30_000):
         return None
 
 
-def points(request: MetricsData) -> int:
+def points(request: ExportMetricsServiceRequest) -> int:
     return sum(
-        len(metric.data.data_points)
+        len(getattr(metric, metric.WhichOneof("data")).data_points)
         for resource in request.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
     )
 
 
-def test_a_large_fleet_leaves_in_several_requests_and_foreign_metrics_with_the_first():
-    shown, collector, resource = state(), Collector(), Resource({})
-    fill(shown, 300)
-    every = sum(len(metric.data.data_points) for metric in Points(shown).pieces(10_000))
-    dropped: list[int] = []
-    exporter = FleetMetrics(collector, Points(shown), resource, OURS, dropped.append)
-    foreign = MetricsData([ResourceMetrics(resource, [ScopeMetrics(THEIRS, [], ""), ScopeMetrics(OURS, [], "")], "")])
-    assert exporter.export(foreign) is MetricExportResult.SUCCESS
-    assert max(map(points, collector.requests)) <= POINTS_PER_REQUEST
-    assert sum(map(points, collector.requests)) == every > POINTS_PER_REQUEST
-    scopes = [[scope.scope for scope in request.resource_metrics[0].scope_metrics] for request in collector.requests]
-    assert scopes == [[THEIRS, OURS], *[[OURS]] * (len(scopes) - 1)]
+def sent(sender: Sender, dropped: list[int], fleet: int = 300) -> tuple[MetricExportResult, int, int]:
+    """The result, how many points there were, and how often the thread rested."""
+    shown = state()
+    fill(shown, fleet)
+    every = sum(piece.points for piece in Points(shown).pieces(10_000))
+    rests: list[None] = []
+    exporter = FleetMetrics(sender, Points(shown), RESOURCE, OURS, dropped.append, rest=lambda: rests.append(None))
+    return exporter.export(FOREIGN), every, len(rests)
+
+
+def test_a_large_fleet_leaves_in_several_requests_after_the_foreign_metrics():
+    sender, dropped = Sender(), []
+    result, every, rests = sent(sender, dropped)
+    assert result is MetricExportResult.SUCCESS
+    assert max(map(points, sender.requests)) <= POINTS_PER_REQUEST
+    assert sum(map(points, sender.requests)) == every > POINTS_PER_REQUEST
+    assert sender.foreign == [FOREIGN]
+    assert rests > len(sender.requests)
     assert not dropped
 
 
+def test_each_request_tells_whose_it_is():
+    sender = Sender()
+    sent(sender, [])
+    for request in sender.requests:
+        (resource,) = request.resource_metrics
+        assert [(each.key, each.value.string_value) for each in resource.resource.attributes] == [
+            ("service.name", "wattspan")
+        ]
+        (scope,) = resource.scope_metrics
+        assert (scope.scope.name, scope.scope.version) == ("wattspan", "1")
+
+
 def test_after_a_request_that_failed_nothing_more_is_tried_and_all_the_rest_is_counted():
-    shown, collector = state(), Collector(accepts=1)
-    fill(shown, 300)
-    every = sum(len(metric.data.data_points) for metric in Points(shown).pieces(10_000))
-    dropped: list[int] = []
-    exporter = FleetMetrics(collector, Points(shown), Resource({}), OURS, dropped.append)
-    assert exporter.export(MetricsData([])) is MetricExportResult.FAILURE
-    assert len(collector.requests) == 2
-    assert sum(dropped) == every - points(collector.requests[0])
+    sender, dropped = Sender(accepts=1), []
+    result, every, _ = sent(sender, dropped)
+    assert result is MetricExportResult.FAILURE
+    assert len(sender.requests) == 2
+    assert sum(dropped) == every - points(sender.requests[0])
+
+
+def test_where_the_foreign_metrics_do_not_get_there_ours_are_not_tried():
+    sender, dropped = Sender(takes_foreign=False), []
+    result, every, _ = sent(sender, dropped)
+    assert result is MetricExportResult.FAILURE
+    assert not sender.requests
+    assert sum(dropped) == every + 1

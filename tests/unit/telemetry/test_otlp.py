@@ -11,8 +11,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from support.otlp import until
 from support.telling import Telling, attributes, hot, transaction
-from wattspan.telemetry.otlp import Encoder, _varint
+from wattspan.telemetry.otlp import Encoder
 from wattspan.telemetry.outbox import Outbox
+from wattspan.telemetry.protobuf import varint
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -91,7 +92,7 @@ def test_what_is_kept_for_connectors_is_bounded():
 
 @pytest.mark.parametrize(("number", "written"), [(0, b"\x00"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")])
 def test_varints_are_protobufs(number, written):
-    assert _varint(number) == written
+    assert varint(number) == written
 
 
 class Failing(SpanExporter):

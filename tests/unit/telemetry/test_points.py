@@ -1,37 +1,39 @@
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric, ScopeMetrics
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    InMemoryMetricReader,
-    Metric,
-    MetricsData,
-    ResourceMetrics,
-    ScopeMetrics,
-)
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from support.scraping import NOW_TS, STARTED_TS, fill, state
+from support.telling import metrics_of
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.histogram import Exemplar
 from wattspan.telemetry.instruments import register
-from wattspan.telemetry.points import CUMULATIVE, DELTA, Points
+from wattspan.telemetry.points import DELTA, Points
 
 NS = 1_000_000_000
 
 
-def collected(points: Points) -> list[Metric]:
-    return list(points.pieces(10_000))
+def collected(points: Points) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics_of(points)}
 
 
-def told(metrics: list[Metric], name: str) -> dict[tuple[object, ...], object]:
-    found = {metric.name: metric for metric in metrics}.get(name)
-    points = [] if found is None else found.data.data_points
-    return {tuple((point.attributes or {}).values()): getattr(point, "value", None) for point in points}
+def data(metric: Metric) -> Any:
+    return getattr(metric, metric.WhichOneof("data"))
+
+
+def labels(point: Any) -> dict[str, str]:
+    return {each.key: each.value.string_value for each in point.attributes}
+
+
+def told(metrics: dict[str, Metric], name: str) -> dict[tuple[str, ...], float]:
+    points = data(metrics[name]).data_points if name in metrics else []
+    return {tuple(labels(point).values()): getattr(point, point.WhichOneof("value")) for point in points}
 
 
 def boot(cp_id: str) -> ev.Event:
@@ -41,10 +43,12 @@ def boot(cp_id: str) -> ev.Event:
 def test_cumulative_counters_are_lifetime_totals_since_the_charge_point_is_known() -> None:
     shown = state()
     fill(shown, 1)
-    metric = {each.name: each for each in collected(Points(shown))}["ocpp_cp_boots_total"]
-    (point,) = metric.data.data_points
-    assert (point.value, point.start_time_unix_nano, point.attributes) == (1, int(NOW_TS) * NS, {"cp_id": "CP-000001"})
-    assert (metric.data.is_monotonic, metric.data.aggregation_temporality) == (True, CUMULATIVE)
+    metric = collected(Points(shown))["ocpp_cp_boots_total"]
+    (point,) = metric.sum.data_points
+    assert (point.as_int, point.start_time_unix_nano, point.time_unix_nano) == (1, int(NOW_TS) * NS, int(NOW_TS) * NS)
+    assert labels(point) == {"cp_id": "CP-000001"}
+    assert metric.sum.is_monotonic
+    assert metric.sum.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
 def test_deltas_count_from_the_start_of_the_process_and_then_from_the_last_time() -> None:
@@ -74,13 +78,16 @@ def test_a_histogram_by_delta_holds_what_came_since() -> None:
     series = shown.histograms.commits.series()
     for value in (0.0007, 0.2):
         series.record(value)
-    metrics = {each.name: each for each in collected(points)}
-    (first,) = metrics["ocpp_store_commit_seconds"].data.data_points
-    assert (first.count, first.min, first.max) == (2, 0.0007, 0.2)
+    (first,) = collected(points)["ocpp_store_commit_seconds"].histogram.data_points
+    assert (first.count, first.min, first.max, round(first.sum, 9)) == (2, 0.0007, 0.2, 0.2007)
     series.record(0.003)
-    (second,) = {each.name: each for each in collected(points)}["ocpp_store_commit_seconds"].data.data_points
+    metric = collected(points)["ocpp_store_commit_seconds"]
+    assert metric.histogram.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    (second,) = metric.histogram.data_points
     assert (second.count, second.min, second.max) == (1, 0.003, 0.003)
-    assert "ocpp_store_commit_seconds" not in {each.name for each in collected(points)}
+    assert (sum(second.bucket_counts), len(second.bucket_counts)) == (1, len(second.explicit_bounds) + 1)
+    assert second.explicit_bounds == list(series.bounds)
+    assert "ocpp_store_commit_seconds" not in collected(points)
 
 
 def test_an_exemplar_is_told_once() -> None:
@@ -91,51 +98,81 @@ def test_an_exemplar_is_told_once() -> None:
     now_ts += 10
     shown.histograms.handling.series("CP-000001", "Heartbeat").exemplars[1] = Exemplar(255, 16, 0.002, NOW_TS + 5)
 
-    def exemplars() -> list[tuple[int | None, int | None]]:
-        metric = {each.name: each for each in collected(points)}["ocpp_msg_handling_seconds"]
-        (point,) = metric.data.data_points
+    def exemplars() -> list[tuple[str, str, float, int]]:
+        (point,) = collected(points)["ocpp_msg_handling_seconds"].histogram.data_points
         assert point.start_time_unix_nano == int(STARTED_TS) * NS
-        return [(each.trace_id, each.span_id) for each in point.exemplars]
+        assert labels(point) == {"cp_id": "CP-000001", "message_type": "Heartbeat"}
+        return [
+            (each.trace_id.hex(), each.span_id.hex(), each.as_double, each.time_unix_nano) for each in point.exemplars
+        ]
 
-    assert exemplars() == [(255, 16)]
+    assert exemplars() == [(f"{255:032x}", f"{16:016x}", 0.002, int(NOW_TS + 5) * NS)]
     assert exemplars() == []
 
 
 def test_points_come_in_pieces_that_together_are_all_of_them() -> None:
     shown = state()
     fill(shown, 3)
-    pieces = [(metric.name, len(metric.data.data_points)) for metric in Points(shown).pieces(2)]
-    assert {size for _, size in pieces} == {1, 2}
-    whole = {metric.name: len(metric.data.data_points) for metric in Points(shown).pieces(10_000)}
-    assert {name: sum(size for other, size in pieces if other == name) for name, _ in pieces} == whole
+    pieces: Counter[str] = Counter()
+    for piece in Points(shown).pieces(2):
+        (metric,) = ScopeMetrics.FromString(piece.metric).metrics
+        assert len(data(metric).data_points) == piece.points in (1, 2)
+        pieces[metric.name] += piece.points
+    assert pieces == {name: len(data(metric).data_points) for name, metric in collected(Points(shown)).items()}
 
 
-def test_the_stock_encoder_takes_every_point() -> None:
+def test_a_label_that_is_no_unicode_harms_no_other_point() -> None:
     shown = state()
-    fill(shown, 3)
-    shown.histograms.sessions.series().record(100)
-    scope = ScopeMetrics(InstrumentationScope(catalogue.METER), collected(Points(shown)), "")
-    encoded = encode_metrics(MetricsData([ResourceMetrics(Resource({}), [scope], "")]))
-    names = {metric.name for metric in encoded.resource_metrics[0].scope_metrics[0].metrics}
-    assert {"ocpp_cp_energy_total_wh", "ocpp_msg_handling_seconds", "ocpp_tx_duration_seconds"} <= names
+    fill(shown, 1)
+    apply(shown.fleet, boot("CP-\ud800"))
+    assert told(collected(Points(shown)), "ocpp_cp_boots_total") == {("CP-000001",): 1, ("CP-?",): 1}
 
 
-def test_instruments_of_the_api_tell_the_same_as_the_points() -> None:
+def test_points_are_what_the_stock_sdk_and_its_encoder_make_of_the_same_state() -> None:
     shown = state()
     fill(shown, 3)
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
     register(provider.get_meter(catalogue.METER), shown)
-    data = reader.get_metrics_data()
-    assert data is not None
-    by_api = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
-    ours = {metric.name: metric for metric in collected(Points(shown))}
-    recorded = {histogram.metric.name for histogram in shown.histograms}
-    assert by_api.keys() == ours.keys() - recorded
-    for name, metric in by_api.items():
-        assert told([metric], name) == told([ours[name]], name)
+    metrics = reader.get_metrics_data()
+    assert metrics is not None
+    stock = {metric.name: metric for metric in encode_metrics(metrics).resource_metrics[0].scope_metrics[0].metrics}
+    ours = collected(Points(shown))
+    assert stock.keys() == ours.keys() - {histogram.metric.name for histogram in shown.histograms}
+    for name, metric in stock.items():
+        assert told(stock, name) == told(ours, name)
         assert (metric.unit, metric.description) == (ours[name].unit, ours[name].description)
-        assert type(metric.data) is type(ours[name].data)
-        if name.endswith("_total"):
-            assert metric.data.aggregation_temporality is AggregationTemporality.CUMULATIVE
+        assert metric.WhichOneof("data") == ours[name].WhichOneof("data")
+        if metric.HasField("sum"):
+            assert metric.sum.aggregation_temporality == ours[name].sum.aggregation_temporality
+            assert metric.sum.is_monotonic == ours[name].sum.is_monotonic
+        for point in (*data(metric).data_points, *data(ours[name]).data_points):  # the stock clock is now's
+            point.ClearField("time_unix_nano")
+            point.ClearField("start_time_unix_nano")
+        assert data(metric) == data(ours[name])
+    provider.shutdown()
+
+
+def test_a_histogram_is_what_the_stock_sdk_and_its_encoder_make_of_the_same_values() -> None:
+    shown = state()
+    series = shown.histograms.sessions.series()
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    stock = provider.get_meter(catalogue.METER).create_histogram(
+        catalogue.SESSIONS.name,
+        catalogue.SESSIONS.unit,
+        catalogue.SESSIONS.help,
+        explicit_bucket_boundaries_advisory=series.bounds,
+    )
+    for value in (0.0, 59.9, 60.0, 4_000.5, 1e9):
+        series.record(value)
+        stock.record(value)
+    metrics = reader.get_metrics_data()
+    assert metrics is not None
+    (theirs,) = encode_metrics(metrics).resource_metrics[0].scope_metrics[0].metrics
+    ours = collected(Points(shown))[catalogue.SESSIONS.name]
+    for point in (*theirs.histogram.data_points, *ours.histogram.data_points):
+        point.ClearField("time_unix_nano")
+        point.ClearField("start_time_unix_nano")
+    assert theirs == ours
     provider.shutdown()

@@ -27,10 +27,10 @@ def answer(telling, action="Heartbeat", *, took_s=0.001, **given):
 
 def exemplars(telling, name="ocpp_msg_handling_seconds"):
     return [
-        each.trace_id
+        int.from_bytes(each.trace_id)
         for metric in telling.metrics()
         if metric.name == name
-        for point in metric.data.data_points
+        for point in metric.histogram.data_points
         for each in point.exemplars
     ]
 

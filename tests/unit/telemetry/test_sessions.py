@@ -104,9 +104,9 @@ def test_the_duration_has_the_session_as_its_exemplar(telling):
     telling.clock.pass_s(1200)
     telling.recorder.session_stopped(session)
     (metric,) = (each for each in telling.metrics() if each.name == "ocpp_tx_duration_seconds")
-    (point,) = metric.data.data_points
+    (point,) = metric.histogram.data_points
     assert (point.count, point.sum) == (1, 1200)
-    assert [each.trace_id for each in point.exemplars] == [session.trace_id]
+    assert [int.from_bytes(each.trace_id) for each in point.exemplars] == [session.trace_id]
 
 
 @pytest.mark.parametrize("make", [hot, api])
@@ -115,7 +115,7 @@ def test_a_session_that_is_sampled_out_is_told_nowhere_but_counted(make):
     telling.recorder.session_stopped(closed(phase(0, "charging")))
     (metric,) = (each for each in telling.metrics() if each.name == "ocpp_tx_duration_seconds")
     assert telling.kept.spans == []
-    assert metric.data.data_points[0].exemplars == []
+    assert metric.histogram.data_points[0].exemplars == []
 
 
 def test_a_ratio_judges_a_session_by_the_trace_id_alone_so_every_process_says_the_same():
