@@ -140,11 +140,11 @@ def _batch_taken(fleet: Fleet, told: Iterator[ev.Event]) -> tuple[float, Batch]:
 
     def taken() -> None:
         fleet.changes.readings = readings
-        take(fleet, stale=False)
+        take(fleet)
 
     each = cost(taken) / BATCH
     fleet.changes.readings = readings
-    return each, take(fleet, stale=False)
+    return each, take(fleet)
 
 
 async def _row_written(store: Any, batch: Batch) -> float:

@@ -6,6 +6,7 @@ import pytest
 from support.databases import lock, query
 from support.stories import NOW, connected, metered, started
 from wattspan.errors import StoreUnavailable
+from wattspan.store.batch import AT_ONCE
 from wattspan.store.journal import STALE_S
 
 SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -137,6 +138,25 @@ async def test_stale_figures_are_written_by_the_tick(site):
     await until(lambda: not site.journal._batch and not site.fleet.changes.stale_connectors)
     assert query(site.path, "SELECT current_a FROM connectors") == [(9.0,)]
     assert STALE_S == 1.0
+
+
+async def test_a_fleet_that_was_all_heard_within_a_second_is_flushed_in_parts(site, monkeypatch):
+    """The rows of thousands, made in one go, would stop the loop."""
+    batches = []
+    write = site.store.write
+    monkeypatch.setattr(site.store, "write", lambda batch, done: (batches.append(batch), write(batch, done)))
+    ids = [f"CP{n:04}" for n in range(3 * AT_ONCE)]
+    site.apply(*(connected(cp_id) for cp_id in ids))
+    site.apply(*(metered(2000.0, NOW, cp_id, transaction_id=None) for cp_id in ids))
+    await site.journal.flush()
+    site.apply(*(metered(3000.0, NOW + 1, cp_id, transaction_id=None, current_a=9.0) for cp_id in ids))
+    await site.commit()
+    batches.clear()
+    site.journal.tick()
+    await until(lambda: not site.journal._due and site.journal._batch is None)
+    assert [len(batch.connectors) for batch in batches] == [AT_ONCE] * 3
+    assert [len(batch.charge_points) for batch in batches] == [AT_ONCE] * 3
+    assert rows(site, "connectors WHERE current_a = 9.0") == len(ids)
 
 
 async def test_one_who_fails_when_told_does_not_harm_the_next(site, caplog):

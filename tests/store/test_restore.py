@@ -12,6 +12,7 @@ from support.stories import NOW, connected, day, metered, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
+from wattspan.store.batch import AT_ONCE
 from wattspan.store.store import Store
 
 OF_THE_PROCESS = {"connected", "outage_counted"}
@@ -54,6 +55,26 @@ async def test_after_an_abrupt_end_every_committed_fact_is_back(site, open_site)
     same(site.fleet, again.fleet, but=OF_THE_PROCESS | MAY_BE_STALE)
     running = again.fleet.charge_points["CP1"].transactions["2"]
     assert running.meter.energy_wh == 16_500.0
+
+
+@pytest.mark.parametrize("parts", range(5))
+async def test_an_end_amid_a_flush_loses_nothing(site, open_site, parts):
+    """A flush goes with several batches; readings come in between, and the process ends after some of them."""
+    ids = [f"CP{n:04}" for n in range(3 * AT_ONCE)]
+    for cp_id in ids:
+        site.apply(connected(cp_id), started(cp_id), metered(1500.0, NOW, cp_id))
+    await site.journal.flush()
+    for turn in (1, 2):
+        for cp_id in ids:
+            site.apply(metered(1500.0 + 100 * turn, NOW + turn, cp_id))
+        await site.commit()
+        if turn == 1:
+            site.journal.tick()
+            for part in range(parts):
+                site.apply(metered(1550.0 + part, NOW + 1 + part / 10, ids[-1 - part]))
+                await site.commit()
+    await site.end()
+    same(site.fleet, (await open_site()).fleet, but=OF_THE_PROCESS | MAY_BE_STALE)
 
 
 async def test_readings_before_a_flush_are_not_told_twice(site, open_site):

@@ -108,7 +108,8 @@ class ChargePointConnection(ServerConnection):
         if opcode is _TEXT or opcode is _CONT or opcode is _BINARY:
             if opcode is _BINARY and self.on_binary is not None:
                 self.on_binary()
-            self._assemble(bytes(event.data), event.fin)  # type: ignore[union-attr]
+            data, event.data = bytes(event.data), b""  # type: ignore[union-attr]  # the parser keeps the last frame
+            self._assemble(data, event.fin)  # type: ignore[union-attr]
         elif opcode is _PONG:
             self._alive()
         else:

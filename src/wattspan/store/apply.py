@@ -56,7 +56,7 @@ def apply(
         if added := shapes.added():
             run(cursor, statements.shape, list(added))
         run(cursor, statements.reading, rows)
-    if batch.transactions or batch.connectors or batch.whole:
+    if batch.transactions or batch.connectors or batch.begins or batch.ends:
         _apply_figures(cursor, batch, statements, before, run)
     if gone:
         # Their transactions stay for the books, none of them open: the id may come back as another charge point.
@@ -70,8 +70,10 @@ def apply(
 def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before: int, run: Run) -> None:
     through = _newest_reading(cursor)
     marks = list(batch.marks)
-    if batch.whole:
-        marks.append(("readings_through", through))
+    if batch.begins is not None:
+        batch.begins.through = through
+    if batch.ends is not None:
+        marks.append(("readings_through", batch.ends.through))
     for prepared, rows in (
         (statements.transaction, [(*row, before, through) for row in batch.transactions]),
         (statements.meter, [(*row[:3], through, row[3]) for row in batch.meters]),

@@ -5,13 +5,14 @@ On the loop's thread, like the fleet. One batch is in flight; all that happens m
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreUnavailable
-from wattspan.store.batch import Batch, take
+from wattspan.store.batch import AT_ONCE, Batch, Flush, begin_flush, take
 from wattspan.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Journal:
         self._failures = 0
         self._scheduled = False
         self._stale_due = False
+        self._most = AT_ONCE
+        self._flush: Flush | None = None
         self._timer = self._loop.call_later(STALE_S, self._on_timer)
 
     @property
@@ -75,7 +78,7 @@ class Journal:
         `done(StoreUnavailable)` after `hold_s` without success: the changes are kept and still written later, but
         nothing may be acknowledged. `done` is called on the loop; within this call if there is nothing to wait for.
         """
-        if not (self._scheduled or self._batch is not None or self._fleet.changes.due or self._stale_due):
+        if not (self._scheduled or self._batch is not None or self._due):
             if done is not None:
                 done(None)
             return
@@ -99,7 +102,7 @@ class Journal:
             else:
                 future.set_exception(error)
 
-        self._stale_due = True
+        self._stale_due, self._most = True, sys.maxsize
         self.commit(done)
         await future
 
@@ -112,13 +115,32 @@ class Journal:
         if self._batch is not None:
             return
         self._waiters, self._next = self._next, []
-        if not (self._fleet.changes.due or self._stale_due):
+        if not self._due:
             self._tell(None)
             return
-        self._batch = take(self._fleet, stale=self._stale_due)
-        self._stale_due = False
+        self._batch = self._take()
         self._taken_at = self._tried_at = self._clock()
         self._store.write(self._batch, self._written)
+
+    @property
+    def _due(self) -> bool:
+        return self._fleet.changes.due or self._stale_due or self._flush is not None
+
+    def _take(self) -> Batch:
+        """The next batch, with a part of the flush that is under way, or with all of it where `flush` asks for it."""
+        begins = None
+        if self._stale_due and (self._flush is None or self._most > AT_ONCE):
+            fresh, self._stale_due = begin_flush(self._fleet), False
+            if self._flush is None:
+                begins = self._flush = fresh
+            else:
+                self._flush.charge_points += fresh.charge_points
+                self._flush.connectors += fresh.connectors
+        batch = take(self._fleet, self._flush, most=self._most)
+        batch.begins = begins
+        if self._flush is not None and self._flush.done:
+            batch.ends, self._flush, self._most = self._flush, None, AT_ONCE
+        return batch
 
     def _written(self, error: Exception | None) -> None:
         now = self._clock()
@@ -130,7 +152,7 @@ class Journal:
         self.available, self._failures, self._batch = True, 0, None
         # The next batch leaves before the waiters of this one are told: the writer needs no rest meanwhile.
         waiters, self._waiters = self._waiters, []
-        if self._next or self._fleet.changes.due or self._stale_due:
+        if self._next or self._due:
             self._send()
         self._on_commit(now - self._taken_at)
         self._tell(None, waiters)

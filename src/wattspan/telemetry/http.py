@@ -16,6 +16,7 @@ from typing import Protocol, Self
 import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -187,6 +188,8 @@ class HttpServer:
             if self._serving.done():
                 self._serving.result()
             await asyncio.sleep(0)
+        # What it loads at its first use takes 30 ms, in which messages would wait for the first scrape.
+        await run_in_threadpool(lambda: None)
 
     async def stop(self) -> None:
         """Close the port. Cancelling it leaves the server to end by itself."""
