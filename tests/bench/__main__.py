@@ -17,7 +17,7 @@ from bench.rates import Times, rates
 from bench.servers import LOAD_CORE, SERVER_CORE
 from bench.storm import storm
 
-FULL, QUICK = Times(warm_up=2, measured=8, rounds=3), Times(warm_up=1, measured=2, rounds=1)
+FULL, QUICK = Times(warm_up=2, measured=8, turns=24), Times(warm_up=1, measured=2, turns=3)
 FILES = 12_000
 """Open files that 10,000 connections want of each side."""
 

@@ -1,6 +1,8 @@
 """What a large connected fleet costs: memory for each charge point, and how long a scrape of it holds messages up."""
 
 import asyncio
+import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -21,6 +23,7 @@ PROBES = 50
 PROBE_RATE = 1000.0
 """and how many messages a second they send together."""
 CONNECTORS = (1, 2)
+SYNCS = 2_000
 
 
 def talk(fleet: Fleet, first: int) -> None:
@@ -100,10 +103,26 @@ async def fleets(folder: Path, collector: Collector, few: int, many: int, result
         "longest_wait_without_ms": quiet * 1e3,
     }
     await _against_stock(many, results)
-    page_s = middle([page.seconds for page in pages])
-    detail = f"worst {max(during) * 1e3:.1f} ms; {quiet * 1e3:.1f} ms without a scrape; over HTTP {page_s:.2f} s"
+    page_s, disk_s = middle([page.seconds for page in pages]), _longest_sync_s(folder)
+    results.raw["disk_longest_ms"] = disk_s * 1e3
+    detail = (
+        f"worst {max(during) * 1e3:.1f} ms; {quiet * 1e3:.1f} ms without a scrape; over HTTP {page_s:.2f} s; "
+        f"the disk alone {disk_s * 1e3:.1f} ms"
+    )
     name = "longest wait of a message during a scrape, median of 7"
     results.add(Figure(name=name, value=middle(during) * 1e3, target=10, unit="ms", below=True, detail=detail))
+
+
+def _longest_sync_s(folder: Path) -> float:
+    """What the disk alone takes at the longest, for a page at a time, as often as a scrape has messages."""
+    page, longest = b"w" * 4096, 0.0
+    with (folder / "sync").open("wb") as file:
+        for number in range(SYNCS):
+            os.pwrite(file.fileno(), page, number % 1_000 * len(page))
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            longest = max(longest, time.perf_counter() - began)
+    return longest
 
 
 async def _against_stock(many: int, results: Results) -> None:

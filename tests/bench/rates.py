@@ -1,55 +1,65 @@
 """How many MeterValues a second each server answers, and how long it takes at half of that."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import servers
 from bench.figures import Figure, Results, middle
-from bench.load import Fleet, LoadError, Measured
+from bench.load import Fleet, LoadError
 from bench.servers import Collector, Server
-from bench.words import V16, Words, new
+from bench.words import V16, new
 
 CONNECTIONS = 100
+TURN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long and how often; seconds."""
+    """Seconds before it counts and of the measurement of latency; how many turns of TURN_S each server gets."""
 
     warm_up: float
     measured: float
-    rounds: int
+    turns: int
 
 
 async def rates(folder: Path, collector: Collector, times: Times, results: Results) -> None:
-    """The rows on throughput and latency: every server in turn, round after round, so that noise hits all alike."""
+    """The rows on throughput and latency. All servers run, and each is pressed for a second in turn: so noise hits
+    all alike."""
     kinds: dict[str, Callable[[], AbstractAsyncContextManager[Server]]] = {
         "plain": lambda: servers.plain(folder),
         "ocpp-go": lambda: servers.ocpp_go(folder),
         "off": lambda: servers.wattspan(folder, None),
-        "on": lambda: servers.wattspan(folder, collector),
-        **{kind: lambda: servers.wattspan(folder, collector) for kind in NEWER},
+        **{kind: lambda: servers.wattspan(folder, collector) for kind in WHOLE},
     }
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for number in range(times.rounds):
+    before = await collector.spans()
+    async with AsyncExitStack() as stack:
+        pressed: dict[str, Pressed] = {}
         for kind, run in kinds.items():
-            async with run() as server, _checked(server, collector if kind in WHOLE else None) as check:
-                measured = await _peak(server, times, check, NEWER.get(kind, V16))
-            found[kind].append(measured.rate)
-            print(f"  round {number + 1}: {_NAMES[kind]:<32} {measured.rate:>8,.0f}/s{_lost(measured)}", flush=True)
-    results.raw["rates"] = found
-    plain, go, off, on = (middle(found[kind]) for kind in ("plain", "ocpp-go", "off", "on"))
+            server = await stack.enter_async_context(run())
+            fleet = Fleet(server.port, words=NEWER.get(kind, V16))
+            stack.callback(fleet.close)
+            fleet.connect(CONNECTIONS)
+            fleet.begin_charging()
+            fleet.closed_loop(times.warm_up)
+            pressed[kind] = Pressed(server, fleet)
+        for _ in range(times.turns):
+            for each in pressed.values():
+                each.press()
+        await _check(pressed, collector, before)
+    results.raw["rates"] = {kind: each.rates for kind, each in pressed.items()}
+    plain, go, off, on = (middle(pressed[kind].rates) for kind in ("plain", "ocpp-go", "off", "on"))
     for name, value, target in (
         ("MeterValues/s, whole, over the ocpp package's plain server", on / plain, 8),
         ("MeterValues/s, whole, over ocpp-go's example CSMS", on / go, 2),
         ("MeterValues/s, telemetry on over telemetry off", on / off, 0.7),
     ):
-        results.add(Figure(name=name, value=value, target=target, unit="x", detail=f"{on:,.0f}/s on, {off:,.0f}/s off"))
+        detail = f"{on:,.0f}/s on, {off:,.0f}/s off, {plain:,.0f}/s plain, {go:,.0f}/s ocpp-go"
+        results.add(Figure(name=name, value=value, target=target, unit="x", detail=detail))
     for kind in NEWER:
-        rate = middle(found[kind])
+        rate = middle(pressed[kind].rates)
         detail = f"{rate:,.0f}/s, 1.6 {on:,.0f}/s"
         results.add(Figure(name=f"{_NAMES[kind]}, over 1.6's", value=rate / on, target=0.9, unit="x", detail=detail))
     await _half(folder, collector, times, on / 2, results)
@@ -62,57 +72,44 @@ NEWER = {
     "21-event": new("ocpp2.1", events=True),
 }
 """Readings of the same content in the words of 2.x, to the whole server."""
-WHOLE = {"on", *NEWER}
 _NAMES = {
-    "plain": "ocpp package, plain server",
-    "ocpp-go": "ocpp-go, example CSMS",
-    "off": "Wattspan, telemetry off",
-    "on": "Wattspan, whole",
     "201-meter": "2.0.1 MeterValues/s",
     "201-event": "2.0.1 TransactionEvent/s",
     "21-meter": "2.1 MeterValues/s",
     "21-event": "2.1 TransactionEvent/s",
 }
+WHOLE = ("on", *NEWER)
 
 
-class Check:
-    """What must be true of a measurement of Wattspan: each answered message is stored, each is an exported span."""
+@dataclass(slots=True)
+class Pressed:
+    """A server that runs, and what it answered so far."""
 
-    def __init__(self, server: Server, collector: Collector | None, spans: int) -> None:
-        self._server = server
-        self._collector = collector
-        self._spans = spans
+    server: Server
+    fleet: Fleet
+    rates: list[float] = field(default_factory=list)
+    answered: int = 0
+    lost: int = 0
 
-    async def done(self, answered: int) -> None:
-        """Raise LoadError unless `answered` MeterValues are in the database and their spans at the Collector."""
-        if self._server.database is not None:
-            rows = _readings(self._server.database)
-            if rows < answered:
-                raise LoadError(f"{answered} answered, {rows} stored")
-        if self._collector is not None:
-            spans = await servers.settled(self._collector, self._spans + answered) - self._spans
-            if spans < answered:
-                raise LoadError(f"{answered} answered, {spans} spans at the Collector")
+    def press(self) -> None:
+        """A second more."""
+        measured = self.fleet.closed_loop(TURN_S)
+        self.rates.append(measured.rate)
+        self.answered += measured.answers
+        self.lost += measured.lost
 
 
-@asynccontextmanager
-async def _checked(server: Server, collector: Collector | None) -> AsyncIterator[Check]:
-    yield Check(server, collector, 0 if collector is None else await collector.spans())
-
-
-async def _peak(server: Server, times: Times, check: Check, words: Words) -> Measured:
-    fleet = Fleet(server.port, words=words)
-    try:
-        fleet.connect(CONNECTIONS)
-        fleet.begin_charging()
-        warm = fleet.closed_loop(times.warm_up)
-        measured = fleet.closed_loop(times.measured)
-        await check.done(warm.answers + measured.answers)
-    finally:
-        fleet.close()
-    if measured.lost and server.database is not None:
-        raise LoadError(f"{measured.lost} messages were never answered")
-    return measured
+async def _check(pressed: Mapping[str, Pressed], collector: Collector, before: int) -> None:
+    """What must be true of Wattspan: each answered message is stored, each is a span that the Collector took."""
+    for kind, each in pressed.items():
+        if each.server.database is not None:
+            rows = _readings(each.server.database)
+            if each.lost or rows < each.answered:
+                raise LoadError(f"{kind}: {each.lost} never answered; {each.answered} answered, {rows} stored")
+    answered = sum(pressed[kind].answered for kind in WHOLE)
+    spans = await servers.settled(collector, before + answered) - before
+    if spans < answered:
+        raise LoadError(f"{answered} answered, {spans} spans at the Collector")
 
 
 async def _half(folder: Path, collector: Collector, times: Times, rate: float, results: Results) -> None:
@@ -144,7 +141,3 @@ def _readings(database: Path) -> int:
     finally:
         connection.close()
     return int(rows)
-
-
-def _lost(measured: Measured) -> str:
-    return f"   ({measured.lost} never answered)" if measured.lost else ""
