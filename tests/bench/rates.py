@@ -36,18 +36,16 @@ async def rates(folder: Path, collector: Collector, times: Times, results: Resul
     }
     before = await collector.spans()
     async with AsyncExitStack() as stack:
+        running = {kind: await stack.enter_async_context(run()) for kind, run in kinds.items()}
         pressed: dict[str, Pressed] = {}
-        for kind, run in kinds.items():
-            server = await stack.enter_async_context(run())
-            fleet = Fleet(server.port, words=NEWER.get(kind, V16))
-            stack.callback(fleet.close)
-            fleet.connect(CONNECTIONS)
-            fleet.begin_charging()
-            fleet.closed_loop(times.warm_up)
-            pressed[kind] = Pressed(server, fleet)
-        for _ in range(times.turns):
+        for kind, server in running.items():
+            pressed[kind] = Pressed(server, Fleet(server.port, words=NEWER.get(kind, V16)))
+            stack.callback(pressed[kind].fleet.close)
+            pressed[kind].fleet.connect(CONNECTIONS)
+            pressed[kind].fleet.begin_charging()
+        for turn in range(-int(times.warm_up), times.turns):
             for each in pressed.values():
-                each.press()
+                each.press(counts=turn >= 0)
         await _check(pressed, collector, before)
     results.raw["rates"] = {kind: each.rates for kind, each in pressed.items()}
     plain, go, off, on = (middle(pressed[kind].rates) for kind in ("plain", "ocpp-go", "off", "on"))
@@ -91,10 +89,11 @@ class Pressed:
     answered: int = 0
     lost: int = 0
 
-    def press(self) -> None:
-        """A second more."""
+    def press(self, *, counts: bool) -> None:
+        """A turn more."""
         measured = self.fleet.closed_loop(TURN_S)
-        self.rates.append(measured.rate)
+        if counts:
+            self.rates.append(measured.rate)
         self.answered += measured.answers
         self.lost += measured.lost
 

@@ -17,18 +17,22 @@ _ODD = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 _POWERS: list[float] = [10.0**exponent for exponent in range(MAX_EXPONENT + 1)]
 
 
-def readings(meter_values: Any) -> tuple[Reading, ...]:
+Dated = tuple[Any, float | None]
+"""A time as sent, and what it is: readings are mostly of the very moment that the message itself tells."""
+
+
+def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, ...]:
     """One reading a MeterValue. What is no object is left out; a value that is no number leaves only itself out."""
     if type(meter_values) is dict:
         meter_values = [meter_values]
     if type(meter_values) is not list:
         return ()
-    return tuple([_reading(entry) for entry in meter_values if type(entry) is dict])
+    return tuple([_reading(entry, dated) for entry in meter_values if type(entry) is dict])
 
 
-def _reading(entry: dict[str, Any]) -> Reading:
-    wire = entry.get("sampledValue")
-    told_ts = charger_ts(entry.get("timestamp"))
+def _reading(entry: dict[str, Any], dated: Dated) -> Reading:
+    wire, timestamp = entry.get("sampledValue"), entry.get("timestamp")
+    told_ts = dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
     try:
         return _well_formed(wire, told_ts)  # type: ignore[arg-type]
     except _ODD:

@@ -68,13 +68,15 @@ async def _transaction_event(call: Payload, cp: ChargePointContext, transaction_
 def transaction_told(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
     """What a TransactionEvent meant: at most a beginning, details, readings, a state and an end, in this order."""
     evse, transaction_id = _evse(call) or NOWHERE, _transaction_id(call)
-    measured = readings(call["meterValue"]) if "meterValue" in call else ()
+    timestamp = call.get("timestamp")
+    told_ts = charger_ts(timestamp)
+    measured = readings(call["meterValue"], (timestamp, told_ts)) if "meterValue" in call else ()
     if transaction_id is None:
         return (_measured(cp_id, received_ts, evse, None, measured, None),)
     seq_no = call.get("seqNo")
     if type(seq_no) is not int or not 0 <= seq_no <= _HIGHEST_SEQ_NO:
         seq_no = _seq_no(seq_no)
-    told = ev.Telling(seq_no, charger_ts(call.get("timestamp")), "offline" in call and call["offline"] is True)
+    told = ev.Telling(seq_no, told_ts, "offline" in call and call["offline"] is True)
     kind, info = call.get("eventType"), call["transactionInfo"]
     state, has_details = info.get("chargingState"), "remoteStartId" in info or not _DETAILS.isdisjoint(call)
     events: list[ev.Event] = []
