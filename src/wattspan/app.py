@@ -321,4 +321,9 @@ class CentralSystem:
         )
 
     def _unready_because(self) -> Sequence[str]:
-        return () if self._core.journal.available else ("the store is not writable",)
+        reasons = []
+        if not self._core.journal.available:
+            reasons.append("the store is not writable")
+        if not self._gateway.accepting:
+            reasons.append("the OCPP port is not open")
+        return reasons

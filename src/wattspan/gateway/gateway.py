@@ -72,6 +72,11 @@ class Gateway:
         self._tell_expiry()
 
     @property
+    def accepting(self) -> bool:
+        """Whether charge points can connect."""
+        return self._ports.accepting
+
+    @property
     def port(self) -> int:
         """The port in use; of interest when the settings asked for port 0."""
         return self._ports.numbers()[0]

@@ -45,6 +45,8 @@ class Ports:
         self._settings = settings
         self._tls = tls
         self.servers: list[Server] = []
+        self.accepting = False
+        """Whether charge points can connect: between `open` and `stop_accepting`."""
 
     async def open(self, door: Door) -> None:
         """Listen.
@@ -62,6 +64,7 @@ class Ports:
         except SettingsError:
             self.stop_accepting()
             raise
+        self.accepting = True
 
     async def _listen(self, door: Door, port: int, option: str, context: ssl.SSLContext | None) -> Server:
         settings = self._settings
@@ -106,6 +109,7 @@ class Ports:
 
     def stop_accepting(self) -> None:
         """Let nobody new in; what is open stays open."""
+        self.accepting = False
         for server in self.servers:
             server.close(close_connections=False)
 
