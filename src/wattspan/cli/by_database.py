@@ -17,10 +17,11 @@ from wattspan.api.models.common import moment
 from wattspan.api.problems import Problem
 from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.client import Json
-from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.errors import WattspanError
-from wattspan.store import desk, people
-from wattspan.store.entries import Registration, User
+from wattspan.store.queries import desk
+from wattspan.store.queries import users as people
+from wattspan.store.records import Registration, User
 from wattspan.store.store import Store
 
 T = TypeVar("T")

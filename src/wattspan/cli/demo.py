@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from wattspan.api.access.keeper import FIRST_ADMIN
+from wattspan.api.access.auth_service import FIRST_ADMIN
 from wattspan.api.access.passwords import generated
 from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
@@ -22,8 +22,8 @@ from wattspan.cli.simulating import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import FaultRates, Habits, Simulation
-from wattspan.store import people
-from wattspan.store.entries import User
+from wattspan.store.queries import users as people
+from wattspan.store.records import User
 from wattspan.telemetry.logs import setup_logging
 
 DATABASE = "wattspan-demo.db"
