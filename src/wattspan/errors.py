@@ -10,8 +10,15 @@ WattspanError
 │   ├── CommandTimeout       no answer within the time-out
 │   ├── CommandRefused       the charge point answered with a CALLERROR
 │   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
+│   │   └── OperationUnsupported  the charge point's OCPP version has nothing for the operation
+│   ├── TransactionNotIdentified  a stop that does not name exactly one open transaction
 │   └── ConnectionLost       the WebSocket closed before the answer
 ├── FeedError                the public network's feed could not be had or read (chargy)
+├── RegistryError            what is on file can't be changed like that
+│   ├── NotRegistered        there is no such charge point, user or pending charge point
+│   ├── AlreadyRegistered    the charge point is registered, or the user's name is taken
+│   └── LastAdmin            the last user who may make users would be gone
+├── Overloaded               too much of this work waits already; try again
 ├── Stale                    what was to be changed is not what the caller saw (api: If-Match)
 ├── Problem                  an HTTP request that is answered with a problem document (api.problems)
 ├── LinkDown                 a virtual charge point lost its connection (simulator.link)
@@ -144,6 +151,60 @@ class ConnectionLost(CommandError):
 
     def __init__(self, cp_id: str, action: str) -> None:
         super().__init__(cp_id, action, "the connection closed before the answer")
+
+
+class OperationUnsupported(CommandInvalid):
+    """The charge point's OCPP version has no message for the operation; `description` says what it has instead."""
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
+
+
+class TransactionNotIdentified(CommandError):
+    """Nothing was sent: the transaction to stop is not open, or several are; `description` says which."""
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
+
+
+class RegistryError(WattspanError):
+    """A charge point or a user on file can't be changed as was asked. Nothing was changed."""
+
+
+class NotRegistered(RegistryError):
+    """There is no such `what` on file: a charge point, a pending charge point or a user."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name}")
+        self.what = what
+        self.name = name
+
+
+class AlreadyRegistered(RegistryError):
+    """There is such a `what` on file already: a charge point, or a user."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is a {what} {name} already")
+        self.what = what
+        self.name = name
+
+
+class LastAdmin(RegistryError):
+    """The last enabled admin can't be removed, disabled or given another role: nobody could make users any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is the last admin, and one must remain")
+        self.name = name
+
+
+class Overloaded(WattspanError):
+    """Too many requests for the same slow work wait already. `retry_after_s`: when to try again."""
+
+    def __init__(self, description: str, retry_after_s: int) -> None:
+        super().__init__(description)
+        self.retry_after_s = retry_after_s
 
 
 class FeedError(WattspanError):

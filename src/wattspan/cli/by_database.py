@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from wattspan.api.access.passwords import Passwords
 from wattspan.api.models import records
 from wattspan.api.models import users as user_models
 from wattspan.api.models.common import moment
@@ -18,6 +17,7 @@ from wattspan.api.problems import Problem
 from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.client import Json
 from wattspan.csms.security.credentials import hash_secret, new_secret
+from wattspan.csms.security.passwords import Passwords
 from wattspan.errors import WattspanError
 from wattspan.store.queries import desk
 from wattspan.store.queries import users as people

@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from wattspan.api.access.auth_service import FIRST_ADMIN
-from wattspan.api.access.passwords import generated
 from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.running import run_until_stopped
 from wattspan.cli.serving import tell_addresses
 from wattspan.cli.simulating import run_simulation, showing
+from wattspan.csms.security.passwords import generate_password
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import FaultRates, Habits, Simulation
@@ -86,7 +86,7 @@ async def _log_in(csms: CentralSystem, settings: Settings) -> str:
     """How to get in. The demo's own database has a new password each run, or nobody would know it the second time."""
     password = csms.first_password
     if password is None and settings.admin_password is None and settings.database == DATABASE:
-        password, stored = generated()
+        password, stored = generate_password()
         await csms.store.do(_let_in, stored)
     known = "the password it has" if password is None else f"password {password}"
     return f"open {csms.api_url()}/ and log in as {FIRST_ADMIN}, {known}"

@@ -13,11 +13,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from wattspan.csms.commands import Live
-from wattspan.csms.pending import Waiting
+from wattspan.csms.commands import ActiveConnection
+from wattspan.csms.core import Core
+from wattspan.csms.pending import PendingChargePoint
 from wattspan.csms.plugins.base import FramePassed
 from wattspan.csms.security.credentials import SecretChecker
-from wattspan.csms.service import Core
 from wattspan.domain import events as ev
 from wattspan.errors import HandshakeRefused, StoreError
 from wattspan.gateway.certificates import PeerCertificate, Revocations
@@ -115,27 +115,29 @@ class Gateway:
         self._count(reason)
         limited(log, logging.WARNING, reason, "TLS handshake on the OCPP port failed: %s", text)
 
-    def waiting(self) -> list[Waiting]:
-        """Who waits for approval, the longest waiting first."""
+    def pending(self) -> list[PendingChargePoint]:
+        """Return the charge points that wait for approval, the longest waiting first."""
         return self._waiting.all()
 
     def dismiss(self, cp_id: str, approved: bool) -> None:
         """Close the connection of one that waits, if it does; approved, it comes back by itself."""
         self._waiting.dismiss(cp_id, approved)
 
-    def live(self, cp_id: str) -> Live | None:
-        """The session of a connected charge point."""
+    def connection(self, cp_id: str) -> ActiveConnection | None:
+        """Return the open connection of a charge point, or None."""
         found = self._sessions.get(cp_id)
-        return None if found is None else Live(session=found.session, version=found.version, profile=found.profile)
+        if found is None:
+            return None
+        return ActiveConnection(cp_id=cp_id, rpc=found.session, version=found.version, security_profile=found.profile)
 
-    def watch(self, cp_id: str, told: FrameTap) -> Callable[[], None]:
-        """Have `told` see each message of a charge point, over reconnects. Returns what ends it."""
-        self._watchers.setdefault(cp_id, []).append(told)
+    def watch(self, cp_id: str, on_message: FrameTap) -> Callable[[], None]:
+        """Call `on_message` with every message of a charge point, over reconnects. Returns a function that ends it."""
+        self._watchers.setdefault(cp_id, []).append(on_message)
         self._tap(self._sessions.get(cp_id), cp_id)
 
         def end() -> None:
             watchers = self._watchers[cp_id]
-            watchers.remove(told)
+            watchers.remove(on_message)
             if not watchers:
                 del self._watchers[cp_id]
             self._tap(self._sessions.get(cp_id), cp_id)
@@ -274,8 +276,10 @@ class Gateway:
             )
 
 
-def _as_waiting(connection: ChargePointConnection, admitted: Admitted, version: Version, now_ts: float) -> Waiting:
-    return Waiting(
+def _as_waiting(
+    connection: ChargePointConnection, admitted: Admitted, version: Version, now_ts: float
+) -> PendingChargePoint:
+    return PendingChargePoint(
         cp_id=admitted.cp_id,
         since_ts=now_ts,
         protocol=version.subprotocol,

@@ -7,8 +7,8 @@ fleet: no series, no rows, and a bounded number of them.
 from collections.abc import Callable
 from dataclasses import replace
 
-from wattspan.csms.pending import Waiting
-from wattspan.csms.service import Core
+from wattspan.csms.core import Core
+from wattspan.csms.pending import PendingChargePoint
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.timestamps import wire_time
 from wattspan.errors import FrameError
@@ -33,7 +33,11 @@ class PendingConnection:
     """One that waits: the `Handler` and the `Wire` of its session."""
 
     def __init__(
-        self, connection: ChargePointConnection, version: Version, waiting: Waiting, clock: Callable[[], float]
+        self,
+        connection: ChargePointConnection,
+        version: Version,
+        waiting: PendingChargePoint,
+        clock: Callable[[], float],
     ) -> None:
         self.connection = connection
         self.waiting = waiting
@@ -93,7 +97,7 @@ class PendingConnections:
         of_source = sum(each.waiting.source == source for each in self._newcomers.values())
         return len(self._newcomers) < MOST and of_source < MAX_OF_SOURCE
 
-    async def host(self, connection: ChargePointConnection, waiting: Waiting, version: Version) -> None:
+    async def host(self, connection: ChargePointConnection, waiting: PendingChargePoint, version: Version) -> None:
         """From handshake to close of one that is not approved yet."""
         newcomer = PendingConnection(connection, version, waiting, self._core.clock)
         replaced, self._newcomers[waiting.cp_id] = self._newcomers.get(waiting.cp_id), newcomer
@@ -115,7 +119,7 @@ class PendingConnections:
             self._leave(newcomer)
             self._end(newcomer, *(_COME_AGAIN if approved else _REJECTED))
 
-    def all(self) -> list[Waiting]:
+    def all(self) -> list[PendingChargePoint]:
         """Everybody, the longest waiting first."""
         return sorted((each.waiting for each in self._newcomers.values()), key=lambda waiting: waiting.since_ts)
 

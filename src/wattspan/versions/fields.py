@@ -5,6 +5,8 @@ from typing import Any
 
 MAX_ID = 36
 MAX_TEXT = 255
+MAX_CSR = 5500
+"""Characters of a signing request (OCPP 1.6 security whitepaper §5.24, 2.0.1 SignCertificateRequest)."""
 _NO_ID = 1 << (3 * MAX_ID)
 """Numbers from here on are no ids, and Python refuses to write very long ones."""
 

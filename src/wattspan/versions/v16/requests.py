@@ -14,7 +14,7 @@ from wattspan.domain.transactions.common import stop_key
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_16, Schemas
 from wattspan.versions.base import INVALID, ChargePointContext, IdTokenInfo, Payload, Version
-from wattspan.versions.fields import identifier, number, text, whole
+from wattspan.versions.fields import MAX_CSR, identifier, number, text, whole
 from wattspan.versions.v16.commands import COMMANDS
 from wattspan.versions.v16.readings import readings
 
@@ -24,8 +24,6 @@ WHOLE_CHARGE_POINT = "0"
 """The connector a message belongs to when it names none that can be read (OCPP 1.6 §3.7)."""
 UNKNOWN_TRANSACTION = "-1"
 """What chargers send for a transaction whose id they never learnt."""
-MAX_CSR = 5500
-"""Characters of a request for a certificate. One more is kept, so that what is too long is seen to be."""
 _AUTHORIZATION_STATUSES = frozenset({"Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid"})
 _BOOT_FIELDS = ("chargeBoxSerialNumber", "iccid", "imsi", "meterSerialNumber", "meterType")
 

@@ -9,12 +9,10 @@ from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_2X
 from wattspan.versions.base import ChargePointContext, Payload
-from wattspan.versions.fields import identifier, text
+from wattspan.versions.fields import MAX_CSR, identifier, text
 
 FAULTED = "Faulted"
 WHOLE_STATION = "0"
-MAX_CSR = 5500
-"""Characters of a request for a certificate. One more is kept, so that what is too long is seen to be."""
 
 
 def boot_notification(call: Payload, cp: ChargePointContext) -> Payload:
