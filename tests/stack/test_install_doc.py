@@ -1,7 +1,8 @@
 """docs/install.md, the systemd part, followed step by step below a folder instead of on the machine itself.
 
-What changes the machine (packages, pip, systemctl) is recorded; users, folders, modes, settings, keys and the unit are real.
-As root the owners are real too: `useradd` works on the folder's own /etc/passwd, and names become the numbers there.
+What changes the machine (packages, pip, systemctl) is left out or recorded; users, folders, modes, settings, keys and
+the unit are real. As root the owners are real too: `useradd` works on the folder's own /etc/passwd, and names become
+the numbers there.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ by_number() {
 }
 useradd() {
     set -- "${@//$PREFIX/}"  # an account has the machine's own paths
-    if [ "$IS_ROOT" = 1 ]; then command useradd --prefix "$PREFIX" "$@"; else echo "useradd $*" >> "$PREFIX/recorded"; fi
+    if [ "$IS_ROOT" = 1 ]; then command useradd --prefix "$PREFIX" "$@"; return; fi
+    echo "useradd $*" >> "$PREFIX/recorded"
 }
 install() {
     local part words=()
@@ -160,7 +162,9 @@ def test_the_user_has_no_shell_and_no_password(machine: Machine) -> None:
     if not IS_ROOT:
         assert "--shell /usr/sbin/nologin wattspan" in machine.at("/recorded").read_text()
         return
-    assert re.search(r"^wattspan:x:\d+:\d+::/var/lib/wattspan:/usr/sbin/nologin$", machine.at("/etc/passwd").read_text(), re.M)
+    assert re.search(
+        r"^wattspan:x:\d+:\d+::/var/lib/wattspan:/usr/sbin/nologin$", machine.at("/etc/passwd").read_text(), re.M
+    )
 
 
 def test_the_server_s_user_reads_settings_and_keys_and_nobody_else_does(machine: Machine) -> None:
@@ -180,7 +184,10 @@ def test_the_unit_of_the_page_is_the_one_in_the_repository_and_systemd_verifies_
     installed = machine.at("/etc/systemd/system/wattspan.service")
     assert installed.read_text() == UNIT.read_text()
     done = subprocess.run(
-        ["systemd-analyze", "verify", f"--root={machine.root}", installed.name], check=False, capture_output=True, text=True
+        ["systemd-analyze", "verify", f"--root={machine.root}", installed.name],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     assert machine.at("/recorded").read_text().splitlines()[-2:] == [
@@ -192,7 +199,9 @@ def test_the_unit_of_the_page_is_the_one_in_the_repository_and_systemd_verifies_
 def test_a_fault_in_the_unit_is_found(machine: Machine) -> None:
     broken = machine.at("/etc/systemd/system/broken.service")
     broken.write_text(UNIT.read_text().replace("/opt/wattspan/bin/wattspan", "/opt/nowhere/wattspan"))
-    done = subprocess.run(["systemd-analyze", "verify", f"--root={machine.root}", broken.name], check=False, capture_output=True)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={machine.root}", broken.name], check=False, capture_output=True
+    )
     broken.unlink()
     assert done.returncode != 0
 
@@ -213,7 +222,10 @@ async def test_the_server_starts_as_the_unit_starts_it_and_the_page_s_requests_s
     command = re.search(r"^ExecStart=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert command is not None
     program, *words = command[1].split()
-    ports = {name: str(free_port()) for name in ("WATTSPAN_PORT", "WATTSPAN_TLS_PORT", "WATTSPAN_METRICS_PORT", "WATTSPAN_API_PORT")}
+    ports = {
+        name: str(free_port())
+        for name in ("WATTSPAN_PORT", "WATTSPAN_TLS_PORT", "WATTSPAN_METRICS_PORT", "WATTSPAN_API_PORT")
+    }
     given = ports | {"WATTSPAN_HOST": "127.0.0.1", "WATTSPAN_CONFIG": str(machine.at("/etc/wattspan/wattspan.toml"))}
     async with (
         running("installed", [str(machine.at(program)), *words], folder=machine.root, environment=given) as server,

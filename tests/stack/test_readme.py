@@ -1,7 +1,7 @@
 """README.md: its commands and its program, run as they stand there, in their order, as one story.
 
-What changes the machine or needs Docker (`pip install`, `make`, `wattspan stack`) is not run here: `.ci/run` installs the
-wheel, and tests/unit/docs/test_commands.py parses every command. Addresses differ: free ports of loopback.
+What changes the machine or needs Docker (`pip install`, `make`, `wattspan stack`) is not run here: `.ci/run` installs
+the wheel, and tests/unit/docs/test_commands.py parses every command. Addresses differ: free ports of loopback.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ PAGE = Path("docs/http-api.md")
 INTRODUCTION = """\
 # HTTP API
 
-Generated from the OpenAPI document by `make reference`; a test keeps the two equal. A running server serves the document at
-`/openapi.json` and `/api/v1/openapi.json`, and the same as a page at `/docs`.
+Generated from the OpenAPI document by `make reference`; a test keeps the two equal. A running server serves the
+document at `/openapi.json` and `/api/v1/openapi.json`, and the same as a page at `/docs`.
 
 """
 
@@ -29,10 +29,12 @@ curl -H "Authorization: Bearer $TOKEN" --json '{"id_tag": "04E1C9", "connector_i
 curl -N -H "Authorization: Bearer $TOKEN" $api/events
 ```
 
-`wattspan login --print` prints a token. The *right* of a route is what the token's scopes, or the user's role, must have: a viewer has `read`, an operator also
-`command` and `write`, an admin also `admin`. `public` routes need no log-in. Every route may also answer 400, 401, 403, 413, 422 and 503 with a problem document.
+`wattspan login --print` prints a token. The *right* of a route is what the token's scopes, or the user's role, must
+have: a viewer has `read`, an operator also `command` and `write`, an admin also `admin`. `public` routes need no
+log-in. Every route may also answer 400, 401, 403, 413, 422 and 503 with a problem document.
 
-A command to a charge point returns the charger's answer, its duration and the `trace_id` of the trace that holds request, command and answer. It is answered
+A command to a charge point returns the charger's answer, its duration and the `trace_id` of the trace that holds
+request, command and answer. It is answered
 
 - 409 if the charge point is not connected,
 - 422 if the payload breaks the OCPP schema; the problem names the place,
@@ -47,8 +49,8 @@ _USUAL = {"400", "401", "403", "413", "422", "503"}
 def document() -> dict[str, Any]:
     """Return the OpenAPI document, without running a server."""
     app: Any = make_app(cast("Services", None), "")  # only a request needs the services
-    while not isinstance(app, FastAPI):
-        app = app._app  # noqa: SLF001 (our own layers around it)
+    while not isinstance(app, FastAPI):  # our own layers are around it
+        app = app._app
     return app.openapi()
 
 

@@ -18,8 +18,9 @@ INTRODUCTION = """\
 
 Generated from `src/wattspan/settings.py` by `make reference`; a test keeps the two equal.
 
-A setting comes from, strongest first: the option of `wattspan serve`, the environment variable, the TOML file that `--config` or `WATTSPAN_CONFIG` names, the
-default. The TOML key is the setting's name. An empty variable counts as not set. `wattspan config check` reports every fault at once, or prints what is in force.
+A setting comes from, strongest first: the option of `wattspan serve`, the environment variable, the TOML file that
+`--config` or `WATTSPAN_CONFIG` names, the default. The TOML key is the setting's name. An empty variable counts as
+not set. `wattspan config check` reports every fault at once, or prints what is in force.
 
 ```toml
 # wattspan.toml
@@ -28,16 +29,16 @@ database = "/var/lib/wattspan/fleet.db"
 plugins = ["orphans", "audit"]
 ```
 
-Secrets have no option, because every user of a machine can see the options of a running command. They come from the environment or the file.
-Times end in `_s` (seconds), `_hours` or `_days`, sizes in `_bytes`.
+Secrets have no option, because every user of a machine can see the options of a running command. They come from the
+environment or the file. Times end in `_s` (seconds), `_hours` or `_days`, sizes in `_bytes`.
 
 """
 
 OTEL = """
 ## OpenTelemetry
 
-The `OTEL_*` variables have the meaning that the OpenTelemetry specification gives them. There is one difference: without an OTLP endpoint nothing is exported.
-[Telemetry backends](backends.md) has examples.
+The `OTEL_*` variables have the meaning that the OpenTelemetry specification gives them. There is one difference:
+without an OTLP endpoint nothing is exported. [Telemetry backends](backends.md) has examples.
 
 ## Other variables
 

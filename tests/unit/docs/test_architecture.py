@@ -46,7 +46,9 @@ def test_the_table_of_rooms_goes_downward_as_imports_do() -> None:
 
 
 def test_every_module_of_the_package_is_in_a_room() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
     assert modules - NOT_ROOMS - {"__init__"} == set(rooms())
 
 

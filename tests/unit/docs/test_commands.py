@@ -13,7 +13,11 @@ TARGETS = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(encodin
 
 def shown() -> list[tuple[str, str]]:
     """(page, command), each once."""
-    found = {(page.relative_to(ROOT).as_posix(), words) for page in PAGES for words in shown_commands(page.read_text("utf-8"))}
+    found = {
+        (page.relative_to(ROOT).as_posix(), words)
+        for page in PAGES
+        for words in shown_commands(page.read_text("utf-8"))
+    }
     return sorted(found)
 
 
@@ -39,5 +43,7 @@ def test_a_command_that_does_not_exist_is_found(wrong: str) -> None:
 def test_every_make_target_shown_exists(page: Path) -> None:
     text = page.read_text("utf-8")
     inline = re.findall(r"`make ([a-z0-9]+)[^`]*`", text)
-    in_blocks = [word for block in blocks(text, "", "sh") for word in re.findall(r"^make ([a-z0-9]+)", block, re.MULTILINE)]
+    in_blocks = [
+        word for block in blocks(text, "", "sh") for word in re.findall(r"^make ([a-z0-9]+)", block, re.MULTILINE)
+    ]
     assert {*inline, *in_blocks} <= TARGETS
