@@ -34,7 +34,7 @@ check: setup ## lint, format, types, the direction of imports, and what looks in
 	$(BIN)/bandit -q -c pyproject.toml -r -ll -ii src
 
 docs: setup ## build the documentation as a site into build/site; a dead link or an orphan page fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 reference: setup ## write the generated pages of docs/ anew: settings, metrics, OCPP messages, HTTP API
 	$(BIN)/python -m wattspan.cli.settings_reference
