@@ -59,3 +59,11 @@ def test_each_path_is_short_and_visits_no_room_twice_but_on_the_way_back(path: s
     there = [match[1] for step in steps if (match := re.match(r"`(\w+)/", step))]
     changes = [room for room, before in zip(there, [None, *there], strict=False) if room != before]
     assert len(changes) == len(set(changes)), changes
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_file_and_folder_named_exists(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = {path for path in re.findall(r"`([a-z_0-9]+/[\w./-]*)`", text) if "…" not in path}
+    assert len(named) > 5
+    assert [path for path in sorted(named) if not (PACKAGE / path).exists() and not (ROOT / path).exists()] == []
