@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wattspan.cli.options import BY_FILE_ALONE
+import click
+
+from wattspan.cli.main import main
 from wattspan.settings import ALIASES, PREFIX, Settings
 
 PAGE = Path("docs/settings.md")
@@ -51,6 +53,7 @@ without an OTLP endpoint nothing is exported. [Telemetry backends](backends.md) 
 | `WATTSPAN_STACK_DIRECTORY` | `wattspan stack`: the folder that has `compose.yaml` |
 """
 
+_COMMANDS = ("serve", "chargy")
 _TYPES = {
     "boolean": "true or false",
     "integer": "whole number",
@@ -92,12 +95,13 @@ def _row(name: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _option(name: str) -> str:
-    if name in BY_FILE_ALONE:
-        return "none"
-    flag = f"--{name.replace('_', '-')}"
-    if Settings.model_fields[name].annotation is bool:
-        return f"`{flag}`, `--no-{flag.removeprefix('--')}`"
-    return f"`{flag}`"
+    """The options of `wattspan serve` or `wattspan chargy` that set it; secrets have none."""
+    for command in _COMMANDS:
+        found = main.get_command(click.Context(main), command)
+        for parameter in found.params if found is not None else ():
+            if parameter.name == name:
+                return ", ".join(f"`{each}`" for each in (*parameter.opts, *parameter.secondary_opts))
+    return "none"
 
 
 def _shown(value: Any) -> str:
