@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import re
-import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from stack.process import Program, running
+from stack.process import running
+from stack.shell import FREE_PORTS, STEP_S, Shell
 from support.chargers import START, Charger, stop
 from support.documents import ROOT, blocks
 
@@ -27,8 +24,6 @@ pytestmark = pytest.mark.timeout(300)
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PASSWORD = "correct horse battery"
-FREE_PORTS = {f"WATTSPAN_{name}": "0" for name in ("PORT", "METRICS_PORT", "API_PORT")}
-STEP_S = 120.0
 
 
 def block(with_text: str) -> str:
@@ -37,52 +32,8 @@ def block(with_text: str) -> str:
     return found
 
 
-class Story:
-    """A folder in which the commands run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = FREE_PORTS | {
-            "WATTSPAN_ADMIN_PASSWORD": PASSWORD,
-            "XDG_CONFIG_HOME": str(folder / "home"),
-            "PYTHONPATH": os.pathsep.join(str(Path(part).resolve()) for part in sys.path if part),
-        }
-
-    async def run(self, script: str) -> str:
-        """Run a script in which each command must succeed; return what it prints."""
-        return await asyncio.to_thread(self._run, script)
-
-    def _run(self, script: str) -> str:
-        whole = f'set -euo pipefail\nwattspan() {{ "{sys.executable}" -m wattspan "$@"; }}\n{script}'
-        done = subprocess.run(
-            ["/bin/bash", "-c", whole],
-            cwd=self.folder,
-            env=os.environ | self.environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=STEP_S,
-        )
-        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    @asynccontextmanager
-    async def server(self, command: str) -> AsyncIterator[dict[str, str]]:
-        """`wattspan serve …` as it is shown; `host:port` by what is there."""
-        words = command.replace("0.0.0.0", "127.0.0.1").split()
-        whole = [sys.executable, "-m", *words]
-        async with running("server", whole, folder=self.folder, environment=self.environment) as program:
-            await program.until(lambda: serves(program), "serving", within_s=STEP_S)
-            yield addresses(program)
-
-
-def addresses(program: Program) -> dict[str, str]:
-    found = re.findall(r"^(charge points|metrics|API) +\w+://([\d.:]+)", program.log.read_text(), re.MULTILINE)
-    return dict(found)
-
-
-async def serves(program: Program) -> bool:
-    return "API" in addresses(program)
+def shell(folder: Path) -> Shell:
+    return Shell(folder, FREE_PORTS | {"WATTSPAN_ADMIN_PASSWORD": PASSWORD}, {"0.0.0.0": "127.0.0.1"})
 
 
 async def accepting(charger: Charger, action: str) -> dict[str, object]:
@@ -95,14 +46,14 @@ async def accepting(charger: Charger, action: str) -> dict[str, object]:
 
 
 async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
-    story = Story(tmp_path)
+    story = shell(tmp_path)
     *registered, serve = block("wattspan cp add").strip().splitlines()
     printed = await story.run("\n".join(registered))
     secret = re.search(r"^\w{16,}$", printed, re.MULTILINE)
     assert secret is not None, printed
     assert "CP1" in printed.splitlines()[-1]
     assert await story.run("wattspan config check")
-    async with story.server(serve) as there:
+    async with story.server("server", serve) as there:
         token = (
             await story.run(f"echo '{PASSWORD}' | wattspan login --print --url http://{there['API']} --user admin")
         ).strip()
@@ -124,7 +75,7 @@ async def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
     ports = 'database="fleet.db", port=0, metrics_port=0, api_port=0'
     assert 'database="fleet.db"' in program
     (tmp_path / "program.py").write_text(program.replace('database="fleet.db"', ports))
-    environment = Story(tmp_path).environment | {"PYTHONUNBUFFERED": "1"}
+    environment = shell(tmp_path).environment | {"PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "program.py"]
     async with running("program", command, folder=tmp_path, environment=environment) as running_program:
 
