@@ -18,7 +18,7 @@ PAGE = Path("docs/settings.md")
 INTRODUCTION = """\
 # Settings
 
-Generated from `src/wattspan/settings.py` by `make reference`; a test keeps the two equal.
+Generated from `wattspan.Settings` by `make reference`; a test keeps the two equal.
 
 A setting comes from, strongest first: the option of `wattspan serve`, the environment variable, the TOML file that
 `--config` or `WATTSPAN_CONFIG` names, the default. The TOML key is the setting's name. An empty variable counts as
