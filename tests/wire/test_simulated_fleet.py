@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from wattspan import CentralSystem
-from wattspan.simulator import MIX, FaultRates, Habits, Simulation
+from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Simulation
 
-HABITS = Habits(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
+ARRIVALS = ArrivalPattern(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])
@@ -18,7 +18,7 @@ async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rat
             charge_points=20,
             time_factor=600,
             faults=FaultRates.all(rate),
-            habits=HABITS,
+            arrivals=ARRIVALS,
             versions=MIX,
             duration_s=3,
         )

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1."""
+"""The dialect of OCPP 2.0.1. It owns nothing but its name and commands; messages are in `v2`."""
 
 from wattspan.simulator.dialects.v2 import V2
 from wattspan.simulator.dialects.v2_commands import COMMANDS

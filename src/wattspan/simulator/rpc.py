@@ -1,4 +1,7 @@
-"""One WebSocket of a charge point: CALLs out and in, one outstanding a direction. Knows frames, not what is in them."""
+"""The charge point's end of OCPP-J on one WebSocket: CALLs in both directions, one outstanding in each.
+
+It owns frames and time-outs. It must not know what messages mean.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -15,8 +18,8 @@ Payload = dict[str, Any]
 _CALL, _RESULT, _ERROR = 2, 3, 4  # OCPP-J 1.6 §4.1.3
 
 
-class LinkDown(WattspanError):
-    """The connection is gone, or was given up because an answer took too long (`timed_out`)."""
+class ConnectionDown(WattspanError):
+    """The connection closed, or was aborted because an answer took too long (`timed_out`)."""
 
     def __init__(self, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(reason)
@@ -24,24 +27,24 @@ class LinkDown(WattspanError):
 
 
 class Reply(NamedTuple):
-    """What the central system answered: a result, or a CALLERROR of this `code`."""
+    """The central system's answer: a result, or a CALLERROR with this `code`."""
 
     payload: Payload
     code: str | None = None
 
 
 class Answer(NamedTuple):
-    """Our answer to a command. `then` is called once it is sent."""
+    """The answer to a command. `follow_up` is called once it is sent."""
 
     payload: Payload
-    then: Callable[[], None] | None = None
+    follow_up: Callable[[], None] | None = None
 
 
-class Link:
+class RpcClient:
     """Owns a connected socket until it closes.
 
-    `answer(action, payload)` answers commands, at once, and may raise CallFault; `delay_s()` says how long to hold an
-    answer back, in real seconds. `run` reads; `call` may be used while it runs.
+    `answer(action, payload)` returns the answer to a command and may raise CallFault; `delay_s()` returns the delay of
+    an answer in real seconds. `run` reads; `call` may be used while it runs.
     """
 
     def __init__(
@@ -57,57 +60,57 @@ class Link:
         self._delay_s = delay_s
         self._timeout_s = timeout_s
         self._turn = asyncio.Lock()
-        self._awaited: tuple[str, asyncio.Future[Reply]] | None = None
-        self._down = False
+        self._pending: tuple[str, asyncio.Future[Reply]] | None = None
+        self._closed = False
 
     async def run(self) -> None:
-        """Reads until the connection is gone, then raises LinkDown."""
+        """Read until the connection closes, then raise ConnectionDown."""
         try:
             async with asyncio.TaskGroup() as late:
                 async for frame in self._socket:
-                    await self._take(frame, late)
-                raise LinkDown("closed")  # cancels what is late
-        except* (ConnectionClosed, LinkDown):
+                    await self._receive(frame, late)
+                raise ConnectionDown("closed")  # cancels delayed answers
+        except* (ConnectionClosed, ConnectionDown):
             pass
         finally:
-            self._down = True
-            if self._awaited is not None and not self._awaited[1].done():
-                self._awaited[1].set_exception(LinkDown("the connection closed before the answer"))
-                self._awaited[1].exception()  # whoever waited may be cancelled before they could look
-        raise LinkDown("the connection closed")
+            self._closed = True
+            if self._pending is not None and not self._pending[1].done():
+                self._pending[1].set_exception(ConnectionDown("the connection closed before the answer"))
+                self._pending[1].exception()  # the waiting task may be cancelled before it reads it
+        raise ConnectionDown("the connection closed")
 
     async def call(self, action: str, payload: Payload) -> Reply:
-        """Sends a CALL when it is its turn and waits for the answer. Raises LinkDown; cancellation leaves no trace."""
+        """Send a CALL when no other is outstanding, and return the reply. Raises ConnectionDown. Cancellation: safe."""
         async with self._turn:
-            if self._down:
-                raise LinkDown("closed")
+            if self._closed:
+                raise ConnectionDown("closed")
             message_id = uuid4().hex
             answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            self._awaited = (message_id, answer)
+            self._pending = (message_id, answer)
             try:
                 await self._send([_CALL, message_id, action, payload])
                 async with asyncio.timeout(self._timeout_s):
                     return await answer
             except ConnectionClosed as exc:
-                raise LinkDown(str(exc)) from exc
+                raise ConnectionDown(str(exc)) from exc
             except TimeoutError as exc:
                 self.abort()
-                raise LinkDown(f"no answer to {action} within {self._timeout_s:g} s", timed_out=True) from exc
+                raise ConnectionDown(f"no answer to {action} within {self._timeout_s:g} s", timed_out=True) from exc
             finally:
-                self._awaited = None
+                self._pending = None
 
     async def close(self) -> None:
-        """Says goodbye properly."""
+        """Close the WebSocket with a close frame."""
         await self._socket.close()
 
     def abort(self) -> None:
-        """Drops the TCP connection without a word, as a power cut or a lost radio would."""
+        """Abort the TCP connection without a close frame, as a power cut or a lost radio link would."""
         self._socket.transport.abort()
 
     async def _send(self, frame: list[Any]) -> None:
         await self._socket.send(orjson.dumps(frame), text=True)
 
-    async def _take(self, text: str | bytes, late: asyncio.TaskGroup) -> None:
+    async def _receive(self, text: str | bytes, late: asyncio.TaskGroup) -> None:
         try:
             frame = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -120,13 +123,13 @@ class Link:
                 else:
                     await self._answer_call(message_id, action, payload)
             case [3, message_id, dict(payload)]:
-                self._settle(message_id, Reply(payload))
+                self._complete_call(message_id, Reply(payload))
             case [4, message_id, str(code), _, dict(details)]:
-                self._settle(message_id, Reply(details, code))
+                self._complete_call(message_id, Reply(details, code))
 
-    def _settle(self, message_id: object, reply: Reply) -> None:
-        if self._awaited is not None and self._awaited[0] == message_id and not self._awaited[1].done():
-            self._awaited[1].set_result(reply)
+    def _complete_call(self, message_id: object, reply: Reply) -> None:
+        if self._pending is not None and self._pending[0] == message_id and not self._pending[1].done():
+            self._pending[1].set_result(reply)
 
     async def _answer_call(self, message_id: str, action: str, payload: Payload, delay_s: float = 0.0) -> None:
         if delay_s > 0:
@@ -137,5 +140,5 @@ class Link:
             await self._send([_ERROR, message_id, fault.code, fault.description, fault.details])
             return
         await self._send([_RESULT, message_id, answer.payload])
-        if answer.then is not None:
-            answer.then()
+        if answer.follow_up is not None:
+            answer.follow_up()
