@@ -236,7 +236,9 @@ class ChargePoint:
         try:
             answer = command(self, payload)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise CallFault(self.dialect.malformed_code, f"invalid payload of {action}: {type(exc).__name__}") from exc
+            raise CallFault(
+                self.dialect.framing.formation, f"invalid payload of {action}: {type(exc).__name__}"
+            ) from exc
         self.figures.commands[action] += 1
         return answer
 

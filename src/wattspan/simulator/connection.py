@@ -145,7 +145,14 @@ class ReconnectingConnection:
         """Run one connection; return when it is closed."""
         owner = self._owner
         owner.figures.connections += 1
-        rpc = RpcClient(socket, owner.answer, delay_s=owner.answer_delay_s, timeout_s=_ANSWER_TIMEOUT_S)
+        rpc = RpcClient(
+            owner.cp_id,
+            socket,
+            owner.dialect.framing,
+            owner.answer,
+            delay_s=owner.answer_delay_s,
+            timeout_s=_ANSWER_TIMEOUT_S,
+        )
         self._rpc = rpc
         try:
             async with asyncio.TaskGroup() as tasks:

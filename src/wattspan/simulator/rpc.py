@@ -1,21 +1,21 @@
-"""The charge point's end of OCPP-J on one WebSocket: CALLs in both directions, one outstanding in each.
+"""The charge point's end of OCPP-J on one WebSocket.
 
-It owns frames and time-outs. It must not know what messages mean.
+It owns the socket, the delay of answers, and what a time-out does; `ocppj` owns frames, order and matching. It must not
+know what messages mean.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-import orjson
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from wattspan.errors import CallFault, WattspanError
+from wattspan.errors import CallFault, CommandRefused, CommandTimeout, ConnectionLost, FrameError, WattspanError
+from wattspan.ocppj.frames import Call, Framing, ResultError, Send
+from wattspan.ocppj.session import Session
 
 Payload = dict[str, Any]
-_CALL, _RESULT, _ERROR = 2, 3, 4  # OCPP-J 1.6 §4.1.3
 
 
 class ConnectionDown(WattspanError):
@@ -34,22 +34,24 @@ class Reply(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The answer to a command. `follow_up` is called once it is sent."""
+    """The answer to a command. `follow_up` is called once it is queued for sending."""
 
     payload: Payload
     follow_up: Callable[[], None] | None = None
 
 
 class RpcClient:
-    """Owns a connected socket until it closes.
+    """Owns a connected socket until it closes. It is the `Wire` and the `Handler` of an OCPP-J session.
 
     `answer(action, payload)` returns the answer to a command and may raise CallFault; `delay_s()` returns the delay of
-    an answer in real seconds. `run` reads; `call` may be used while it runs.
+    an answer in real seconds. `call` may be used while `run` runs.
     """
 
     def __init__(
         self,
+        cp_id: str,
         socket: ClientConnection,
+        framing: Framing,
         answer: Callable[[str, Payload], Answer],
         *,
         delay_s: Callable[[], float],
@@ -59,86 +61,94 @@ class RpcClient:
         self._answer = answer
         self._delay_s = delay_s
         self._timeout_s = timeout_s
-        self._turn = asyncio.Lock()
-        self._pending: tuple[str, asyncio.Future[Reply]] | None = None
-        self._closed = False
+        self._session = Session(cp_id, self, self, framing)
+        self._outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
+        """Messages to send; None: close the WebSocket."""
+        self._readable = asyncio.Event()
+        self._readable.set()
 
     async def run(self) -> None:
-        """Read until the connection closes, then raise ConnectionDown."""
+        """Read and write until the connection closes, then raise ConnectionDown."""
         try:
-            async with asyncio.TaskGroup() as late:
-                async for frame in self._socket:
-                    await self._receive(frame, late)
-                raise ConnectionDown("closed")  # cancels delayed answers
-        except* (ConnectionClosed, ConnectionDown):
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._write())
+                while True:
+                    await self._readable.wait()
+                    self._session.receive(await self._socket.recv(decode=False))
+        except* ConnectionClosed:
             pass
         finally:
-            self._closed = True
-            if self._pending is not None and not self._pending[1].done():
-                self._pending[1].set_exception(ConnectionDown("the connection closed before the answer"))
-                self._pending[1].exception()  # the waiting task may be cancelled before it reads it
+            self._session.close()
         raise ConnectionDown("the connection closed")
 
     async def call(self, action: str, payload: Payload) -> Reply:
         """Send a CALL when no other is outstanding, and return the reply. Raises ConnectionDown. Cancellation: safe."""
-        async with self._turn:
-            if self._closed:
-                raise ConnectionDown("closed")
-            message_id = uuid4().hex
-            answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            self._pending = (message_id, answer)
-            try:
-                await self._send([_CALL, message_id, action, payload])
-                async with asyncio.timeout(self._timeout_s):
-                    return await answer
-            except ConnectionClosed as exc:
-                raise ConnectionDown(str(exc)) from exc
-            except TimeoutError as exc:
-                self.abort()
-                raise ConnectionDown(f"no answer to {action} within {self._timeout_s:g} s", timed_out=True) from exc
-            finally:
-                self._pending = None
+        try:
+            return Reply(await self._session.call(action, payload, timeout_s=self._timeout_s))
+        except CommandRefused as exc:
+            return Reply(exc.details, exc.code)
+        except CommandTimeout as exc:
+            self.abort()
+            raise ConnectionDown(f"no answer to {action} within {self._timeout_s:g} s", timed_out=True) from exc
+        except ConnectionLost as exc:
+            raise ConnectionDown("the connection closed before the answer") from exc
 
     async def close(self) -> None:
-        """Close the WebSocket with a close frame."""
-        await self._socket.close()
+        """Send what is queued and close the WebSocket with a close frame."""
+        self._outgoing.put_nowait(None)
+        await self._socket.wait_closed()
 
     def abort(self) -> None:
         """Abort the TCP connection without a close frame, as a power cut or a lost radio link would."""
         self._socket.transport.abort()
 
-    async def _send(self, frame: list[Any]) -> None:
-        await self._socket.send(orjson.dumps(frame), text=True)
+    def send(self, data: bytes) -> None:
+        """Queue a text message. The session bounds them: one CALL, and the answers to its waiting CALLs."""
+        self._outgoing.put_nowait(data)
 
-    async def _receive(self, text: str | bytes, late: asyncio.TaskGroup) -> None:
-        try:
-            frame = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return
-        match frame:
-            case [2, str(message_id), str(action), dict(payload)]:
-                delay_s = self._delay_s()
-                if delay_s > 0:
-                    late.create_task(self._answer_call(message_id, action, payload, delay_s))
-                else:
-                    await self._answer_call(message_id, action, payload)
-            case [3, message_id, dict(payload)]:
-                self._complete_call(message_id, Reply(payload))
-            case [4, message_id, str(code), _, dict(details)]:
-                self._complete_call(message_id, Reply(details, code))
+    def pause_reading(self) -> None:
+        """Stop reading from the socket."""
+        self._readable.clear()
 
-    def _complete_call(self, message_id: object, reply: Reply) -> None:
-        if self._pending is not None and self._pending[0] == message_id and not self._pending[1].done():
-            self._pending[1].set_result(reply)
+    def resume_reading(self) -> None:
+        """Read from the socket again."""
+        self._readable.set()
 
-    async def _answer_call(self, message_id: str, action: str, payload: Payload, delay_s: float = 0.0) -> None:
+    def on_call(self, call: Call) -> None:
+        """Answer a command, now or after the injected delay."""
+        delay_s = self._delay_s()
         if delay_s > 0:
-            await asyncio.sleep(delay_s)
+            self._tasks.create_task(self._answer_later(call, delay_s))
+        else:
+            self._answer_call(call)
+
+    def on_fault(self, fault: FrameError) -> None:
+        """Do nothing: the session answers an invalid message."""
+
+    def on_send(self, send: Send) -> None:
+        """Ignore a SEND: no virtual charge point uses one."""
+
+    def on_result_error(self, error: ResultError) -> None:
+        """Ignore a CALLRESULTERROR."""
+
+    def on_unasked(self) -> None:
+        """Ignore a result that matches no outstanding CALL."""
+
+    async def _write(self) -> None:
+        while (data := await self._outgoing.get()) is not None:
+            await self._socket.send(data, text=True)
+        await self._socket.close()
+
+    async def _answer_later(self, call: Call, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        self._answer_call(call)
+
+    def _answer_call(self, call: Call) -> None:
         try:
-            answer = self._answer(action, payload)
+            answer = self._answer(call.action, call.payload)
         except CallFault as fault:
-            await self._send([_ERROR, message_id, fault.code, fault.description, fault.details])
+            self._session.refuse(call, fault.code, fault.description, fault.details)
             return
-        await self._send([_RESULT, message_id, answer.payload])
+        self._session.answer(call, answer.payload)
         if answer.follow_up is not None:
             answer.follow_up()

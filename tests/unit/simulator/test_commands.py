@@ -258,6 +258,7 @@ async def test_unknown_and_invalid_commands_get_a_callerror(central, running):
         assert await central.command("DataTransfer", {"vendorId": "Acme"}) == {"status": "UnknownVendorId"}
         assert (await central.raw_command("Dance", {}))[2] == "NotImplemented"
         assert (await central.raw_command("Reset", {"type": "Gentle"}))[2] == "FormationViolation"
+        assert (await central.raw_command("Reset", ["Hard"]))[2] == "FormationViolation"
 
 
 async def test_a_late_answer_is_still_an_answer(central, running):

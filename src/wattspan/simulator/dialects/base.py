@@ -6,6 +6,7 @@ It must not know any single version.
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from wattspan.ocppj.frames import Framing
 from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Transaction
 from wattspan.simulator.rpc import Answer, Payload
 
@@ -39,8 +40,8 @@ class Dialect(Protocol):
         """WebSocket subprotocol."""
 
     @property
-    def malformed_code(self) -> str:
-        """CALLERROR code for a command with an invalid payload."""
+    def framing(self) -> Framing:
+        """How the version frames messages, and its CALLERROR codes."""
 
     @property
     def commands(self) -> Mapping[str, Command]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wattspan.ocppj.frames import FRAMING_16
 from wattspan.simulator.dialects import v16_commands
 from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
@@ -15,7 +16,7 @@ class V16:
 
     name = "1.6"
     subprotocol = "ocpp1.6"
-    malformed_code = "FormationViolation"
+    framing = FRAMING_16
 
     @property
     def commands(self) -> Mapping[str, Command]:

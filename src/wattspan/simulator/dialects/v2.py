@@ -11,6 +11,7 @@ from itertools import count
 from typing import NamedTuple
 from uuid import uuid4
 
+from wattspan.ocppj.frames import Framing
 from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
 from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Sample, Transaction, timestamp
@@ -51,14 +52,10 @@ class V2:
 
     name: str
     subprotocol: str
+    framing: Framing
     commands: Mapping[str, Command]
     severity: int | None = None
     """Severity of a fault in NotifyEvent (2.1); None: the version has none."""
-
-    @property
-    def malformed_code(self) -> str:
-        """CALLERROR code for an invalid payload (2.0.1 Part 4 §4.3)."""
-        return "FormatViolation"
 
     def boot(self, cp_id: str, firmware: str, reason: str) -> OutgoingCall:
         """Return BootNotificationRequest (2.0.1 Part 2 §1.7)."""

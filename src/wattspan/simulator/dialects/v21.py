@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from wattspan.ocppj.frames import FRAMING_21
 from wattspan.simulator.dialects import v2_commands
 from wattspan.simulator.dialects.base import status_answer
 from wattspan.simulator.dialects.v2 import V2
@@ -22,6 +23,7 @@ def _get_tariffs(_cp: "ChargePoint", _call: Payload) -> Answer:
 V21 = V2(
     name="2.1",
     subprotocol="ocpp2.1",
+    framing=FRAMING_21,
     commands={**v2_commands.COMMANDS, "GetTariffs": _get_tariffs},
     severity=_ERROR,
 )
