@@ -16,6 +16,18 @@ from wattspan.simulator.clock import Clock
 from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.faults import FaultRates
 from wattspan.simulator.ledger import Figures, Ledger
+from wattspan.simulator.reachability import CentralSystemUnreachable
 from wattspan.simulator.simulation import MIX, Progress, Simulation
 
-__all__ = ["DIALECTS", "MIX", "ArrivalPattern", "Clock", "FaultRates", "Figures", "Ledger", "Progress", "Simulation"]
+__all__ = [
+    "DIALECTS",
+    "MIX",
+    "ArrivalPattern",
+    "CentralSystemUnreachable",
+    "Clock",
+    "FaultRates",
+    "Figures",
+    "Ledger",
+    "Progress",
+    "Simulation",
+]

@@ -72,6 +72,8 @@ class ReconnectingConnection:
         self._boot_reason: str | None = "PowerUp"
         """The reason of the BootNotification to send first; None: it was sent and accepted."""
         self._attempts = 0
+        """Connection attempts since the central system last accepted the charge point."""
+        self._attempted = False
 
     @property
     def accepted(self) -> bool:
@@ -85,9 +87,11 @@ class ReconnectingConnection:
             await self._online.wait()
             try:
                 socket = await self._connect()
-            except (OSError, TimeoutError, WebSocketException):
+            except (OSError, TimeoutError, WebSocketException) as exc:
                 self._owner.figures.refusals += 1
+                self._record_attempt(exc)
             else:
+                self._record_attempt(None)
                 await self._run_connection(socket)
             back_off_s = min(_MAX_BACK_OFF_S, 2.0**self._attempts) * self._rng.uniform(0.5, 1.0)
             self._attempts = min(self._attempts + 1, 10)
@@ -123,6 +127,11 @@ class ReconnectingConnection:
         self._offline_holds -= 1
         if not self._offline_holds:
             self._online.set()
+
+    def _record_attempt(self, error: Exception | None) -> None:
+        if not self._attempted:
+            self._attempted = True
+            self._context.first_attempts.record(error)
 
     async def _connect(self) -> ClientConnection:
         headers = {}

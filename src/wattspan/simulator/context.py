@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wattspan.simulator.arrivals import ArrivalPattern
 from wattspan.simulator.clock import Clock
 from wattspan.simulator.faults import FaultRates
+from wattspan.simulator.reachability import FirstAttempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,5 +24,6 @@ class SimulationContext:
     id_tags: tuple[str, ...]
     password: str | None = field(default=None, repr=False)
     """For HTTP basic authentication; None: none is sent."""
+    first_attempts: FirstAttempts
     handshake_slots: asyncio.Semaphore
     """Limits concurrent handshakes; thousands at once would time out."""

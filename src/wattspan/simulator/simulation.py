@@ -15,6 +15,7 @@ from wattspan.simulator.context import SimulationContext
 from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.faults import FaultRates
 from wattspan.simulator.ledger import Ledger
+from wattspan.simulator.reachability import CentralSystemUnreachable, FirstAttempts
 
 ID_TAGS = tuple(f"SIM-TAG-{number:02}" for number in range(1, 21))
 MIX = tuple(DIALECTS)
@@ -66,9 +67,12 @@ class Simulation:
     """Prefix of the identities: SIM0001, SIM0002, …"""
     clock: Clock | None = None
     """Overrides `time_factor`; None: a clock with `time_factor`."""
+    fail_if_unreachable: bool = False
+    """Whether `run` raises if nothing listens at `url` at the start; False: charge points keep trying."""
     ledger: Ledger = field(default_factory=Ledger, init=False)
     fleet: tuple[ChargePoint, ...] = field(default=(), init=False, repr=False)
     _finish: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+    _unreachable_reason: str | None = field(default=None, init=False, repr=False)
 
     async def run(self) -> Ledger:
         """Run until `finish` or for `duration_s` and return the ledger.
@@ -76,6 +80,10 @@ class Simulation:
         At the end, sessions are stopped, what is queued is sent (for at most 30 s), and the connections are closed.
         Charge points reconnect while the central system is unavailable; the ledger counts the attempts.
         Cancellation: closes the connections and leaves the sessions open.
+
+        Raises:
+            CentralSystemUnreachable: the first attempt of every charge point failed because nothing listens, and
+                `fail_if_unreachable` is set.
         """
         context = self._context()
         self.fleet = tuple(
@@ -90,6 +98,8 @@ class Simulation:
                     await self._finish.wait()
             except TimeoutError:
                 self.finish()
+        if self._unreachable_reason is not None:
+            raise CentralSystemUnreachable(self.url, self._unreachable_reason)
         return self.ledger
 
     def finish(self) -> None:
@@ -113,6 +123,11 @@ class Simulation:
     def _identities(self) -> Iterator[str]:
         return (f"{self.prefix}{number:04}" for number in range(1, self.charge_points + 1))
 
+    def _stop_unreachable(self, reason: str) -> None:
+        if self.fail_if_unreachable:
+            self._unreachable_reason = reason
+            self.finish()
+
     def _context(self) -> SimulationContext:
         return SimulationContext(
             url=self.url,
@@ -123,5 +138,6 @@ class Simulation:
             arrivals=self.arrivals,
             id_tags=self.id_tags,
             password=self.password,
+            first_attempts=FirstAttempts(self.charge_points, self._stop_unreachable),
             handshake_slots=asyncio.Semaphore(_MAX_HANDSHAKES),
         )
