@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from wattspan.errors import CallFault, CommandRefused, CommandTimeout, ConnectionLost, FrameError, WattspanError
 from wattspan.ocppj.frames import Call, Framing, ResultError, Send
-from wattspan.ocppj.session import Session
+from wattspan.ocppj.rpc import RpcConnection
 
 Payload = dict[str, Any]
 
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class RpcClient:
-    """Owns a connected socket until it closes. It is the `Wire` and the `Handler` of an OCPP-J session.
+    """Owns a connected socket until it closes. It is the `Wire` and the `Handler` of an `RpcConnection`.
 
     `answer(action, payload)` returns the answer to a command and may raise CallFault; `delay_s()` returns the delay of
     an answer in real seconds. `call` may be used while `run` runs.
@@ -61,7 +61,7 @@ class RpcClient:
         self._answer = answer
         self._delay_s = delay_s
         self._timeout_s = timeout_s
-        self._session = Session(cp_id, self, self, framing)
+        self._connection = RpcConnection(cp_id, self, self, framing)
         self._outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         """Messages to send; None: close the WebSocket."""
         self._readable = asyncio.Event()
@@ -74,17 +74,17 @@ class RpcClient:
                 self._tasks.create_task(self._write())
                 while True:
                     await self._readable.wait()
-                    self._session.receive(await self._socket.recv(decode=False))
+                    self._connection.receive(await self._socket.recv(decode=False))
         except* ConnectionClosed:
             pass
         finally:
-            self._session.close()
+            self._connection.close()
         raise ConnectionDown("the connection closed")
 
     async def call(self, action: str, payload: Payload) -> Reply:
         """Send a CALL when no other is outstanding, and return the reply. Raises ConnectionDown. Cancellation: safe."""
         try:
-            return Reply(await self._session.call(action, payload, timeout_s=self._timeout_s))
+            return Reply(await self._connection.call(action, payload, timeout_s=self._timeout_s))
         except CommandRefused as exc:
             return Reply(exc.details, exc.code)
         except CommandTimeout as exc:
@@ -103,7 +103,7 @@ class RpcClient:
         self._socket.transport.abort()
 
     def send(self, data: bytes) -> None:
-        """Queue a text message. The session bounds them: one CALL, and the answers to its waiting CALLs."""
+        """Queue a text message. `RpcConnection` bounds them: one CALL, and the answers to waiting CALLs."""
         self._outgoing.put_nowait(data)
 
     def pause_reading(self) -> None:
@@ -123,7 +123,7 @@ class RpcClient:
             self._answer_call(call)
 
     def on_fault(self, fault: FrameError) -> None:
-        """Do nothing: the session answers an invalid message."""
+        """Do nothing: `RpcConnection` answers an invalid message."""
 
     def on_send(self, send: Send) -> None:
         """Ignore a SEND: no virtual charge point uses one."""
@@ -147,8 +147,8 @@ class RpcClient:
         try:
             answer = self._answer(call.action, call.payload)
         except CallFault as fault:
-            self._session.refuse(call, fault.code, fault.description, fault.details)
+            self._connection.refuse(call, fault.code, fault.description, fault.details)
             return
-        self._session.answer(call, answer.payload)
+        self._connection.answer(call, answer.payload)
         if answer.follow_up is not None:
             answer.follow_up()

@@ -68,7 +68,7 @@ def test_an_invalid_part_is_skipped_and_counted(bad, fault):
 
 
 def test_a_name_may_be_a_number_and_defaults_to_the_id():
-    told = json.dumps({"id": 12, "connectors": [{"id": 4, "description": "AVAILABLE", "maxchspeed": 50}]})
+    data = json.dumps({"id": 12, "connectors": [{"id": 4, "description": "AVAILABLE", "maxchspeed": 50}]})
     (found,) = parse(kml(placemark("P", data))).connectors
     assert (found.device, found.name) == ("12", "4")
 
