@@ -1,4 +1,4 @@
-"""A simulated fleet with faults against the real server: what was counted is what was done, to the Wh."""
+"""A simulated fleet with faults against the real server: its metrics equal the fleet's ledger, to the Wh."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rat
         ledger = await simulation.run()
         assert ledger.total.errors == 0
         assert ledger.total.stops > 10
-        for cp_id, did in ledger.charge_points.items():
+        for cp_id, expected in ledger.charge_points.items():
             counted = csms.fleet.charge_points[cp_id]
-            assert (counted.tx_total, counted.energy_total_wh) == (did.starts, did.energy_wh)
+            assert (counted.tx_total, counted.energy_total_wh) == (expected.starts, expected.energy_wh)
             assert not counted.transactions

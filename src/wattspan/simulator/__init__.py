@@ -1,6 +1,7 @@
 """Virtual charge points for any central system.
 
-It owns the simulation of charge points, cars and drivers. It knows OCPP-J; it must not know Wattspan's own server.
+It owns the simulation of charge points, cars and drivers. It shares OCPP-J (`ocppj`) and the time format with
+Wattspan's own server, and must not know anything else of it.
 
 Two times run side by side. Cars, drivers and cables live in simulated time, which runs `time_factor` times as fast as
 real time, so energy grows that much faster. Messages carry real timestamps, and the waits of the protocol (heartbeats,

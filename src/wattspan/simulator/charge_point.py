@@ -29,7 +29,7 @@ _DEFAULT_HEARTBEAT_S = 300.0
 
 
 class ChargePoint:
-    """A virtual charge point. `run` runs it until it is told to finish."""
+    """A virtual charge point. `run` runs it until its `finish` event is set."""
 
     def __init__(self, cp_id: str, context: SimulationContext, figures: Figures, dialect: Dialect) -> None:
         self.cp_id = cp_id
@@ -152,7 +152,7 @@ class ChargePoint:
 
     def transaction_ended(self, connector_id: int) -> None:
         """Remove the charging profile of the transaction."""
-        self.profiles.forget_transaction(connector_id)
+        self.profiles.remove_transaction_profile(connector_id)
 
     def limits_changed(self) -> None:
         """Make the sessions check their limit at once."""

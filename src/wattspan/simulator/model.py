@@ -4,17 +4,11 @@ Statuses and stop reasons are named as in OCPP 1.6, which distinguishes the most
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 NO_ERROR = "NoError"
 FAULT_STOP_REASON = "Other"
 """The stop reason of a transaction that a fault ends."""
-
-
-def timestamp(ts: float) -> str:
-    """Return `ts`, Unix seconds, in RFC 3339 format with milliseconds, UTC."""
-    return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class ConnectorState(NamedTuple):

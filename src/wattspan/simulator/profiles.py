@@ -12,8 +12,8 @@ from typing import NamedTuple
 from wattspan.simulator.rpc import Payload
 from wattspan.simulator.vehicle import VOLTAGE_V
 
-_RECURS_S = {"Daily": 86_400, "Weekly": 604_800}
-_STATION, _DEFAULT, _OWN = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
+_RECURRENCE_S = {"Daily": 86_400, "Weekly": 604_800}
+_MAX_PROFILE, _DEFAULT_PROFILE, _TX_PROFILE = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
 
 
 class EvaluationTime(NamedTuple):
@@ -56,7 +56,7 @@ class Profiles:
         """
         _check(profile)
         purpose = profile["chargingProfilePurpose"]
-        if (purpose == _STATION and connector_id) or (purpose == _OWN and not connector_id):
+        if (purpose == _MAX_PROFILE and connector_id) or (purpose == _TX_PROFILE and not connector_id):
             return False
         new = _Installed(connector_id=connector_id, profile=profile)
         profile_id = profile["chargingProfileId"]
@@ -83,23 +83,23 @@ class Profiles:
         self._installed = kept
         return found
 
-    def forget_transaction(self, connector_id: int) -> None:
+    def remove_transaction_profile(self, connector_id: int) -> None:
         """Remove the TxProfile of a connector; it ends with its transaction."""
         self._installed = [
             old
             for old in self._installed
-            if not (old.connector_id == connector_id and old.profile["chargingProfilePurpose"] == _OWN)
+            if not (old.connector_id == connector_id and old.profile["chargingProfilePurpose"] == _TX_PROFILE)
         ]
 
     def limit_a(self, connector_id: int, at: EvaluationTime, max_current_a: float) -> float:
         """Return the limit per phase in A: the lowest of station profile, transaction profile and `max_current_a`."""
-        station = self._limit_by(_STATION, (0,), at)
-        own = self._limit_by(_OWN, (connector_id,), at)
-        if own is None:
-            own = self._limit_by(_DEFAULT, (connector_id,), at)
-        if own is None:
-            own = self._limit_by(_DEFAULT, (0,), at)
-        return min(limit for limit in (station, own, max_current_a) if limit is not None)
+        station = self._limit_by(_MAX_PROFILE, (0,), at)
+        transaction = self._limit_by(_TX_PROFILE, (connector_id,), at)
+        if transaction is None:
+            transaction = self._limit_by(_DEFAULT_PROFILE, (connector_id,), at)
+        if transaction is None:
+            transaction = self._limit_by(_DEFAULT_PROFILE, (0,), at)
+        return min(limit for limit in (station, transaction, max_current_a) if limit is not None)
 
     def composite(self, connector_id: int, at: EvaluationTime, duration_s: int, max_current_a: float) -> list[Payload]:
         """Return the periods of GetCompositeSchedule.conf in A: one for each change of the limit."""
@@ -142,7 +142,7 @@ def _limit_a(profile: Payload, at: EvaluationTime) -> float | None:
 
 def _valid(profile: Payload, ts: float) -> bool:
     begins, ends = profile.get("validFrom"), profile.get("validTo")
-    return (begins is None or _unix(begins) <= ts) and (ends is None or ts < _unix(ends))
+    return (begins is None or _parse_ts(begins) <= ts) and (ends is None or ts < _parse_ts(ends))
 
 
 def _origin_ts(profile: Payload, at: EvaluationTime) -> float:
@@ -150,25 +150,25 @@ def _origin_ts(profile: Payload, at: EvaluationTime) -> float:
     kind, schedule = profile["chargingProfileKind"], profile["chargingSchedule"]
     if kind == "Relative" or "startSchedule" not in schedule:
         return at.started_ts if at.started_ts is not None else at.ts
-    start_ts = _unix(schedule["startSchedule"])
+    start_ts = _parse_ts(schedule["startSchedule"])
     if kind == "Recurring":
-        period_s = _RECURS_S[profile.get("recurrencyKind", "Daily")]
+        period_s = _RECURRENCE_S[profile.get("recurrencyKind", "Daily")]
         return start_ts + (at.ts - start_ts) // period_s * period_s
     return start_ts
 
 
 def _edges(profile: Payload, at: EvaluationTime, duration_s: int) -> Iterator[float]:
-    """Return the seconds from `at` at which the profile's limit may change; of a recurring profile, up to 8 rounds."""
+    """Return the seconds from `at` at which the limit may change, for up to 8 repetitions of a recurring profile."""
     schedule = profile["chargingSchedule"]
     origin_s = _origin_ts(profile, at) - at.ts
     marks = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
     marks += [schedule["duration"]] if "duration" in schedule else []
     period_s = (
-        _RECURS_S.get(profile.get("recurrencyKind", ""), 0) if profile["chargingProfileKind"] == "Recurring" else 0
+        _RECURRENCE_S.get(profile.get("recurrencyKind", ""), 0) if profile["chargingProfileKind"] == "Recurring" else 0
     )
-    rounds = range(min(8, int(duration_s // period_s) + 2)) if period_s else range(1)
-    edges = [origin_s + period_s * turn + mark for turn in rounds for mark in marks]
-    edges += [_unix(profile[end]) - at.ts for end in ("validFrom", "validTo") if end in profile]
+    repetitions = range(min(8, int(duration_s // period_s) + 2)) if period_s else range(1)
+    edges = [origin_s + period_s * n + mark for n in repetitions for mark in marks]
+    edges += [_parse_ts(profile[end]) - at.ts for end in ("validFrom", "validTo") if end in profile]
     return (edge for edge in edges if 0 < edge < duration_s)
 
 
@@ -179,9 +179,9 @@ def _check(profile: Payload) -> None:
     """
     schedule = profile["chargingSchedule"]
     values: dict[str, set[str | None]] = {
-        "chargingProfilePurpose": {_STATION, _DEFAULT, _OWN},
+        "chargingProfilePurpose": {_MAX_PROFILE, _DEFAULT_PROFILE, _TX_PROFILE},
         "chargingProfileKind": {"Absolute", "Recurring", "Relative"},
-        "recurrencyKind": {*_RECURS_S, None},
+        "recurrencyKind": {*_RECURRENCE_S, None},
     }
     for field, known in values.items():
         if profile.get(field) not in known:
@@ -193,8 +193,8 @@ def _check(profile: Payload) -> None:
         int(period["startPeriod"]), float(period["limit"]), 1 / int(period.get("numberPhases", 3))
     for text in (profile.get("validFrom"), profile.get("validTo"), schedule.get("startSchedule")):
         if text is not None:
-            _unix(text)
+            _parse_ts(text)
 
 
-def _unix(text: str) -> float:
+def _parse_ts(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()

@@ -89,7 +89,7 @@ def test_a_composite_schedule_has_every_change():
 def test_a_transactions_profile_ends_with_it():
     profiles = Profiles()
     profiles.set(1, profile((0, 10), purpose="TxProfile"))
-    profiles.forget_transaction(1)
+    profiles.remove_transaction_profile(1)
     assert profiles.limit_a(1, IN_TRANSACTION, 32.0) == 32
 
 

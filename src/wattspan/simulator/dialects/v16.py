@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wattspan.domain.timestamps import wire_time
 from wattspan.ocppj.frames import FRAMING_16
 from wattspan.simulator.dialects import v16_commands
 from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
-from wattspan.simulator.model import ConnectorState, Reading, Transaction, timestamp
+from wattspan.simulator.model import ConnectorState, Reading, Transaction
 from wattspan.simulator.rpc import Payload
 
 
@@ -55,7 +56,7 @@ class V16:
             "connectorId": number,
             "status": now.status,
             "errorCode": now.error_code,
-            "timestamp": timestamp(ts),
+            "timestamp": wire_time(ts),
         }
         return [OutgoingCall("StatusNotification", lambda: payload, now.error_code)]
 
@@ -73,7 +74,7 @@ class V16:
             "connectorId": transaction.connector_id,
             "idTag": transaction.id_tag,
             "meterStart": begin.register_wh,
-            "timestamp": timestamp(begin.ts),
+            "timestamp": wire_time(begin.ts),
         }
         if transaction.reservation_id is not None:
             payload["reservationId"] = transaction.reservation_id
@@ -101,7 +102,7 @@ class V16:
                 "transactionId": transaction.id,
                 "idTag": transaction.id_tag,
                 "meterStop": end.register_wh,
-                "timestamp": timestamp(end.ts),
+                "timestamp": wire_time(end.ts),
                 "reason": reason,
             },
         )
@@ -119,7 +120,7 @@ def _meter_values(number: int, transaction: Transaction | None, reading: Reading
     ]
     payload: Payload = {
         "connectorId": number,
-        "meterValue": [{"timestamp": timestamp(reading.ts), "sampledValue": sampled}],
+        "meterValue": [{"timestamp": wire_time(reading.ts), "sampledValue": sampled}],
     }
     if transaction is not None and transaction.id is not None:
         payload["transactionId"] = transaction.id

@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from wattspan.domain.timestamps import wire_time
 from wattspan.simulator import command_actions
 from wattspan.simulator.connector import Reservation
 from wattspan.simulator.dialects.base import Command, FollowUp, accepted_if, status_answer
-from wattspan.simulator.model import RemoteStartRequest, timestamp
+from wattspan.simulator.model import RemoteStartRequest
 from wattspan.simulator.rpc import Answer, Payload
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _composite_schedule(cp: "ChargePoint", call: Payload) -> Answer:
     if number and connector is None:
         return status_answer("Rejected")
     at = cp.evaluation_time(connector.transaction if connector else None)
-    begins = timestamp(at.ts)
+    begins = wire_time(at.ts)
     return Answer(
         {
             "status": "Accepted",

@@ -11,10 +11,11 @@ from itertools import count
 from typing import NamedTuple
 from uuid import uuid4
 
+from wattspan.domain.timestamps import wire_time
 from wattspan.ocppj.frames import Framing
 from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
-from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Sample, Transaction, timestamp
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Sample, Transaction
 from wattspan.simulator.rpc import Payload
 
 _CONNECTOR_STATES = frozenset({"Available", "Reserved", "Unavailable", "Faulted"})
@@ -87,7 +88,7 @@ class V2:
         status_v2 = connector_state(now.status)
         if before is None or status_v2 != connector_state(before.status):
             status = {
-                "timestamp": timestamp(ts),
+                "timestamp": wire_time(ts),
                 "connectorStatus": status_v2,
                 "evseId": number,
                 "connectorId": 1,
@@ -158,7 +159,7 @@ class V2:
         """Return NotifyEventRequest for the variable Problem of a connector (2.0.1 Part 2 §3.1.6, N07)."""
         event: Payload = {
             "eventId": next(_EVENT_IDS),
-            "timestamp": timestamp(ts),
+            "timestamp": wire_time(ts),
             "trigger": "Alerting",
             "actualValue": "false" if cleared else "true",
             "techCode": code,
@@ -169,7 +170,7 @@ class V2:
         }
         if self.severity is not None:
             event["severity"] = self.severity
-        return {"generatedAt": timestamp(ts), "seqNo": 0, "tbc": False, "eventData": [event]}
+        return {"generatedAt": wire_time(ts), "seqNo": 0, "tbc": False, "eventData": [event]}
 
 
 def triggered_event(transaction: Transaction, reading: Reading, charging_state: str) -> OutgoingCall:
@@ -199,7 +200,7 @@ def _event(
     """Return the next event of a transaction; its seqNo is assigned now, not when it is sent."""
     payload = {
         "eventType": event_type,
-        "timestamp": timestamp(ts),
+        "timestamp": wire_time(ts),
         "triggerReason": trigger,
         "seqNo": transaction.next_seq_no,
         "transactionInfo": {"transactionId": transaction.id, **info},
@@ -215,7 +216,7 @@ def _meter_value(reading: Reading, context: str, samples: Iterable[Sample], *, s
     if signed:
         register["signedMeterValue"] = _signature(reading)
     return {
-        "timestamp": timestamp(reading.ts),
+        "timestamp": wire_time(reading.ts),
         "sampledValue": [register, *(_sample(sample, context) for sample in samples)],
     }
 
@@ -235,7 +236,7 @@ def _sample(sample: Sample, context: str) -> Payload:
 
 def _signature(reading: Reading) -> Payload:
     """Return a SignedMeterValueType in OCMF format, without a real signature."""
-    data = f'OCMF|{{"FV":"1.0","RD":[{{"TM":"{timestamp(reading.ts)}","RV":{reading.register_wh},"RU":"Wh"}}]}}|{{}}'
+    data = f'OCMF|{{"FV":"1.0","RD":[{{"TM":"{wire_time(reading.ts)}","RV":{reading.register_wh},"RU":"Wh"}}]}}|{{}}'
     return {
         "signedMeterData": b64encode(data.encode()).decode(),
         "signingMethod": "ECDSA-secp256r1-SHA256",

@@ -9,11 +9,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from wattspan.domain.timestamps import wire_time
 from wattspan.simulator import command_actions
 from wattspan.simulator.connector import Reservation
 from wattspan.simulator.dialects import v2, v2_profiles, variables
 from wattspan.simulator.dialects.base import Command, FollowUp, accepted_if, status_answer
-from wattspan.simulator.model import RemoteStartRequest, timestamp
+from wattspan.simulator.model import RemoteStartRequest
 from wattspan.simulator.rpc import Answer, Payload
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _report(cp: "ChargePoint", request_id: int) -> None:
     for number, part in enumerate(parts):
         payload = {
             "requestId": request_id,
-            "generatedAt": timestamp(cp.now_ts()),
+            "generatedAt": wire_time(cp.now_ts()),
             "seqNo": number,
             "tbc": number < len(parts) - 1,
             "reportData": part,
@@ -165,7 +166,7 @@ def _composite_schedule(cp: "ChargePoint", call: Payload) -> Answer:
     schedule = {
         "evseId": number,
         "duration": duration_s,
-        "scheduleStart": timestamp(at.ts),
+        "scheduleStart": wire_time(at.ts),
         "chargingRateUnit": "A",
         "chargingSchedulePeriod": cp.profiles.composite(number, at, duration_s, cp.max_current_a),
     }
