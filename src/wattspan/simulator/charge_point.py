@@ -15,7 +15,7 @@ from wattspan.simulator.configuration import Configuration
 from wattspan.simulator.connection import ReconnectingConnection
 from wattspan.simulator.connector import Connector
 from wattspan.simulator.context import SimulationContext
-from wattspan.simulator.dialects.base import Dialect, OutgoingCall
+from wattspan.simulator.dialects.base import INVALID_PAYLOAD, Dialect, OutgoingCall
 from wattspan.simulator.ledger import Figures
 from wattspan.simulator.model import NO_ERROR, ConnectorState, Transaction
 from wattspan.simulator.outbox import Message, Outbox
@@ -235,7 +235,7 @@ class ChargePoint:
             raise CallFault("NotImplemented", f"{action} is not supported")
         try:
             answer = command(self, payload)
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        except INVALID_PAYLOAD as exc:
             raise CallFault(
                 self.dialect.framing.formation, f"invalid payload of {action}: {type(exc).__name__}"
             ) from exc

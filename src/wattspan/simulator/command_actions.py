@@ -32,7 +32,7 @@ def remote_start(
 ) -> FollowUp | None:
     """Return a follow-up that starts a transaction at connector `number` (None: any), or None if none is free.
 
-    Installs `profile`, a TxProfile in 1.6's format, at once. Raises KeyError, TypeError or ValueError if it is invalid.
+    Installs `profile`, a TxProfile in 1.6's format, at once. Raises what `Profiles.set` raises.
     """
     candidates = cp.connectors if number is None else [c for c in cp.connectors if c.id == number]
     chosen = next((c for c in candidates if c.free and _may_use(c, request.id_tag)), None)
@@ -94,7 +94,7 @@ def change_availability(cp: "ChargePoint", number: object, *, operative: bool) -
 def set_profile(cp: "ChargePoint", number: int, profile: Payload) -> FollowUp | None:
     """Install a charging profile, in 1.6's format, at once; return None if it does not fit the connector.
 
-    Raises KeyError, TypeError or ValueError if it is invalid.
+    Raises what `Profiles.set` raises.
     """
     connector = cp.connector(number)
     if number and connector is None:

@@ -52,7 +52,7 @@ class Profiles:
     def set(self, connector_id: int, profile: Payload) -> bool:
         """Install a profile; return False if its purpose does not fit the connector.
 
-        Raises KeyError, TypeError or ValueError if it is invalid.
+        Raises ArithmeticError, LookupError, TypeError or ValueError if it is invalid.
         """
         _check(profile)
         purpose = profile["chargingProfilePurpose"]
@@ -175,7 +175,7 @@ def _edges(profile: Payload, at: EvaluationTime, duration_s: int) -> Iterator[fl
 def _check(profile: Payload) -> None:
     """Read every field that is used later, so that an invalid profile is refused when it is installed.
 
-    Raises KeyError, TypeError or ValueError.
+    Raises ArithmeticError, LookupError, TypeError or ValueError.
     """
     schedule = profile["chargingSchedule"]
     values: dict[str, set[str | None]] = {

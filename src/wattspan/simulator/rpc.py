@@ -123,7 +123,7 @@ class RpcClient:
             self._answer_call(call)
 
     def on_fault(self, fault: FrameError) -> None:
-        """Do nothing: `RpcConnection` answers an invalid message."""
+        """Ignore an invalid message: `RpcConnection` answers it."""
 
     def on_send(self, send: Send) -> None:
         """Ignore a SEND: no virtual charge point uses one."""
@@ -131,7 +131,7 @@ class RpcClient:
     def on_result_error(self, error: ResultError) -> None:
         """Ignore a CALLRESULTERROR."""
 
-    def on_unasked(self) -> None:
+    def on_unexpected_result(self) -> None:
         """Ignore a result that matches no outstanding CALL."""
 
     async def _write(self) -> None:

@@ -253,12 +253,15 @@ async def test_certificates_are_installed_listed_and_deleted(central, running):
 
 
 async def test_unknown_and_invalid_commands_get_a_callerror(central, running):
+    no_phases = {"connectorId": 1, "csChargingProfiles": profile(6)}
+    no_phases["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]["numberPhases"] = 0
     async with running():
         assert await central.command("ClearCache", {}) == {"status": "Accepted"}
         assert await central.command("DataTransfer", {"vendorId": "Acme"}) == {"status": "UnknownVendorId"}
         assert (await central.raw_command("Dance", {}))[2] == "NotImplemented"
         assert (await central.raw_command("Reset", {"type": "Gentle"}))[2] == "FormationViolation"
         assert (await central.raw_command("Reset", ["Hard"]))[2] == "FormationViolation"
+        assert (await central.raw_command("SetChargingProfile", no_phases))[2] == "FormationViolation"
 
 
 async def test_a_late_answer_is_still_an_answer(central, running):

@@ -264,6 +264,8 @@ async def test_unknown_and_invalid_commands_get_a_callerror(central, fleet):
         assert (await central.raw_command("RemoteStopTransaction", {"transactionId": 1}))[2] == "NotImplemented"
         assert (await central.raw_command("Reset", {"type": "Gentle"}))[2] == "FormatViolation"
         assert (await central.raw_command("Reset", ["Hard"]))[2] == "FormatViolation"
+        no_schedule = {"evseId": 1, "chargingProfile": profile(6) | {"chargingSchedule": []}}
+        assert (await central.raw_command("SetChargingProfile", no_schedule))[2] == "FormatViolation"
 
 
 async def test_21_answers_that_it_has_no_tariffs(central, running):

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from wattspan.simulator.charge_point import ChargePoint
 
 Command = Callable[["ChargePoint", Payload], Answer]
-"""Returns the answer to a command. Raises AttributeError, KeyError, TypeError or ValueError for an invalid payload."""
+"""Returns the answer to a command. Raises one of INVALID_PAYLOAD for an invalid payload."""
+INVALID_PAYLOAD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What code that trusts a payload raises for an invalid one."""
 FollowUp = Callable[[], None]
 """What to do once the answer to a command is sent."""
 

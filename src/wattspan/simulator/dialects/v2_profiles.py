@@ -11,7 +11,7 @@ _STATION_16, _STATION_2 = "ChargePointMaxProfile", "ChargingStationMaxProfile"
 def to_v16_profile(profile: Payload) -> Payload:
     """Return a ChargingProfileType of 2.x in 1.6's format.
 
-    Only its first schedule is used: several are a choice for the vehicle (K15). Raises KeyError if a field is missing.
+    Only its first schedule is used: several are a choice for the vehicle (K15). Raises LookupError if one is missing.
     """
     shared = {name: value for name, value in profile.items() if name != "id"}
     purpose = profile["chargingProfilePurpose"]
