@@ -10,7 +10,8 @@ from wattspan.chargy import catalogue
 from wattspan.telemetry.reference import OTHER_COMMANDS, PAGE, metric_row, section, table
 
 INTRODUCTION = """\
-The public network's exporter is a process of its own, with a page of its own. It has the `process_*` family as well.
+`wattspan chargy` exports the Chargy public network. It is a separate process with its own page, which has the
+`process_*` metrics as well.
 """
 
 
