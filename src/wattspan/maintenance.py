@@ -16,7 +16,7 @@ from wattspan.csms.core import Core
 from wattspan.csms.registry import RunningFleet
 from wattspan.errors import StoreError
 from wattspan.settings import Settings
-from wattspan.store.queries import desk
+from wattspan.store.queries import audit as audit_queries
 from wattspan.store.store import Store
 
 REGISTRY_S = 2.0
@@ -70,5 +70,5 @@ class Maintenance:
                 if readings_s:
                     await self.store.expire_readings(self.core.clock() - readings_s, EXPIRY_ROWS)
                 if audit_s:
-                    await self.store.do(desk.expire_audit, self.core.clock() - audit_s, EXPIRY_AUDIT_ROWS)
+                    await self.store.do(audit_queries.expire_entries, self.core.clock() - audit_s, EXPIRY_AUDIT_ROWS)
             await asyncio.sleep(EXPIRY_S)

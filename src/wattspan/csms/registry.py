@@ -16,7 +16,7 @@ from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.csms.security.passwords import Passwords
 from wattspan.domain.events import ChargePointDecommissioned
 from wattspan.errors import AlreadyRegistered, LastAdmin, NotRegistered
-from wattspan.store.queries import desk, security
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.queries import users as user_queries
 from wattspan.store.records import Registration, User
 from wattspan.store.store import Store
@@ -53,7 +53,7 @@ class RunningFleet:
 
     async def add_registered(self, since_ts: float) -> None:
         """Add the charge points that were registered at `since_ts` or later, by any process. Raises StoreError."""
-        for added in await self.store.read(desk.registered_since, since_ts):
+        for added in await self.store.read(charge_point_queries.registered_since, since_ts):
             self.add(added.cp_id)
 
 
@@ -88,7 +88,7 @@ class Registry:
         """
         secret = new_secret() if generate_secret else None
         stored = None if secret is None else hash_secret(secret, machine_made=True)
-        filed = await self._store.do(desk.add_charge_point, cp_id, stored, fields or {}, self._clock())
+        filed = await self._store.do(charge_point_queries.add_charge_point, cp_id, stored, fields or {}, self._clock())
         if filed is None:
             raise AlreadyRegistered(CHARGE_POINT, cp_id)
         if self._running is not None:
@@ -120,7 +120,7 @@ class Registry:
         self, cp_id: str, fields: Mapping[str, str | int], check: Check = unchecked
     ) -> Registration | None:
         """Change columns that the operator sets; return what is on file then, or None if nothing is."""
-        return await self._store.do(desk.change_charge_point, cp_id, fields, check)
+        return await self._store.do(charge_point_queries.change_charge_point, cp_id, fields, check)
 
     async def set_secret(
         self, cp_id: str, secret: str | None = None, check: Check = unchecked
@@ -131,18 +131,20 @@ class Registry:
         """
         chosen = secret or new_secret()
         stored = await _hashed(chosen, machine_made=secret is None)
-        return await self._store.do(desk.set_secret, cp_id, stored, check, self._clock()), chosen
+        return await self._store.do(charge_point_queries.set_secret, cp_id, stored, check, self._clock()), chosen
 
     async def remove_secret(self, cp_id: str, check: Check = unchecked) -> Registration | None:
         """Let a charge point connect without a secret; return what is on file."""
-        return await self._store.do(desk.set_secret, cp_id, None, check, self._clock())
+        return await self._store.do(charge_point_queries.set_secret, cp_id, None, check, self._clock())
 
     async def decommission(self, cp_id: str, check: Check = unchecked) -> None:
         """Remove a charge point: its connection closes, and it leaves the metrics. Its transactions are kept.
 
         Raises NotRegistered.
         """
-        await self._store.do(desk.remove_charge_point, cp_id, _must_exist(CHARGE_POINT, cp_id, check), self._clock())
+        await self._store.do(
+            charge_point_queries.remove_charge_point, cp_id, _must_exist(CHARGE_POINT, cp_id, check), self._clock()
+        )
         if self._running is not None:
             await self._running.remove_decommissioned()
 
@@ -160,7 +162,7 @@ class Registry:
     async def reject(self, cp_id: str) -> None:
         """Turn a pending charge point away until it is registered. Raises NotRegistered when it is not pending."""
         connections = self._require_pending(cp_id)
-        await self._store.do(security.reject, cp_id, self._clock())
+        await self._store.do(charge_point_queries.reject, cp_id, self._clock())
         connections.dismiss(cp_id, False)
 
     def _require_pending(self, cp_id: str) -> Connections:

@@ -193,7 +193,7 @@ class CallHandler:
             log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
         )
 
-    def on_unasked(self) -> None:
+    def on_unexpected_result(self) -> None:
         """Count a result of no pending command: unrequested, late, or of an unknown message type."""
         self.core.counters.unasked_results += 1
         self.core.fleet.seen(self.cp, self.core.clock())

@@ -96,7 +96,7 @@ class AuthService:
         secret, now_ts = secrets.token_urlsafe(SECRET_BYTES), self._clock()
         old = digest(previous) if previous else ""
         expires_ts = now_ts + self.login_s
-        await self._store.do(user_queries.begin_session, digest(secret), user.name, now_ts, expires_ts, old)
+        await self._store.do(user_queries.add_login, digest(secret), user.name, now_ts, expires_ts, old)
         self._counters.logins += 1
         return secret, user
 
@@ -115,7 +115,7 @@ class AuthService:
 
     async def by_login(self, secret: str) -> Principal | None:
         """Return who is logged in with that secret, or None."""
-        user = await self._store.read(user_queries.session_user, digest(secret), self._clock())
+        user = await self._store.read(user_queries.login_user, digest(secret), self._clock())
         if user is None:
             return None
         role = Role(user.role)
@@ -161,7 +161,7 @@ class AuthService:
 
     async def count_logins(self) -> None:
         """Update the gauge of open logins. Raises StoreError."""
-        self._counters.user_sessions = await self._store.read(user_queries.sessions_open, self._clock())
+        self._counters.user_sessions = await self._store.read(user_queries.open_logins, self._clock())
 
     def _count_lockout(self) -> None:
         self._counters.lockouts += 1

@@ -16,7 +16,7 @@ from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import not_found
 from wattspan.api.services import Given, Services
 from wattspan.domain.model import ChargePoint as Known
-from wattspan.store.queries import books
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.records import Registration
 
 router = APIRouter(prefix=PREFIX, tags=["charge points"])
@@ -79,7 +79,7 @@ async def create_charge_point(services: Given, new: models.NewChargePoint, respo
 async def read_charge_point(services: Given, cp_id: CpId, response: Response) -> ChargePoint:
     """Return one charge point, with its connectors as they are now."""
     known(services, cp_id)
-    filed = await services.store.read(books.registration, cp_id)
+    filed = await services.store.read(charge_point_queries.registration, cp_id)
     cp = known(services, cp_id)
     response.headers["ETag"] = etag(filed or _not_on_file(cp_id))
     return models.whole(cp, filed, services.now_ts(), services.connections.connection(cp_id))

@@ -41,7 +41,7 @@ async def read_session(who: Who) -> models.Session:
 @router.delete("/session", status_code=204, **guarded(Right.READ))
 async def log_out(services: Given, who: Who, request: Request, response: Response) -> None:
     """End the login. A token stays valid: it is revoked by its id."""
-    await services.store.do(user_queries.end_session, who.digest)
+    await services.store.do(user_queries.end_login, who.digest)
     _set_cookie(response, request, "", 0)
 
 

@@ -17,8 +17,7 @@ from wattspan.domain.events import TransactionStopped
 from wattspan.domain.fleet import ORPHANED
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store.queries import desk
-from wattspan.store.queries.desk import Wanted
+from wattspan.store.queries import transactions as transaction_queries
 
 router = APIRouter(prefix=PREFIX, tags=["transactions"])
 
@@ -32,14 +31,16 @@ async def list_transactions(
     """List transactions, the newest first. Filtering by id tag requires the right to see id tags."""
     if query.id_tag is not None and not who.sees_id_tokens:
         raise Problem(403, "viewers may not filter by id tag", kind="right")
-    wanted = Wanted(
+    conditions = transaction_queries.TransactionFilter(
         cp_id=query.cp_id,
         id_token=query.id_tag,
         open=query.open,
         from_ts=seconds(query.from_at),
         until_ts=seconds(query.until_at),
     )
-    found = await services.store.read(desk.transactions, wanted, number_of(query.cursor), query.limit + 1)
+    found = await services.store.read(
+        transaction_queries.list_transactions, conditions, number_of(query.cursor), query.limit + 1
+    )
     shown = [_latest(services, each) for each in found]
     return page(
         shown, query.limit, lambda each: each.number, lambda each: models.transaction(each, whole=who.sees_id_tokens)
@@ -54,7 +55,7 @@ async def read_transaction(
     points: Annotated[int, Query(ge=1, le=5000, description="The maximum number of points of the curve.")] = 500,
 ) -> models.TransactionWhole:
     """Return one transaction with its timeline and meter curve."""
-    found = await services.store.read(desk.transaction, number)
+    found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
     readings = list(await services.store.readings(number))
@@ -65,7 +66,7 @@ async def read_transaction(
 @router.post("/transactions/{number}/close", **guarded(Right.WRITE, 404, 409))
 async def close_transaction(services: Given, who: Who, number: Number, close: models.Close) -> models.Transaction:
     """Close a transaction whose stop was lost. A late stop of the charge point still corrects it."""
-    found = await services.store.read(desk.transaction, number)
+    found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
     cp = services.fleet.charge_points.get(found.cp_id)

@@ -11,7 +11,7 @@ from wattspan.csms.operations.parameters import SetPassword
 from wattspan.csms.operations.sender import Operations
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.errors import CommandTimeout, ConnectionLost, WattspanError
-from wattspan.store.queries import security
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.store import Store
 
 REBOOT_REQUIRED = "RebootRequired"
@@ -53,20 +53,20 @@ class Rotation:
         connection = self.operations.connection(cp_id, SetPassword)
         secret = new_secret()
         stored = hash_secret(secret, machine_made=True)
-        await self.store.do(security.offer_secret, cp_id, stored, self.clock())
+        await self.store.do(charge_point_queries.offer_secret, cp_id, stored, self.clock())
         try:
             result = await self.operations.perform_on(connection, SetPassword(secret=secret))
         except (CommandTimeout, ConnectionLost):
             raise
         except WattspanError:
-            await self.store.do(security.withdraw_secret, cp_id, stored)
+            await self.store.do(charge_point_queries.withdraw_secret, cp_id, stored)
             raise
         until_ts = self.clock() + self.grace_s
         applied = result.accepted and result.status != REBOOT_REQUIRED
         if applied:
             await self.store.confirm_secret(cp_id, stored, until_ts)
         elif not result.accepted:
-            await self.store.do(security.withdraw_secret, cp_id, stored)
+            await self.store.do(charge_point_queries.withdraw_secret, cp_id, stored)
         return Rotated(
             status=result.status,
             applied=applied,

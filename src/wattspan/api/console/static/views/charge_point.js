@@ -65,7 +65,7 @@ export function ChargePoint({ id, may, onEvent, settings }) {
     ${open?.renew && html`<${Dialog} title="New credentials" action="Make a new secret" onDone=${done} submit=${async () => setSecret(await api.put(`${at(id)}/credentials`, {}))}>
       <p>The old secret stops working at the next connection. Bring the new one to the charge point first where it can't be reached otherwise.</p><//>`}
     ${open?.retire && html`<${Dialog} title=${`Decommission ${id}`} action="Decommission" danger=${true} onDone=${(sure) => { setOpen(null); if (sure) location.hash = "#/"; }} submit=${() => api.remove(at(id))}>
-      <p>It is disconnected, may not connect again and leaves all metrics. Its sessions stay in the books.</p><//>`}
+      <p>It is disconnected, may not connect again and leaves all metrics. Its sessions are kept.</p><//>`}
     ${secret && html`<${Secret} of=${secret} onDone=${() => setSecret(null)} />`}</div>`;
 }
 
