@@ -60,11 +60,18 @@ def make_renewal(settings: Settings, core: Core, signing: Signing, operations: O
     return Renewal(fleet=core.fleet, signing=signing, ahead_s=ahead_s, operations=operations, clock=core.clock)
 
 
-async def make_signing(settings: Settings, host: PluginHost, store: Store, commands: Commands, core: Core) -> Signing:
-    """Return the handler of signing requests, with the authority of `ca_dir`. Raises AuthorityError."""
+async def open_authority(settings: Settings) -> Authority | None:
+    """Return the certificate authority of the setting `ca_dir`, or None if there is none. Raises AuthorityError."""
     folder = settings.ca_dir
+    return None if folder is None else await asyncio.to_thread(Authority.open_or_create, folder)
+
+
+def make_signing(
+    settings: Settings, authority: Authority | None, host: PluginHost, store: Store, commands: Commands, core: Core
+) -> Signing:
+    """Return the handler of charge points' signing requests."""
     return Signing(
-        authority=None if folder is None else await asyncio.to_thread(Authority.open_or_create, folder),
+        authority=authority,
         plugins=host,
         days=settings.certificate_days,
         store=store,

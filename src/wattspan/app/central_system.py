@@ -21,6 +21,7 @@ from wattspan.app.assembly import (
     make_rotation,
     make_signing,
     metrics_server,
+    open_authority,
 )
 from wattspan.csms.commands import ActiveConnection, CommandResult, Commands
 from wattspan.csms.connected import ConnectionWaiter
@@ -102,6 +103,7 @@ class CentralSystem(OperationMethods):
     _core: Core
     _gateway: Gateway
     _waiter: ConnectionWaiter
+    _checker: SecretChecker
     _signing: Signing
     _metrics: HttpServer
     _api: HttpServer
@@ -203,13 +205,14 @@ class CentralSystem(OperationMethods):
         self._waiter = ConnectionWaiter(self._find_connection)
         host = PluginHost([*self._plugins, self._feed.plugin, self._waiter], self.counters)
         self._core = self._make_core(host)
-        checker = SecretChecker()
-        enter.callback(checker.close)
-        self._gateway = Gateway(self._core, self.store, settings, checker, tls_files(settings))
+        authority = await open_authority(settings)  # before the gateway, which reads its files
+        self._checker = SecretChecker()
+        enter.callback(self._checker.close)
+        self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
         self._files = Files(self.store, settings.files, settings.max_file_bytes)
         self.commands = Commands(self._core, self._gateway.connection, settings.command_timeout_s)
         self.operations = Operations(self._core, self.commands, self.store, self._upload_url)
-        self._signing = await make_signing(settings, host, self.store, self.commands, self._core)
+        self._signing = make_signing(settings, authority, host, self.store, self.commands, self._core)
         await enter.enter_async_context(self._tasks)
         enter.callback(self._cancel_background)
         enter.push_async_callback(host.stop)

@@ -51,7 +51,7 @@ class _Require:
             if from_elsewhere(request) or not hmac.compare_digest(given.encode(), principal.csrf.encode()):
                 raise Problem(403, f"writes of a login send its CSRF token in {CSRF_HEADER}", kind="csrf")
         if self.right not in principal.rights:
-            raise Problem(403, f"the right {self.right.value!r} is required", kind="right")
+            raise Problem(403, f"this requires the right {self.right.value!r}", kind="right")
 
 
 def _principal(request: Request) -> Principal:
