@@ -29,7 +29,7 @@ from wattspan.store.isolate import Isolator
 from wattspan.store.migrate import migrate
 from wattspan.store.samples import Shapes
 from wattspan.store.session_claim import SessionClaim
-from wattspan.store.statements import Cursor, Statements
+from wattspan.store.statements import Cursor, statements_for
 from wattspan.store.writer import CLOSE_S, Writer
 
 __all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading", "StoredStream", "StoredVariable"]
@@ -52,7 +52,7 @@ class Store:
         self._clock = clock
         self._reads = reads
         self._is_postgresql = writes.dialect.name == "postgresql"
-        self._statements = Statements(writes.dialect)
+        self._statements = statements_for(writes.dialect)
         self._shapes = Shapes()
         self._isolator = Isolator(self._statements, row_fault(writes), clock)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")
