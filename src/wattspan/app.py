@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +34,7 @@ from wattspan.store.journal import Journal
 from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
 from wattspan.telemetry.http import Access, HttpServer, metrics_app
-from wattspan.telemetry.setup import Telemetry, setup_telemetry
+from wattspan.telemetry.setup import VERSION, Telemetry, setup_telemetry
 from wattspan.versions.base import Payload
 
 log = logging.getLogger(__name__)
@@ -255,7 +254,7 @@ class CentralSystem:
             files=self._files,
         )
         api = HttpServer(
-            make_app(services, version("wattspan")),
+            make_app(services, VERSION),
             host=settings.api_host,
             port=settings.api_port,
             name="API port",
