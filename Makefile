@@ -7,6 +7,7 @@ FUZZ_S ?= 3600
 SOAK_S ?= 600
 SOAK_CPS ?= 2000
 FLEET_S ?= 600
+TESTS ?= tests/unit tests/wire tests/store
 
 # A pyenv shim runs only the version that is switched on, so its others are found by their path.
 override PYTHON := $(or $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null),\
@@ -35,7 +36,7 @@ run: setup ## run a central system with a small fleet that charges
 # pytest keeps the tests it compiled: to do so anew in each worker takes as long as 500 of the tests.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## run the quick suite
-	$(BIN)/pytest $(WORKERS) tests/unit tests/wire tests/store
+	$(BIN)/pytest $(WORKERS) $(TESTS)
 
 check: setup ## lint, format, types, the direction of imports, and what looks insecure
 	$(BIN)/ruff check .
