@@ -18,10 +18,10 @@ from starlette.routing import Route
 from support.scraping import fill, state
 from support.waiting import eventually
 from wattspan.errors import SettingsError
-from wattspan.telemetry import http
-from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import Access, HttpServer, metrics_app
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.http import server as http
+from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 
 
 @contextlib.asynccontextmanager
