@@ -51,6 +51,7 @@ docs: setup ## build the documentation as a site into build/site; a dead link or
 reference: setup ## write the generated pages of docs/ anew: settings, metrics, OCPP messages, HTTP API
 	$(BIN)/python -m wattspan.cli.settings_reference
 	$(BIN)/python -m wattspan.telemetry.reference
+	$(BIN)/python -m wattspan.chargy.reference
 	$(BIN)/python -m wattspan.versions.reference
 	$(BIN)/python -m wattspan.api.reference
 
