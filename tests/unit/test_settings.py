@@ -94,7 +94,7 @@ def test_metrics_are_where_charge_points_connect_unless_told():
 def test_strangers_are_let_in_on_loopback_or_when_told(host, policy, lets):
     settings = load(host=host, unknown_charge_points=policy, unknown_id_tags=policy)
     assert settings.charge_point_policy == ("accept" if lets else "reject")
-    assert settings.lets_unknown_id_tags is lets
+    assert settings.accepts_unknown_id_tags is lets
 
 
 @pytest.mark.parametrize(
@@ -134,17 +134,17 @@ def test_every_fault_is_told_at_once_whatever_its_source(tmp_path):
 
 
 def test_a_file_that_is_missing_or_no_toml_is_a_fault(tmp_path):
-    assert faults(tmp_path / "no.toml") == (f"{tmp_path}/no.toml: can't be read: No such file or directory",)
-    assert faults(toml(tmp_path, "port 1"))[0].startswith(f"{tmp_path}/wattspan.toml: is no TOML: ")
+    assert faults(tmp_path / "no.toml") == (f"{tmp_path}/no.toml: cannot be read: No such file or directory",)
+    assert faults(toml(tmp_path, "port 1"))[0].startswith(f"{tmp_path}/wattspan.toml: is not valid TOML: ")
 
 
 def test_what_belongs_together_is_asked_for_together(tmp_path):
     cert = toml(tmp_path, "")
     assert faults(metrics_user="me") == ("metrics_user: needs metrics_password as well",)
     assert faults(metrics_tls_cert=cert) == ("metrics_tls_cert: needs metrics_tls_key as well",)
-    assert faults(port=1, metrics_port=1) == ("metrics_port: 1 is the port for OCPP already",)
+    assert faults(port=1, metrics_port=1) == ("metrics_port: 1 is already the OCPP port",)
     assert faults(plugins=["plug_and_charge"]) == ("plugins: plug_and_charge needs plug_and_charge_id_tag as well",)
-    assert faults(metrics_tls_cert=cert, metrics_tls_key=tmp_path / "key")[0].endswith("key is no file")
+    assert faults(metrics_tls_cert=cert, metrics_tls_key=tmp_path / "key")[0].endswith("key is not a file")
 
 
 def test_two_free_ports_and_two_addresses_are_no_contradiction():
@@ -218,8 +218,8 @@ def test_security_settings_that_could_not_hold_are_faults(tmp_path):
     assert faults(tls_client_crl=cert) == ("tls_client_crl: needs tls_client_ca as well",)
     assert faults(min_security_profile=2) == ("min_security_profile: 2 needs tls_cert and tls_key as well",)
     assert faults(min_security_profile=3, **tls) == ("min_security_profile: 3 needs tls_client_ca or ca_dir as well",)
-    assert faults(port=9443, tls_port=9443, **tls) == ("tls_port: 9443 is the port for OCPP without TLS already",)
-    assert faults(tls_cert="no", tls_key=cert) == ("tls_cert: no is no file",)
+    assert faults(port=9443, tls_port=9443, **tls) == ("tls_port: 9443 is already the OCPP port without TLS",)
+    assert faults(tls_cert="no", tls_key=cert) == ("tls_cert: no is not a file",)
     assert faults(unknown_charge_points="perhaps") == (
         "unknown_charge_points: perhaps is not accept, pending or reject",
     )
@@ -228,4 +228,4 @@ def test_security_settings_that_could_not_hold_are_faults(tmp_path):
 
 def test_refuse_is_still_understood():
     assert load(unknown_charge_points="Refuse").charge_point_policy == "reject"
-    assert not load(unknown_id_tags="refuse").lets_unknown_id_tags
+    assert not load(unknown_id_tags="refuse").accepts_unknown_id_tags

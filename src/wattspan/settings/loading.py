@@ -1,0 +1,106 @@
+"""Reads the settings from their sources and validates them as a whole.
+
+In order of precedence: explicit overrides (the command line), the environment (`WATTSPAN_PORT`, …), a TOML file with
+the same names in lower case, the defaults. The OpenTelemetry SDK reads its `OTEL_*` variables itself; `otel_variables`
+checks those that we rely on.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from wattspan.errors import SettingsError
+from wattspan.otel_variables import otel_faults
+from wattspan.settings.consistency import conflicts
+from wattspan.settings.constraints import explain
+from wattspan.settings.model import Settings
+
+PREFIX = "WATTSPAN_"
+CONFIG_VARIABLE = "WATTSPAN_CONFIG"
+"""Names the TOML file if `--config` does not."""
+ALIASES = {"METRICS_PORT": "metrics_port", "KML_URL": "kml_url"}
+"""Variables without our prefix. The one with the prefix takes precedence."""
+OTHER_VARIABLES = frozenset(
+    {CONFIG_VARIABLE, "WATTSPAN_TOKEN", "WATTSPAN_SIMULATE_PASSWORD", "WATTSPAN_STACK_DIRECTORY"}
+)
+"""Variables with our prefix that are not settings: single commands read them."""
+
+
+class _Assignment(NamedTuple):
+    """A value for one setting. `source` names it in messages: `WATTSPAN_PORT`, `wattspan.toml: port`, `port`."""
+
+    source: str
+    name: str
+    value: object
+
+
+def load_settings(overrides: Mapping[str, Any], config: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read and validate all settings. None in `overrides` and empty variables count as not set.
+
+    `config` None means the file that WATTSPAN_CONFIG names, if any.
+
+    Raises:
+        SettingsError: with every fault, one line each.
+    """
+    faults: list[str] = []
+    config = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    assigned: dict[str, _Assignment] = {}
+    for assignments in (_from_file(config, faults), _from_environ(environ), _from_overrides(overrides)):
+        assigned.update({each.name: each for each in assignments})
+    faults += [_unknown(assigned.pop(name)) for name in assigned.keys() - Settings.model_fields.keys()]
+    settings, invalid = _validate(assigned)
+    faults += invalid
+    faults += otel_faults(environ)
+    if settings is not None:
+        faults += conflicts(settings, lambda name: assigned[name].source if name in assigned else name)
+    if faults or settings is None:
+        raise SettingsError(sorted(faults))
+    return settings
+
+
+def _from_file(path: Path | None, faults: list[str]) -> Iterator[_Assignment]:
+    if path is None:
+        return
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        faults.append(f"{path}: cannot be read: {exc.strerror or exc}")
+    except ValueError as exc:
+        faults.append(f"{path}: is not valid TOML: {exc}")
+    else:
+        yield from (_Assignment(f"{path.name}: {name}", name, value) for name, value in content.items())
+
+
+def _from_environ(environ: Mapping[str, str]) -> Iterator[_Assignment]:
+    for variable, name in ALIASES.items():
+        if environ.get(variable):
+            yield _Assignment(variable, name, environ[variable])
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES and value:
+            yield _Assignment(variable, variable.removeprefix(PREFIX).lower(), value)
+
+
+def _from_overrides(overrides: Mapping[str, Any]) -> Iterator[_Assignment]:
+    return (_Assignment(name, name, value) for name, value in overrides.items() if value is not None)
+
+
+def _unknown(assignment: _Assignment) -> str:
+    similar = difflib.get_close_matches(assignment.name, Settings.model_fields, n=1)
+    if not similar:
+        return f"{assignment.source}: there is no such setting"
+    suggestion = PREFIX + similar[0].upper() if assignment.source.startswith(PREFIX) else similar[0]
+    return f"{assignment.source}: there is no such setting; did you mean {suggestion}?"
+
+
+def _validate(assigned: Mapping[str, _Assignment]) -> tuple[Settings | None, list[str]]:
+    try:
+        return Settings.model_validate({name: each.value for name, each in assigned.items()}), []
+    except ValidationError as exc:
+        errors = {str(error["loc"][0]): error["type"] for error in exc.errors(include_url=False, include_input=False)}
+        # A default that depends on an invalid setting (`metrics_host` on `host`) is not a fault of its own.
+        named = {assigned[name]: error_type for name, error_type in errors.items() if name in assigned}
+        return None, [f"{each.source}: {explain(each.name, each.value, kind)}" for each, kind in named.items()]
