@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from wattspan.cli.running import run_until_stopped
+from wattspan.cli.process import run_until_stopped
 from wattspan.simulator import DIALECTS, MIX, FaultRates, Progress, Simulation
 
 REDRAW_S = 0.5

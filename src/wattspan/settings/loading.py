@@ -46,6 +46,16 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None, environ: Ma
     Raises:
         SettingsError: with every fault, one line each.
     """
+    settings, faults = check_settings(overrides, config, environ)
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def check_settings(
+    overrides: Mapping[str, Any], config: Path | None, environ: Mapping[str, str]
+) -> tuple[Settings, list[str]]:
+    """Return the settings and every fault. A setting that is invalid has its default."""
     faults: list[str] = []
     config = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     assigned: dict[str, _Assignment] = {}
@@ -53,13 +63,14 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None, environ: Ma
         assigned.update({each.name: each for each in assignments})
     faults += [_unknown(assigned.pop(name)) for name in assigned.keys() - Settings.model_fields.keys()]
     settings, invalid = _validate(assigned)
-    faults += invalid
+    faults += invalid.values()
     faults += otel_faults(environ)
-    if settings is not None:
-        faults += conflicts(settings, lambda name: assigned[name].source if name in assigned else name)
-    if faults or settings is None:
-        raise SettingsError(sorted(faults))
-    return settings
+    faults += (
+        f"{assigned[each.name].source if each.name in assigned else each.name}: {each.text}"
+        for each in conflicts(settings)
+        if not invalid.keys() & {each.name, *each.others}  # the default would be compared, which nobody chose
+    )
+    return settings, sorted(faults)
 
 
 def _from_file(path: Path | None, faults: list[str]) -> Iterator[_Assignment]:
@@ -96,11 +107,17 @@ def _unknown(assignment: _Assignment) -> str:
     return f"{assignment.source}: there is no such setting; did you mean {suggestion}?"
 
 
-def _validate(assigned: Mapping[str, _Assignment]) -> tuple[Settings | None, list[str]]:
+def _validate(assigned: Mapping[str, _Assignment]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings, with the defaults of those that are invalid, and the faults of these by their names."""
+    values = {name: each.value for name, each in assigned.items()}
     try:
-        return Settings.model_validate({name: each.value for name, each in assigned.items()}), []
+        return Settings.model_validate(values), {}
     except ValidationError as exc:
         errors = {str(error["loc"][0]): error["type"] for error in exc.errors(include_url=False, include_input=False)}
-        # A default that depends on an invalid setting (`metrics_host` on `host`) is not a fault of its own.
-        named = {assigned[name]: error_type for name, error_type in errors.items() if name in assigned}
-        return None, [f"{each.source}: {explain(each.name, each.value, kind)}" for each, kind in named.items()]
+    # A default that depends on an invalid setting (`metrics_host` on `host`) is not a fault of its own.
+    invalid = {name: error_type for name, error_type in errors.items() if name in assigned}
+    settings = Settings.model_validate({name: value for name, value in values.items() if name not in invalid})
+    return settings, {
+        name: f"{assigned[name].source}: {explain(name, values[name], error_type)}"
+        for name, error_type in invalid.items()
+    }

@@ -75,4 +75,4 @@ def test_a_folder_without_a_whole_authority_is_told_in_one_line(tmp_path, folder
     assert wattspan("issue", "CP1", "--ca-dir", str(folder)) == 1
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3
-    assert all(line.startswith("wattspan: ") for line in told)
+    assert all(line.startswith("Error: ") for line in told)
