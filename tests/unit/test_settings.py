@@ -147,6 +147,33 @@ def test_what_belongs_together_is_asked_for_together(tmp_path):
     assert faults(metrics_tls_cert=cert, metrics_tls_key=tmp_path / "key")[0].endswith("key is not a file")
 
 
+def test_conflicts_are_reported_beside_invalid_values_but_not_about_them(tmp_path):
+    assert faults(port="x", metrics_user="me", log_level="loud") == (
+        "log_level: loud is not debug, info, warning, error or critical",
+        "metrics_user: needs metrics_password as well",
+        "port: x is not a whole number between 0 and 65535",
+    )
+    assert faults(port="x", metrics_port=9000) == ("port: x is not a whole number between 0 and 65535",)
+    assert len(faults(tls_cert=5, tls_port=9443)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("admin_password", "short", "admin_password: must be 12 to 200 characters long"),
+        ("metrics_token", "", "metrics_token: must not be empty"),
+        ("host", 5, "host: 5 is not a string"),
+        ("certificate_days", 4000, "certificate_days: 4000 is not above 0 and at most 3650"),
+        ("jaeger_url", "jaeger", "jaeger_url: jaeger is not a URL like https://traces.example"),
+        ("plugins", 5, "plugins: 5 is not a list of names"),
+        ("tls_cert", 5, "tls_cert: 5 is not a path"),
+        ("heartbeat_interval_s", 1.5, "heartbeat_interval_s: 1.5 is not a whole number of at least 1"),
+    ],
+)
+def test_limits_are_worded_from_the_bounds_of_the_field(name, value, line):
+    assert faults(**{name: value}) == (line,)
+
+
 def test_two_free_ports_and_two_addresses_are_no_contradiction():
     load(port=0, metrics_port=0)
     load(host="127.0.0.2", port=1, metrics_host="127.0.0.1", metrics_port=1)

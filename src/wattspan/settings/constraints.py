@@ -63,14 +63,14 @@ def constraint_of(name: str) -> Constraint:
 def explain(name: str, value: object, error_type: str) -> str:
     """Return what is wrong with a value that pydantic rejected with `error_type`; a secret is never shown."""
     constraint = constraint_of(name)
-    shown = "the value" if is_secret(name) else value
     limits = constraint.limits()
-    if error_type == "string_too_short" and constraint.max_length is None:
+    if error_type in {"string_too_short", "too_short"} and constraint.max_length is None:
         return "must not be empty"
     unreadable = error_type.endswith(("_parsing", "_type", "_from_float", "value_error"))
-    if limits and not unreadable:
-        return f"{shown} is not {limits}"
-    return f"{shown} is not {constraint.noun()} {limits}".rstrip()
+    accepted = limits
+    if unreadable or not limits:
+        accepted = f"{constraint.noun()} {'of ' if limits.startswith('at ') else ''}{limits}".rstrip()
+    return f"must be {accepted}" if is_secret(name) else f"{value} is not {accepted}"
 
 
 @cache

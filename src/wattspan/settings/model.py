@@ -144,9 +144,9 @@ class Settings(BaseModel):
     """Private key of `metrics_tls_cert`."""
     handling_by_charge_point: bool = True
     """Give `ocpp_msg_handling_seconds` the label `cp_id`. Without it there are far fewer series."""
-    reading_retention_days: DaysOrZero | None = 400
+    reading_retention_days: DaysOrZero | None = 400.0
     """Days until meter readings are deleted; 0 keeps them forever."""
-    audit_retention_days: DaysOrZero | None = 730
+    audit_retention_days: DaysOrZero | None = 730.0
     """Days until rows of the operators' audit log are deleted; 0 keeps them forever."""
     plugins: PluginNames = ("orphans",)
     """Names of the plugins to load, separated by commas; a single comma loads none."""

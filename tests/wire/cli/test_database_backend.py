@@ -1,9 +1,14 @@
 """The same books in the database itself: without a log-in, with or without a server."""
 
 import json
+import asyncio
+import os
+import pty
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from support.central import Csms
@@ -71,3 +76,42 @@ async def test_without_a_log_in_the_database_of_the_settings_is_meant(run: Run, 
 async def test_the_api_and_the_database_are_not_both_meant(run: Run) -> None:
     refused = await run("cp", "list", "--url", "http://127.0.0.1:1", "--database", "x.db", code=2)
     assert "cannot be used together" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cp", "list"),
+        ("cp", "remove", "CP1"),
+        ("tag", "list"),
+        ("tag", "remove", "T1"),
+        ("user", "list"),
+        ("user", "remove", "sam"),
+        ("user", "password", "sam"),
+        ("backup", "copy.db"),
+    ],
+)
+async def test_only_what_adds_creates_a_database(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    refused = await run(*words, "--database", "missing.db", code=1, stdin=f"{PASSWORD}\n")
+    assert refused.stderr.startswith("Error: ")
+    assert "missing.db" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_on_a_terminal_of_80_columns_a_table_shows_identifiers_whole(run: Run, tmp_path: Path) -> None:
+    database = tmp_path / "fleet.db"
+    long_id = "CP-" + "0123456789" * 4 + "-LAST"
+    await run("cp", "add", long_id, "--database", database)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "wattspan", "cp", "list", "--database", str(database)]
+    child = await asyncio.create_subprocess_exec(
+        *command, stdout=theirs, stderr=asyncio.subprocess.PIPE, env=os.environ | {"COLUMNS": "80", "TERM": "dumb"}
+    )
+    _, errors = await child.communicate()
+    os.close(theirs)
+    shown = (await asyncio.to_thread(os.read, ours, 100_000)).decode().splitlines()
+    os.close(ours)
+    assert child.returncode == 0, errors
+    assert max(map(len, shown)) <= 80
+    assert any(line.startswith(f"{long_id} ") for line in shown)
+    assert b"Not shown for lack of space: " in errors
