@@ -74,15 +74,15 @@ class Client:
     def pages(self, path: str, limit: int | None = None, **params: Any) -> Iterator[Json]:
         """Yield the items of a list, fetched page by page; at most `limit`."""
         given = {name: value for name, value in params.items() if value is not None}
-        cursor, left = None, limit
+        position: dict[str, str] = {}
+        left = limit
         while left is None or left > 0:
             page_size = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
-            position = {"cursor": cursor} if cursor else {}
             page = self.request("GET", path, params=given | {"limit": page_size} | position)
             yield from page["items"]
-            cursor = page["next"]
-            if cursor is None:
+            if page["next"] is None:
                 return
+            position = {"cursor": page["next"]}
             left = None if left is None else left - len(page["items"])
 
 

@@ -1,6 +1,6 @@
-"""Faults of a request as text: each names its field and what would be right, such as "password: at least 12 characters".
+"""Faults of a request as text that names the field and what is allowed: "password: at least 12 characters".
 
-The API and the models of the database backend word them as pydantic does; a command line wants it shorter.
+The API and the models of the database backend word them as pydantic does; these are shorter.
 """
 
 import re

@@ -13,7 +13,7 @@ class DescribedOption(click.Option):
     `shown_envvar`, `shown_default` and `shown_range` appear in the help; `section` is the heading it appears under.
     """
 
-    def __init__(  # noqa: PLR0913  one keyword for each part of the help
+    def __init__(
         self,
         declarations: Sequence[str] | None = None,
         *,

@@ -51,11 +51,14 @@ def saved_logins() -> list[Login]:
 def save_logins(logins: list[Login]) -> None:
     """Replace the saved logins. At no time can anybody else read the file."""
     path = logins_path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump([asdict(each) for each in logins], file)
-    new.replace(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump([asdict(each) for each in logins], file)
+        new.replace(path)
+    except OSError as exc:
+        raise ApiError(f"{path} cannot be written: {exc.strerror}; --print prints a token instead") from exc
 
 
 def read_password(*, confirm: bool = False) -> str:

@@ -24,8 +24,8 @@ CHARGY_ONLY = frozenset(name for name in Settings.model_fields if name.startswit
 _METAVARS = {"integer": "INTEGER", "number": "NUMBER", "path": "PATH", "array": "NAME,…"}
 
 
-class SettingType(click.ParamType):
-    """Shows what a setting accepts, and converts nothing: `load_settings` reports all faults at once, click only one."""
+class SettingType(click.ParamType[str]):
+    """Shows what a setting accepts but converts nothing: click reports one fault, `load_settings` all of them."""
 
     def __init__(self, constraint: Constraint) -> None:
         self._constraint = constraint

@@ -1,4 +1,4 @@
-"""Runs a long-running command until it ends or a signal arrives. Ctrl-C and SIGTERM end it cleanly, with exit code 0."""
+"""Runs a command until it ends or a signal arrives. Ctrl-C and SIGTERM end it cleanly, with exit code 0."""
 
 import asyncio
 import gc

@@ -171,7 +171,7 @@ class Settings(BaseModel):
     def _reject_bool_as_number(cls, value: object, info: ValidationInfo) -> object:
         """TOML's `true` is not a number, although Python's is."""
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
-            raise ValueError("a bool")  # noqa: TRY004  pydantic turns a ValueError into a ValidationError
+            raise ValueError("a bool")
         return value
 
     @property

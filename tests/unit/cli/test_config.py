@@ -32,8 +32,12 @@ def test_what_it_prints_can_be_given_to_config(tmp_path: Path):
     assert str(settings.audit_log) == 'a "b"\\\x7f.log'
     assert settings == load_settings(
         {
-            **{"port": 9443, "plugins": "orphans,audit", "strict": True, "audit_log": 'a "b"\\\x7f.log'},
-            **{"jaeger_url": "http://jaeger:16686", "api_host": "::1"},
+            "port": 9443,
+            "plugins": "orphans,audit",
+            "strict": True,
+            "audit_log": 'a "b"\\\x7f.log',
+            "jaeger_url": "http://jaeger:16686",
+            "api_host": "::1",
         },
         None,
         {},

@@ -1,7 +1,7 @@
-"""The same books in the database itself: without a log-in, with or without a server."""
+"""`wattspan cp`, `tag`, `user` on the database itself: without a login, with or without a server."""
 
-import json
 import asyncio
+import json
 import os
 import pty
 import sys
@@ -18,7 +18,9 @@ Basic = Callable[[str, str], dict[str, str]]
 PASSWORD = "correct horse battery"
 
 
-async def test_the_first_user_of_a_headless_server_comes_by_the_database(run: Run, tmp_path: Path) -> None:
+async def test_the_first_user_of_a_server_without_a_console_can_be_added_in_the_database(
+    run: Run, tmp_path: Path
+) -> None:
     database = tmp_path / "fleet.db"
     await run("user", "add", "robin", "--role", "admin", "--database", database, stdin=f"{PASSWORD}\n")
     csms = Csms(database)
@@ -33,7 +35,7 @@ async def test_the_first_user_of_a_headless_server_comes_by_the_database(run: Ru
         await csms.stop()
 
 
-async def test_who_lost_every_password_gets_in_by_the_database(csms: Csms, run: Run, tmp_path: Path) -> None:
+async def test_lost_passwords_can_be_replaced_in_the_database(csms: Csms, run: Run, tmp_path: Path) -> None:
     database = ("--database", tmp_path / "fleet.db")
     await run("user", "password", "admin", *database, stdin=f"{PASSWORD}\n")
     await run("login", "--url", csms.central.api_url(), stdin=f"{PASSWORD}\n")
@@ -49,7 +51,7 @@ async def test_who_lost_every_password_gets_in_by_the_database(csms: Csms, run: 
     assert "no such user" in (await run("user", "password", "nobody", *database, code=1, stdin=f"{PASSWORD}\n")).stderr
 
 
-async def test_a_running_server_sees_what_was_written_into_its_database(
+async def test_a_running_server_sees_changes_in_its_database_at_once(
     csms: Csms, run: Run, basic: Basic, tmp_path: Path
 ) -> None:
     database = ("--database", tmp_path / "fleet.db")
@@ -67,15 +69,20 @@ async def test_a_running_server_sees_what_was_written_into_its_database(
     assert "no charge point CP1" in (await run("cp", "remove", "CP1", *database, code=1)).stderr
 
 
-async def test_without_a_log_in_the_database_of_the_settings_is_meant(run: Run, tmp_path: Path) -> None:
+async def test_without_a_login_the_database_of_the_settings_is_used(run: Run, tmp_path: Path) -> None:
     await run("cp", "add", "CP1", WATTSPAN_DATABASE=str(tmp_path / "other.db"))
     assert "CP1" in (await run("cp", "list", "--database", tmp_path / "other.db")).stdout
     assert "wattspan.db does not exist" in (await run("cp", "list", code=1)).stderr
 
 
-async def test_the_api_and_the_database_are_not_both_meant(run: Run) -> None:
+async def test_url_and_database_cannot_be_used_together(run: Run) -> None:
     refused = await run("cp", "list", "--url", "http://127.0.0.1:1", "--database", "x.db", code=2)
     assert "cannot be used together" in refused.stderr
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return [path.name for path in folder.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ async def test_only_what_adds_creates_a_database(run: Run, tmp_path: Path, words
     refused = await run(*words, "--database", "missing.db", code=1, stdin=f"{PASSWORD}\n")
     assert refused.stderr.startswith("Error: ")
     assert "missing.db" in refused.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
 
 
 async def test_on_a_terminal_of_80_columns_a_table_shows_identifiers_whole(run: Run, tmp_path: Path) -> None:

@@ -35,15 +35,19 @@ async def serving(folder: Path, *options: str) -> AsyncIterator[tuple[asyncio.su
 
 
 async def test_it_prints_where_the_console_the_api_and_the_metrics_are(tmp_path: Path) -> None:
-    async with serving(tmp_path, *PORTS) as (child, printed):
-        async with httpx.AsyncClient(trust_env=False) as http:
-            pages = {name: await http.get(printed[name]) for name in ("console", "API", "metrics")}
+    async with serving(tmp_path, *PORTS) as (child, printed), httpx.AsyncClient(trust_env=False) as http:
+        pages = {name: await http.get(printed[name]) for name in ("console", "API", "metrics")}
     assert {name: page.status_code for name, page in pages.items()} == dict.fromkeys(pages, 200)
     assert printed["console"].endswith("/")
     assert pages["console"].headers["Content-Type"].startswith("text/html")
     assert re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d*/\{cp_id\}", printed["charge points"])
     assert re.fullmatch(r"admin, password \S+  \(shown only once\)", printed["log in as"])
     assert child.returncode == 0
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return [path.name for path in folder.iterdir()]
 
 
 async def test_wrong_settings_are_all_reported_and_nothing_is_created(tmp_path: Path) -> None:
@@ -55,4 +59,4 @@ async def test_wrong_settings_are_all_reported_and_nothing_is_created(tmp_path: 
         "Error: log_level: loud is not debug, info, warning, error or critical",
         "Error: port: x is not a whole number between 0 and 65535",
     ]
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
