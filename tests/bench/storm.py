@@ -17,8 +17,8 @@ from bench.figures import Figure, Results
 from bench.load import Beside, LoadError, frame
 from bench.servers import Collector, Server
 from bench.words import V16
-from wattspan.csms.credentials import hash_secret, new_secret
-from wattspan.store import books
+from wattspan.csms.security.credentials import hash_secret, new_secret
+from wattspan.store.queries import books
 from wattspan.store.store import Store
 
 PASSWORD = "a password for the benchmark"

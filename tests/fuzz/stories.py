@@ -10,7 +10,7 @@ from typing import Any
 from fuzz import shapes
 from support.schema_files import actions
 from wattspan.simulator.dialects import DIALECTS
-from wattspan.simulator.dialects.base import Dialect, Telling
+from wattspan.simulator.dialects.base import Dialect, EventRef
 from wattspan.simulator.facts import NO_ERROR, Reading, State, Transaction
 from wattspan.simulator.meter import MEASURANDS, samples
 from wattspan.simulator.vehicle import Vehicle
@@ -66,7 +66,7 @@ class Stories:
             shown = samples(car, 16.0, set(MEASURANDS), 0.01)
             return Reading(ts + after_s, rng.choice((0, 1_000)) + int(after_s), shown)
 
-        def states(word: str, code: str = NO_ERROR) -> Iterator[Telling]:
+        def states(word: str, code: str = NO_ERROR) -> Iterator[EventRef]:
             yield from dialect.state(number, State(word, code), State("Faulted", "HighTemperature"), ts)
 
         tellings = [

@@ -306,11 +306,13 @@ async def test_two_operators_on_one_charger_are_served_in_order_and_no_command_i
         place: Payload = {"connectorId": number} if wired.kind.protocol == "ocpp1.6" else {"evse": {"id": number}}
         return {"requestedMessage": "MeterValues", **place}
 
-    async def patient(operator: Operator, first: int) -> list[Any]:
+    async def without_statement_timeout(operator: Operator, first: int) -> list[Any]:
         return [await operator.command(CP, trigger, payload(number)) for number in range(first, first + each)]
 
     async with admin(wired.csms) as other:
-        answers = list(await asyncio.gather(patient(wired.operator, 100), patient(other, 200)))
+        answers = list(
+            await asyncio.gather(without_statement_timeout(wired.operator, 100), without_statement_timeout(other, 200))
+        )
         numbers = [_number(frame[3]) for frame in wired.relay.commands]
         assert [number for number in numbers if number < 200] == list(range(100, 100 + each))
         assert [number for number in numbers if number >= 200] == list(range(200, 200 + each))

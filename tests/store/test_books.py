@@ -5,9 +5,9 @@ import pytest
 from support.databases import query
 from support.stories import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
-from wattspan.domain.transactions import stop_key
-from wattspan.store import desk
-from wattspan.store.entries import AuditEntry
+from wattspan.domain.transactions.common import stop_key
+from wattspan.store.queries import desk
+from wattspan.store.records import AuditEntry
 from wattspan.store.store import IdTag
 
 
@@ -146,7 +146,7 @@ async def test_old_readings_expire_oldest_first_and_ids_go_on(site):
 
 async def test_old_rows_of_the_audit_log_expire_oldest_first_and_the_newest_stays(site):
     for number in range(6):
-        row = AuditEntry(at_ts=NOW + number, who="a", by_means_of="", action="x", target="/", status=200, trace_id="")
+        row = AuditEntry(at_ts=NOW + number, who="a", auth_method="", action="x", target="/", status=200, trace_id="")
         await site.store.do(desk.write_down, row)
     assert await site.store.do(desk.expire_audit, NOW + 4, 2) == 2
     assert await site.store.do(desk.expire_audit, NOW + 4, 100) == 2

@@ -5,7 +5,7 @@ import pytest
 from support.stories import NOW
 from wattspan.domain import events as ev
 from wattspan.domain.device_model import Attribute, Characteristics, Monitor, Variable
-from wattspan.store import device_apply
+from wattspan.store.journal import device_apply
 
 HEAT = Variable(component="Controller", variable="Temperature")
 
@@ -72,7 +72,9 @@ async def test_streams_are_bounded_too(site, monkeypatch):
     monkeypatch.setattr(device_apply, "MAX_STREAMS", 2)
     for number in range(5):
         site.apply(ev.EventStreamOpened(cp_id="CP1", received_ts=NOW, stream_id=number, monitor_id=1))
-        site.apply(ev.EventStreamTold(cp_id="CP1", received_ts=NOW, stream_id=number, value="1", told_ts=NOW, count=2))
+        site.apply(
+            ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=number, value="1", told_ts=NOW, count=2)
+        )
         await site.commit()
     assert [(each.stream_id, each.told) for each in await site.store.event_streams("CP1")] == [(0, 2), (1, 2)]
 
@@ -97,7 +99,9 @@ async def test_a_stream_names_the_variable_that_its_monitor_watches(site):
     assert [each.of for each in await site.store.event_streams("CP1")] == [None]
     site.apply(told(monitors=(Monitor(of=HEAT, monitor_id=5, type="Periodic"),)))
     for value, at_ts in (("late", NOW + 5), ("early", NOW)):
-        site.apply(ev.EventStreamTold(cp_id="CP1", received_ts=NOW, stream_id=1, value=value, told_ts=at_ts, count=1))
+        site.apply(
+            ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=1, value=value, told_ts=at_ts, count=1)
+        )
         await site.commit()
     (stream,) = await site.store.event_streams("CP1")
     assert (stream.of, stream.value, stream.told, stream.interval_s) == (HEAT, "late", 2, 10)

@@ -12,7 +12,7 @@ from support.stories import NOW, connected, day, metered, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
-from wattspan.store.batch import AT_ONCE
+from wattspan.store.journal.batch import AT_ONCE
 from wattspan.store.store import Store
 
 OF_THE_PROCESS = {"connected", "outage_counted"}

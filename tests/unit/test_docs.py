@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("otel-collector/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-MOST_BYTES = 150 * 1024
+MAX_BYTES = 150 * 1024
 
 
 def anchors(page: Path) -> set[str]:
@@ -43,7 +43,7 @@ def test_a_dead_link_is_found(tmp_path: Path):
 def test_pictures_are_small_and_shown():
     told = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for picture in ROOT.glob("docs/**/*.png"):
-        assert picture.stat().st_size < MOST_BYTES, picture
+        assert picture.stat().st_size < MAX_BYTES, picture
         assert picture.name in told, f"{picture} is nowhere shown"
 
 

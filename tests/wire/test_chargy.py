@@ -20,10 +20,10 @@ from wattspan.chargy.network import Network, new_client
 from wattspan.chargy.source import Source
 from wattspan.cli import main
 from wattspan.errors import FeedError
+from wattspan.http.server import HttpServer, metrics_app
 from wattspan.telemetry import chargy_catalogue
-from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import HttpServer, metrics_app
 from wattspan.telemetry.metering import setup_metering
+from wattspan.telemetry.prometheus.exposition import Format
 
 MAX_BYTES = 100_000
 

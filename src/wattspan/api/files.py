@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wattspan.api.problems import Problem
-from wattspan.store import desk
-from wattspan.store.entries import StoredFile
+from wattspan.store.queries import desk
+from wattspan.store.records import StoredFile
 from wattspan.store.store import Store
 
 DIAGNOSTICS, FIRMWARE = "diagnostics", "firmware"

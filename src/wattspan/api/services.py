@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 from opentelemetry.trace import Tracer
 
-from wattspan.api.access.keeper import Keeper
+from wattspan.api.access.auth_service import AuthService
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
 from wattspan.csms.commands import Commands, Live
-from wattspan.csms.newcomers import Waiting
-from wattspan.csms.rotation import Rotation
+from wattspan.csms.pending import Waiting
+from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.service import Core
 from wattspan.domain.fleet import Fleet
 from wattspan.settings import Settings
@@ -47,7 +47,7 @@ class Services:
     api_url: Callable[[], str]
     """How charge points and people reach this API, without a slash at the end."""
     tracer: Tracer
-    keeper: Keeper
+    keeper: AuthService
     feed: EventFeed
     files: Files
 

@@ -20,11 +20,12 @@ from wattspan.api.problems import Problem
 from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.api_client import Json
 from wattspan.cli.faults import join_faults
-from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.errors import WattspanError
-from wattspan.store import desk, people
 from wattspan.store.engine import name_of, parse
-from wattspan.store.entries import Registration, User
+from wattspan.store.queries import desk
+from wattspan.store.queries import users as user_queries
+from wattspan.store.records import Registration, User
 from wattspan.store.store import Store
 
 T = TypeVar("T")
@@ -106,14 +107,14 @@ class DatabaseRegistry:
         return len(tags)
 
     def users(self) -> Iterable[Json]:
-        found = self._write(people.users, "", NO_LIMIT)
+        found = self._write(user_queries.users, "", NO_LIMIT)
         return [user_models.user(each).model_dump(mode="json") for each in found]
 
     def add_user(self, name: str, role: str, password: str) -> None:
         new = _valid_user(name, role, password)
         stored = self._hash(new.password.get_secret_value())
         user = User(name=new.name, role=new.role.value, password=stored, created_ts=time.time())
-        if not self._write(people.add_user, user, create=True):
+        if not self._write(user_queries.add_user, user, create=True):
             raise RegistryError(f"the name {name} is taken")
 
     def remove_user(self, name: str) -> None:
@@ -122,7 +123,7 @@ class DatabaseRegistry:
     def set_password(self, name: str, password: str) -> None:
         _valid_user(name, "viewer", password)
         self._require_database()
-        self._write(people.change_user, name, {"password": self._hash(password)}, _require_user)
+        self._write(user_queries.change_user, name, {"password": self._hash(password)}, _require_user)
 
     def _hash(self, password: str) -> str:
         passwords = Passwords()
@@ -133,11 +134,11 @@ class DatabaseRegistry:
 
 
 def _remove_user(connection: Any, name: str) -> None:
-    found = people.user(connection, name)
+    found = user_queries.user(connection, name)
     _require_user(found)
-    if found is not None and found.role == "admin" and not people.other_admins(connection, name):
+    if found is not None and found.role == "admin" and not user_queries.other_admins(connection, name):
         raise RegistryError("the last admin stays")
-    people.remove_user(connection, name, _require_user)
+    user_queries.remove_user(connection, name, _require_user)
 
 
 def _require_user(user: User | None) -> None:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from wattspan.api.access.keeper import FIRST_ADMIN
+from wattspan.api.access.auth_service import FIRST_ADMIN
 from wattspan.api.access.passwords import generated
 from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
@@ -23,8 +23,8 @@ from wattspan.cli.simulating import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import FaultRates, Habits, Simulation
-from wattspan.store import people
-from wattspan.store.entries import User
+from wattspan.store.queries import users as user_queries
+from wattspan.store.records import User
 from wattspan.telemetry.logs import setup_logging
 
 DATABASE = "wattspan-demo.db"
@@ -110,8 +110,10 @@ async def _login_line(csms: CentralSystem, settings: Settings) -> str:
 
 def _set_admin_password(connection: Any, stored: str) -> None:
     fields = {"password": stored, "role": Role.ADMIN.value, "disabled": False}
-    if people.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
-        people.add_user(connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time()))
+    if user_queries.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
+        user_queries.add_user(
+            connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time())
+        )
 
 
 def _is_taken(port: int) -> bool:

@@ -10,7 +10,7 @@ _WORDINGS = (
     (r"^Value should have at (least|most) (\d+) items? .*$", r"at \1 \2 characters"),  # of a secret
     (r"^\w+ should have at (least|most) (\d+ \w+).*$", r"at \1 \2"),
     (r"^String should match pattern .*$", "contains characters that are not allowed"),
-    (r"^Input should be ", "must be "),
+    (r"^(\w+: |)Input should be ", r"\1must be "),
     (r"^Field required$", "is required"),
     (r"^Value error, ", ""),
 )

@@ -22,8 +22,8 @@ GAP = 2
 class Column(NamedTuple):
     """A column: its heading, the field that it shows, and how to format it.
 
-    `priority`: 0 for columns that a table always has; the higher the number, the sooner a column is left out of a
-    table that is too wide for the terminal.
+    `priority`: 0 for columns that a table always has; of the others, those with the lowest number get their place in a
+    narrow terminal first.
     """
 
     heading: str
@@ -93,17 +93,19 @@ def make_table(rows: Sequence[Json], columns: Sequence[Column], width: int) -> t
 
     If the columns with priority 0 alone are too wide, the widest of them wrap.
     """
-    kept = {column: _Cells.of(column, rows) for column in columns}
-    while sum(cells.width + GAP for cells in kept.values()) > width:
-        *_, least = sorted(kept, key=lambda column: column.priority)
-        if least.priority == 0:
-            break
-        del kept[least]
+    cells = {column: _Cells.of(column, rows) for column in columns}
+    left = width
+    kept = set()
+    for column in sorted(columns, key=lambda column: column.priority):
+        if column.priority == 0 or cells[column].width + GAP <= left:
+            left -= cells[column].width + GAP
+            kept.add(column)
+    shown = [column for column in columns if column in kept]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
-    for column, cells in kept.items():
+    for column in shown:
         # What has spaces (dates, figures) stays on one line; an identifier that is too long wraps.
-        table.add_column(cells.heading, overflow="fold", no_wrap=column.format is not str)
-    for line in zip(*(cells.texts for cells in kept.values()), strict=True):
+        table.add_column(cells[column].heading, overflow="fold", no_wrap=column.format is not str)
+    for line in zip(*(cells[column].texts for column in shown), strict=True):
         table.add_row(*map(Text, line))
     return table, [column for column in columns if column not in kept]
 

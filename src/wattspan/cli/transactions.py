@@ -79,7 +79,7 @@ def show_transaction(number: int, as_json: bool, url: str | None, token: str | N
     print_fields(transaction, DETAILS, as_json=as_json)
     if not as_json:
         click.echo()
-        print_rows(transaction["story"], TIMELINE, as_json=False)
+        print_rows(transaction["timeline"], TIMELINE, as_json=False)
 
 
 def _utc(at: datetime | None) -> str | None:

@@ -14,20 +14,27 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from wattspan.csms.commands import Live
-from wattspan.csms.credentials import SecretChecker
-from wattspan.csms.newcomers import Waiting
+from wattspan.csms.pending import Waiting
 from wattspan.csms.plugins.base import FramePassed
+from wattspan.csms.security.credentials import SecretChecker
 from wattspan.csms.service import Core
 from wattspan.domain import events as ev
 from wattspan.errors import HandshakeRefused, StoreError
 from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.connection import ChargePointConnection, FrameTap, close_quietly
-from wattspan.gateway.handshake import Admitted, Approach, Credentials, Doorkeeper, choose, identity
+from wattspan.gateway.handshake import (
+    Admitted,
+    ConnectionAttempt,
+    Credentials,
+    HandshakeAuthenticator,
+    choose,
+    identity,
+)
 from wattspan.gateway.live import LiveConnection
-from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Door, Ports
+from wattspan.gateway.pending import PendingConnections
+from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Ports, ServerCallbacks
 from wattspan.gateway.throttle import Throttle, source_of
 from wattspan.gateway.tls import ServerTls, TlsFiles
-from wattspan.gateway.waiting import WaitingRoom
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import limited
 from wattspan.versions.base import Version
@@ -49,7 +56,7 @@ class Gateway:
         self._core = core
         self._settings = settings
         self._tls = None if tls is None else ServerTls(tls, self._tls_failed)
-        self._doorkeeper = Doorkeeper(
+        self._doorkeeper = HandshakeAuthenticator(
             credentials,
             settings,
             throttle=Throttle(time.monotonic),
@@ -59,7 +66,7 @@ class Gateway:
         )
         self._sessions: dict[str, LiveConnection] = {}
         self._watchers: dict[str, list[FrameTap]] = {}
-        self._waiting = WaitingRoom(core)
+        self._waiting = PendingConnections(core)
         self._ports = Ports(settings, self._tls)
 
     async def start(self) -> None:
@@ -68,7 +75,9 @@ class Gateway:
         Raises:
             SettingsError: the port is taken, or the host is none of ours.
         """
-        await self._ports.open(Door(serve=self._serve, admit=self._admit, answered=self._answered, select=self._select))
+        await self._ports.open(
+            ServerCallbacks(serve=self._serve, admit=self._admit, answered=self._answered, select=self._select)
+        )
         self._tell_expiry()
 
     @property
@@ -97,7 +106,7 @@ class Gateway:
                 live.drop(1008, "the client certificate was revoked")
 
     def _tell_expiry(self) -> None:
-        self._core.vitals.certificate_expires_ts = None if self._tls is None else self._tls.expires_ts
+        self._core.counters.certificate_expires_ts = None if self._tls is None else self._tls.expires_ts
 
     def _revocations(self) -> Revocations | None:
         return None if self._tls is None else self._tls.revocations
@@ -183,7 +192,7 @@ class Gateway:
             self._count("request")
 
     def _count(self, reason: str) -> None:
-        counts = self._core.vitals.handshakes_rejected
+        counts = self._core.counters.handshakes_rejected
         counts[reason] = counts.get(reason, 0) + 1
 
     def _refused(self, connection: ChargePointConnection, refusal: HandshakeRefused) -> Response:
@@ -241,7 +250,7 @@ class Gateway:
         replaced, self._sessions[cp_id] = self._sessions.get(cp_id), live
         if replaced is not None:
             replaced.drop(1008, "replaced by a newer connection")
-        core.vitals.sockets += 1
+        core.counters.sockets += 1
         core.record([ev.ChargePointConnected(cp_id=cp_id, received_ts=now_ts, protocol=version.subprotocol)])
         connection.on_binary = live.handler.on_binary
         self._tap(live, cp_id)
@@ -253,7 +262,7 @@ class Gateway:
         core, connection = self._core, live.connection
         connection.detach()
         live.session.close()
-        core.vitals.sockets -= 1
+        core.counters.sockets -= 1
         current = self._sessions.get(cp_id)
         if current is live:
             del self._sessions[cp_id]
@@ -275,7 +284,7 @@ def _as_waiting(connection: ChargePointConnection, admitted: Admitted, version: 
     )
 
 
-def _approach(connection: ChargePointConnection, request: Request) -> Approach:
+def _approach(connection: ChargePointConnection, request: Request) -> ConnectionAttempt:
     """Who is at the door. Raises HandshakeRefused."""
     secured = connection.transport.get_extra_info("ssl_object")
     der = None if secured is None else secured.getpeercert(binary_form=True)
@@ -283,7 +292,7 @@ def _approach(connection: ChargePointConnection, request: Request) -> Approach:
         certificate = None if der is None else PeerCertificate.parse(der)
     except ValueError as exc:
         raise HandshakeRefused(403, "certificate_untrusted", "the client certificate can't be read") from exc
-    return Approach(
+    return ConnectionAttempt(
         cp_id=identity(request.path),
         source=source_of(connection.remote_address),
         authorization=request.headers.get("Authorization"),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from wattspan.csms.credentials import SecretChecker, is_slow
+from wattspan.csms.security.credentials import SecretChecker, is_slow
 from wattspan.errors import HandshakeRefused
 from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.throttle import Hold, Throttle
 from wattspan.settings import Settings
-from wattspan.store.entries import Registration
+from wattspan.store.records import Registration
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version
 
@@ -32,7 +32,7 @@ class Credentials(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approach:
+class ConnectionAttempt:
     """A charge point at the door. `source` is where it comes from; `certificate` is verified, but may be anybody's."""
 
     cp_id: str
@@ -73,7 +73,7 @@ def identity(target: str) -> str:
     return cp_id
 
 
-class Doorkeeper:
+class HandshakeAuthenticator:
     """Decides who may connect. Security profiles: OCPP 1.6 security whitepaper §2, 2.0.1 Part 2 A00."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Doorkeeper:
         self._revocations = revocations
         self._clock = clock
 
-    async def admit(self, approach: Approach) -> Admitted:
+    async def admit(self, approach: ConnectionAttempt) -> Admitted:
         """Let a charge point in, or say why not.
 
         Raises:
@@ -117,7 +117,7 @@ class Doorkeeper:
             self._throttle.succeeded(approach.source, who)
         return admitted
 
-    async def _judge(self, approach: Approach, guarded_s: float | None) -> Admitted:
+    async def _judge(self, approach: ConnectionAttempt, guarded_s: float | None) -> Admitted:
         """`guarded_s`: nothing that could be guessed is told now, but in so many seconds."""
         known = await self._credentials.credential(approach.cp_id)
         is_known = known is not None and known.registered_ts is not None
@@ -138,7 +138,7 @@ class Doorkeeper:
         cp_id = approach.cp_id if known is None else known.cp_id
         return Admitted(cp_id=cp_id, profile=profile, certificate=approach.certificate, waits=waits)
 
-    async def _unknown(self, approach: Approach, guarded_s: float | None) -> None:
+    async def _unknown(self, approach: ConnectionAttempt, guarded_s: float | None) -> None:
         """Refuse one whom nobody registered, unless the policy lets it in."""
         if self._policy == "accept":
             return
@@ -149,7 +149,9 @@ class Doorkeeper:
         if await self._credentials.is_rejected(approach.cp_id):
             raise HandshakeRefused(404, "rejected", "no such charge point")
 
-    def _check_certificate(self, approach: Approach, known: Registration | None, certificate: PeerCertificate) -> None:
+    def _check_certificate(
+        self, approach: ConnectionAttempt, known: Registration | None, certificate: PeerCertificate
+    ) -> None:
         own = {approach.cp_id} if known is None else {approach.cp_id, known.cp_id}
         if not own & certificate.names:
             raise HandshakeRefused(403, "certificate_of_another", "the client certificate is not this charge point's")
@@ -157,7 +159,9 @@ class Doorkeeper:
         if revocations is not None and certificate in revocations:
             raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
 
-    async def _check_secret(self, approach: Approach, known: Registration | None, guarded_s: float | None) -> None:
+    async def _check_secret(
+        self, approach: ConnectionAttempt, known: Registration | None, guarded_s: float | None
+    ) -> None:
         given = _basic(approach.authorization)
         if given is None:
             raise HandshakeRefused(401, "credentials", "basic credentials are required")
@@ -184,14 +188,14 @@ class Doorkeeper:
         return known.other_secret is not None and (ends_ts is None or self._clock() < ends_ts)
 
 
-def _has_secret(known: Registration | None, approach: Approach) -> bool:
+def _has_secret(known: Registration | None, approach: ConnectionAttempt) -> bool:
     """Whether there is anything to check. A first secret that it may not have yet counts only if it comes with it."""
     if known is None or known.secret is not None:
         return known is not None
     return known.other_secret is not None and approach.authorization is not None
 
 
-def _strongest(approach: Approach) -> int:
+def _strongest(approach: ConnectionAttempt) -> int:
     """The security profile that the connection can have at best."""
     if approach.certificate is not None:
         return 3

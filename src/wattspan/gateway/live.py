@@ -5,7 +5,7 @@ from dataclasses import replace
 from wattspan.csms.service import CallHandler, Core
 from wattspan.gateway.certificates import PeerCertificate
 from wattspan.gateway.connection import ChargePointConnection, close_quietly
-from wattspan.ocppj.session import Session
+from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Version
 
 
@@ -25,7 +25,7 @@ class LiveConnection:
         self.certificate: PeerCertificate | None = None
         self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
         framing = replace(version.framing, strict=True) if core.strict else version.framing
-        self.session = self.handler.session = Session(cp_id, self, self.handler, framing)
+        self.session = self.handler.session = RpcConnection(cp_id, self, self.handler, framing)
 
     def pause_reading(self) -> None:
         self.connection.pause_reading()

@@ -29,7 +29,7 @@ TLS_LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class ServerCallbacks:
     """What `websockets` asks as a connection is opened; see `websockets.asyncio.server.serve`."""
 
     serve: Callable[[ServerConnection], Awaitable[None]]
@@ -48,7 +48,7 @@ class Ports:
         self.accepting = False
         """Whether charge points can connect: between `open` and `stop_accepting`."""
 
-    async def open(self, door: Door) -> None:
+    async def open(self, door: ServerCallbacks) -> None:
         """Listen.
 
         Raises:
@@ -66,7 +66,7 @@ class Ports:
             raise
         self.accepting = True
 
-    async def _listen(self, door: Door, port: int, option: str, context: ssl.SSLContext | None) -> Server:
+    async def _listen(self, door: ServerCallbacks, port: int, option: str, context: ssl.SSLContext | None) -> Server:
         settings = self._settings
         try:
             return await serve(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 
-from wattspan.csms.authority import CERTIFICATE, REVOCATIONS
+from wattspan.csms.security.authority import CERTIFICATE, REVOCATIONS
 from wattspan.errors import SettingsError
 from wattspan.gateway.certificates import Revocations
 from wattspan.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 from wattspan.errors import CallFault
 from wattspan.simulator.configuration import Configuration
 from wattspan.simulator.connector import Connector
-from wattspan.simulator.dialects.base import Dialect, Telling
+from wattspan.simulator.dialects.base import Dialect, EventRef
 from wattspan.simulator.facts import NO_ERROR, State, Transaction
 from wattspan.simulator.ledger import Figures
 from wattspan.simulator.line import Line
@@ -148,11 +148,11 @@ class ChargePoint:
         for connector in self.connectors:
             connector.poked.set()
 
-    def tell(self, telling: Telling, acknowledged: Callable[[Payload], None] = lambda _: None) -> None:
+    def tell(self, telling: EventRef, acknowledged: Callable[[Payload], None] = lambda _: None) -> None:
         """Queues a message that is news only while connected."""
         self.outbox.put(Message(action=telling.action, payload=telling.payload, acknowledged=acknowledged))
 
-    def tell_durably(self, telling: Telling, of: Transaction) -> None:
+    def tell_durably(self, telling: EventRef, of: Transaction) -> None:
         """Queues a reading that belongs to a transaction."""
         self.outbox.put(
             Message(
@@ -165,7 +165,7 @@ class ChargePoint:
 
     def send(self, action: str, payload: Payload) -> None:
         """The same for a message that needs no dialect."""
-        self.tell(Telling(action, lambda: payload))
+        self.tell(EventRef(action, lambda: payload))
 
     def drop(self) -> None:
         """Aborts the connection, as a fault."""
@@ -187,7 +187,7 @@ class ChargePoint:
 
     def heartbeat(self) -> None:
         """Queues a Heartbeat."""
-        self.tell(Telling("Heartbeat", dict), self._beaten)
+        self.tell(EventRef("Heartbeat", dict), self._beaten)
 
     def boot(self) -> None:
         """Queues a BootNotification without booting (TriggerMessage)."""
@@ -237,10 +237,10 @@ class ChargePoint:
     def _boot_answered(self, answer: Payload) -> None:
         self.booted(answer)
 
-    def _state_message(self, telling: Telling) -> Message:
+    def _state_message(self, telling: EventRef) -> Message:
         return Message(action=telling.action, payload=telling.payload, acknowledged=partial(self._state_told, telling))
 
-    def _state_told(self, telling: Telling, _: Payload) -> None:
+    def _state_told(self, telling: EventRef, _: Payload) -> None:
         self.figures.statuses += telling.action == "StatusNotification"
         if telling.error_code != NO_ERROR:
             self.figures.error_notices[telling.error_code] += 1

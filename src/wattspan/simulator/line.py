@@ -12,7 +12,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from wattspan.simulator.clock import Clock
-from wattspan.simulator.dialects.base import Dialect, Telling
+from wattspan.simulator.dialects.base import Dialect, EventRef
 from wattspan.simulator.ledger import Figures
 from wattspan.simulator.link import Answer, Link, LinkDown, Payload, Reply
 from wattspan.simulator.outbox import Outbox
@@ -90,7 +90,7 @@ class Line:
             self._attempts = min(self._attempts + 1, 10)
             await clock.pause(back_off_s)
 
-    async def call(self, telling: Telling) -> Reply:
+    async def call(self, telling: EventRef) -> Reply:
         """A CALL outside the queue. Raises LinkDown."""
         if self._accepted is None:
             raise LinkDown("not connected")

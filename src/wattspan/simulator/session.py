@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wattspan.simulator.dialects.base import Telling
+from wattspan.simulator.dialects.base import EventRef
 from wattspan.simulator.facts import FAULT, Summons, Transaction
 from wattspan.simulator.habits import Visit
 from wattspan.simulator.link import Payload
@@ -189,7 +189,7 @@ class Session:
 
     def _send(
         self,
-        telling: Telling,
+        telling: EventRef,
         acknowledged: Callable[[Payload], None],
         of: Transaction,
         *,

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from wattspan.errors import StoreUnusable
-from wattspan.store.engine import border, make_engine, name_of, parse
+from wattspan.store.engine import make_engine, name_of, parse, translate_errors
 
 WAIT_S = 30.0
 
@@ -28,7 +28,7 @@ def backup(database: str, target: Path) -> int:
     part = target.with_name(f".{target.name}.{os.getpid()}")
     engine = make_engine(url, writes=False, busy_timeout_s=WAIT_S)
     try:
-        with border(engine):
+        with translate_errors(engine):
             # As the owner alone may read it: it has digests of secrets, and who charged where.
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             _copy(source, part)

@@ -12,7 +12,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from wattspan.errors import StoreUnavailable, StoreUnusable
-from wattspan.store.prepared import Cursor
+from wattspan.store.journal.prepared import Cursor
 
 
 class Claim(Protocol):

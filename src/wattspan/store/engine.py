@@ -60,14 +60,14 @@ def row_fault(engine: sa.Engine) -> Callable[[Exception], bool]:
     return _ROW_FAULTS[engine.dialect.name]
 
 
-def sever(engine: sa.Engine) -> None:
+def terminate(engine: sa.Engine) -> None:
     """Have whoever waits for the database meet an error. A file's waits end by themselves."""
     if engine.dialect.name == "postgresql":
-        postgresql.sever(engine)
+        postgresql.terminate(engine)
 
 
 @contextmanager
-def border(engine: sa.Engine) -> Iterator[None]:
+def translate_errors(engine: sa.Engine) -> Iterator[None]:
     """Turn the errors of driver and disk into StoreUnavailable and StoreUnusable, in one line that says what to do."""
     try:
         yield

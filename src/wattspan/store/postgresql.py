@@ -104,7 +104,7 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
     return engine
 
 
-def sever(engine: sa.Engine) -> None:
+def terminate(engine: sa.Engine) -> None:
     """Cut the sessions of an engine, from any thread: whoever waits for an answer on one meets an error at once.
 
     For the end of the process: a server that hangs would keep a thread, and so the process, for as long as it likes.
@@ -115,7 +115,7 @@ def sever(engine: sa.Engine) -> None:
                 line.shutdown(socket.SHUT_RDWR)
 
 
-def patient(connection: sa.Connection) -> None:
+def without_statement_timeout(connection: sa.Connection) -> None:
     """Let this transaction's statements take any time."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
@@ -125,7 +125,7 @@ def prepare(connection: sa.Connection, name: str) -> None:
 
     Raises StoreUnusable for a database that can't hold every text; one that may forget is warned of.
     """
-    patient(connection)
+    without_statement_timeout(connection)
     connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1464947317, hashtext(current_schema()))")
     asked = "SELECT current_setting('server_encoding'), current_setting('fsync')"

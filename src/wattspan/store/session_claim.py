@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from wattspan.errors import StoreUnavailable, StoreUnusable
-from wattspan.store import tables as t
-from wattspan.store.prepared import Cursor
+from wattspan.store.journal.prepared import Cursor
+from wattspan.store.schema import tables as t
 
 TAKE_S = 5.0
 """How long a claim waits at the start: the session of a server that was killed ends with the statement it is at."""
@@ -28,7 +28,7 @@ _READ = "SELECT value FROM marks WHERE name = %s"
 _FIRST_BITS = 62
 
 
-class SessionClaim:
+class AdvisoryLockClaim:
     """A `Claim`. Until `take`, it watches nothing."""
 
     def __init__(self, name: str) -> None:

@@ -17,20 +17,22 @@ from wattspan.domain.device_model import Variable
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store import books, device, postgresql, restore, security
-from wattspan.store import tables as t
-from wattspan.store.apply import apply
-from wattspan.store.batch import Batch
+from wattspan.store import postgresql, restore
 from wattspan.store.claim import Claim, FileClaim
-from wattspan.store.device import StoredStream, StoredVariable
-from wattspan.store.engine import BUSY_TIMEOUT_S, border, make_engine, name_of, parse, row_fault, sever
-from wattspan.store.entries import IdTag, Registration, Reservation, StoredReading
-from wattspan.store.isolate import Isolator
-from wattspan.store.migrate import migrate
+from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, row_fault, terminate, translate_errors
+from wattspan.store.journal.apply import apply
+from wattspan.store.journal.batch import Batch
+from wattspan.store.journal.isolate import Isolator
+from wattspan.store.journal.statements import Cursor, Statements
+from wattspan.store.journal.writer import CLOSE_S, Writer
+from wattspan.store.queries import books, security
+from wattspan.store.queries import device_model as device
+from wattspan.store.queries.device_model import StoredStream, StoredVariable
+from wattspan.store.records import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.samples import Shapes
-from wattspan.store.session_claim import SessionClaim
-from wattspan.store.statements import Cursor, Statements
-from wattspan.store.writer import CLOSE_S, Writer
+from wattspan.store.schema import tables as t
+from wattspan.store.schema.migrate import migrate
+from wattspan.store.session_claim import AdvisoryLockClaim
 
 __all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading", "StoredStream", "StoredVariable"]
 
@@ -56,7 +58,7 @@ class Store:
         self._shapes = Shapes()
         self._isolator = Isolator(self._statements, row_fault(writes), clock)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")
-        self._claim: Claim = SessionClaim(self.name) if self._is_postgresql else FileClaim(Path(self.name))
+        self._claim: Claim = AdvisoryLockClaim(self.name) if self._is_postgresql else FileClaim(Path(self.name))
         self._writer = Writer(writes, self._claim)
 
     @classmethod
@@ -94,7 +96,7 @@ class Store:
         ending = asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
         _, waiting = await asyncio.wait((ending,), timeout=CLOSE_S)
         if waiting:
-            sever(self._reads)
+            terminate(self._reads)
         await ending
         self._reads.dispose()
         self._claim.release()
@@ -255,13 +257,13 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, work, arguments)
 
     def _ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        with border(self._reads), self._reads.begin() as connection:
+        with translate_errors(self._reads), self._reads.begin() as connection:
             return work(connection, *arguments)
 
 
 def _read_all(connection: sa.Connection) -> restore.Restored:
     if connection.dialect.name == "postgresql":
-        postgresql.patient(connection)
+        postgresql.without_statement_timeout(connection)
     return restore.read(connection)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version, nothing
-from wattspan.versions.v201_notices import Carried
+from wattspan.versions.v2x.reports import Carried
 
 PAGE = Path("docs/ocpp.md")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.waiting import eventually
 from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
 from wattspan.ocppj.frames import Call
-from wattspan.ocppj.session import MAX_QUEUED_COMMANDS, MAX_WAITING_CALLS, Session
+from wattspan.ocppj.rpc import MAX_QUEUED_COMMANDS, MAX_WAITING_CALLS, RpcConnection
 
 
 class Wire:
@@ -33,7 +33,7 @@ class Handler:
     """Answers at once, refuses, or leaves a call to be answered later: `how` says which."""
 
     def __init__(self, how: Callable[[Call], str] = lambda _call: "answer") -> None:
-        self.session: Session
+        self.session: RpcConnection
         self.how = how
         self.calls: list[Call] = []
         self.later: list[Call] = []
@@ -59,9 +59,9 @@ class Handler:
         self.unasked += 1
 
 
-def joined(how: Callable[[Call], str] = lambda _call: "answer") -> tuple[Session, Wire, Handler]:
+def joined(how: Callable[[Call], str] = lambda _call: "answer") -> tuple[RpcConnection, Wire, Handler]:
     wire, handler = Wire(), Handler(how)
-    session = handler.session = Session("CP1", wire, handler)
+    session = handler.session = RpcConnection("CP1", wire, handler)
     return session, wire, handler
 
 

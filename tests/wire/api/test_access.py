@@ -8,7 +8,7 @@ import pytest
 from support.central import Csms
 from support.operators import PASSWORD, Operator, admin, nobody, somebody
 from support.waiting import eventually
-from wattspan.store import desk
+from wattspan.store.queries import desk
 
 COOKIE = "wattspan_session"
 

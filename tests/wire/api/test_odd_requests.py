@@ -12,7 +12,7 @@ import pytest
 from support.central import Csms
 from support.operators import Operator, nobody
 from support.waiting import eventually
-from wattspan.store import desk
+from wattspan.store.queries import desk
 
 JSON = {"Content-Type": "application/json"}
 COMMANDS = "/charge-points/CP1/commands"

@@ -9,7 +9,7 @@ from websockets.typing import Subprotocol
 from support.chargers import BOOT, START, CallErrorReceived
 from support.operators import admin
 from support.waiting import eventually
-from wattspan.gateway import waiting
+from wattspan.gateway import pending as waiting
 
 PENDING = "/charge-points/pending"
 BOOT_2X = {"reason": "PowerUp", "chargingStation": {"vendorName": "Acme", "model": "Two", "serialNumber": "SN-2"}}
@@ -103,7 +103,7 @@ async def test_a_newcomers_nonsense_harms_nobody(secured, payload):
 
 
 async def test_the_waiting_room_is_bounded_and_bounds_each_address(secured, monkeypatch):
-    monkeypatch.setattr(waiting, "MOST_OF_SOURCE", 2)
+    monkeypatch.setattr(waiting, "MAX_OF_SOURCE", 2)
     async with secured.charger("NEW1", tls=False) as one, secured.charger("NEW2", tls=False) as two:
         await one.call("BootNotification", BOOT)
         await two.call("BootNotification", BOOT)

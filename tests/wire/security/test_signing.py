@@ -14,10 +14,10 @@ from websockets.typing import Subprotocol
 from support.certificates import Pair, certificate_request, client_context
 from support.chargers import BOOT
 from support.waiting import eventually
-from wattspan.csms.authority import REVOCATIONS, Authority
 from wattspan.csms.plugins.base import Plugin
-from wattspan.csms.signing import ASK_AGAIN_S
-from wattspan.store import security
+from wattspan.csms.security.authority import REVOCATIONS, Authority
+from wattspan.csms.security.signing import ASK_AGAIN_S
+from wattspan.store.queries import security
 
 DAY_S = 86_400.0
 VERSIONS = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}

@@ -6,12 +6,12 @@ from pydantic import Field
 
 from wattspan.api.models.common import At, Body, CpId, Shown, Text, moment
 from wattspan.csms.commands import Live
-from wattspan.csms.newcomers import Waiting
-from wattspan.csms.rotation import Rotated
+from wattspan.csms.pending import Waiting
+from wattspan.csms.security.rotation import Rotated
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
 from wattspan.domain.model import Connector as KnownConnector
-from wattspan.store.entries import Registration
+from wattspan.store.records import Registration
 
 DEFAULT = "default"
 

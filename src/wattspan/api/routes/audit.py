@@ -10,7 +10,7 @@ from wattspan.api.access.rights import Right
 from wattspan.api.models import records as models
 from wattspan.api.paging import Cursor, Limit, Page, number_of, page
 from wattspan.api.services import Given
-from wattspan.store import desk
+from wattspan.store.queries import desk
 
 router = APIRouter(prefix=PREFIX, tags=["audit log"])
 

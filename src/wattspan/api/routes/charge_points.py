@@ -15,10 +15,10 @@ from wattspan.api.models.charge_points import ChargePoint, ChargePointRow
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given, Services
-from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.domain.model import ChargePoint as Known
-from wattspan.store import books, desk
-from wattspan.store.entries import Registration
+from wattspan.store.queries import books, desk
+from wattspan.store.records import Registration
 
 router = APIRouter(prefix=PREFIX, tags=["charge points"])
 

@@ -17,14 +17,14 @@ from wattspan.api.models.common import Token
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given
-from wattspan.store import desk
-from wattspan.store.entries import IdTag
+from wattspan.store.queries import desk
+from wattspan.store.records import IdTag
 
 router = APIRouter(prefix=PREFIX, tags=["id tags"])
 
 COLUMNS = ("id_tag", "status", "expires_at", "parent", "max_active_transactions", "type")
-MOST_CSV_BYTES = 20_971_520
-MOST_FAULTS = 20
+MAX_CSV_BYTES = 20_971_520
+MAX_FAULTS = 20
 TOKEN: TypeAdapter[str] = TypeAdapter(Token)
 
 Tag = Annotated[str, Path(min_length=1, max_length=255, description="The id tag, in whatever case.")]
@@ -74,7 +74,7 @@ async def delete_id_tag(services: Given, id_tag: Tag, if_match: IfMatch = None) 
 
 def _import_keywords() -> dict[str, object]:
     keywords = guarded(Right.WRITE, 413, 415)
-    return {**keywords, "openapi_extra": {**keywords["openapi_extra"], **CSV}, "max_body_size": MOST_CSV_BYTES}
+    return {**keywords, "openapi_extra": {**keywords["openapi_extra"], **CSV}, "max_body_size": MAX_CSV_BYTES}
 
 
 @router.post("/id-tags/import", **_import_keywords())  # type: ignore[arg-type]
@@ -110,7 +110,8 @@ def parsed(data: bytes) -> list[IdTag]:
             try:
                 tag = _tag(row)
             except ValidationError as exc:
-                faults += [(f"line {rows.line_num}", f"{error['loc']}: {error['msg']}") for error in exc.errors()]
+                line = f"line {rows.line_num}"
+                faults += [(line, f"{'.'.join(map(str, error['loc']))}: {error['msg']}") for error in exc.errors()]
             except ValueError as exc:
                 faults.append((f"line {rows.line_num}", str(exc)))
             else:
@@ -118,7 +119,7 @@ def parsed(data: bytes) -> list[IdTag]:
     except csv.Error as exc:
         faults.append((f"line {rows.line_num}", str(exc)))
     if faults:
-        raise _unreadable(faults[:MOST_FAULTS])
+        raise _unreadable(faults[:MAX_FAULTS])
     return list(tags.values())
 
 

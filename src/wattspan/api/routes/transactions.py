@@ -17,8 +17,8 @@ from wattspan.domain.events import TransactionStopped
 from wattspan.domain.fleet import ORPHANED
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store import desk
-from wattspan.store.desk import Wanted
+from wattspan.store.queries import desk
+from wattspan.store.queries.desk import Wanted
 
 router = APIRouter(prefix=PREFIX, tags=["transactions"])
 

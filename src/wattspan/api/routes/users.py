@@ -12,7 +12,8 @@ from wattspan.api.models import users as models
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given
-from wattspan.store import entries, people
+from wattspan.store import records as entries
+from wattspan.store.queries import users as people
 
 router = APIRouter(prefix=PREFIX, tags=["users"])
 

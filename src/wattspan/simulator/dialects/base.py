@@ -15,7 +15,7 @@ Then = Callable[[], None]
 """What a command promised, done once its answer is sent."""
 
 
-class Telling(NamedTuple):
+class EventRef(NamedTuple):
     """A CALL to be made. `payload` is asked at each sending: 1.6's transaction id may come late."""
 
     action: str
@@ -43,19 +43,19 @@ class Dialect(Protocol):
     def commands(self) -> Mapping[str, Command]:
         """The commands it answers, by action."""
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> Telling:
+    def boot(self, cp_id: str, firmware: str, reason: str) -> EventRef:
         """BootNotification; `reason` in 2.x's words (2.0.1 Part 2, BootReasonEnumType)."""
 
-    def authorize(self, id_tag: str) -> Telling:
+    def authorize(self, id_tag: str) -> EventRef:
         """Authorize."""
 
     def token_status(self, answer: Payload) -> str | None:
         """What an answer says of the token; None: nothing."""
 
-    def station_state(self, ts: float) -> Iterable[Telling]:
+    def station_state(self, ts: float) -> Iterable[EventRef]:
         """How the charge point as a whole stands, where the version has words for it."""
 
-    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[Telling]:
+    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[EventRef]:
         """How an outlet stands; of a change, only what is news. `before` None: all is news."""
 
     def new_transaction_id(self) -> str | None:
@@ -64,19 +64,19 @@ class Dialect(Protocol):
     def given_transaction_id(self, answer: Payload) -> int | None:
         """What the central system called it; None: it does not name them. KeyError, ValueError for a bad answer."""
 
-    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> Telling:
+    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> EventRef:
         """A transaction starts."""
 
-    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> Telling | None:
+    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> EventRef | None:
         """Its charging state changed; None: the outlet's status tells it."""
 
-    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> Telling:
+    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> EventRef:
         """A reading of a transaction."""
 
-    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> Telling:
+    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> EventRef:
         """A transaction stops, for a reason in 1.6's words."""
 
-    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> Telling:
+    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> EventRef:
         """A reading that was asked for."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wattspan.simulator.dialects import v16_commands
-from wattspan.simulator.dialects.base import Command, Telling
+from wattspan.simulator.dialects.base import Command, EventRef
 from wattspan.simulator.facts import Reading, State, Transaction, timestamp
 from wattspan.simulator.link import Payload
 from wattspan.simulator.meter import REGISTER
@@ -22,7 +22,7 @@ class V16:
         """OCPP 1.6 §5 and the security extension."""
         return v16_commands.COMMANDS
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> Telling:
+    def boot(self, cp_id: str, firmware: str, reason: str) -> EventRef:
         """BootNotification.req (OCPP 1.6 §6.3)."""
         payload = {
             "chargePointVendor": "Wattspan",
@@ -31,22 +31,22 @@ class V16:
             "firmwareVersion": firmware[:50],
             "meterType": "Simulated",
         }
-        return Telling("BootNotification", lambda: payload)
+        return EventRef("BootNotification", lambda: payload)
 
-    def authorize(self, id_tag: str) -> Telling:
+    def authorize(self, id_tag: str) -> EventRef:
         """Authorize.req (OCPP 1.6 §6.1)."""
-        return Telling("Authorize", lambda: {"idTag": id_tag})
+        return EventRef("Authorize", lambda: {"idTag": id_tag})
 
     def token_status(self, answer: Payload) -> str | None:
         """The status of idTagInfo."""
         info = answer.get("idTagInfo")
         return info.get("status") if isinstance(info, dict) else None
 
-    def station_state(self, ts: float) -> Iterable[Telling]:
+    def station_state(self, ts: float) -> Iterable[EventRef]:
         """Connector 0 is the charge point itself."""
         return self.state(0, State("Available"), None, ts)
 
-    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[Telling]:
+    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[EventRef]:
         """StatusNotification.req (OCPP 1.6 §6.47)."""
         payload = {
             "connectorId": number,
@@ -54,7 +54,7 @@ class V16:
             "errorCode": now.error_code,
             "timestamp": timestamp(ts),
         }
-        return [Telling("StatusNotification", lambda: payload, now.error_code)]
+        return [EventRef("StatusNotification", lambda: payload, now.error_code)]
 
     def new_transaction_id(self) -> str | None:
         """The central system's to give."""
@@ -64,7 +64,7 @@ class V16:
         """StartTransaction.conf's."""
         return int(answer["transactionId"])
 
-    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> Telling:
+    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> EventRef:
         """StartTransaction.req (OCPP 1.6 §6.45)."""
         payload: Payload = {
             "connectorId": of.connector_id,
@@ -74,19 +74,19 @@ class V16:
         }
         if of.reservation_id is not None:
             payload["reservationId"] = of.reservation_id
-        return Telling("StartTransaction", lambda: payload)
+        return EventRef("StartTransaction", lambda: payload)
 
-    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> Telling | None:
+    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> EventRef | None:
         """StatusNotification tells it."""
         return None
 
-    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> Telling:
+    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> EventRef:
         """MeterValues.req (OCPP 1.6 §6.31)."""
-        return Telling("MeterValues", lambda: _meter_values(of.connector_id, of, reading, "Sample.Periodic"))
+        return EventRef("MeterValues", lambda: _meter_values(of.connector_id, of, reading, "Sample.Periodic"))
 
-    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> Telling:
+    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> EventRef:
         """StopTransaction.req (OCPP 1.6 §6.49)."""
-        return Telling(
+        return EventRef(
             "StopTransaction",
             lambda: {
                 "transactionId": of.id,
@@ -97,10 +97,10 @@ class V16:
             },
         )
 
-    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> Telling:
+    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> EventRef:
         """MeterValues.req, asked for by TriggerMessage."""
         payload = _meter_values(number, of, reading, "Trigger")
-        return Telling("MeterValues", lambda: payload)
+        return EventRef("MeterValues", lambda: payload)
 
 
 def _meter_values(number: int, of: Transaction | None, reading: Reading, context: str) -> Payload:

@@ -11,7 +11,7 @@ from itertools import count
 from typing import NamedTuple
 from uuid import uuid4
 
-from wattspan.simulator.dialects.base import Command, Telling
+from wattspan.simulator.dialects.base import Command, EventRef
 from wattspan.simulator.facts import NO_ERROR, Reading, Sample, State, Transaction, timestamp
 from wattspan.simulator.link import Payload
 from wattspan.simulator.meter import REGISTER
@@ -60,7 +60,7 @@ class V2:
         """2.0.1 Part 4 §4.3."""
         return "FormatViolation"
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> Telling:
+    def boot(self, cp_id: str, firmware: str, reason: str) -> EventRef:
         """BootNotificationRequest (2.0.1 Part 2 §1.7)."""
         station = {
             "vendorName": "Wattspan",
@@ -68,22 +68,22 @@ class V2:
             "serialNumber": cp_id[:25],
             "firmwareVersion": firmware[:50],
         }
-        return Telling("BootNotification", lambda: {"reason": reason, "chargingStation": station})
+        return EventRef("BootNotification", lambda: {"reason": reason, "chargingStation": station})
 
-    def authorize(self, id_tag: str) -> Telling:
+    def authorize(self, id_tag: str) -> EventRef:
         """AuthorizeRequest (2.0.1 Part 2 §1.1)."""
-        return Telling("Authorize", lambda: {"idToken": id_token(id_tag)})
+        return EventRef("Authorize", lambda: {"idToken": id_token(id_tag)})
 
     def token_status(self, answer: Payload) -> str | None:
         """The status of idTokenInfo."""
         info = answer.get("idTokenInfo")
         return info.get("status") if isinstance(info, dict) else None
 
-    def station_state(self, ts: float) -> Iterable[Telling]:
+    def station_state(self, ts: float) -> Iterable[EventRef]:
         """2.x tells of connectors alone."""
         return ()
 
-    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[Telling]:
+    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[EventRef]:
         """StatusNotificationRequest where that has another word now, NotifyEventRequest where a fault came or went."""
         word = connector_state(now.status)
         if before is None or word != connector_state(before.status):
@@ -93,13 +93,13 @@ class V2:
                 "evseId": number,
                 "connectorId": 1,
             }
-            yield Telling("StatusNotification", lambda: status)
+            yield EventRef("StatusNotification", lambda: status)
         if now.error_code != NO_ERROR:
             problem = self._problem(number, now.error_code, ts)
-            yield Telling("NotifyEvent", lambda: problem, now.error_code)
+            yield EventRef("NotifyEvent", lambda: problem, now.error_code)
         elif before is not None and before.error_code != NO_ERROR:
             gone = self._problem(number, before.error_code, ts, cleared=True)
-            yield Telling("NotifyEvent", lambda: gone)
+            yield EventRef("NotifyEvent", lambda: gone)
 
     def new_transaction_id(self) -> str | None:
         """Unique among all charge points, as E01.FR.08 has it."""
@@ -109,7 +109,7 @@ class V2:
         """It has its id already."""
         return None
 
-    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> Telling:
+    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> EventRef:
         """TransactionEventRequest `Started` (2.0.1 Part 2 §1.60, E01 to E04)."""
         trigger = "Authorized" if of.remote_start_id is None else "RemoteStart"
         more: Payload = {
@@ -125,18 +125,18 @@ class V2:
             info["remoteStartId"] = of.remote_start_id
         return _event(of, "Started", trigger, begin.ts, info, more, offline=offline)
 
-    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> Telling | None:
+    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> EventRef | None:
         """TransactionEventRequest `Updated` for a chargingState."""
         more = {"numberOfPhasesUsed": of.phases} if status == "Charging" else {}
         info = {"chargingState": status}
         return _event(of, "Updated", "ChargingStateChanged", ts, info, more, offline=offline)
 
-    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> Telling:
+    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> EventRef:
         """TransactionEventRequest `Updated` with a meter value (J02)."""
         more: Payload = {"meterValue": [meter_value(reading, "Sample.Periodic")]}
         return _event(of, "Updated", "MeterValuePeriodic", reading.ts, {}, more, offline=offline)
 
-    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> Telling:
+    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> EventRef:
         """TransactionEventRequest `Ended` (E06)."""
         stop = _STOPS[reason]
         more: Payload = {"meterValue": [_meter_value(end, "Transaction.End", (), signed=of.signed)]}
@@ -146,10 +146,10 @@ class V2:
         info = {"stoppedReason": stop.reason, "chargingState": state}
         return _event(of, "Ended", stop.trigger, end.ts, info, more, offline=offline)
 
-    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> Telling:
+    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> EventRef:
         """MeterValuesRequest, asked for by TriggerMessage; it names no transaction."""
         payload = {"evseId": number, "meterValue": [meter_value(reading, "Trigger")]}
-        return Telling("MeterValues", lambda: payload)
+        return EventRef("MeterValues", lambda: payload)
 
     def _problem(self, number: int, code: str, ts: float, *, cleared: bool = False) -> Payload:
         """A fault as the variable Problem of a connector (2.0.1 Part 2 §3.1.6, N07)."""
@@ -169,7 +169,7 @@ class V2:
         return {"generatedAt": timestamp(ts), "seqNo": 0, "tbc": False, "eventData": [event]}
 
 
-def asked(of: Transaction, reading: Reading, charging_state: str) -> Telling:
+def asked(of: Transaction, reading: Reading, charging_state: str) -> EventRef:
     """TransactionEventRequest `Updated`, asked for by TriggerMessage (F06.FR.07)."""
     info, more = {"chargingState": charging_state}, {"meterValue": [meter_value(reading, "Trigger")]}
     return _event(of, "Updated", "Trigger", reading.ts, info, more, offline=False)
@@ -192,7 +192,7 @@ def meter_value(reading: Reading, context: str) -> Payload:
 
 def _event(
     of: Transaction, kind: str, trigger: str, ts: float, info: Payload, more: Payload, *, offline: bool
-) -> Telling:
+) -> EventRef:
     """The next event of a transaction; it takes its seqNo when it is made, whenever it is sent."""
     payload = {
         "eventType": kind,
@@ -204,7 +204,7 @@ def _event(
         **({"offline": True} if offline else {}),
     }
     of.events += 1
-    return Telling("TransactionEvent", lambda: payload)
+    return EventRef("TransactionEvent", lambda: payload)
 
 
 def _meter_value(reading: Reading, context: str, samples: Iterable[Sample], *, signed: bool) -> Payload:

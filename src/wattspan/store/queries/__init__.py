@@ -1,0 +1,1 @@
+"""Queries on the tables: functions that take a connection and return records."""
