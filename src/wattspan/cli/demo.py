@@ -19,7 +19,7 @@ from wattspan.cli.help import DescribedOption
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped
 from wattspan.cli.serve import print_addresses
-from wattspan.cli.simulating import run_simulation, showing
+from wattspan.cli.simulate import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import FaultRates, Habits, Simulation

@@ -27,7 +27,7 @@ COMMANDS = {
     "login": LazyCommand("logins:login", "Log in to a server and save a token for later commands."),
     "logout": LazyCommand("logins:logout", "Revoke the saved token and delete it."),
     "serve": LazyCommand("serve:serve", "Run the central system until Ctrl-C or SIGTERM."),
-    "simulate": LazyCommand("simulating:simulate", "Run virtual charge points: cars come, charge, taper and leave."),
+    "simulate": LazyCommand("simulate:simulate", "Run virtual charge points: cars come, charge, taper and leave."),
     "stack": LazyCommand("stack:stack", "Collector, Jaeger, Loki, Prometheus, Grafana and Wattspan, in containers."),
     "tag": LazyCommand("id_tags:id_tags", "Manage id tags, which decide who may charge."),
     "tx": LazyCommand("transactions:transactions", "Show transactions, both open and closed."),
