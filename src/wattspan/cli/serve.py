@@ -1,16 +1,17 @@
 """`wattspan serve`: the central system."""
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wattspan.app import CentralSystem
 from wattspan.cli.help import SectionedCommand
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped, tune_garbage_collection
 from wattspan.settings import Settings
-from wattspan.telemetry.logs import setup_logging
+
+if TYPE_CHECKING:
+    from wattspan.app import CentralSystem
 
 
 @click.command(cls=SectionedCommand)
@@ -23,6 +24,11 @@ def serve(**options: Any) -> None:
     WATTSPAN_ADMIN_PASSWORD, WATTSPAN_METRICS_TOKEN and WATTSPAN_METRICS_PASSWORD set them.
     """
     settings = read_settings(options)
+
+    # Imported here, so that --help and shell completion need none of the server's libraries.
+    from wattspan.app import CentralSystem  # noqa: PLC0415
+    from wattspan.telemetry.logs import setup_logging  # noqa: PLC0415
+
     setup_logging(settings)
 
     async def main(stop: asyncio.Event) -> None:
@@ -36,7 +42,7 @@ def serve(**options: Any) -> None:
     run_until_stopped(main)
 
 
-def print_addresses(settings: Settings, csms: CentralSystem) -> None:
+def print_addresses(settings: Settings, csms: "CentralSystem") -> None:
     """Print the addresses with the ports in use, and the first user's password if it was generated now."""
     uses_tls = settings.tls_cert is not None and settings.tls_port is None
     metrics_scheme = "https" if settings.metrics_tls_cert else "http"
