@@ -23,7 +23,7 @@ from wattspan.cli.faults import join_faults
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.errors import WattspanError
 from wattspan.store.engine import name_of, parse
-from wattspan.store.queries import desk
+from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.queries import users as user_queries
 from wattspan.store.records import Registration, User
 from wattspan.store.store import Store
@@ -103,7 +103,7 @@ class DatabaseRegistry:
             tags = parsed(data)
         except Problem as exc:
             raise RegistryError(f"{exc.detail}: {join_faults(exc.faults)}") from None
-        self._write(desk.put_id_tags, tags, create=True)
+        self._write(id_tag_queries.put_id_tags, tags, create=True)
         return len(tags)
 
     def users(self) -> Iterable[Json]:
