@@ -30,7 +30,7 @@ def all_id_tags(connection: sa.Connection) -> list[IdTag]:
 
 
 def list_id_tags(connection: sa.Connection, after: str, limit: int, prefix: str, status: str | None) -> list[IdTag]:
-    """Return up to `limit` id tags after the token `after`, filtered by `prefix` (any case) and `status` (None: any)."""
+    """Return up to `limit` id tags after the token `after`, by `prefix` (ignoring case) and `status` (None: any)."""
     c = t.id_tags.c
     query = _by_token().where(c.id_key > after.casefold()).limit(limit)
     if prefix:
