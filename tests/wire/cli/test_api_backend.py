@@ -129,7 +129,7 @@ async def test_problems_are_reported_in_one_line(csms: Csms, run: Run, url: str)
     assert "no such charge point" in (await run("cp", "show", "CP9", code=1)).stderr
     async with csms.charger("CP1") as charger:
         fault = await run("cp", "command", "CP1", "Reset", '{"type": "Medium"}', code=1)
-        assert "Error: type: not one of the words" in fault.stderr
+        assert "Error: type: not one of the " in fault.stderr
         missing = await run("cp", "command", "CP1", "Reset", "{}", code=1)
         assert "Error: payload: `type` is required" in missing.stderr
         running = asyncio.create_task(run("cp", "command", "CP1", "ClearCache", code=1))
