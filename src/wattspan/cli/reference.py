@@ -14,7 +14,7 @@ WIDTH = 80
 INTRODUCTION = """\
 # Command line
 
-Generated from the help texts by `python -m wattspan.cli.reference`; a test keeps the two equal.
+Generated from the help texts by `make reference`; a test keeps the two equal.
 
 - **Output.** Lists are tables on a terminal, fitted to its width; columns that do not fit are left out and named below
   the table. In a pipe they are tab-separated lines with all columns, and with `--json` one JSON object a line. Results

@@ -12,16 +12,21 @@ PAGE = Path("docs/metrics.md")
 INTRODUCTION = """\
 # Metrics, spans and attributes
 
-Made from `src/wattspan/telemetry/catalogue.py` by `python -m wattspan.telemetry.reference`; a test keeps the two equal.
+Generated from `src/wattspan/telemetry/catalogue.py` by `make reference`; a test keeps the two equal.
 
-The names are the same on `/metrics` and by OTLP, where they are instruments of the meter `wattspan`. A charge point's
-series exist as soon as it is known, its counters from 0, and leave with it. Counters are lifetime totals and survive a
-restart; histograms, and counters without `cp_id`, begin anew with the process. `ocpp_cp_energy_total_wh` is a counter
-in spite of its name; OpenMetrics, which forbids that, calls it `unknown`.
+The names are the same on `/metrics` and by OTLP, where they are instruments of the meter `wattspan`.
+
+- The series of a charge point exist from its first connection or registration, its counters from 0. They disappear
+  when it is decommissioned.
+- Counters with `cp_id` are lifetime totals and survive a restart. Histograms, and counters without `cp_id`, start at
+  0 with the process.
+- `ocpp_cp_energy_total_wh` is a counter although its name does not end in `_total`. OpenMetrics forbids that, so it
+  has the type `unknown` there.
 """
 
 CHARGY = """\
-The public network's exporter is a process of its own, with a page of its own. It has the `process_*` family as well.
+`wattspan chargy` exports the Chargy public network. It is a separate process with its own page, which has the
+`process_*` metrics as well.
 """
 
 
