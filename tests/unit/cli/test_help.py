@@ -26,8 +26,11 @@ SERVER = ("sqlalchemy", "fastapi", "opentelemetry.sdk", "cryptography")
 COMMANDS_ONLY = ("rich", "httpx", "pydantic")
 
 
-def test_the_page_has_the_help_of_every_command():
-    assert (ROOT / reference.PAGE).read_text(encoding="utf-8") == reference.text(), "run: make reference"
+def test_the_page_has_the_help_of_every_command(tmp_path: Path):
+    # In a process of its own: click keeps the names of --help from the first context of a command.
+    renewed = tmp_path / "cli.md"
+    subprocess.run([sys.executable, "-m", "wattspan.cli.reference", str(renewed)], check=True)
+    assert (ROOT / reference.PAGE).read_text("utf-8") == renewed.read_text("utf-8"), "run: make reference"
 
 
 @pytest.mark.parametrize("path", CONTEXTS)
