@@ -40,6 +40,7 @@ reference: setup ## write the generated pages of docs/ anew: settings, command l
 	$(BIN)/python -m wattspan.cli.settings_reference
 	$(BIN)/python -m wattspan.cli.reference
 	$(BIN)/python -m wattspan.telemetry.reference
+	$(BIN)/python -m wattspan.chargy.reference
 	$(BIN)/python -m wattspan.versions.reference
 	$(BIN)/python -m wattspan.api.reference
 
