@@ -142,7 +142,7 @@ def of_registry(error: RegistryError) -> Problem:
         case AlreadyRegistered():
             problem = Problem(409, f"the {error.what} is registered already", kind="exists")
         case LastAdmin():
-            problem = Problem(409, "the last admin can't be removed or disabled", kind="last-admin")
+            problem = Problem(409, "the last admin stays", kind="last-admin")
         case _:
             problem = Problem(409, str(error))
     return problem

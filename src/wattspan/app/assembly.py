@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.metadata import version
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.app import make_app
@@ -22,7 +21,7 @@ from wattspan.http.server import Access, HttpServer, metrics_app
 from wattspan.maintenance import DAY_S
 from wattspan.settings import Settings
 from wattspan.store.store import Store
-from wattspan.telemetry.setup import Telemetry
+from wattspan.telemetry.setup import VERSION, Telemetry
 from wattspan.versions.base import Payload
 
 SignCertificate = Callable[[str, str, str, Payload], Awaitable[bool]]
@@ -36,7 +35,7 @@ def make_admission(
     return Admission(
         fleet=fleet,
         records=store,
-        accepts_unknown_id_tags=settings.lets_unknown_id_tags,
+        accepts_unknown_id_tags=settings.accepts_unknown_id_tags,
         heartbeat_interval_s=settings.heartbeat_interval_s,
         data_transfer=host.data_transfer,
         sign_certificate=sign_certificate,
@@ -85,7 +84,7 @@ def make_signing(
 def api_server(settings: Settings, services: Services) -> HttpServer:
     """Return the server of the HTTP API and the console."""
     return HttpServer(
-        make_app(services, version("wattspan")),
+        make_app(services, VERSION),
         host=settings.api_host,
         port=settings.api_port,
         name="API port",

@@ -34,7 +34,7 @@ from wattspan.csms.plugins.host import PluginHost, find_plugins
 from wattspan.csms.registry import Registry, RunningFleet
 from wattspan.csms.security.credentials import SecretChecker
 from wattspan.csms.security.passwords import Passwords
-from wattspan.csms.security.signing import Signing
+from wattspan.csms.security.signing import Renewal, Signing
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.errors import NotRegistered, StoreError
@@ -93,6 +93,7 @@ class CentralSystem(OperationMethods):
         self._exit = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
         self._background: list[asyncio.Task[None]] = []
+        self._http: list[HttpServer] = []
 
     store: Store
     """Open from entering to leaving, as are all parts below."""
@@ -105,6 +106,7 @@ class CentralSystem(OperationMethods):
     _waiter: ConnectionWaiter
     _checker: SecretChecker
     _signing: Signing
+    _renewal: Renewal
     _metrics: HttpServer
     _api: HttpServer
     _auth: AuthService
@@ -217,13 +219,10 @@ class CentralSystem(OperationMethods):
         enter.callback(self._cancel_background)
         enter.push_async_callback(host.stop)
         await host.start(self._plugin_context())
-        self._metrics = metrics_server(settings, self.telemetry, self.unready_reasons)
-        await self._metrics.start()
-        enter.push_async_callback(self._metrics.stop)
+        enter.push_async_callback(self._stop_http)
+        self._metrics = await self._serve(metrics_server(settings, self.telemetry, self.unready_reasons))
         await self._make_registry()
-        self._api = api_server(settings, self._services())
-        await self._api.start()
-        enter.push_async_callback(self._api.stop)
+        self._api = await self._serve(api_server(settings, self._services()))
         enter.callback(self._feed.close)
         await self._gateway.start()
         enter.push_async_callback(self._gateway.stop)
@@ -274,12 +273,21 @@ class CentralSystem(OperationMethods):
             tracer=self.telemetry.tracer_provider.get_tracer(METER),
         )
 
+    async def _serve(self, server: HttpServer) -> HttpServer:
+        await server.start()
+        self._http.append(server)
+        return server
+
+    async def _stop_http(self) -> None:
+        """Stop the HTTP servers at the same time: each waits for its own running answers."""
+        await asyncio.gather(*(server.stop() for server in self._http))
+
     def _start_background(self) -> None:
         maintenance = Maintenance(
             settings=self.settings, core=self._core, store=self.store, running=self._running, auth=self._auth
         )
-        renewal = make_renewal(self.settings, self._core, self._signing, self.operations)
-        work = (*maintenance.all(), self._feed.send_figures(), self._gateway.watch_tls(), renewal.run())
+        self._renewal = make_renewal(self.settings, self._core, self._signing, self.operations)
+        work = (*maintenance.all(), self._feed.send_figures(), self._gateway.watch_tls(), self._renewal.run())
         self._background = [self._tasks.create_task(each) for each in work]
 
     def _cancel_background(self) -> None:
