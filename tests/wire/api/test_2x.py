@@ -83,6 +83,7 @@ async def test_the_device_model_comes_in_pages(charger: Charger, csms: Csms, ope
     while True:
         page = await operator.ask("GET", "/charge-points/CP1/device-model", params=query)
         seen += [each["variable"] for each in page["items"]]
+        assert all(each["told_at"] == each["reported_at"] is not None for each in page["items"])
         if page["next"] is None:
             break
         query["cursor"] = page["next"]
