@@ -196,7 +196,7 @@ class LastAdmin(RegistryError):
     """The last enabled admin can't be removed, disabled or given another role: nobody could make users any more."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is the last admin, and one must remain")
+        super().__init__(f"the last admin stays: without {name} nobody could manage users")
         self.name = name
 
 
