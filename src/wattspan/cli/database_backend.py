@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from wattspan.api.models import records
 from wattspan.api.models import users as user_models
-from wattspan.api.models.common import moment
+from wattspan.api.models.common import datetime_of
 from wattspan.api.problems import Problem
 from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.api_client import Json
@@ -139,7 +139,7 @@ def _invalid(error: ValidationError) -> RegistryError:
 
 
 def _charge_point(each: Registration) -> Json:
-    registered, last = moment(each.registered_ts), moment(each.last_msg_ts)
+    registered, last = datetime_of(each.registered_ts), datetime_of(each.last_msg_ts)
     return {
         "cp_id": each.cp_id,
         "registered_at": None if registered is None else registered.isoformat(),

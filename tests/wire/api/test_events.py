@@ -66,8 +66,8 @@ async def test_whoever_comes_back_is_told_what_came_meanwhile(csms: Csms, operat
         for word in ("Charging", "Finishing"):
             await charger.call("StatusNotification", status(word))
         async with listening(operator, last_id, cp_id="CP1") as stream:
-            told = [(await stream.next())[2]["status"] for _ in range(2)]
-    assert told == ["Charging", "Finishing"]
+            seen = [(await stream.next())[2]["status"] for _ in range(2)]
+    assert seen == ["Charging", "Finishing"]
 
 
 async def test_an_id_of_another_life_gets_a_reset(csms: Csms, operator: Operator) -> None:

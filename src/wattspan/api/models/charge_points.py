@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wattspan.api.models.common import At, Body, CpId, Shown, Text, moment
+from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of
 from wattspan.csms.commands import ActiveConnection
 from wattspan.csms.pending import PendingChargePoint as Pending
 from wattspan.csms.security.rotation import Rotated
@@ -147,7 +147,7 @@ def pending(each: Pending) -> PendingChargePoint:
     """Return the JSON of a pending charge point."""
     return PendingChargePoint(
         cp_id=each.cp_id,
-        since=moment(each.since_ts),
+        since=datetime_of(each.since_ts),
         protocol=each.protocol,
         address=each.source,
         security_profile=each.security_profile,
@@ -164,7 +164,7 @@ def rotation(cp_id: str, rotated: Rotated) -> Rotation:
         cp_id=cp_id,
         status=rotated.status,
         applied=rotated.applied,
-        old_credentials_until=moment(rotated.old_until_ts),
+        old_credentials_until=datetime_of(rotated.old_until_ts),
         trace_id=rotated.trace_id,
     )
 
@@ -184,15 +184,15 @@ def whole(
         serial_number=cp.serial_number,
         firmware_status=cp.firmware_status,
         log_status=cp.log_status,
-        known_since=moment(cp.known_since_ts),
-        last_heartbeat_at=moment(cp.last_heartbeat_ts),
-        last_transaction_at=moment(cp.last_tx_ts),
-        registered_at=moment(filed.registered_ts),
+        known_since=datetime_of(cp.known_since_ts),
+        last_heartbeat_at=datetime_of(cp.last_heartbeat_ts),
+        last_transaction_at=datetime_of(cp.last_tx_ts),
+        registered_at=datetime_of(filed.registered_ts),
         has_credentials=filed.secret is not None,
-        old_credentials_until=moment(filed.other_until_ts),
+        old_credentials_until=datetime_of(filed.other_until_ts),
         security_profile=filed.security_profile or 0,
         security_profile_now=None if connection is None else connection.security_profile,
-        certificate_expires_at=moment(cp.certificate_expires_ts),
+        certificate_expires_at=datetime_of(cp.certificate_expires_ts),
         unknown_id_tags=filed.unknown_id_tags or DEFAULT,
         name=filed.name,
         location=filed.location,
@@ -213,7 +213,7 @@ def connector(cp: Known, each: KnownConnector, now_ts: float) -> Connector:
         connector_id=each.connector_id,
         status=each.status,
         error_code=each.error_code,
-        status_at=moment(each.status_ts),
+        status_at=datetime_of(each.status_ts),
         current_a=each.current_a,
         power_w=each.power_w,
         limit_a=limit_a(cp, each, now_ts),
@@ -232,7 +232,7 @@ def _row(cp: Known) -> dict[str, object]:
         "vendor": cp.vendor,
         "model": cp.model,
         "firmware": cp.firmware,
-        "last_message_at": moment(cp.last_msg_ts),
+        "last_message_at": datetime_of(cp.last_msg_ts),
         "transactions": len(cp.transactions),
         "power_w": sum(each.power_w or 0.0 for each in cp.connectors.values()),
     }

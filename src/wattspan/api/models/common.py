@@ -11,7 +11,7 @@ LATEST_TS = 253_402_300_799.0
 """The end of the year 9999, the last that RFC 3339 can express."""
 
 
-def moment(ts: float | None) -> datetime | None:
+def datetime_of(ts: float | None) -> datetime | None:
     """Return Unix seconds as a time in UTC; None for None, and for a time before 1970 or after 9999."""
     if ts is None or not 0.0 <= ts <= LATEST_TS:
         return None
@@ -30,7 +30,7 @@ def _text(at: datetime) -> str:
 
 
 def _in_utc(at: datetime) -> datetime:
-    """Return the time in UTC. Raises ValueError outside of 1970 to 9999, which `moment` would show as null."""
+    """Return the time in UTC. Raises ValueError outside of 1970 to 9999, which `datetime_of` would show as null."""
     try:
         found = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from wattspan.api.models.common import At, Body, Payload, Shown, Token, moment, seconds
+from wattspan.api.models.common import At, Body, Payload, Shown, Token, datetime_of, seconds
 from wattspan.api.paging import MAX_LIMIT
 from wattspan.domain import model
 from wattspan.store import records
@@ -173,7 +173,9 @@ def transaction_whole(
     step = max(1, -(-len(readings) // points))
     kept = [reading for index, reading in enumerate(readings) if (len(readings) - 1 - index) % step == 0]
     timeline = [
-        TimelineEntry(at=moment(entry.ts), name=entry.name, is_phase=entry.phase, attributes=dict(entry.attributes))
+        TimelineEntry(
+            at=datetime_of(entry.ts), name=entry.name, is_phase=entry.phase, attributes=dict(entry.attributes)
+        )
         for entry in each.timeline
     ]
     return TransactionWhole(
@@ -182,7 +184,7 @@ def transaction_whole(
         story=timeline,
         curve=[
             Reading(
-                at=moment(reading.charger_ts if reading.charger_ts is not None else reading.received_ts),
+                at=datetime_of(reading.charger_ts if reading.charger_ts is not None else reading.received_ts),
                 energy_wh=reading.energy_wh,
                 power_w=reading.power_w,
                 current_a=reading.current_a,
@@ -202,10 +204,10 @@ def _transaction(each: model.Transaction, whole: bool) -> Payload:
         "transaction_id": each.transaction_id,
         "id_tag": each.id_token if whole else masked(each.id_token),
         "open": each.open,
-        "began_at": moment(each.began_ts),
-        "ended_at": moment(each.ended_ts),
-        "started_at": moment(each.started_ts),
-        "stopped_at": moment(each.stopped_ts),
+        "began_at": datetime_of(each.began_ts),
+        "ended_at": datetime_of(each.ended_ts),
+        "started_at": datetime_of(each.started_ts),
+        "stopped_at": datetime_of(each.stopped_ts),
         "energy_wh": each.meter.energy_wh,
         "meter_start_wh": each.meter.start_wh,
         "meter_stop_wh": each.meter_stop_wh,
@@ -220,7 +222,7 @@ def id_tag(record: records.IdTag) -> IdTag:
     return IdTag(
         id_tag=record.id_token,
         status=record.status,
-        expires_at=moment(record.expiry_ts),
+        expires_at=datetime_of(record.expiry_ts),
         parent=record.parent,
         max_active_transactions=record.max_active_transactions,
         type=record.type,
@@ -250,8 +252,8 @@ def reservation(record: records.Reservation, *, whole: bool) -> Reservation:
         connector_id=record.connector_id,
         id_tag=record.id_token if whole else masked(record.id_token),
         parent_id_tag=parent if whole or parent is None else masked(parent),
-        made_at=moment(record.made_ts),
-        expires_at=moment(record.expires_ts),
+        made_at=datetime_of(record.made_ts),
+        expires_at=datetime_of(record.expires_ts),
     )
 
 
@@ -259,7 +261,7 @@ def audit_entry(record: records.AuditEntry) -> AuditEntry:
     """Return the JSON of an audit row."""
     return AuditEntry(
         id=record.id,
-        at=moment(record.at_ts),
+        at=datetime_of(record.at_ts),
         who=record.who,
         means=record.auth_method,
         action=record.action,
@@ -277,5 +279,5 @@ def file(record: records.StoredFile) -> File:
         name=record.name,
         size_bytes=record.size_bytes,
         sha256=record.sha256,
-        created_at=moment(record.created_ts),
+        created_at=datetime_of(record.created_ts),
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from wattspan.api.access.rights import Right, Role
-from wattspan.api.models.common import At, Body, Shown, Text, moment, storable
+from wattspan.api.models.common import At, Body, Shown, Text, datetime_of, storable
 from wattspan.store import records
 
 
@@ -105,8 +105,8 @@ def user(record: records.User) -> User:
         name=record.name,
         role=Role(record.role),
         disabled=bool(record.disabled),
-        created_at=moment(record.created_ts),
-        last_login_at=moment(record.last_login_ts),
+        created_at=datetime_of(record.created_ts),
+        last_login_at=datetime_of(record.last_login_ts),
     )
 
 
@@ -125,6 +125,6 @@ def _token(record: records.ApiToken) -> dict[str, object]:
         "id": record.token_id,
         "label": record.label,
         "scopes": sorted(record.scopes),
-        "created_at": moment(record.created_ts),
-        "expires_at": moment(record.expires_ts),
+        "created_at": datetime_of(record.created_ts),
+        "expires_at": datetime_of(record.expires_ts),
     }

@@ -9,7 +9,7 @@ from pydantic import Field
 from wattspan.api import PREFIX
 from wattspan.api.access.guard import guarded
 from wattspan.api.access.rights import Right
-from wattspan.api.models.common import At, Payload, Shown, moment
+from wattspan.api.models.common import At, Payload, Shown, datetime_of
 from wattspan.api.paging import Cursor, Limit, Page, bad_cursor, page, text_of
 from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.services import Given
@@ -75,6 +75,6 @@ def _shown(found: StoredVariable) -> Variable:
         attributes=[shown(each, each._fields) for each in found.attributes],
         characteristics=None if limits is None else shown(limits, limits._fields),
         monitors=[shown(each, each._fields) for each in found.monitors],
-        reported_at=moment(found.told_ts),
-        told_at=moment(found.told_ts),
+        reported_at=datetime_of(found.told_ts),
+        told_at=datetime_of(found.told_ts),
     )

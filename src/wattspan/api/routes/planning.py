@@ -8,7 +8,7 @@ from wattspan.api import PREFIX
 from wattspan.api.access.guard import Who, guarded
 from wattspan.api.access.rights import Right
 from wattspan.api.models import records
-from wattspan.api.models.common import At, Payload, Shown, moment
+from wattspan.api.models.common import At, Payload, Shown, datetime_of
 from wattspan.api.problems import not_found
 from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.routes.commands import COMMAND
@@ -91,10 +91,10 @@ async def read_composite_schedule(
     periods = composite(cp, connector, from_ts, duration_s)
     return Schedule(
         connector_id=connector_id,
-        from_at=moment(from_ts),
+        from_at=datetime_of(from_ts),
         duration_s=duration_s,
         periods=[
-            Period(start_at=moment(from_ts + each.start_s), start_s=each.start_s, limit_a=each.limit_a)
+            Period(start_at=datetime_of(from_ts + each.start_s), start_s=each.start_s, limit_a=each.limit_a)
             for each in periods
         ],
     )
