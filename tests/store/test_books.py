@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from support.databases import query
-from support.stories import NOW, connected, metered, samples, started, stopped
+from support.fleet_events import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.transactions.common import stop_key
 from wattspan.store.queries import desk

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.fleet_events import NOW, connected, day, metered, started, stopped
 from support.sites import opened
-from support.stories import NOW, connected, day, metered, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint

@@ -1,34 +1,35 @@
-"""docs/ocpp.md, made from the tables: `python -m wattspan.versions.reference [FILE]`."""
+"""Generates docs/ocpp.md from the versions' tables: `python -m wattspan.versions.reference [FILE]`."""
 
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wattspan.versions import VERSIONS
-from wattspan.versions.base import Version, nothing
-from wattspan.versions.v2x.reports import Carried
+from wattspan.versions.base import Version, no_events
+from wattspan.versions.v2x.reports import Notice
 
 PAGE = Path("docs/ocpp.md")
 
 INTRODUCTION = """\
 # Messages of OCPP
 
-Made from the tables in `src/wattspan/versions/` by `python -m wattspan.versions.reference`; a test keeps the two equal,
-and another compares them with the schemas of every message that OCPP has.
+Generated from the tables in `src/wattspan/versions/` by `python -m wattspan.versions.reference`; a test keeps the page
+current, and another compares the tables with the schemas of every OCPP message.
 
-*Answered*: an answer as the specification asks for. *Observed*: what it tells changes state, metrics, traces or the
-store. *Carried*: it changes nothing here and reaches plugins as it came (`NoticeReceived`), unstored. *Sent*: a command
-that can be sent. A dash: the version has no such message that way. Every message is counted, timed and traced.
+*Answered*: answered as the specification requires. *Observed*: it changes state, metrics, traces or the store.
+*Carried*: it changes nothing and is passed to plugins unchanged (`NoticeReceived`), not stored. *Sent*: a command that
+can be sent. A dash: the version has no such message in that direction. Every message is counted, timed and traced.
 
-Where a message needs what a central system may have but this one does not (a certificate authority, an OCSP responder,
-an energy planner, a tax office), the answer is the status that OCPP has for it: Rejected or Failed, never a made-up
-Accepted. An action that the version does not name is refused with NotImplemented, one that only we may send with
-NotSupported; what a charger sends in the shape of 1.6 after it negotiated a later version is taken for what it is.
+Where a message needs a service that this central system does not have (a certificate authority for contracts, an OCSP
+responder, an energy planner, a tax office), the answer is the status that OCPP defines for it: Rejected or Failed,
+never a false Accepted. An action that the version does not define is refused with NotImplemented, one that only the
+central system may send with NotSupported. A message in the format of 1.6 on a connection that negotiated a later
+version is processed as 1.6.
 """
 
 
 def text() -> str:
-    """The whole page."""
+    """Return the whole page."""
     versions = list(VERSIONS.values())
     return "\n".join(
         [
@@ -54,8 +55,8 @@ def _taken(version: Version, action: str) -> str:
     if request is None:
         return "-"
     words = ["never answered" if action in version.unconfirmed else "answered"]
-    if request.observe is not nothing:
-        words.append("carried" if isinstance(request.observe, Carried) else "observed")
+    if request.observe is not no_events:
+        words.append("carried" if isinstance(request.observe, Notice) else "observed")
     return ", ".join(words)
 
 
@@ -63,7 +64,7 @@ def _sent(version: Version, action: str) -> str:
     command = version.commands.get(action)
     if command is None:
         return "-"
-    return "sent" if command.observe is nothing else "sent, observed"
+    return "sent" if command.observe is no_events else "sent, observed"
 
 
 if __name__ == "__main__":

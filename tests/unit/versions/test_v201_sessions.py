@@ -99,8 +99,21 @@ def test_a_price_is_never_invented():
 
 
 def test_the_token_of_an_end_is_of_who_stopped_it():
-    _, told = converse("TransactionEvent", event("Ended", 1, register(5), idToken=TOKEN))
-    assert [(type(e), e.id_token) for e in told] == [(ev.TransactionDetailed, ""), (ev.TransactionStopped, "TAG1")]
+    _, (ended,) = converse("TransactionEvent", event("Ended", 1, register(5), idToken=TOKEN))
+    parts = [(type(part), part.id_token) for part in ended.parts()]
+    assert parts == [(ev.TransactionDetailed, ""), (ev.TransactionStopped, "TAG1")]
+
+
+def test_a_transaction_event_is_one_event_and_published_in_parts():
+    """Plugins and `/events` receive the start, details, readings and state of one message, in this order."""
+    call = event("Started", 0, register(5), idToken=TOKEN, numberOfPhasesUsed=3)
+    call["transactionInfo"]["chargingState"] = "EVConnected"
+    _, (found,) = converse("TransactionEvent", call)
+    kinds = [ev.TransactionStarted, ev.TransactionDetailed, ev.MeterValuesReceived, ev.ChargingStateChanged]
+    assert [type(part) for part in found.parts()] == kinds
+    assert all(part.ref is found.ref and part.transaction_id == found.transaction_id for part in found.parts())
+    unheard = found.parts(lambda kind: kind is ev.ChargingStateChanged)
+    assert [type(part) for part in unheard] == [kinds[0], kinds[1], kinds[3]]
 
 
 NAMES = """

@@ -39,7 +39,7 @@ def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
         cursor.executemany(prepared.sql, rows[done:])
 
 
-def apply(
+def write_batch(
     cursor: Cursor, batch: Batch, statements: Statements, shapes: Shapes, now_ts: float, run: Run = at_once
 ) -> None:
     """Write everything in `batch`; the caller commits. Readings come first: other rows tell how far they go."""

@@ -1,4 +1,4 @@
-"""What one commit writes, taken from the fleet on its own thread. How it is written is `apply`'s."""
+"""What one commit writes, taken from the fleet on its own thread. How it is written is `write_batch`'s."""
 
 import logging
 from collections.abc import Callable

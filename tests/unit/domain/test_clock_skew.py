@@ -1,4 +1,4 @@
-"""A replay of the past, told from a clock that is merely behind."""
+"""A replay of the past, distinguished from a clock that is behind."""
 
 import pytest
 
@@ -8,24 +8,24 @@ NOW = 1_790_000_000.0
 DAY_S = 86_400.0
 
 
-def judged(*told: tuple[float, float]) -> list[bool]:
-    """Of (charger's time, ours), both after NOW, whether each is past."""
-    pace = ClockSkew()
-    return [pace.is_past(NOW + told_s, NOW + passed_s) for told_s, passed_s in told]
+def judged(*measured: tuple[float, float]) -> list[bool]:
+    """Return for each (charger's time, ours), in seconds after NOW, whether it is past."""
+    skew = ClockSkew()
+    return [skew.is_past(NOW + measured_s, NOW + passed_s) for measured_s, passed_s in measured]
 
 
-def test_a_clock_that_is_right_or_a_little_off_tells_of_now():
+def test_a_clock_that_is_right_or_a_little_off_is_of_now():
     assert judged((0, 0), (60, 60), (120, 400), (500, 450)) == [False] * 4
 
 
-def test_no_credible_time_tells_of_now():
+def test_no_credible_time_is_of_now():
     assert not ClockSkew().is_past(None, NOW)
 
 
 @pytest.mark.parametrize("every_s", [1.0, 10.0, 60.0, 900.0])
 def test_a_replay_is_past_however_it_was_sampled(every_s):
-    told = [(number * every_s - DAY_S, number * 0.05) for number in range(50)]
-    assert judged(*told) == [True] * 50
+    measured = [(number * every_s - DAY_S, number * 0.05) for number in range(50)]
+    assert judged(*measured) == [True] * 50
 
 
 def test_a_replay_is_past_right_after_a_live_one():
@@ -33,9 +33,9 @@ def test_a_replay_is_past_right_after_a_live_one():
 
 
 @pytest.mark.parametrize("every_s", [10.0, 60.0, 900.0])
-def test_a_clock_that_is_hours_behind_tells_of_now_from_its_second_message_on(every_s):
-    told = [(number * every_s - 5 * 3600, number * every_s + number % 3) for number in range(20)]
-    assert judged(*told) == [True] + [False] * 19
+def test_a_clock_that_is_hours_behind_is_of_now_from_its_second_message_on(every_s):
+    measured = [(number * every_s - 5 * 3600, number * every_s + number % 3) for number in range(20)]
+    assert judged(*measured) == [True] + [False] * 19
 
 
 def test_several_readings_of_one_message_of_a_clock_behind_end_in_the_one_of_now():
@@ -47,5 +47,5 @@ def test_a_replay_after_another_one_is_past():
     assert judged((-2 * DAY_S, 0), (-2 * DAY_S + 60, 0.1), (9 * DAY_S, 10 * DAY_S)) == [True] * 3
 
 
-def test_a_clock_set_back_tells_of_now_again_once_it_keeps_pace():
+def test_a_clock_set_back_is_of_now_again_from_its_second_message_on():
     assert judged((-1000, 0), (-940, 60), (-4000, 120), (-3940, 180)) == [True, False, True, False]
