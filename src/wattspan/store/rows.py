@@ -97,7 +97,7 @@ TRANSACTION_COLUMNS = (
     "readings_through",
 )
 
-METER_COLUMNS = ("energy_wh", "register_wh", "last_reading_ts", "readings_through", "number")
+METER_COLUMNS = ("energy_wh", "register_wh", "last_reading_ts", "told_ts", "seq_nos", "readings_through", "number")
 
 
 def charge_point_row(cp: ChargePoint) -> Row:
@@ -185,8 +185,9 @@ def transaction_row(t: Transaction) -> Row:
 
 
 def meter_row(t: Transaction) -> Row:
-    """Return the figures of `t` that readings change."""
-    return (t.meter.energy_wh, t.meter.register_wh, t.last_reading_ts, t.number)
+    """Return the columns of `t` that readings change, without `readings_through`, which the writer adds."""
+    meter = t.meter
+    return (meter.energy_wh, meter.register_wh, t.last_reading_ts, t.newest_charger_ts, str(t.seq_nos), t.number)
 
 
 def to_transaction(found: Found) -> Transaction:

@@ -76,7 +76,7 @@ def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before:
         marks.append(("readings_through", batch.ends.through))
     for prepared, rows in (
         (statements.transaction, [(*row, before, through) for row in batch.transactions]),
-        (statements.meter, [(*row[:3], through, row[3]) for row in batch.meters]),
+        (statements.meter, [(*row[:-1], through, row[-1]) for row in batch.meters]),
         (statements.connector, [(*row, through) for row in batch.connectors]),
         (statements.mark, marks),
     ):
