@@ -11,20 +11,28 @@ from wattspan.versions.v2x.reports import Notice
 PAGE = Path("docs/ocpp.md")
 
 INTRODUCTION = """\
-# Messages of OCPP
+# OCPP messages
 
-Generated from the tables in `src/wattspan/versions/` by `python -m wattspan.versions.reference`; a test keeps the page
-current, and another compares the tables with the schemas of every OCPP message.
+Generated from the tables in `src/wattspan/versions/` by `make reference`; a test keeps the two equal, and another
+test compares the tables with the schemas of all OCPP messages.
 
-*Answered*: answered as the specification requires. *Observed*: it changes state, metrics, traces or the store.
-*Carried*: it changes nothing and is passed to plugins unchanged (`NoticeReceived`), not stored. *Sent*: a command that
-can be sent. A dash: the version has no such message in that direction. Every message is counted, timed and traced.
+| word | meaning |
+| --- | --- |
+| answered | Wattspan answers as the specification requires. |
+| observed | The content changes state, metrics, traces or the store. |
+| carried | The content changes nothing here. Plugins receive it (`NoticeReceived`); it is not stored. |
+| sent | A command that Wattspan can send. |
+| - | The version has no such message in this direction. |
 
-Where a message needs a service that this central system does not have (a certificate authority for contracts, an OCSP
-responder, an energy planner, a tax office), the answer is the status that OCPP defines for it: Rejected or Failed,
-never a false Accepted. An action that the version does not define is refused with NotImplemented, one that only the
-central system may send with NotSupported. A message in the format of 1.6 on a connection that negotiated a later
-version is processed as 1.6.
+Every message is counted, timed and traced.
+
+A message may need something that a central system can have and Wattspan does not: a certificate authority for V2G, an
+OCSP responder, an energy planner, a tax office. Its answer is then the status that OCPP has for it, Rejected or
+Failed, never an invented Accepted.
+
+An action that the version does not name is answered with NotImplemented. One that only the central system may send is
+answered with NotSupported. A charger that negotiated a later version and sends OCPP 1.6 messages is answered as 1.6:
+[decision 5](adr/0005-versions-mixed-on-one-connection.md).
 """
 
 
