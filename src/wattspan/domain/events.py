@@ -226,7 +226,11 @@ class TransactionEventReceived(Event):
 
         Readings and state come with most messages: unless `wanted` of their class is true, they are not created.
         """
-        found: list[Event] = [part for part in (self.started, self.details) if part is not None]
+        found: list[Event] = []
+        if self.started is not None:
+            found.append(self.started)
+        if self.details is not None:
+            found.append(self.details)
         if self.readings and wanted(MeterValuesReceived):
             found.append(
                 MeterValuesReceived(

@@ -63,8 +63,8 @@ def test_at_every_moment_it_is_the_limit_of_that_moment() -> None:
     )
     periods = composite(cp, connector, NOW_TS, 7200)
     for second in range(0, 7200, 97):
-        (_, told) = [period for period in periods if period.start_s <= second][-1]
-        assert told == limit_a(cp, connector, NOW_TS + second)
+        (_, limit) = [period for period in periods if period.start_s <= second][-1]
+        assert limit == limit_a(cp, connector, NOW_TS + second)
 
 
 @pytest.mark.parametrize("odd", [None, {}, [], "x", {"chargingSchedulePeriod": [None, {"startPeriod": "a"}]}])

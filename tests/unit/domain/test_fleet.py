@@ -333,7 +333,7 @@ def test_reasons_of_failed_commands_are_bounded(scenario):
 
 
 def test_a_closed_transaction_that_was_just_asked_for_is_not_the_next_to_be_forgotten(scenario, monkeypatch):
-    """Between `recall` and what comes of it the message is judged, and other charge points go on."""
+    """Messages of other charge points are applied between `recall` and the use of the transaction."""
     monkeypatch.setattr(fleet, "RECALLED_LIMIT", 2)
     for number in ("1", "2"):
         scenario.start(number)
@@ -364,7 +364,7 @@ def test_the_same_status_again_opens_no_new_phase(scenario):
     scenario.start()
     for status in ("Preparing", "Charging", "Charging", "SuspendedEV", "Charging"):
         scenario.status(status)
-    assert [moment.name for moment in scenario.cp.transactions["1"].timeline] == [
+    assert [entry.name for entry in scenario.cp.transactions["1"].timeline] == [
         "preparing",
         "charging",
         "suspended by EV",
@@ -387,8 +387,8 @@ def ids(connector):
 
 
 def test_a_profile_replaces_its_equal(scenario):
-    for connector_id, told in (("1", profile(1)), ("1", profile(2)), ("1", profile(3, stack_level=1))):
-        scenario.apply(ev.ChargingProfileSet, connector_id=connector_id, profile=told)
+    for connector_id, sent in (("1", profile(1)), ("1", profile(2)), ("1", profile(3, stack_level=1))):
+        scenario.apply(ev.ChargingProfileSet, connector_id=connector_id, profile=sent)
     assert ids(scenario.connector()) == [2, 3]
     scenario.apply(ev.ChargingProfileSet, connector_id="2", profile=profile(3))
     assert (ids(scenario.connector("1")), ids(scenario.connector("2"))) == ([2], [3])
@@ -406,16 +406,16 @@ def test_a_profile_replaces_its_equal(scenario):
     ],
 )
 def test_profiles_are_cleared_by_what_is_asked(scenario, criteria, left):
-    for told in (profile(1), profile(2, stack_level=5), profile(3, "TxProfile")):
-        scenario.apply(ev.ChargingProfileSet, connector_id="1", profile=told)
+    for sent in (profile(1), profile(2, stack_level=5), profile(3, "TxProfile")):
+        scenario.apply(ev.ChargingProfileSet, connector_id="1", profile=sent)
     scenario.apply(ev.ChargingProfilesCleared, **criteria)
     assert ids(scenario.connector()) == left
 
 
 def test_a_tx_profile_ends_with_its_transaction(scenario):
     scenario.start()
-    for told in (profile(1), profile(2, "TxProfile")):
-        scenario.apply(ev.ChargingProfileSet, connector_id="1", profile=told)
+    for sent in (profile(1), profile(2, "TxProfile")):
+        scenario.apply(ev.ChargingProfileSet, connector_id="1", profile=sent)
     scenario.stop(meter_stop_wh=1_000.0)
     assert ids(scenario.connector()) == [1]
 

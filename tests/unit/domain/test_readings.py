@@ -10,9 +10,9 @@ CURRENT = "Current.Import"
 POWER = "Power.Active.Import"
 
 
-def sample(measurand: str, value: float, **told: str):
+def sample(measurand: str, value: float, **fields: str):
     names = ("phase", "location", "context", "unit")
-    phase, location, context, unit = (told.get(name, "") for name in names)
+    phase, location, context, unit = (fields.get(name, "") for name in names)
     return (measurand, phase, location, context, unit), value
 
 

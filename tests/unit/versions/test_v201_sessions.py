@@ -1,4 +1,4 @@
-"""What OCPP 2.x stations tell of sessions: readings and events, whatever is in a payload."""
+"""Sessions of OCPP 2.x: readings and events, whatever is in a payload."""
 
 import inspect
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Context:
     now_ts: float = NOW_TS
     heartbeat_interval_s: int = 120
 
-    async def authorize(self, id_token, **told):
+    async def authorize(self, id_token, **fields):
         return IdTokenInfo(status="Accepted")
 
     def knows(self, transaction_id):
@@ -142,8 +142,8 @@ CALL = st.dictionaries(NAME, JSON, max_size=10)
 def test_no_payload_raises_anything_but_a_call_fault(action, call, knows):
     fleet = Fleet()
     try:
-        _, told = converse(action, call, Context(knows_all=knows))
+        _, events = converse(action, call, Context(knows_all=knows))
     except CallFault:
         return
-    for each in told:
+    for each in events:
         apply(fleet, each)

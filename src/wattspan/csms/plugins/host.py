@@ -66,7 +66,8 @@ class PluginHost:
             for part in event.parts(self._listeners_to):
                 self.publish(part)
             return
-        for runner in self._listeners_to(type(event)):
+        listeners = self._listeners.get(type(event))
+        for runner in self._listeners_to(type(event)) if listeners is None else listeners:
             runner.put(event)
 
     def _listeners_to(self, kind: type[Event]) -> list["_Runner"]:
