@@ -37,7 +37,9 @@ def transaction_event(fleet: Fleet, e: ev.TransactionEventReceived) -> None:
     An open transaction ends even by a message whose number is known: there is nothing that could count twice.
     """
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = cp.transactions.get(e.transaction_id) or _recall_or_begin(fleet, cp, e)
+    transaction = cp.transactions.get(e.transaction_id) or fleet.recalled(cp.cp_id, key_of(e.transaction_id))
+    if transaction is None:
+        transaction = _begin(fleet, cp, e)
     arrival = register(transaction, e.ref)
     if arrival is not REPEAT:
         if e.started is not None:
@@ -75,13 +77,8 @@ def register(transaction: Transaction, ref: ev.EventRef) -> str:
     return LATE if is_late else IN_ORDER
 
 
-def _recall_or_begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Transaction:
-    """Return the closed transaction the message is about, or a new one that it begins."""
-    known = fleet.recalled(cp.cp_id, key_of(e.transaction_id))
-    return known or _begin(fleet, cp, e)
-
-
 def _begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Transaction:
+    """Return a new open transaction, known by the message."""
     connector = cp.connector(e.connector_id)
     fleet.last_number += 1
     transaction = Transaction(
