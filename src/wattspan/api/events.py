@@ -174,19 +174,21 @@ def event_stream_text(name: str, event: ev.Event, event_id: str) -> bytes:
 
 
 def json_of(event: ev.Event) -> Mapping[str, Any]:
-    """Return an event as JSON has it: times as RFC 3339 under `_at`, without what is personal or long."""
+    """Return an event as JSON has it: times as RFC 3339 under `_at`, without what is personal or long.
+
+    `told_at` is the former name of `reported_at`, sent until the next release.
+    """
     shown: dict[str, Any] = {}
     for field in fields(event):
         value = getattr(event, field.name)
         if field.name in REDACTED:
             continue
         if field.name.endswith("_ts"):
-            key = field.name.removesuffix("_ts") + "_at"
-            shown[key] = wire_time_or_none(value)
-            if key in ("told_at", "reported_at"):
-                shown["reported_at"] = shown["told_at"] = shown[key]
+            shown[field.name.removesuffix("_ts") + "_at"] = wire_time_or_none(value)
         else:
             shown[field.name] = value
+    if "reported_at" in shown:
+        shown["told_at"] = shown["reported_at"]
     return shown
 
 

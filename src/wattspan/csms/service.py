@@ -28,7 +28,7 @@ from wattspan.ocppj.schemas import SchemaFault
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import MessageSpan
 from wattspan.versions.base import Payload, Request, Version
-from wattspan.versions.mixed import spoken
+from wattspan.versions.mixed import actual_version
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class CallHandler:
 
     def _actual_version(self, call: Call, received_ts: float) -> Version:
         """Return the version of a message: some charge points negotiate 2.x and send 1.6. Not in strict mode."""
-        older = None if self.core.strict else spoken(self.version, call.action, call.payload)
+        older = None if self.core.strict else actual_version(self.version, call.action, call.payload)
         if older is None:
             return self.version
         mixed = ev.VersionMixed(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action)

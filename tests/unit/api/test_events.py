@@ -12,7 +12,7 @@ def parsed(text: bytes) -> list[dict[str, str]]:
 
 
 def received() -> Event:
-    return EventStreamReceived(cp_id="CP1", received_ts=1.0, stream_id=1, value="3", told_ts=2.0, count=2)
+    return EventStreamReceived(cp_id="CP1", received_ts=1.0, stream_id=1, value="3", reported_ts=2.0, count=2)
 
 
 def test_an_event_with_a_former_name_is_sent_under_both_and_resumed_from_by_the_first() -> None:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wattspan.domain.certificates import MAX_CSR
 from wattspan.errors import AuthorityError, CsrRefused
-from wattspan.versions.fields import MAX_CSR
 
 CERTIFICATE, KEY, REVOCATIONS = "ca.pem", "ca.key", "crl.pem"
 """The files in its folder."""
