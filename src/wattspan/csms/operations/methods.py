@@ -33,7 +33,10 @@ class OperationMethods(ABC):
     async def remote_start(
         self, cp_id: str, *, id_tag: str, connector_id: int | None = None, timeout_s: float | None = None
     ) -> CommandResult:
-        """Start a transaction for an id tag; the charge point chooses the connector when `connector_id` is None."""
+        """Start a transaction for an id tag; the charge point chooses the connector when `connector_id` is None.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         return await self.perform(cp_id, op.RemoteStart(id_tag=id_tag, connector_id=connector_id), timeout_s=timeout_s)
 
     async def remote_stop(
@@ -41,16 +44,24 @@ class OperationMethods(ABC):
     ) -> CommandResult:
         """Stop a transaction, by Wattspan's number (`Transaction.number`); None: the only one that is open.
 
-        Raises TransactionNotIdentified when it is not open, or None is given and not exactly one is open.
+        Raises TransactionNotIdentified when it is not open, or when None is given and not exactly one is open.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
         return await self.perform(cp_id, op.RemoteStop(transaction=transaction), timeout_s=timeout_s)
 
     async def reset(self, cp_id: str, *, hard: bool = False, timeout_s: float | None = None) -> CommandResult:
-        """Restart the charge point: `hard` at once, otherwise when it suits (1.6 Soft, 2.x OnIdle)."""
+        """Restart the charge point: `hard` at once, otherwise when it suits (1.6 Soft, 2.x OnIdle).
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         return await self.perform(cp_id, op.Reset(hard=hard), timeout_s=timeout_s)
 
     async def unlock(self, cp_id: str, *, connector_id: int = 1, timeout_s: float | None = None) -> CommandResult:
-        """Unlock a connector's cable. Accepted means that it is unlocked."""
+        """Unlock a connector's cable. Accepted means that it is unlocked.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         return await self.perform(cp_id, op.Unlock(connector_id=connector_id), timeout_s=timeout_s)
 
     async def reserve(
@@ -67,6 +78,8 @@ class OperationMethods(ABC):
         """Reserve a connector (0: any) for an id tag until `expires_at`, which has a time zone.
 
         `reservation_id` None: a random one; `Store.open_reservations` lists those that were accepted.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
         operation = op.Reserve(
             id_tag=id_tag,
@@ -80,7 +93,10 @@ class OperationMethods(ABC):
     async def cancel_reservation(
         self, cp_id: str, *, reservation_id: int, timeout_s: float | None = None
     ) -> CommandResult:
-        """Cancel a reservation."""
+        """Cancel a reservation.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         return await self.perform(cp_id, op.CancelReservation(reservation_id=reservation_id), timeout_s=timeout_s)
 
     async def set_limit(  # noqa: PLR0913  one argument a parameter of the operation
@@ -99,6 +115,8 @@ class OperationMethods(ABC):
         """Limit current (A) or power (W) from now on, for `duration_s` seconds or until it is cleared.
 
         `connector_id` 0 caps the whole charge point; any other is the default for each transaction there.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
         operation = op.SetLimit(
             limit=limit,
@@ -120,7 +138,10 @@ class OperationMethods(ABC):
         stack_level: int | None = None,
         timeout_s: float | None = None,
     ) -> CommandResult:
-        """Clear the charging profiles that match every criterion given; with none, all of them."""
+        """Clear the charging profiles that match every criterion given; with none, all of them.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         operation = op.ClearLimit(profile_id=profile_id, connector_id=connector_id, stack_level=stack_level)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
 
@@ -130,6 +151,8 @@ class OperationMethods(ABC):
         """Take a connector, or the whole charge point (0), into or out of service.
 
         Scheduled counts as accepted: it happens when the running transaction ends.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
         operation = op.SetAvailability(operative=operative, connector_id=connector_id)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
@@ -137,7 +160,10 @@ class OperationMethods(ABC):
     async def trigger(
         self, cp_id: str, message: str, *, connector_id: int | None = None, timeout_s: float | None = None
     ) -> CommandResult:
-        """Ask for a message now, by OCPP's name of it, such as `StatusNotification`."""
+        """Ask for a message now, by OCPP's name of it, such as `StatusNotification`.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         operation = op.Trigger(message=message, connector_id=connector_id)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
 
@@ -153,6 +179,8 @@ class OperationMethods(ABC):
         """Send the local authorization list: all id tags on file, or those of `id_tags` that are on file.
 
         `version` None: Unix seconds, which rise with every list.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
         operation = op.SendLocalList(update=update, id_tags=id_tags, version=version)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
@@ -167,13 +195,19 @@ class OperationMethods(ABC):
         until_at: datetime | None = None,
         timeout_s: float | None = None,
     ) -> CommandResult:
-        """Have a log uploaded to `location`, a URL; None: to this server, which keeps it. Times have a time zone."""
+        """Have a log uploaded to `location`, a URL; None: to this server, which keeps it. Times have a time zone.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         operation = op.GetLogs(kind=kind, location=location, from_at=from_at, until_at=until_at)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
 
     async def update_firmware(
         self, cp_id: str, *, location: str, retrieve_at: datetime | None = None, timeout_s: float | None = None
     ) -> CommandResult:
-        """Have firmware fetched from `location`, a URL, at `retrieve_at` (None: now), and installed."""
+        """Have firmware fetched from `location`, a URL, at `retrieve_at` (None: now), and installed.
+
+        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        """
         operation = op.UpdateFirmware(location=location, retrieve_at=retrieve_at)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
