@@ -2,11 +2,13 @@
 
 import re
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from alerts.__main__ import LOKI, VMALERT, stale
 from support.monitoring import ALERTS, ROOT, Rule, alerts, promtool_tests, rules
 
 ALWAYS_ON = {"Watchdog"}
@@ -47,11 +49,11 @@ LONGEST_LOOK_BACK_H = 7 * 24
 HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1, "d": 24, "w": 7 * 24}
 
 
-def of_loki() -> list[Rule]:
-    groups = yaml.safe_load((ALERTS / "loki" / "wattspan.yml").read_text(encoding="utf-8"))["groups"]
+def on_logs(path: Path) -> list[Rule]:
+    groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
     return [
         Rule(
-            file="loki",
+            file=path.parent.name,
             name=rule["alert"],
             is_alert=True,
             expr=rule["expr"],
@@ -63,9 +65,18 @@ def of_loki() -> list[Rule]:
     ]
 
 
-EVERY = [*alerts(), *of_loki()]
+EVERY = [*alerts(), *on_logs(LOKI)]
 PROVABLE = [rule for rule in alerts() if rule.name not in ALWAYS_ON]
 PROMTOOL_TESTS = promtool_tests()
+
+
+def test_the_committed_rules_on_logs_are_what_their_source_writes() -> None:
+    assert stale() == [], "run: python -m alerts"
+
+
+def test_both_log_stores_have_the_same_alerts() -> None:
+    ours, others = ({rule.name: (rule.labels, rule.annotations) for rule in on_logs(path)} for path in (LOKI, VMALERT))
+    assert ours == others
 
 
 def test_every_promised_alert_is_there() -> None:
