@@ -4,7 +4,7 @@
 (default `~/.cache/wattspan`) whose name holds its version and a hash of the files that shape it. A tool is made under
 another name and renamed when whole, so an interrupted run leaves nothing that looks finished. Needs go (1.25 or
 newer), npm and, on Debian, apt; cargo (Rust 1.87 or newer) for one of them, which is left out where there is none,
-though not in CI. Chromium, PostgreSQL and strace are installed for good, for which it must be root.
+though not in CI. Alertmanager, Chromium, PostgreSQL and strace are installed for good, for which it must be root.
 Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
 """
 
@@ -298,8 +298,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="alertmanager",
             version="debian",
-            products=("usr/bin/prometheus-alertmanager",),
-            make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
+            products=("prometheus-alertmanager",),
+            # Debian's looks for its templates below /usr/share, so it cannot be run where it is merely unpacked.
+            make=installer("prometheus-alertmanager", "prometheus-alertmanager"),
             on_path=("prometheus-alertmanager",),
         ),
         Recipe(
