@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REFUSED = {
-    "AGPL": "affero general public license",
-    "SSPL": "server side public license",
-    "BUSL": "business source license",
+    "AGPL": r"affero general public licen[cs]e|\bagpl\b",
+    "SSPL": r"server side public licen[cs]e|\bsspl\b",
+    "BUSL": r"business source licen[cs]e|\bbusl\b",
 }
-"""Licences under which nothing is built, and the words by which their text is recognised."""
+"""Licences under which nothing is built, and patterns by which their text or their SPDX identifier is recognised."""
+WITHOUT_A_FILE = {"github.com/leodido/go-urn@v1.1.0": "MIT", "precond@0.2.3": "MIT"}
+"""What comes without a licence file, and the licence that its README names, or that later versions have."""
 KNOWN = {
     "Apache-2.0": r"apache license,? version 2\.0|apache license\s+version 2\.0",
     "MPL-2.0": r"mozilla public license,? v(ersion|\.) ?2\.0",
@@ -69,7 +71,7 @@ def refused(text: str) -> str | None:
     The GPL's own text mentions the Affero licence in its section 13, so a mention counts only near the beginning.
     """
     words = squeezed(text)
-    return next((name for name, title in REFUSED.items() if title in words[:TITLE_CHARS]), None)
+    return next((name for name, pattern in REFUSED.items() if re.search(pattern, words[:TITLE_CHARS])), None)
 
 
 def name_of(text: str) -> str | None:
@@ -94,6 +96,8 @@ def licence_of(module: str, folder: Path) -> str:
             raise LicenceError(module, f"{path.name} is the {found}, with which nothing is built here")
         if (name := name_of(text)) is not None and name not in names:
             names.append(name)
+    if not names and module in WITHOUT_A_FILE:
+        return WITHOUT_A_FILE[module]
     if not names:
         raise LicenceError(module, f"no licence is recognised in {folder}")
     return " and ".join(names)
@@ -167,13 +171,14 @@ def of_binary(binary: Path) -> dict[Module, str]:
 
 
 def of_npm(folder: Path) -> dict[str, str]:
-    """Return the licence of every npm package below `node_modules`, as its package.json states it."""
+    """Return the licence of every npm package below `node_modules`, by its package.json or else its licence file."""
     found = {}
     for path in sorted(folder.glob("**/package.json")):
         if path.parent.parent.name == "node_modules" or path.parent.parent.parent.name == "node_modules":
             facts = json.loads(path.read_text(encoding="utf-8"))
             if "name" in facts and "version" in facts:
-                found[f"{facts['name']}@{facts['version']}"] = str(facts.get("license", ""))
+                package = f"{facts['name']}@{facts['version']}"
+                found[package] = str(facts.get("license") or licence_of(package, path.parent))
     return found
 
 

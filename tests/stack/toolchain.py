@@ -41,6 +41,7 @@ JAEGER_VERSION = "1.76.0"
 LEZER_LOGQL_VERSION = "0.4.2"
 PROMETHEUS_VERSION = "3.13.2"
 """Beside Debian's 2.42: compose.yaml runs a 3.x, and our files must do for both. As a Go module it is v0.313.2."""
+PROMETHEUS_MODULE_VERSION = f"v0.{PROMETHEUS_VERSION.replace('.', '', 1)}"
 COMPOSE_VERSION = "2.40.3"
 OCPP_GO_VERSION = "0.19.0"
 OCPP_RPC_VERSION = "2.2.1"
@@ -271,7 +272,7 @@ _prometheus = debian_maker("prometheus", ["prometheus"])
 # Without its service discoveries, but for files and HTTP: half the time to build. Its pages are not in the module.
 _prometheus_3 = module_maker(
     "prometheus-3",
-    f"github.com/prometheus/prometheus@v0.{PROMETHEUS_VERSION.replace('.', '', 1)}",
+    f"github.com/prometheus/prometheus@{PROMETHEUS_MODULE_VERSION}",
     {"prometheus": "./cmd/prometheus", "promtool": "./cmd/promtool"},
     tags="remove_all_sd",
 )
