@@ -10,31 +10,31 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
 
-from wattspan.api.access.keeper import Keeper
+from wattspan.api.access.auth_service import AuthService
 from wattspan.api.app import make_app
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
 from wattspan.api.services import Services
-from wattspan.chores import DAY_S, Chores
 from wattspan.csms.admission import Admission
-from wattspan.csms.authority import Authority
 from wattspan.csms.commands import CommandResult, Commands
-from wattspan.csms.credentials import SecretChecker
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.csms.plugins.host import PluginHost, find_plugins
-from wattspan.csms.rotation import Rotation
+from wattspan.csms.security.authority import Authority
+from wattspan.csms.security.credentials import SecretChecker
+from wattspan.csms.security.rotation import Rotation
+from wattspan.csms.security.signing import Renewal, Signing
 from wattspan.csms.service import Core
-from wattspan.csms.signing import Renewal, Signing
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreError
 from wattspan.gateway.gateway import Gateway
 from wattspan.gateway.tls import tls_files
+from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.maintenance import DAY_S, Maintenance
 from wattspan.settings import Settings, load_settings
-from wattspan.store.journal import Journal
+from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
-from wattspan.telemetry.http import Access, HttpServer, metrics_app
 from wattspan.telemetry.setup import Telemetry, setup_telemetry
 from wattspan.versions.base import Payload
 
@@ -76,7 +76,7 @@ class CentralSystem:
             *find_plugins([p for p in chosen if isinstance(p, str)]),
         ]
         self._clock_ns = clock_ns
-        self.vitals = Vitals(started_ts=clock_ns() / 1e9)
+        self.counters = ServerCounters(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet()
         self._exit = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
@@ -92,9 +92,9 @@ class CentralSystem:
     _signing: Signing
     _metrics: HttpServer
     _api: HttpServer
-    _keeper: Keeper
+    _keeper: AuthService
     _feed: EventFeed
-    _chores: Chores
+    _chores: Maintenance
     _files: Files
     first_password: str | None
     """Of the user `admin`, if it was made up at this start: to be shown once, and kept nowhere."""
@@ -150,22 +150,22 @@ class CentralSystem:
         enter.push_async_callback(self.store.close)
         await self.store.claim()
         await self.store.restore(self.fleet)
-        self.telemetry = await setup_telemetry(settings, self.fleet, self.vitals, os.environ, clock_ns=self._clock_ns)
+        self.telemetry = await setup_telemetry(settings, self.fleet, self.counters, os.environ, clock_ns=self._clock_ns)
         enter.push_async_callback(self.telemetry.shutdown)
         recorder = self.telemetry.recorder
         journal = Journal(
-            self.store, self.fleet, self.vitals, hold_s=settings.store_hold_s, on_commit=recorder.store_committed
+            self.store, self.fleet, self.counters, hold_s=settings.store_hold_s, on_commit=recorder.store_committed
         )
         enter.callback(journal.close)
         enter.push_async_callback(self._flush, journal)
         self.fleet.on_stopped.append(recorder.session_stopped)
         self._feed = EventFeed(self.fleet)
-        host = PluginHost([*self._plugins, self._feed.plugin], self.vitals)
+        host = PluginHost([*self._plugins, self._feed.plugin], self.counters)
         self._core = Core(
             fleet=self.fleet,
             journal=journal,
             recorder=recorder,
-            vitals=self.vitals,
+            counters=self.counters,
             admission=Admission(
                 fleet=self.fleet,
                 records=self.store,
@@ -216,10 +216,10 @@ class CentralSystem:
 
     async def _start_api(self) -> None:
         settings, recorder = self.settings, self.telemetry.recorder
-        self._keeper = Keeper(self.store, self.vitals, recorder, session_s=settings.session_hours * 3600.0)
+        self._keeper = AuthService(self.store, self.counters, recorder, session_s=settings.session_hours * 3600.0)
         self._exit.callback(self._keeper.close)
         self.first_password = await self._keeper.make_first_admin(settings.admin_password)
-        self._chores = Chores(
+        self._chores = Maintenance(
             settings=settings,
             core=self._core,
             store=self.store,
@@ -237,7 +237,7 @@ class CentralSystem:
             decommission=self._chores.let_go_removed,
             disconnect=self._gateway.disconnect,
             watch=self._gateway.watch,
-            waiting=self._gateway.waiting,
+            waiting=self._gateway.pending,
             dismiss=self._gateway.dismiss,
             rotation=Rotation(
                 store=self.store,

@@ -14,7 +14,8 @@ WattspanError
 ├── FeedError                the public network's feed could not be had or read (chargy)
 ├── Stale                    what was to be changed is not what the caller saw (api: If-Match)
 ├── Problem                  an HTTP request that is answered with a problem document (api.problems)
-├── LinkDown                 a virtual charge point lost its connection (simulator.link)
+├── ConnectionDown           a virtual charge point lost its connection (simulator.rpc)
+├── CentralSystemUnreachable nothing listens where virtual charge points connect to (simulator.reachability)
 ├── AuthorityError           our certificate authority can't be used (csms.authority)
 ├── CsrRefused               a certificate that a charge point may not have (csms.authority)
 └── StoreError               the database

@@ -25,10 +25,10 @@ from wattspan.domain import events as ev
 from wattspan.domain.apply import apply as apply_event
 from wattspan.domain.fleet import Fleet
 from wattspan.ocppj import frames
-from wattspan.ocppj.session import Session
-from wattspan.store.apply import apply
-from wattspan.store.batch import Batch, take
-from wattspan.versions.v16 import v16
+from wattspan.ocppj.rpc import RpcConnection
+from wattspan.store.journal.apply import apply
+from wattspan.store.journal.batch import Batch, take
+from wattspan.versions.v16.requests import v16
 
 CALLS = 5_000
 ROUNDS = 7
@@ -84,7 +84,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
     turn = cycle(texts)
     request = v16.requests["MeterValues"]
     handler = CallHandler(core, cp, v16, Silent())
-    session = handler.session = Session("CP1", Silent(), handler)
+    session = handler.session = RpcConnection("CP1", Silent(), handler)
     span = recorder.message("CP1", "MeterValues", time.time_ns())
     events = [next(iter(request.observe(frames.parse(text).payload, {}, "CP1", time.time()))) for text in texts]  # type: ignore[union-attr]
     told = cycle(events)

@@ -16,7 +16,7 @@ from bench.figures import Figure, Results, middle
 from bench.load import Beside, Fleet, LoadError, pin
 from bench.servers import Collector, Server
 from bench.words import V16
-from wattspan.telemetry.exposition import Format
+from wattspan.telemetry.prometheus.exposition import Format
 
 PROBES = 50
 """Charge points that go on sending during a scrape,"""

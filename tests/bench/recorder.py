@@ -18,14 +18,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.model import Transaction
-from wattspan.telemetry.backends.api import ApiMeasures, ApiSpans
-from wattspan.telemetry.backends.arrays import ArrayMeasures
-from wattspan.telemetry.backends.hot import HotSpans
+from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.histogram import Histograms
-from wattspan.telemetry.otlp import Encoder
-from wattspan.telemetry.outbox import Outbox
+from wattspan.telemetry.otlp.outbox import Outbox
+from wattspan.telemetry.otlp.spans import Encoder
 from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.sessions import Sessions
+from wattspan.telemetry.spans.api import ApiMeasures, ApiSpans
+from wattspan.telemetry.spans.hot import HotSpans
 
 MESSAGES = 20_000
 CHARGE_POINTS = [f"CP{number:05}" for number in range(1000)]

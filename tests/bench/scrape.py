@@ -19,11 +19,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from support.scraping import ACTIONS, NOW_TS, fill, state
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.exposition import Format
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Exemplar
 from wattspan.telemetry.instruments import register
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 
 EIGHT_ACTIONS = (*ACTIONS, "MeterValues", "StartTransaction", "StopTransaction", "DataTransfer")
 RECORDS = 5

@@ -33,7 +33,7 @@ FILLED_EARLY = (
     (api_events, "RING", 1_000),
 )
 """What is bounded by a large number gets a small one, so that it is full at WARM and a leak can't hide behind it."""
-MOST_LINES = 4_000
+MAX_LINES = 4_000
 """Of a charge point on the page: 65 connectors, and a histogram for every action."""
 
 
@@ -82,7 +82,7 @@ async def _drive(csms: Csms, frames: int, until_s: float, seed: int) -> list[str
     except FuzzFault as fault:
         return [str(fault), *drive.misfits()]
     warm, done = levels[int(LOOKS * WARM) - 1], levels[-1]
-    most = MOST_LINES * len(drive.chargers)
+    most = MAX_LINES * len(drive.chargers)
     crowded = [f"{done.lines:,} lines on the page, where {most:,} would be many"] if done.lines > most else []
     page = labels.faults(await csms.page())[:20]
     return [*drive.misfits(), *_grown(warm, done), *crowded, *drive.beyond(), *page]

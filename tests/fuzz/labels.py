@@ -9,7 +9,7 @@ from wattspan.domain.model import MAX_CONNECTORS
 from wattspan.domain.status import MAX_VENDOR_ERRORS, STATES
 
 ACTIONS = {"other", *(action for version in FILES for action in actions(version))}
-MOST_ERRORS = 60
+MAX_ERRORS = 60
 """OCPP's error codes and CALLERROR codes and problem variables, beside a vendor's own."""
 WORDS: dict[str, set[str]] = {
     "message_type": ACTIONS,
@@ -23,7 +23,7 @@ WORDS: dict[str, set[str]] = {
         "NotAtThisLocation", "NotAtThisTime", "Unknown", "other",
     },
 }  # fmt: skip
-COUNTS = {"connector_id": MAX_CONNECTORS + 1, "error_type": MAX_VENDOR_ERRORS + MOST_ERRORS}
+COUNTS = {"connector_id": MAX_CONNECTORS + 1, "error_type": MAX_VENDOR_ERRORS + MAX_ERRORS}
 """How many different values a charge point may have."""
 LONGEST = 64
 """Characters of a label whose words are a charger's."""

@@ -31,7 +31,7 @@ from support.monitoring import (
 )
 from wattspan.simulator import Ledger, Simulation
 
-OURS = 'cp_id=~"SIM.+"'
+BUILTIN = 'cp_id=~"SIM.+"'
 SCRAPE_S = 10.0
 """Of the job wattspan, in the shipped file."""
 POINTS = 800
@@ -101,10 +101,10 @@ async def other_figures(prometheus: Prometheus, ledger: Ledger) -> list[str]:
         shown("Connected Charge Points"): 0,
         shown("Active Transactions"): 0,
         shown("Total Transactions"): total.starts,
-        f"sum(ocpp_cp_energy_total_wh{{{OURS}}})": total.energy_wh,
-        f"sum(ocpp_cp_boots_total{{{OURS}}})": total.boots,
-        f"sum(ocpp_cp_disconnects_total{{{OURS}}})": total.disconnects,
-        f'sum(ocpp_msg_handling_seconds_bucket{{{OURS}, message_type="BootNotification", le="+Inf"}})': total.boots,
+        f"sum(ocpp_cp_energy_total_wh{{{BUILTIN}}})": total.energy_wh,
+        f"sum(ocpp_cp_boots_total{{{BUILTIN}}})": total.boots,
+        f"sum(ocpp_cp_disconnects_total{{{BUILTIN}}})": total.disconnects,
+        f'sum(ocpp_msg_handling_seconds_bucket{{{BUILTIN}, message_type="BootNotification", le="+Inf"}})': total.boots,
         'sum(ocpp_cp_energy_total_wh{cp_id="ODD"})': 24000,
         "count(chargy_connector_state)": 9,
     }

@@ -32,7 +32,7 @@ ROUTES = {
     "severity=none alertname=Watchdog": "watchdog",
     "severity=unheard-of": "webhook",
 }
-PATIENCE_S = 60.0
+EXPORT_TIMEOUT_S = 60.0
 ON_CALL, ESCALATION = "on-call@wattspan.internal", "escalation@wattspan.internal"
 
 
@@ -128,7 +128,7 @@ async def until(holds: Any, what: str) -> None:
         return bool(holds())
 
     try:
-        await eventually(ask, within_s=PATIENCE_S)
+        await eventually(ask, within_s=EXPORT_TIMEOUT_S)
     except AssertionError as error:
         raise AssertionError(f"never told: {what}") from error
 
@@ -156,7 +156,7 @@ async def test_a_charger_that_is_gone_is_told_of_once_and_not_for_its_silence(si
     await site.told("ChargePointDisconnected", cp_id="GONE")
     await site.told("ChargePointStaleHeartbeat", cp_id="SILENT")
     await eventually(
-        partial(site.alertmanager.inhibited, "ChargePointStaleHeartbeat", cp_id="GONE"), within_s=PATIENCE_S
+        partial(site.alertmanager.inhibited, "ChargePointStaleHeartbeat", cp_id="GONE"), within_s=EXPORT_TIMEOUT_S
     )
     assert not site.receivers.posted("ChargePointStaleHeartbeat", "firing", cp_id="GONE")
 

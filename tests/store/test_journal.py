@@ -6,8 +6,8 @@ import pytest
 from support.databases import lock, query
 from support.stories import NOW, connected, metered, started
 from wattspan.errors import StoreUnavailable
-from wattspan.store.batch import AT_ONCE
-from wattspan.store.journal import STALE_S
+from wattspan.store.journal.batch import MAX_STALE
+from wattspan.store.journal.journal import STALE_S
 
 SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -37,9 +37,9 @@ async def test_what_comes_while_a_batch_is_in_flight_makes_one_more_batch(site):
     for n in range(50):
         site.apply(metered(2000.0 + n, NOW + n, transaction_id=None))
         site.ask()
-    assert site.journal.waiting == site.vitals.store_waiting == 51
+    assert site.journal.waiting == site.counters.store_waiting == 51
     await until(lambda: len(site.told) == 51)
-    assert (len(taken), rows(site), site.vitals.store_waiting) == (2, 50, 0)
+    assert (len(taken), rows(site), site.counters.store_waiting) == (2, 50, 0)
 
 
 async def test_with_nothing_to_write_it_is_told_at_once(site):
@@ -63,7 +63,7 @@ async def test_a_locked_database_holds_then_refuses_and_still_writes_everything_
     unlock = lock(site.path)
     site.apply(connected(), metered(1.0, NOW, transaction_id=None))
     site.ask()
-    await until(lambda: site.vitals.store_failures > 2)
+    await until(lambda: site.counters.store_failures > 2)
     assert not site.journal.available
     site.apply(metered(2.0, NOW, transaction_id=None))
     site.clock.now += 29
@@ -94,7 +94,7 @@ async def test_a_full_disk_is_waited_out(site):
     # The limit belongs to the connection, and a failed one is replaced: keep this one.
     site.store._writer._disconnect = lambda: None
     site.ask()
-    await until(lambda: site.vitals.store_failures > 1)
+    await until(lambda: site.counters.store_failures > 1)
     assert (site.told, rows(site)) == ([], 0)
     await site.store.do(limit(used + 1000))
     await until(lambda: site.told)
@@ -110,7 +110,7 @@ async def test_a_database_that_is_moved_away_is_missed_before_anything_is_acknow
     Path(site.path).rename(aside)  # noqa: ASYNC240 - a rename on a local disk
     site.apply(metered(1.0, NOW, transaction_id=None))
     site.ask()
-    await until(lambda: site.vitals.store_failures > 0)
+    await until(lambda: site.counters.store_failures > 0)
     assert site.told == []
     Path(aside).rename(site.path)  # noqa: ASYNC240
     await until(lambda: site.told)
@@ -121,7 +121,7 @@ async def test_flush_says_when_the_store_is_down(site):
     unlock = lock(site.path)
     site.apply(connected())
     flushed = asyncio.ensure_future(site.journal.flush())
-    await until(lambda: site.vitals.store_failures > 0)
+    await until(lambda: site.counters.store_failures > 0)
     site.clock.now += 31
     site.journal.tick()
     assert isinstance((await asyncio.gather(flushed, return_exceptions=True))[0], StoreUnavailable)
@@ -145,7 +145,7 @@ async def test_a_fleet_that_was_all_heard_within_a_second_is_flushed_in_parts(si
     batches = []
     write = site.store.write
     monkeypatch.setattr(site.store, "write", lambda batch, done: (batches.append(batch), write(batch, done)))
-    ids = [f"CP{n:04}" for n in range(3 * AT_ONCE)]
+    ids = [f"CP{n:04}" for n in range(3 * MAX_STALE)]
     site.apply(*(connected(cp_id) for cp_id in ids))
     site.apply(*(metered(2000.0, NOW, cp_id, transaction_id=None) for cp_id in ids))
     await site.journal.flush()
@@ -154,8 +154,8 @@ async def test_a_fleet_that_was_all_heard_within_a_second_is_flushed_in_parts(si
     batches.clear()
     site.journal.tick()
     await until(lambda: not site.journal._due and site.journal._batch is None)
-    assert [len(batch.connectors) for batch in batches] == [AT_ONCE] * 3
-    assert [len(batch.charge_points) for batch in batches] == [AT_ONCE] * 3
+    assert [len(batch.connectors) for batch in batches] == [MAX_STALE] * 3
+    assert [len(batch.charge_points) for batch in batches] == [MAX_STALE] * 3
     assert rows(site, "connectors WHERE current_a = 9.0") == len(ids)
 
 
@@ -167,4 +167,4 @@ async def test_one_who_fails_when_told_does_not_harm_the_next(site, caplog):
     site.journal.commit(fail)
     site.ask()
     await until(lambda: site.told)
-    assert "whoever waited for a commit failed" in caplog.text
+    assert "a callback after a commit failed" in caplog.text

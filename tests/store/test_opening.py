@@ -10,9 +10,9 @@ from alembic.script import ScriptDirectory
 
 from wattspan.errors import StoreUnavailable, StoreUnusable
 from wattspan.store.engine import make_engine, parse
-from wattspan.store.migrate import HEAD, SCRIPTS
+from wattspan.store.schema.migrate import HEAD, SCRIPTS
+from wattspan.store.schema.tables import metadata
 from wattspan.store.store import Store
-from wattspan.store.tables import metadata
 
 
 async def refused(url, kind=StoreUnusable):

@@ -4,7 +4,7 @@ from support import databases
 from support.stories import NOW, connected, metered, started
 from wattspan.domain import events as ev
 from wattspan.store.codec import from_json, to_json
-from wattspan.store.isolate import mend
+from wattspan.store.journal.isolate import sanitize
 from wattspan.store.samples import LONGEST_SHAPE, SHAPES_LIMIT, Shapes, decode
 
 POISON = {
@@ -104,7 +104,7 @@ def test_a_shape_without_end_fills_its_row_and_no_memory():
 
 def test_mending_leaves_what_is_well():
     for value in (None, 1, -1.5, "text", b"bytes", True):
-        assert mend(value) is value
+        assert sanitize(value) is value
 
 
 async def test_what_cannot_even_be_told_as_a_row_keeps_nobody_waiting(site, caplog):
@@ -113,4 +113,4 @@ async def test_what_cannot_even_be_told_as_a_row_keeps_nobody_waiting(site, capl
     site.fleet.charge_points["CP1"].call_errors = 5
     assert await site.commit() is None
     assert query(site, "SELECT cp_id FROM charge_points") == [("CP2",)]
-    assert "left out" in caplog.text
+    assert "is skipped" in caplog.text

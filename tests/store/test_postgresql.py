@@ -18,12 +18,13 @@ from support.stories import NOW, connected, metered, started
 from support.waiting import eventually
 from wattspan.domain import events as ev
 from wattspan.errors import StoreUnavailable, StoreUnusable
-from wattspan.store import postgresql, session_claim, writer
+from wattspan.store import advisory_lock, postgresql
 from wattspan.store import store as store_module
 from wattspan.store.engine import make_engine, parse
-from wattspan.store.journal import STALLED_S
+from wattspan.store.journal import writer
+from wattspan.store.journal.journal import STALLED_S
+from wattspan.store.schema.tables import metadata
 from wattspan.store.store import Store
-from wattspan.store.tables import metadata
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ async def test_a_session_that_broke_is_replaced_and_nothing_is_written_twice(cla
         end_sessions(claimed)
         assert await claimed.store.find_start("CP1", "none") is None
     assert readings(claimed) == [0.0, 1.0, 2.0]
-    assert claimed.vitals.store_failures >= 2
+    assert claimed.counters.store_failures >= 2
 
 
 async def test_a_batch_whose_commit_went_through_though_its_answer_was_lost_is_written_once(claimed, monkeypatch):
@@ -155,7 +156,7 @@ async def test_a_batch_whose_commit_went_through_though_its_answer_was_lost_is_w
         patched.setattr(psycopg.Connection, "commit", commit_and_break)
         claimed.apply(metered(1500.0, NOW), security_event)
         assert await claimed.commit() is None
-    assert (len(lost), claimed.vitals.store_failures) == (1, 1)
+    assert (len(lost), claimed.counters.store_failures) == (1, 1)
     claimed.apply(metered(1600.0, NOW + 1))
     assert await claimed.commit() is None
     assert readings(claimed) == [1500.0, 1600.0]
@@ -189,7 +190,7 @@ async def test_who_finds_that_another_server_wrote_meanwhile_writes_nothing(clai
     assert await other.commit() is None
     claimed.apply(metered(2.0, NOW, transaction_id=None))
     claimed.ask()
-    await eventually(lambda: claimed.vitals.store_failures > 1)
+    await eventually(lambda: claimed.counters.store_failures > 1)
     assert claimed.told == []
     await other.end()
     with pytest.raises(StoreUnusable, match="was written by another Wattspan server; start this one again"):
@@ -214,7 +215,7 @@ async def write_nothing(site):
 
 async def test_a_server_that_was_killed_is_waited_for(claimed, database, monkeypatch):
     """Its session ends when the statement does that it was at."""
-    monkeypatch.setattr(session_claim, "TAKE_S", 10.0)
+    monkeypatch.setattr(advisory_lock, "TAKE_S", 10.0)
     other = await Store.open(database)
     waiting = asyncio.ensure_future(other.claim())
     await eventually(lambda: query(claimed, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
@@ -260,7 +261,7 @@ async def test_a_table_that_is_gone_is_no_fault_of_the_rows(site):
     query(site, "ALTER TABLE meter_readings RENAME TO elsewhere")
     site.apply(metered(1.0, NOW, transaction_id=None))
     site.ask()
-    await eventually(lambda: site.vitals.store_failures > 1)
+    await eventually(lambda: site.counters.store_failures > 1)
     assert site.told == []
     query(site, "ALTER TABLE elsewhere RENAME TO meter_readings")
     await eventually(lambda: site.told)
@@ -300,7 +301,7 @@ async def test_a_server_that_goes_and_comes_back_is_waited_for(claimed, postgres
 
 
 async def test_a_server_that_hangs_is_unavailable_until_it_answers(claimed, postgres, monkeypatch):
-    monkeypatch.setattr(store_module, "ANSWER_S", 0.05)
+    monkeypatch.setattr(store_module, "QUERY_TIMEOUT_S", 0.05)
     claimed.apply(connected())
     assert await claimed.commit() is None
     stopped = postgres.pids()
@@ -329,7 +330,7 @@ async def test_a_store_closes_though_the_server_hangs(open_site, postgres, monke
     monkeypatch.setattr(writer, "CLOSE_S", 0.05)
     monkeypatch.setattr(store_module, "CLOSE_S", 0.05)
     monkeypatch.setitem(postgresql._CONNECT, "connect_timeout", 2)
-    monkeypatch.setattr(store_module, "ANSWER_S", 0.05)
+    monkeypatch.setattr(store_module, "QUERY_TIMEOUT_S", 0.05)
     site = await open_site()
     site.apply(connected())
     assert await site.commit() is None
@@ -352,7 +353,7 @@ async def test_a_lock_that_somebody_forgot_is_missed_by_the_second(site):
     unlock = databases.lock(site.path)
     site.apply(connected())
     site.ask()
-    await eventually(lambda: site.vitals.store_failures)
+    await eventually(lambda: site.counters.store_failures)
     unlock()
     await eventually(lambda: site.told)
     assert site.told == [None]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from support.physical import TOKEN, Message, Session, Step, told_2x, told_16
 from support.sites import NOW, Site, opened
-from wattspan.csms.admission import Admission, SessionContext
+from wattspan.csms.admission import Admission, ConnectionContext
 from wattspan.domain import events as ev
 from wattspan.store.store import IdTag, Store
 from wattspan.telemetry.families import FAMILIES, State, points
@@ -61,7 +61,7 @@ class Teller:
             data_transfer=lambda *_: None,
             sign_certificate=no_certificate,
         )
-        answer: Any = request.answer(message.payload, SessionContext(CP, admission, at_ts))
+        answer: Any = request.answer(message.payload, ConnectionContext(CP, admission, at_ts))
         if inspect.isawaitable(answer):
             answer = await answer
         assert not self.version.schemas.result_faults(message.action, answer)
@@ -89,7 +89,7 @@ class Teller:
 
     def metrics(self) -> dict[str, Any]:
         """Every point of every metric about the charge point."""
-        state = State(fleet=self.site.fleet, vitals=self.site.vitals, clock=lambda: NOW)
+        state = State(fleet=self.site.fleet, counters=self.site.counters, clock=lambda: NOW)
         return {
             name: {point.labels: point.value for point in points(family, state)}
             for name, family in FAMILIES.items()
@@ -106,7 +106,7 @@ class Teller:
                 session.meter.energy_wh,
                 session.id_token,
                 list(phases(session)),
-                [moment for moment in session.story if not moment.phase],
+                [moment for moment in session.timeline if not moment.phase],
             )
             for session in self.told
         ]

@@ -14,7 +14,7 @@ from support.raw import RawCharger
 from support.waiting import eventually
 from wattspan import CentralSystem
 from wattspan.csms.plugins.base import Plugin
-from wattspan.store.batch import Batch
+from wattspan.store.journal.batch import Batch
 from wattspan.store.store import Store
 
 ANSWER_S = 30

@@ -22,8 +22,8 @@ from typing import Any
 import psycopg
 
 from support.databases import query
+from wattspan.store.schema.tables import metadata
 from wattspan.store.store import Store
-from wattspan.store.tables import metadata
 
 USER = "wattspan"
 LOOPBACK = "127.0.0.1"

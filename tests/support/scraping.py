@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.vitals import Vitals
-from wattspan.telemetry.exposition import Format
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Histograms
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 
 NOW_TS = 1_800_000_000.0
 STARTED_TS = NOW_TS - 3600
@@ -21,7 +21,7 @@ def state(*, by_charge_point: bool = True) -> State:
     """An empty fleet at NOW_TS, in a process that began at STARTED_TS."""
     return State(
         fleet=Fleet(),
-        vitals=Vitals(started_ts=STARTED_TS),
+        counters=ServerCounters(started_ts=STARTED_TS),
         histograms=Histograms(by_charge_point=by_charge_point),
         clock=lambda: NOW_TS,
     )

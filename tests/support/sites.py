@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.vitals import Vitals
 from wattspan.errors import StoreUnavailable
-from wattspan.store.journal import Journal
+from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
 
 HOLD_S = 30.0
@@ -31,7 +31,7 @@ class Site:
     store: Store
     fleet: Fleet
     journal: Journal
-    vitals: Vitals
+    counters: ServerCounters
     clock: Clock
     told: list[StoreUnavailable | None] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ async def opened(path: str) -> Site:
     """A site on the database at `path`, its fleet restored; failed writes are tried again at once."""
     clock = Clock()
     store = await Store.open(path, clock=lambda: NOW, busy_timeout_s=0.0)
-    fleet, vitals = Fleet(), Vitals(started_ts=NOW)
+    fleet, counters = Fleet(), ServerCounters(started_ts=NOW)
     await store.restore(fleet)
-    journal = Journal(store, fleet, vitals, hold_s=HOLD_S, clock=clock, retry_s=(0.0,))
-    return Site(path, store, fleet, journal, vitals, clock)
+    journal = Journal(store, fleet, counters, hold_s=HOLD_S, clock=clock, retry_s=(0.0,))
+    return Site(path, store, fleet, journal, counters, clock)

@@ -16,20 +16,20 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.model import ChargePoint, Moment, Transaction
-from wattspan.domain.vitals import Vitals
-from wattspan.telemetry.backends.api import ApiMeasures, ApiSpans
-from wattspan.telemetry.backends.arrays import ArrayMeasures
-from wattspan.telemetry.backends.hot import HotSpans
+from wattspan.domain.model import ChargePoint, TimelineEntry, Transaction
+from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Histograms
-from wattspan.telemetry.otlp import Encoder
-from wattspan.telemetry.points import Points
+from wattspan.telemetry.otlp.points import Points
+from wattspan.telemetry.otlp.spans import Encoder
 from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.sessions import Sessions
 from wattspan.telemetry.setup import AllottedIds
+from wattspan.telemetry.spans.api import ApiMeasures, ApiSpans
+from wattspan.telemetry.spans.hot import HotSpans
 from wattspan.telemetry.tokens import TokenHash
 
 NS = 1_000_000_000
@@ -62,7 +62,7 @@ class Kept(SpanProcessor):
 
 
 @dataclass
-class Telling:
+class EventRef:
     """A recorder with one of the back ends."""
 
     recorder: Recorder
@@ -110,16 +110,16 @@ def transaction(**given: Any) -> Transaction:
     return Transaction(**known | given)
 
 
-def closed(*story: Moment, lasted_s: float = 3600.0, **given: Any) -> Transaction:
+def closed(*story: TimelineEntry, lasted_s: float = 3600.0, **given: Any) -> Transaction:
     """A transaction that stopped after `lasted_s`."""
-    return transaction(story=list(story), stopped_received_ts=NOW_TS + lasted_s, reason="EVDisconnected", **given)
+    return transaction(timeline=list(story), stopped_received_ts=NOW_TS + lasted_s, reason="EVDisconnected", **given)
 
 
-def phase(after_s: float, name: str) -> Moment:
-    return Moment(NOW_TS + after_s, name, {}, phase=True)
+def phase(after_s: float, name: str) -> TimelineEntry:
+    return TimelineEntry(NOW_TS + after_s, name, {}, phase=True)
 
 
-def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Telling:
+def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventRef:
     """What our own server runs."""
     clock, kept, ids = Clock(), Kept(), AllottedIds()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -128,9 +128,9 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Tellin
     histograms = Histograms(by_charge_point=by_charge_point)
     fleet = Fleet()
     fleet.charge_points["CP1"] = ChargePoint(cp_id="CP1", known_since_ts=NOW_TS)
-    vitals = Vitals(started_ts=NOW_TS)
-    points = Points(State(fleet=fleet, vitals=vitals, histograms=histograms, clock=lambda: clock.now_ns / NS))
-    return Telling(
+    counters = ServerCounters(started_ts=NOW_TS)
+    points = Points(State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock.now_ns / NS))
+    return EventRef(
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
@@ -145,7 +145,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Tellin
     )
 
 
-def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Telling:
+def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventRef:
     """The OpenTelemetry API, with the SDK as its provider."""
     clock, kept, ids = Clock(), Kept(), AllottedIds()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -153,7 +153,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Tellin
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
     tracer = tracers.get_tracer("wattspan")
-    return Telling(
+    return EventRef(
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
@@ -182,7 +182,7 @@ def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Metric]:
 
 
 @contextmanager
-def current(telling: Telling, name: str) -> Iterator[Any]:
+def current(telling: EventRef, name: str) -> Iterator[Any]:
     """A span of somebody else's, current inside: an operator's HTTP request."""
     with telling.tracers.get_tracer("web").start_as_current_span(name, start_time=telling.clock.now_ns) as span:
         yield span

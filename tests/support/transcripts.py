@@ -131,15 +131,15 @@ class Told:
 
     session: Transaction
     phases: list[Phase]
-    story: list[str]
+    timeline: list[str]
 
     @classmethod
     def of(cls, session: Transaction) -> "Told":
-        return cls(session, list(phases(session)), [moment.name for moment in session.story if not moment.phase])
+        return cls(session, list(phases(session)), [moment.name for moment in session.timeline if not moment.phase])
 
 
 @dataclass(slots=True)
-class Telling:
+class EventRef:
     """A transcript on its way through a central system. `told` and `sessions` outlive its restarts."""
 
     transcript: Transcript
@@ -250,7 +250,7 @@ class Telling:
         began_ts = self.transcript.began_ts
         stretches = [[each.name, each.began_ts - began_ts, each.ended_ts - began_ts] for each in told.phases]
         assert stretches == step["phases"], f"phases were {json.dumps(stretches)}"
-        assert told.story == step.get("story", []), f"the story was {told.story}"
+        assert told.timeline == step.get("story", []), f"the story was {told.timeline}"
 
     async def _heard(self) -> None:
         """Wait until every plugin was told all that happened; what one of them does about it included."""
@@ -274,11 +274,11 @@ def _fields(of: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def telling(transcript: Transcript, make: Callable[..., Any]) -> AsyncIterator[Telling]:
+async def telling(transcript: Transcript, make: Callable[..., Any]) -> AsyncIterator[EventRef]:
     """A central system that lives in the transcript's time."""
     clock, listener = Clock(transcript.began_ts), Listener()
     plugins = ["orphans", listener]
     csms = await make(plugins=plugins, clock_ns=clock, ping_interval_s=0, **transcript.settings)
-    told = Telling(transcript, csms, clock, listener)
+    told = EventRef(transcript, csms, clock, listener)
     told.listen()
     yield told

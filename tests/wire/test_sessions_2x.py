@@ -190,7 +190,7 @@ async def test_messages_that_never_came_are_counted_and_told_when_the_session_en
         await cs.call("TransactionEvent", event("Ended", 6, register(2000), minute=6))
     assert await csms.metric("ocpp_cp_missed_messages_total", **missed) == 3
     (session,) = await csms.store.transactions()
-    told = [moment.attributes for moment in session.story if moment.name == "messages missing"]
+    told = [moment.attributes for moment in session.timeline if moment.name == "messages missing"]
     assert told == [{"ocpp.messages_missing": 3}]
 
 

@@ -25,18 +25,18 @@ from wattspan.api.routes import (
     files,
     id_tags,
     messages,
-    newcomers,
     planning,
     server,
-    sessions,
     transactions,
     users,
-    wishes,
 )
+from wattspan.api.routes import logins as sessions
+from wattspan.api.routes import operations as wishes
+from wattspan.api.routes import pending as newcomers
 from wattspan.api.services import Services
 from wattspan.api.too_large import TooLargeAsProblem
 
-MOST_BODY_BYTES = 1_048_576
+MAX_BODY_BYTES = 1_048_576
 DESCRIPTION = """The operator's side of a Wattspan central system.
 
 Programs bring a token (`Authorization: Bearer …`); browsers log in at `/api/v1/session`, and their writes bring the
@@ -75,7 +75,7 @@ def make_app(services: Services, version: str) -> ASGIApp:
         openapi_url=None,  # docs.py has it: made off the loop
         docs_url=None,  # its page would fetch scripts from elsewhere
         redoc_url=None,
-        max_body_size=MOST_BODY_BYTES,
+        max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=_name,
         redirect_slashes=False,
         dependencies=[Depends(_storable)],

@@ -9,7 +9,7 @@ from fastapi import Header
 
 from wattspan.api.problems import Problem, not_found
 from wattspan.errors import Stale
-from wattspan.store.entries import IdTag, Registration, User
+from wattspan.store.records import IdTag, Registration, User
 
 IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag that was seen; `*`: whatever there is.")]
 

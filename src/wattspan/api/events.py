@@ -31,7 +31,7 @@ EVERY_S = 1.0
 SLICE = 250
 """Charge points looked at between two pauses."""
 
-UNTOLD = frozenset({"id_token", "parent_id_token", "key", "details", "readings", "payload"})
+REDACTED = frozenset({"id_token", "parent_id_token", "key", "details", "readings", "payload"})
 """Personal, or long: a notice's payload may be a customer's data (NotifyCustomerInformation)."""
 QUIET = (ev.MeterValuesReceived, ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted)
 """Too many to be told one by one."""
@@ -169,7 +169,7 @@ def told(event: ev.Event) -> Mapping[str, Any]:
     shown: dict[str, Any] = {}
     for field in fields(event):
         value = getattr(event, field.name)
-        if field.name in UNTOLD:
+        if field.name in REDACTED:
             continue
         if field.name.endswith("_ts"):
             shown[field.name.removesuffix("_ts") + "_at"] = None if value is None else _moment(value)

@@ -19,8 +19,8 @@ from wattspan.api.access.guard import ONLY_HEAD, SAFE
 from wattspan.api.access.rights import Principal
 from wattspan.api.services import Services
 from wattspan.errors import StoreError
-from wattspan.store import desk
-from wattspan.store.entries import AuditEntry
+from wattspan.store.queries import audit as audit_queries
+from wattspan.store.records import AuditEntry
 from wattspan.telemetry import catalogue
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Observing:
 
     def count(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Raise the counters of an answer."""
-        counts, key = self._services.core.vitals.http_requests, (method, str(status), endpoint)
+        counts, key = self._services.core.counters.http_requests, (method, str(status), endpoint)
         counts[key] = counts.get(key, 0) + 1
         self._services.recorder.took(catalogue.HTTP_SECONDS, seconds, method, endpoint)
 
@@ -87,14 +87,14 @@ class Observing:
         entry = AuditEntry(
             at_ts=self._services.now_ts(),
             who="" if principal is None else principal.name,
-            by_means_of="" if principal is None else principal.means,
+            auth_method="" if principal is None else principal.means,
             action=getattr(route, "name", None) or f"{_method(scope)} {UNMATCHED}",
             target=_storable(scope["path"])[:LONGEST_TARGET],
             status=status,
             trace_id=trace_id,
         )
         try:
-            await self._services.store.do(desk.write_down, entry)
+            await self._services.store.do(audit_queries.add_entry, entry)
         except StoreError:
             log.exception("the audit log could not be written: %s by %s", entry.action, entry.who or "nobody known")
 

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 from opentelemetry.trace import Tracer
 
-from wattspan.api.access.keeper import Keeper
+from wattspan.api.access.auth_service import AuthService
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
+from wattspan.csms import pending as csms_pending
 from wattspan.csms.commands import Commands, Live
-from wattspan.csms.newcomers import Waiting
-from wattspan.csms.rotation import Rotation
+from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.service import Core
 from wattspan.domain.fleet import Fleet
 from wattspan.settings import Settings
@@ -36,7 +36,7 @@ class Services:
     """(cp_id, reason): close a charge point's connection, if it has one."""
     watch: Callable[[str, Callable[[str, bytes], None]], Callable[[], None]]
     """(cp_id, told(direction, message)): see a charge point's messages; call what is returned to end it."""
-    waiting: Callable[[], Sequence[Waiting]]
+    waiting: Callable[[], Sequence[csms_pending.PendingChargePoint]]
     """Charge points that wait for approval."""
     dismiss: Callable[[str, bool], None]
     """(cp_id, approved): close the connection of one that waits, if it does; approved, it comes back by itself."""
@@ -47,7 +47,7 @@ class Services:
     api_url: Callable[[], str]
     """How charge points and people reach this API, without a slash at the end."""
     tracer: Tracer
-    keeper: Keeper
+    keeper: AuthService
     feed: EventFeed
     files: Files
 

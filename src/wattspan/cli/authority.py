@@ -8,7 +8,7 @@ import click
 from cryptography import x509
 
 from wattspan.cli.options import read_settings, settings_options
-from wattspan.csms.authority import CERTIFICATE, Authority
+from wattspan.csms.security.authority import CERTIFICATE, Authority
 from wattspan.errors import AuthorityError
 
 

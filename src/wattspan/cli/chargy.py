@@ -12,11 +12,11 @@ from wattspan.chargy.source import Source
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.running import run_until_stopped
 from wattspan.errors import SettingsError
+from wattspan.http.server import Access, HttpServer, metrics_app
 from wattspan.settings import Settings
-from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import Access, HttpServer, metrics_app
 from wattspan.telemetry.logs import setup_logging
 from wattspan.telemetry.metering import Metering, setup_metering
+from wattspan.telemetry.prometheus.exposition import Format
 
 SERVICE = "wattspan-chargy"
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from wattspan.api.access.keeper import FIRST_ADMIN
+from wattspan.api.access.auth_service import FIRST_ADMIN
 from wattspan.api.access.passwords import generated
 from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
@@ -21,16 +21,16 @@ from wattspan.cli.serving import tell_addresses
 from wattspan.cli.simulating import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
-from wattspan.simulator import FaultRates, Habits, Simulation
-from wattspan.store import people
-from wattspan.store.entries import User
+from wattspan.simulator import ArrivalPattern, FaultRates, Simulation
+from wattspan.store.queries import users as user_queries
+from wattspan.store.records import User
 from wattspan.telemetry.logs import setup_logging
 
 DATABASE = "wattspan-demo.db"
 TIME_FACTOR = 60.0
 """A minute a second: a session takes a minute or two."""
 FAULTS = FaultRates(drop=0.05, error=0.03, repeat=0.05)
-HABITS = Habits(sessions_per_day=24.0, busy_at_start=0.6, stay_s=(1_200.0, 7_200.0), meter_interval_s=120.0)
+ARRIVALS = ArrivalPattern(sessions_per_day=24.0, busy_at_start=0.6, stay_s=(1_200.0, 7_200.0), meter_interval_s=120.0)
 SHOWN_ROWS = 24
 
 
@@ -54,7 +54,7 @@ def demo(charge_points: int, duration: float | None, **given: Any) -> None:
                 charge_points=charge_points,
                 time_factor=TIME_FACTOR,
                 faults=FAULTS,
-                habits=HABITS,
+                arrivals=ARRIVALS,
                 prefix="DEMO",
                 duration_s=duration,
             )
@@ -94,8 +94,10 @@ async def _log_in(csms: CentralSystem, settings: Settings) -> str:
 
 def _let_in(connection: Any, stored: str) -> None:
     fields = {"password": stored, "role": Role.ADMIN.value, "disabled": False}
-    if people.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
-        people.add_user(connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time()))
+    if user_queries.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
+        user_queries.add_user(
+            connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time())
+        )
 
 
 def _is_taken(port: int) -> bool:

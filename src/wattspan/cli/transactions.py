@@ -28,7 +28,7 @@ WHOLE = (
     Column("readings", "readings_total"),
     Column("trace", "trace_id"),
 )
-STORY = (Column("at", "at", instant), Column("what happened", "name"))
+TIMELINE = (Column("at", "at", instant), Column("what happened", "name"))
 
 
 @click.group(name="tx")
@@ -79,7 +79,7 @@ def show_transaction(number: int, as_json: bool, url: str | None, token: str | N
     show_one(found, WHOLE, as_json=as_json)
     if not as_json:
         click.echo()
-        show(found["story"], STORY, as_json=False)
+        show(found["timeline"], TIMELINE, as_json=False)
 
 
 def _utc(at: datetime | None) -> str | None:

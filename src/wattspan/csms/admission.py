@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
-from wattspan.domain.told import key_of
-from wattspan.store.entries import IdTag, Registration
+from wattspan.domain.transactions.v2x import key_of
+from wattspan.store.records import IdTag, Registration
 from wattspan.versions.base import ACCEPTED, IdTokenInfo, Payload, StartDecision
 
 UNKNOWN = "Unknown"
@@ -91,7 +91,7 @@ def _is_valid_at(tag: IdTag, connector_id: str | None) -> bool:
 
 
 @dataclass(slots=True)
-class SessionContext:
+class ConnectionContext:
     """What the answers to one charge point may ask; implements `versions.base.ChargePointContext`."""
 
     cp_id: str

@@ -15,7 +15,7 @@ from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_ca
 from wattspan.csms.service import Core
 from wattspan.domain import events as ev
 from wattspan.errors import CommandError, CommandInvalid, NotConnected
-from wattspan.ocppj.session import Session
+from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Command, Payload, Version
 
 
@@ -23,7 +23,7 @@ from wattspan.versions.base import Command, Payload, Version
 class Live:
     """A charge point that is connected now."""
 
-    session: Session
+    rpc: RpcConnection
     version: Version
     profile: int = 0
     """The OCPP security profile of its connection."""
@@ -83,14 +83,14 @@ class Commands:
         connector_id = command.connector(payload)
         span = core.recorder.command(cp_id, action, connector_id)
         transaction = core.fleet.session_of(cp_id, connector_id, None)
-        messages = core.vitals.messages
+        messages = core.counters.messages
         messages["out", action] = messages.get(("out", action), 0) + 1
         began_s = time.perf_counter()
         status: str | None = None
         error: str | None = "Cancelled"
         try:
             check = partial(_fault_of, live.version, action) if core.strict else None
-            answer = await live.session.call(action, payload, timeout_s=timeout_s, check=check)
+            answer = await live.rpc.call(action, payload, timeout_s=timeout_s, check=check)
             status, error = command.status(answer), None
         except CommandError as exc:
             error = exc.error_type

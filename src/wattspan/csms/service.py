@@ -16,19 +16,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wattspan.csms.admission import Admission, SessionContext
+from wattspan.csms.admission import Admission, ConnectionContext
 from wattspan.csms.plugins.host import PluginHost
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.status import bounded_call_error
-from wattspan.domain.vitals import Vitals
 from wattspan.errors import CallFault, FrameError, StoreError, StoreUnavailable
 from wattspan.ocppj.frames import Call, ResultError, Send
+from wattspan.ocppj.rpc import RpcConnection
 from wattspan.ocppj.schemas import SchemaFault
-from wattspan.ocppj.session import Session
-from wattspan.store.journal import Journal
+from wattspan.store.journal.journal import Journal
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import MessageSpan, Recorder
 from wattspan.versions.base import Payload, Request, Version
@@ -59,7 +59,7 @@ class Core:
     fleet: Fleet
     journal: Journal
     recorder: Recorder
-    vitals: Vitals
+    counters: ServerCounters
     admission: Admission
     plugins: PluginHost
     strict: bool
@@ -98,7 +98,7 @@ class Exchange:
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
         if fault is None:
-            handler.session.answer(self.call, self.answer)
+            handler.rpc.answer(self.call, self.answer)
         handler.core.recorder.answered(
             self.span,
             connector_id=self.connector_id,
@@ -111,19 +111,19 @@ class Exchange:
 
 
 class CallHandler:
-    """Says what a charge point's messages mean; the `ocppj.session.Handler` of one session."""
+    """Says what a charge point's messages mean; the `ocppj.rpc.Handler` of one connection."""
 
-    __slots__ = ("_context", "connection", "core", "cp", "session", "version")
+    __slots__ = ("_context", "connection", "core", "cp", "rpc", "version")
 
-    session: Session
-    """Set right after construction: session and handler know each other."""
+    rpc: RpcConnection
+    """Set right after construction: the two refer to each other."""
 
     def __init__(self, core: Core, cp: ChargePoint, version: Version, connection: Connection) -> None:
         self.core = core
         self.cp = cp
         self.version = version
         self.connection = connection
-        self._context = SessionContext(cp.cp_id, core.admission)
+        self._context = ConnectionContext(cp.cp_id, core.admission)
 
     def on_call(self, call: Call) -> None:
         """A CALL came: decide, settle and answer it, or hand it to a task that will."""
@@ -135,7 +135,7 @@ class CallHandler:
             version = self._spoken(call, received_ts)
             request = version.requests.get(call.action)
         label = call.action if request is not None or call.action in version.known else OTHER
-        counts, counted = core.vitals.messages, ("in", label)
+        counts, counted = core.counters.messages, ("in", label)
         counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
         span = core.recorder.message(self.cp.cp_id, label, received_ns)
@@ -176,7 +176,7 @@ class CallHandler:
         received_ts = received_ns / 1e9
         request = self.version.requests.get(send.action) if send.action in self.version.unconfirmed else None
         label = OTHER if request is None else send.action
-        counts, counted = core.vitals.messages, ("in", label)
+        counts, counted = core.counters.messages, ("in", label)
         counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
         span = core.recorder.message(cp_id, label, received_ns)
@@ -201,7 +201,7 @@ class CallHandler:
         """Our answer was of no use to the charge point (OCPP-J 2.1 §4.2.4). It is counted; nothing can be mended."""
         core = self.core
         core.fleet.seen(self.cp, core.clock())
-        counts, code = core.vitals.result_errors, bounded_call_error(error.code)
+        counts, code = core.counters.result_errors, bounded_call_error(error.code)
         counts[code] = counts.get(code, 0) + 1
         limited(
             log,
@@ -217,16 +217,16 @@ class CallHandler:
         """A text that is no message. The session answers it; here it is counted, and told in the log now and then."""
         core = self.core
         now_ts = core.clock()
-        core.vitals.unreadable_frames += 1
+        core.counters.unreadable_frames += 1
         core.fleet.seen(self.cp, now_ts)
         apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=now_ts, code=fault.code))
         limited(
             log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
         )
 
-    def on_unasked(self) -> None:
+    def on_unexpected_result(self) -> None:
         """A result nobody waits for: never asked, late, or of a message type that OCPP does not name."""
-        self.core.vitals.unasked_results += 1
+        self.core.counters.unasked_results += 1
         self.core.fleet.seen(self.cp, self.core.clock())
 
     def on_binary(self) -> None:
@@ -304,5 +304,5 @@ class CallHandler:
     def _refuse(self, call: Call, span: MessageSpan, received_ts: float, fault: CallFault) -> None:
         core = self.core
         apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, code=fault.code))
-        self.session.refuse(call, fault.code, fault.description, fault.details)
+        self.rpc.refuse(call, fault.code, fault.description, fault.details)
         core.recorder.answered(span, connector_id=None, session=None, error=fault.code, store_wait_s=0.0)

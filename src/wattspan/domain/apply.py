@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from wattspan.domain import events as ev
-from wattspan.domain import evses, told, transactions
+from wattspan.domain import evses
 from wattspan.domain import status as status_words
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector, when
 from wattspan.domain.profiles import profile_set, profiles_cleared, schedule_updated
+from wattspan.domain.transactions import common as transactions
+from wattspan.domain.transactions import v2x as told
 
 ONE_FAULT_S = 60.0
 """A connector's fault and its kind are the same one when they are told within so long."""
@@ -106,15 +108,15 @@ def _is_new_fault(connector: Connector, e: ev.ConnectorStatusChanged) -> bool:
 
 
 def _started(fleet: Fleet, e: ev.TransactionStarted) -> None:
-    (transactions if e.told is None else told).started(fleet, e)
+    (transactions if e.ref is None else told).started(fleet, e)
 
 
 def _meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
-    (transactions if e.told is None else told).meter_values(fleet, e)
+    (transactions if e.ref is None else told).meter_values(fleet, e)
 
 
 def _stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
-    (transactions if e.told is None else told).stopped(fleet, e)
+    (transactions if e.ref is None else told).stopped(fleet, e)
 
 
 def _authorized(fleet: Fleet, e: ev.Authorized) -> None:
@@ -240,7 +242,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.DeviceModelReported: _note,
     ev.EventStreamOpened: _note,
     ev.EventStreamClosed: _note,
-    ev.EventStreamTold: _note,
+    ev.EventStreamReceived: _note,
     ev.ReservationMade: _note,
     ev.ReservationCancelled: _note,
     ev.ChargePointDecommissioned: _decommissioned,

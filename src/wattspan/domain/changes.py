@@ -6,7 +6,7 @@ from wattspan.domain.events import (
     DeviceModelReported,
     EventStreamClosed,
     EventStreamOpened,
-    EventStreamTold,
+    EventStreamReceived,
     ReservationCancelled,
     ReservationMade,
     SecurityEventReported,
@@ -20,7 +20,7 @@ Note = (
     | DeviceModelReported
     | EventStreamOpened
     | EventStreamClosed
-    | EventStreamTold
+    | EventStreamReceived
 )
 
 

@@ -11,7 +11,7 @@ from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.domain.timestamps import charger_ts
 
-MOST_MOMENTS = 5_000
+MAX_TIMELINE_ENTRIES = 5_000
 """Moments looked at; profiles that change more often in the time asked for are told as far as these go."""
 LONGEST_PERIODS = 1_024
 """Periods looked at of one schedule (the most that OCPP 2.1 allows)."""
@@ -38,7 +38,7 @@ def composite(cp: ChargePoint, connector: Connector, from_ts: float, duration_s:
     moments = {from_ts}
     for profile in profiles:
         for moment in _moments(profile, connector, from_ts, until_ts):
-            if len(moments) >= MOST_MOMENTS:
+            if len(moments) >= MAX_TIMELINE_ENTRIES:
                 break
             if from_ts < moment < until_ts:
                 moments.add(moment)

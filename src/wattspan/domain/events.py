@@ -32,10 +32,10 @@ class Event:
     received_ts: float
 
 
-class Telling(NamedTuple):
+class EventRef(NamedTuple):
     """Which message about a transaction an event comes from, where the charger numbers them (OCPP 2.x E01).
 
-    All events of one message share one Telling; None in its place: OCPP 1.6, where we give transactions their id.
+    All events of one message share one EventRef; None in its place: OCPP 1.6, where we give transactions their id.
     """
 
     seq_no: int | None
@@ -134,13 +134,13 @@ class Reading(NamedTuple):
 class MeterValuesReceived(Event):
     """MeterValues (OCPP 1.6 §4.7), or those of a TransactionEvent. `transaction_id` None: none was named.
 
-    `connector_id` "0" with a Telling: the message named no EVSE.
+    `connector_id` "0" with a EventRef: the message named no EVSE.
     """
 
     connector_id: str
     transaction_id: str | None
     readings: tuple[Reading, ...]
-    told: Telling | None = None
+    ref: EventRef | None = None
 
 
 @event
@@ -149,7 +149,7 @@ class TransactionStarted(Event):
 
     `key` identifies the start by its content, or in 2.x by the id the charger gave it, so that a repeat is recognised.
     `id_token` goes to the store alone; "" is none yet. `meter_start_wh` None: the charger told no register.
-    `connector_id` "0" with a Telling: no EVSE was named yet.
+    `connector_id` "0" with a EventRef: no EVSE was named yet.
     """
 
     connector_id: str
@@ -161,7 +161,7 @@ class TransactionStarted(Event):
     reservation_id: int | None = None
     status: str = "Accepted"
     id_token_type: str = ""
-    told: Telling | None = None
+    ref: EventRef | None = None
 
 
 @event
@@ -171,7 +171,7 @@ class ChargingStateChanged(Event):
     connector_id: str
     transaction_id: str
     state: str
-    told: Telling
+    ref: EventRef
 
 
 @event
@@ -180,7 +180,7 @@ class TransactionDetailed(Event):
 
     connector_id: str
     transaction_id: str
-    told: Telling
+    ref: EventRef
     id_token: str = ""
     id_token_type: str = ""
     reservation_id: int | None = None
@@ -194,7 +194,7 @@ class TransactionStopped(Event):
     """StopTransaction (OCPP 1.6 §4.10), TransactionEvent Ended (2.0.1 E06).
 
     `meter_stop_wh` None: the charger did not say, or it was closed by us. `reason` is OCPP's word; "Orphaned" is ours:
-    closed without a word from the charger, a late stop may correct it. `connector_id` matters only with a Telling.
+    closed without a word from the charger, a late stop may correct it. `connector_id` matters only with a EventRef.
     """
 
     transaction_id: str
@@ -204,7 +204,7 @@ class TransactionStopped(Event):
     id_token: str | None = None
     readings: tuple[Reading, ...] = ()
     connector_id: str = "0"
-    told: Telling | None = None
+    ref: EventRef | None = None
 
 
 @event
@@ -276,7 +276,7 @@ class EventStreamClosed(Event):
 
 
 @event
-class EventStreamTold(Event):
+class EventStreamReceived(Event):
     """NotifyPeriodicEventStream (OCPP 2.1 N11): the newest of its values, and how many there were."""
 
     stream_id: int

@@ -11,7 +11,7 @@ from wattspan.domain.changes import Changes
 from wattspan.domain.model import (
     ChargePoint,
     Connector,
-    Moment,
+    TimelineEntry,
     Transaction,
 )
 
@@ -125,12 +125,12 @@ class Fleet:
         self, transaction: Transaction, ts: float, name: str, attributes: dict[str, Any], *, phase: bool = False
     ) -> None:
         """Add a moment to a transaction's story."""
-        transaction.tell(Moment(max(ts, transaction.began_ts), name, attributes, phase))
+        transaction.tell(TimelineEntry(max(ts, transaction.began_ts), name, attributes, phase))
         self.changes.transactions[transaction.number] = transaction
 
     def tell_each(self, transactions: Iterable[Transaction], ts: float, name: str, attributes: dict[str, Any]) -> None:
         """Add one moment to the stories of several transactions: one object, however many are open."""
-        moment = Moment(ts, name, attributes)
+        moment = TimelineEntry(ts, name, attributes)
         for transaction in transactions:
             began_ts = transaction.began_ts
             transaction.tell(moment if ts >= began_ts else moment._replace(ts=began_ts))

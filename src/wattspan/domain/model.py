@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from wattspan.domain.clock_skew import REPLAY_S as REPLAY_S  # noqa: PLC0414  its place for everybody else
+from wattspan.domain.clock_skew import ClockSkew
 from wattspan.domain.energy import EnergyMeter
-from wattspan.domain.events import Telling
-from wattspan.domain.pace import REPLAY_S as REPLAY_S  # noqa: PLC0414  its place for everybody else
-from wattspan.domain.pace import Pace
+from wattspan.domain.events import EventRef
 from wattspan.domain.repeats import LastMeterValues
 from wattspan.domain.sequence import SeqNos
 
@@ -20,7 +20,7 @@ MAX_CONNECTORS = 64
 OTHER_CONNECTOR = "other"
 MAX_UNENDED = 16
 """Open transactions kept a charge point beside one at each of its connectors: those that it never ended."""
-MAX_MOMENTS = 200
+MAX_TIMELINE_ENTRIES = 200
 """Moments kept of one transaction's story; a session of days with a flapping link stays bounded."""
 
 FIRST_CREDIBLE_TS = 1_577_836_800.0
@@ -41,7 +41,7 @@ def credible(charger_ts: float | None, received_ts: float) -> float | None:
     return None
 
 
-class Moment(NamedTuple):
+class TimelineEntry(NamedTuple):
     """Something worth telling in a session's trace. `phase` moments open a child span, the others are span events."""
 
     ts: float
@@ -74,7 +74,7 @@ class Transaction:
     meter_stop_wh: float | None = None
     reason: str = ""
     last_reading_ts: float | None = None
-    story: list[Moment] = field(default_factory=list)
+    timeline: list[TimelineEntry] = field(default_factory=list)
     trace_id: int = 0
     span_id: int = 0
     id_token_type: str = ""
@@ -84,7 +84,7 @@ class Transaction:
     cable_max_a: float | None = None
     seq_nos: SeqNos = field(default_factory=SeqNos)
     told_ts: float | None = None
-    telling: Telling | None = field(default=None, repr=False)
+    telling: EventRef | None = field(default=None, repr=False)
     telling_late: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -111,10 +111,10 @@ class Transaction:
             return None
         return max(self.began_ts, when(self.stopped_ts, self.stopped_received_ts))
 
-    def tell(self, moment: Moment) -> None:
-        """Add to its story, in order. A phase it is in already is no news; what exceeds MAX_MOMENTS is left out."""
-        story = self.story
-        if len(story) >= MAX_MOMENTS:
+    def tell(self, moment: TimelineEntry) -> None:
+        """Insert the entry by time. Ignore a phase that is already current, and what exceeds MAX_TIMELINE_ENTRIES."""
+        story = self.timeline
+        if len(story) >= MAX_TIMELINE_ENTRIES:
             return
         at = len(story)
         while at and story[at - 1].ts > moment.ts:
@@ -145,7 +145,7 @@ class Connector:
     offered_a: float | None = None
     soc_percent: float | None = None
     reading_ts: float | None = None
-    pace: Pace = field(default_factory=Pace, repr=False, compare=False)
+    pace: ClockSkew = field(default_factory=ClockSkew, repr=False, compare=False)
     last_meter_values: LastMeterValues = field(default_factory=LastMeterValues)
     profiles: list[Mapping[str, Any]] = field(default_factory=list)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from wattspan.domain.clock_skew import is_older
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector, Transaction, credible
-from wattspan.domain.pace import is_older
 from wattspan.domain.repeats import LastMeterValues, digest_of
-from wattspan.store import tables as t
 from wattspan.store.rows import to_charge_point, to_connector, to_transaction
 from wattspan.store.samples import decode
+from wattspan.store.schema import tables as t
 
 
 @dataclass(slots=True)

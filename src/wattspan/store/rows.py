@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from wattspan.domain.energy import EnergyMeter
-from wattspan.domain.model import ChargePoint, Connector, Moment, Transaction
+from wattspan.domain.model import ChargePoint, Connector, TimelineEntry, Transaction
 from wattspan.domain.repeats import LastMeterValues
 from wattspan.domain.sequence import SeqNos
 from wattspan.store.codec import from_json, to_json
@@ -167,7 +167,7 @@ def transaction_row(t: Transaction) -> Row:
         t.stopped_received_ts,
         t.meter_stop_wh,
         t.reason,
-        to_json([tuple(moment) for moment in t.story]),
+        to_json([tuple(moment) for moment in t.timeline]),
         f"{t.trace_id:032x}",
         f"{t.span_id:016x}",
         t.meter.start_told,
@@ -195,7 +195,9 @@ def to_transaction(found: Found) -> Transaction:
             found["start_wh"], found["energy_wh"], found["register_wh"], start_told=bool(found["start_told"])
         ),
         seq_nos=SeqNos.parse(found["seq_nos"]),
-        story=[Moment(ts, name, attributes, phase) for ts, name, attributes, phase in from_json(found["story"])],
+        timeline=[
+            TimelineEntry(ts, name, attributes, phase) for ts, name, attributes, phase in from_json(found["story"])
+        ],
         trace_id=int(found["trace_id"], 16),
         span_id=int(found["span_id"], 16),
     )

@@ -14,9 +14,9 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from wattspan.domain import limits, status
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector
-from wattspan.domain.vitals import Vitals
 from wattspan.telemetry import catalogue as c
 from wattspan.telemetry.catalogue import Metric
 from wattspan.telemetry.histogram import Histogram, Histograms, Series
@@ -40,7 +40,7 @@ class State:
     """What metrics are read from. `clock` is Unix seconds."""
 
     fleet: Fleet
-    vitals: Vitals
+    counters: ServerCounters
     histograms: Histograms = field(default_factory=Histograms)
     clock: Callable[[], float] = time.time
 
@@ -104,7 +104,7 @@ def _connector(metric: Metric, read: Callable[[ChargePoint, Connector, float], N
 def points(family: Family, state: State) -> Iterator[Point]:
     """Every point of a family, now. Values may come and go between two steps, charge points too."""
     if family.scope is Scope.WHOLE:
-        yield from _spread(family, (), family.read(state), state.vitals.started_ts)
+        yield from _spread(family, (), family.read(state), state.counters.started_ts)
         return
     now_ts = state.clock()
     for cp in list(state.fleet.charge_points.values()):
@@ -186,22 +186,22 @@ _connector(c.CONNECTOR_STATUS, lambda _cp, conn, _now: None if conn.status is No
 _connector(c.CONNECTOR_STATE, lambda _cp, conn, _now: _states(conn))
 
 _whole(c.UP, lambda _: 1)
-_whole(c.MESSAGES, lambda state: state.vitals.messages)
-_whole(c.STORE_WAITING, lambda state: state.vitals.store_waiting)
-_whole(c.STORE_FAILURES, lambda state: state.vitals.store_failures)
-_whole(c.SOCKETS, lambda state: state.vitals.sockets)
-_whole(c.HANDSHAKES_REJECTED, lambda state: state.vitals.handshakes_rejected)
-_whole(c.PENDING, lambda state: state.vitals.pending)
-_whole(c.SERVER_CERTIFICATE_EXPIRES, lambda state: state.vitals.certificate_expires_ts)
-_whole(c.UNREADABLE_FRAMES, lambda state: state.vitals.unreadable_frames)
-_whole(c.UNASKED_RESULTS, lambda state: state.vitals.unasked_results)
-_whole(c.RESULT_ERRORS, lambda state: state.vitals.result_errors)
-_whole(c.PLUGIN_ERRORS, lambda state: state.vitals.plugin_errors)
-_whole(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.vitals.telemetry_dropped)
-_whole(c.HTTP_REQUESTS, lambda state: state.vitals.http_requests)
-_whole(c.LOGINS, lambda state: state.vitals.logins)
-_whole(c.LOGINS_FAILED, lambda state: state.vitals.logins_failed)
-_whole(c.LOCKOUTS, lambda state: state.vitals.lockouts)
-_whole(c.REGISTRATIONS, lambda state: state.vitals.registrations)
-_whole(c.REGISTRATION_CONFLICTS, lambda state: state.vitals.registration_conflicts)
-_whole(c.USER_SESSIONS, lambda state: state.vitals.user_sessions)
+_whole(c.MESSAGES, lambda state: state.counters.messages)
+_whole(c.STORE_WAITING, lambda state: state.counters.store_waiting)
+_whole(c.STORE_FAILURES, lambda state: state.counters.store_failures)
+_whole(c.SOCKETS, lambda state: state.counters.sockets)
+_whole(c.HANDSHAKES_REJECTED, lambda state: state.counters.handshakes_rejected)
+_whole(c.PENDING, lambda state: state.counters.pending)
+_whole(c.SERVER_CERTIFICATE_EXPIRES, lambda state: state.counters.certificate_expires_ts)
+_whole(c.UNREADABLE_FRAMES, lambda state: state.counters.unreadable_frames)
+_whole(c.UNASKED_RESULTS, lambda state: state.counters.unasked_results)
+_whole(c.RESULT_ERRORS, lambda state: state.counters.result_errors)
+_whole(c.PLUGIN_ERRORS, lambda state: state.counters.plugin_errors)
+_whole(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.counters.telemetry_dropped)
+_whole(c.HTTP_REQUESTS, lambda state: state.counters.http_requests)
+_whole(c.LOGINS, lambda state: state.counters.logins)
+_whole(c.LOGINS_FAILED, lambda state: state.counters.logins_failed)
+_whole(c.LOCKOUTS, lambda state: state.counters.lockouts)
+_whole(c.REGISTRATIONS, lambda state: state.counters.registrations)
+_whole(c.REGISTRATION_CONFLICTS, lambda state: state.counters.registration_conflicts)
+_whole(c.USER_SESSIONS, lambda state: state.counters.user_sessions)

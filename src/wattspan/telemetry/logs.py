@@ -74,7 +74,7 @@ def limited(
     logger.log(level, message, *args, exc_info=exc_info, extra=extra, stacklevel=2)
 
 
-class Calm(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Holds back what OpenTelemetry's exporters say again and again."""
 
     def __init__(self, limiter: Limiter | None = None) -> None:
@@ -138,7 +138,7 @@ def setup_logging(settings: Settings, stream: TextIO | None = None, service: str
     handler = logging.StreamHandler(stream or sys.stderr)
     name = os.environ.get("OTEL_SERVICE_NAME") or service
     handler.setFormatter(JsonFormatter(name) if settings.log_format == "json" else TextFormatter())
-    handler.addFilter(Calm())
+    handler.addFilter(RepeatFilter())
     handler.set_name(SERVICE)
     root = logging.getLogger()
     for old in [each for each in root.handlers if each.get_name() == SERVICE]:

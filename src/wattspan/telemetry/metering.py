@@ -15,11 +15,11 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.exporters import exporter
 from wattspan.telemetry.logs import SERVICE
-from wattspan.telemetry.outbox import PATIENCE_S, LogOutbox
+from wattspan.telemetry.otlp.exporters import exporter
+from wattspan.telemetry.otlp.outbox import EXPORT_TIMEOUT_S, LogOutbox
 from wattspan.telemetry.process import register_process
-from wattspan.telemetry.prometheus import PrometheusReader, cardinality_limits
+from wattspan.telemetry.prometheus.reader import PrometheusReader, cardinality_limits
 from wattspan.telemetry.setup import in_threads, resource_of, send_logs
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Metering:
     log_handler: logging.Handler | None
     """None: no logs are sent."""
 
-    async def shutdown(self, timeout_s: float = PATIENCE_S) -> None:
+    async def shutdown(self, timeout_s: float = EXPORT_TIMEOUT_S) -> None:
         """Send what is left and stop, within `timeout_s` whatever a Collector does. Cancellation: safe."""
         if self.log_handler is not None:
             logging.getLogger().removeHandler(self.log_handler)

@@ -45,7 +45,7 @@ def link_to(session: Transaction) -> SpanContext:
 def phases(session: Transaction) -> Iterator[Phase]:
     """Phases of a closed session: each lasts until the next, equal neighbours are one, what took no time is none."""
     began_ts, ended_ts = session.began_ts, session.ended_ts or session.began_ts
-    moments = sorted((moment for moment in session.story if moment.phase), key=lambda moment: moment.ts)
+    moments = sorted((moment for moment in session.timeline if moment.phase), key=lambda moment: moment.ts)
     name, since_ts = "", began_ts
     for moment in moments:
         at_ts = min(max(moment.ts, began_ts), ended_ts)
@@ -81,7 +81,7 @@ class Sessions:
         if not made.trace_flags.sampled:
             root.end(ended_ns)
             return None
-        for moment in session.story:
+        for moment in session.timeline:
             if not moment.phase:
                 root.add_event(moment.name, dict(moment.attributes), _ns(moment.ts))
         self._tell_phases(session, root)

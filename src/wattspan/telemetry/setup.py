@@ -30,23 +30,23 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.vitals import Vitals
 from wattspan.settings import Settings
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.backends.arrays import ArrayMeasures
-from wattspan.telemetry.backends.hot import HotSpans
-from wattspan.telemetry.exporters import SIGNALS, Signal, disabled, exporter
+from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.families import State
-from wattspan.telemetry.fleet_metrics import FleetMetrics
 from wattspan.telemetry.histogram import Histograms
 from wattspan.telemetry.logs import SERVICE
-from wattspan.telemetry.outbox import PATIENCE_S, LogOutbox, Outbox
-from wattspan.telemetry.points import Points
+from wattspan.telemetry.otlp.exporters import SIGNALS, Signal, disabled, exporter
+from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
+from wattspan.telemetry.otlp.outbox import EXPORT_TIMEOUT_S, LogOutbox, Outbox
+from wattspan.telemetry.otlp.points import Points
 from wattspan.telemetry.process import register_process
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.sessions import SESSIONS_LOG, Sessions
+from wattspan.telemetry.spans.hot import HotSpans
 from wattspan.telemetry.tokens import TokenHash
 
 log = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ BATCH_SIZE = 2048
 
 
 class Drops:
-    """Counts what was lost, in `vitals`, from any thread."""
+    """Counts what was lost, in `counters`, from any thread."""
 
-    def __init__(self, vitals: Vitals) -> None:
-        self._counts = vitals.telemetry_dropped
+    def __init__(self, counters: ServerCounters) -> None:
+        self._counts = counters.telemetry_dropped
         self._lock = threading.Lock()
 
     def of(self, signal: str) -> Callable[[int], None]:
@@ -119,7 +119,7 @@ class Telemetry:
         trace.set_tracer_provider(self.tracer_provider)
         metrics.set_meter_provider(self.meter_provider)
 
-    async def shutdown(self, timeout_s: float = PATIENCE_S) -> None:
+    async def shutdown(self, timeout_s: float = EXPORT_TIMEOUT_S) -> None:
         """Send what is left and stop, within `timeout_s` whatever Collectors do. The loop goes on meanwhile.
 
         Cancellation: safe; what was not sent is lost.
@@ -141,7 +141,7 @@ class Telemetry:
 async def setup_telemetry(
     settings: Settings,
     fleet: Fleet,
-    vitals: Vitals,
+    counters: ServerCounters,
     environ: Mapping[str, str] = process_environ,
     *,
     token_key: bytes | None = None,
@@ -153,10 +153,10 @@ async def setup_telemetry(
     `token_key` hashes id tokens, see `tokens`. `clock_ns` is Unix nanoseconds.
     """
     resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, version(SERVICE))
-    dropped = Drops(vitals)
+    dropped = Drops(counters)
     exporters = {signal: made for signal in SIGNALS if (made := exporter(signal, environ)) is not None}
     histograms = Histograms(by_charge_point=settings.handling_by_charge_point)
-    state = State(fleet=fleet, vitals=vitals, histograms=histograms, clock=lambda: clock_ns() / 1e9)
+    state = State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock_ns() / 1e9)
     reader = PrometheusReader(state)
     processor, ids = SynchronousMultiSpanProcessor(), AllottedIds()  # type: ignore[no-untyped-call]
     tracers = TracerProvider(
@@ -200,7 +200,7 @@ def setup_tracing(service_name: str) -> None:
 
     OTEL_SERVICE_NAME wins over `service_name`. Without an endpoint nothing is sent and nothing complains. A second call
     changes nothing, nor does one where somebody set a tracer provider before. At exit the last spans are sent, within
-    PATIENCE_S seconds.
+    EXPORT_TIMEOUT_S seconds.
     """
     global _tracing  # noqa: PLW0603  as global as the provider it sets
     if _tracing is not None:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from wattspan.versions.base import Version
-from wattspan.versions.v16 import v16
-from wattspan.versions.v21 import v21
-from wattspan.versions.v201 import v201
+from wattspan.versions.v2x.requests import v201
+from wattspan.versions.v16.requests import v16
+from wattspan.versions.v21.requests import v21
 
 VERSIONS: Mapping[str, Version] = {version.subprotocol: version for version in (v16, v201, v21)}
 """By WebSocket subprotocol; the order is ours of preference."""

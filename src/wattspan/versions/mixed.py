@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wattspan.versions.base import Payload, Version
-from wattspan.versions.v16 import v16
+from wattspan.versions.v16.requests import v16
 
 _SHAPES: Mapping[str, tuple[frozenset[str], str]] = {
     "Authorize": (frozenset({"idTag"}), "idToken"),

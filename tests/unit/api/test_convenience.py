@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from wattspan.api.convenience import WISHES, Around
-from wattspan.api.models import asks
+from wattspan.api.models import operations as asks
+from wattspan.api.operations import OPERATIONS, OperationContext
 from wattspan.api.problems import Problem
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.model import ChargePoint, Transaction
-from wattspan.store.entries import IdTag
+from wattspan.store.records import IdTag
 
 AT = datetime(2031, 1, 1, tzinfo=UTC)
 VERSIONS = {"v16": "", "v201": "Request", "v21": "Request"}
@@ -43,7 +43,7 @@ ASKED: dict[str, list[Any]] = {
 TAGS = [IdTag(id_token="TAG1", expiry_ts=2e9, parent="G"), IdTag(id_token="TAG2", status="Blocked")]
 
 
-def around(*transaction_ids: str, id_tags: list[IdTag] | None = None) -> Around:
+def around(*transaction_ids: str, id_tags: list[IdTag] | None = None) -> OperationContext:
     cp = ChargePoint(cp_id="CP1", known_since_ts=0.0)
     for number, transaction_id in enumerate(transaction_ids, 1):
         cp.transactions[transaction_id] = Transaction(
@@ -57,7 +57,7 @@ def around(*transaction_ids: str, id_tags: list[IdTag] | None = None) -> Around:
             started_ts=None,
             started_received_ts=1.0,
         )
-    return Around(
+    return OperationContext(
         cp=cp,
         now_ts=1_900_000_000.5,
         upload_to=lambda: "http://127.0.0.1:8080/files/uploads/0123",
@@ -74,13 +74,13 @@ def faults(version: str, action: str, payload: dict[str, Any]) -> list[str]:
 
 
 def test_every_wish_is_tried_here() -> None:
-    assert ASKED.keys() == WISHES.keys()
+    assert ASKED.keys() == OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", WISHES)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_a_wish_is_what_the_versions_schema_takes(version: str, name: str) -> None:
-    wish = WISHES[name]
+    wish = OPERATIONS[name]
     for asked in ASKED[name]:
         action, payload = (wish.v16 if version == "v16" else wish.v2)(asked, around("7"))
         assert faults(version, action, payload) == [], (action, payload)
@@ -88,7 +88,7 @@ def test_a_wish_is_what_the_versions_schema_takes(version: str, name: str) -> No
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_empty_local_list_is_sent_as_the_schema_takes_it(version: str) -> None:
-    wish = WISHES["local-list"]
+    wish = OPERATIONS["local-list"]
     action, payload = (wish.v16 if version == "v16" else wish.v2)(asks.SendLocalList(), around(id_tags=[]))
     assert faults(version, action, payload) == []
 
@@ -99,25 +99,25 @@ def test_the_whole_charge_point_is_capped_and_a_connector_gets_a_default() -> No
         (1, "TxDefaultProfile", "TxDefaultProfile"),
     ):
         asked = asks.Limit(limit=10, connector_id=connector_id)
-        _, old = WISHES["limit"].v16(asked, around())
-        _, new = WISHES["limit"].v2(asked, around())
+        _, old = OPERATIONS["limit"].v16(asked, around())
+        _, new = OPERATIONS["limit"].v2(asked, around())
         assert old["csChargingProfiles"]["chargingProfilePurpose"] == purpose_16
         assert new["chargingProfile"]["chargingProfilePurpose"] == purpose_2
 
 
 @pytest.mark.parametrize(("running", "asked"), [([], None), (["1", "2"], None), (["1"], 9)])
 def test_a_stop_that_names_no_one_transaction_is_a_conflict(running: list[str], asked: int | None) -> None:
-    for say in (WISHES["stop"].v16, WISHES["stop"].v2):
+    for say in (OPERATIONS["stop"].v16, OPERATIONS["stop"].v2):
         with pytest.raises(Problem) as told:
             say(asks.Stop(transaction=asked), around(*running))
         assert told.value.status == 409
 
 
 def test_a_stop_names_ocpps_id_as_the_version_writes_it() -> None:
-    assert WISHES["stop"].v16(asks.Stop(transaction=2), around("7", "8"))[1] == {"transactionId": 8}
-    assert WISHES["stop"].v2(asks.Stop(transaction=2), around("7", "8-ab"))[1] == {"transactionId": "8-ab"}
+    assert OPERATIONS["stop"].v16(asks.Stop(transaction=2), around("7", "8"))[1] == {"transactionId": 8}
+    assert OPERATIONS["stop"].v2(asks.Stop(transaction=2), around("7", "8-ab"))[1] == {"transactionId": "8-ab"}
 
 
 def test_only_the_tags_that_are_named_are_sent() -> None:
-    _, payload = WISHES["local-list"].v16(asks.SendLocalList(id_tags=["tag2", "nobody"]), around())
+    _, payload = OPERATIONS["local-list"].v16(asks.SendLocalList(id_tags=["tag2", "nobody"]), around())
     assert [entry["idTag"] for entry in payload["localAuthorizationList"]] == ["TAG2"]

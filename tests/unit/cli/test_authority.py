@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from wattspan.cli import main
-from wattspan.csms.authority import Authority
+from wattspan.csms.security.authority import Authority
 
 
 def wattspan(*words: str) -> int:

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from wattspan.csms.authority import Authority, read_csr
+from wattspan.csms.security.authority import Authority, read_csr
 from wattspan.errors import CsrRefused
 
 

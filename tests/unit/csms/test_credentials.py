@@ -1,6 +1,6 @@
 import pytest
 
-from wattspan.csms.credentials import check_secret, hash_secret, is_slow, new_secret
+from wattspan.csms.security.credentials import check_secret, hash_secret, is_slow, new_secret
 
 HEX_KEY = "4F43415F4F4354545F61646D696E5F7465737432"  # "OCA_OCTT_admin_test2"
 

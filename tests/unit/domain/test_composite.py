@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from wattspan.domain.composite import MOST_MOMENTS, composite
+from wattspan.domain.composite import MAX_TIMELINE_ENTRIES, composite
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint, Connector
 
@@ -78,4 +78,4 @@ def test_a_profile_of_endless_periods_is_bounded() -> None:
         profile(*((second, float(second % 32)) for second in range(index, 4000, 7)), stackLevel=index)
         for index in range(20)
     ]
-    assert len(composite(*at(*many), NOW_TS, 86_400)) <= MOST_MOMENTS
+    assert len(composite(*at(*many), NOW_TS, 86_400)) <= MAX_TIMELINE_ENTRIES

@@ -6,7 +6,7 @@ from wattspan.domain import events as ev
 from wattspan.domain import fleet
 from wattspan.domain.apply import apply
 from wattspan.domain.fleet import ORPHANED, Fleet
-from wattspan.domain.model import MAX_CONNECTORS, MAX_MOMENTS, MAX_UNENDED
+from wattspan.domain.model import MAX_CONNECTORS, MAX_TIMELINE_ENTRIES, MAX_UNENDED
 
 NOW_TS = 1_800_000_000.0
 
@@ -291,7 +291,7 @@ def _begin_in_2x(story, number, connector_id="1"):
         connector_id=connector_id,
         transaction_id=f"T{number}",
         state="Charging",
-        told=ev.Telling(0, story.now_ts + 10, False),
+        ref=ev.EventRef(0, story.now_ts + 10, False),
     )
 
 
@@ -309,8 +309,8 @@ def test_open_transactions_are_bounded_and_the_oldest_is_closed(story):
 def test_a_transaction_closed_as_one_too_many_is_corrected_by_its_end(story):
     for number in range(1_000):
         _begin_in_2x(story, number)
-    ended = ev.Telling(1, story.now_ts, False)
-    story.stop("T0", 500.0, stopped_ts=story.now_ts, told=ended, readings=(reading(100.0), reading(500.0)))
+    ended = ev.EventRef(1, story.now_ts, False)
+    story.stop("T0", 500.0, stopped_ts=story.now_ts, ref=ended, readings=(reading(100.0), reading(500.0)))
     assert story.cp.energy_total_wh == 400.0
     assert story.cp.tx_total == 1_000
 
@@ -346,14 +346,14 @@ def test_what_many_open_transactions_lived_through_together_is_kept_once(story):
     for number in range(5):
         _begin_in_2x(story, number)
     story.disconnect()
-    assert len({id(transaction.story[-1]) for transaction in story.cp.transactions.values()}) == 1
+    assert len({id(transaction.timeline[-1]) for transaction in story.cp.transactions.values()}) == 1
 
 
 def test_a_session_told_a_thousand_times_stays_bounded(story):
     story.start()
     for number in range(1_000):
         story.status("Charging" if number % 2 else "SuspendedEV")
-    assert len(story.cp.transactions["1"].story) == MAX_MOMENTS
+    assert len(story.cp.transactions["1"].timeline) == MAX_TIMELINE_ENTRIES
 
 
 def test_the_same_status_again_opens_no_new_phase(story):
@@ -361,7 +361,7 @@ def test_the_same_status_again_opens_no_new_phase(story):
     story.start()
     for status in ("Preparing", "Charging", "Charging", "SuspendedEV", "Charging"):
         story.status(status)
-    assert [moment.name for moment in story.cp.transactions["1"].story] == [
+    assert [moment.name for moment in story.cp.transactions["1"].timeline] == [
         "preparing",
         "charging",
         "suspended by EV",

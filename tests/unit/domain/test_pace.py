@@ -2,7 +2,7 @@
 
 import pytest
 
-from wattspan.domain.pace import Pace
+from wattspan.domain.clock_skew import ClockSkew
 
 NOW = 1_790_000_000.0
 DAY_S = 86_400.0
@@ -10,7 +10,7 @@ DAY_S = 86_400.0
 
 def judged(*told: tuple[float, float]) -> list[bool]:
     """Of (charger's time, ours), both after NOW, whether each is past."""
-    pace = Pace()
+    pace = ClockSkew()
     return [pace.is_past(NOW + told_s, NOW + passed_s) for told_s, passed_s in told]
 
 
@@ -19,7 +19,7 @@ def test_a_clock_that_is_right_or_a_little_off_tells_of_now():
 
 
 def test_no_credible_time_tells_of_now():
-    assert not Pace().is_past(None, NOW)
+    assert not ClockSkew().is_past(None, NOW)
 
 
 @pytest.mark.parametrize("every_s", [1.0, 10.0, 60.0, 900.0])

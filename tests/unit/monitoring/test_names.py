@@ -22,11 +22,12 @@ from support.monitoring import (
     variable_metrics,
     walk,
 )
-from wattspan.telemetry import catalogue, chargy_catalogue
+from wattspan.chargy import catalogue as chargy_catalogue
+from wattspan.telemetry import catalogue
 from wattspan.telemetry.catalogue import Kind, Metric
 
-OURS: dict[str, Metric] = {**catalogue.METRICS, **chargy_catalogue.METRICS}
-HISTOGRAMS = {name for name, metric in OURS.items() if metric.kind is Kind.HISTOGRAM} | {
+BUILTIN: dict[str, Metric] = {**catalogue.METRICS, **chargy_catalogue.METRICS}
+HISTOGRAMS = {name for name, metric in BUILTIN.items() if metric.kind is Kind.HISTOGRAM} | {
     name for name in AWAITED if name.endswith("_duration_seconds")
 }
 RECORDED = {rule.name for rule in rules() if not rule.is_alert}
@@ -41,7 +42,7 @@ NO_METRICS = {"ocpp_go", "ocpp_rpc", "ocpp_ws_io", "ocpp_client"}
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.where)
 def test_every_query_reads_only_metrics_that_somebody_emits(asked: Asked) -> None:
     names = {base_name(name, HISTOGRAMS) for name in metric_names(asked.expr)}
-    assert names - OURS.keys() - EXPORTERS - AWAITED - RECORDED == set()
+    assert names - BUILTIN.keys() - EXPORTERS - AWAITED - RECORDED == set()
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.where)
@@ -60,14 +61,14 @@ def test_every_query_selects_and_groups_by_labels_that_the_metric_has(asked: Ask
 def labels_of(selector: Any, unknown: set[str]) -> set[str]:
     """What a series of ours is told apart by; of other people's metrics, whatever is asked."""
     name = base_name(str(selector.name), HISTOGRAMS)
-    if name in OURS:
-        return {*OURS[name].labels, *OF_THE_SCRAPE}
+    if name in BUILTIN:
+        return {*BUILTIN[name].labels, *OF_THE_SCRAPE}
     return unknown
 
 
 def test_the_variables_of_dashboards_list_labels_that_exist() -> None:
     for metric, label in variable_metrics():
-        assert metric in EXPORTERS or label in OURS[metric].labels
+        assert metric in EXPORTERS or label in BUILTIN[metric].labels
 
 
 def test_exporters_metrics_are_listed_only_while_they_are_used() -> None:
@@ -90,13 +91,13 @@ FOR_THE_OPERATOR = {
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_only_metrics_that_exist(path: Path) -> None:
     named = {base_name(name, HISTOGRAMS) for name in FLEET.findall(path.read_text(encoding="utf-8"))}
-    assert named - OURS.keys() - NO_METRICS == set()
+    assert named - BUILTIN.keys() - NO_METRICS == set()
 
 
 def test_every_metric_of_ours_is_documented() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(\w+)", text, re.MULTILINE))
-    assert OURS.keys() - documented == set()
+    assert BUILTIN.keys() - documented == set()
 
 
 def test_a_name_nobody_emits_is_found() -> None:

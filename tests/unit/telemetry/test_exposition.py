@@ -1,8 +1,8 @@
 import pytest
 
 from wattspan.telemetry.catalogue import Kind
-from wattspan.telemetry.exposition import Format, exemplar, head, number, pairs, takes_gzip, wanted
 from wattspan.telemetry.histogram import Exemplar
+from wattspan.telemetry.prometheus.exposition import Format, exemplar, head, number, pairs, takes_gzip, wanted
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 

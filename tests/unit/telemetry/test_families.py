@@ -137,7 +137,7 @@ def test_what_a_charger_tells_of_itself_is_cut_to_a_sane_length() -> None:
 
 def test_lost_telemetry_is_0_before_any_is_lost() -> None:
     shown = state()
-    shown.vitals.telemetry_dropped["traces"] = 3
+    shown.counters.telemetry_dropped["traces"] = 3
     assert values(shown, "ocpp_central_telemetry_dropped_total") == {("traces",): 3, ("metrics",): 0, ("logs",): 0}
 
 

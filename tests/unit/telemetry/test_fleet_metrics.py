@@ -13,11 +13,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from support.scraping import fill, state
-from wattspan.telemetry.fleet_metrics import FleetMetrics
-from wattspan.telemetry.otlp import POINTS_PER_REQUEST
-from wattspan.telemetry.points import Points
+from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
+from wattspan.telemetry.otlp.points import Points
+from wattspan.telemetry.otlp.spans import POINTS_PER_REQUEST
 
-OURS, THEIRS = InstrumentationScope("wattspan", "1"), InstrumentationScope("theirs")
+BUILTIN, THEIRS = InstrumentationScope("wattspan", "1"), InstrumentationScope("theirs")
 RESOURCE = Resource({"service.name": "wattspan"})
 ONE = Metric("foreign", "", "1", Gauge([NumberDataPoint({}, 0, 0, 1)]))
 FOREIGN = MetricsData([ResourceMetrics(RESOURCE, [ScopeMetrics(THEIRS, [ONE], "")], "")])
@@ -61,7 +61,7 @@ def sent(sender: Sender, dropped: list[int], fleet: int = 300) -> tuple[MetricEx
     fill(shown, fleet)
     every = sum(piece.points for piece in Points(shown).pieces(10_000))
     rests: list[None] = []
-    exporter = FleetMetrics(sender, Points(shown), RESOURCE, OURS, dropped.append, rest=lambda: rests.append(None))
+    exporter = FleetMetrics(sender, Points(shown), RESOURCE, BUILTIN, dropped.append, rest=lambda: rests.append(None))
     return exporter.export(FOREIGN), every, len(rests)
 
 

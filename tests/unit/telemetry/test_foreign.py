@@ -9,10 +9,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from support.scraping import fill, samples, scraped, state
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.exposition import Format
 from wattspan.telemetry.instruments import register
 from wattspan.telemetry.process import Process, register_process
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from support.scraping import fill, state
 from wattspan.errors import SettingsError
-from wattspan.telemetry.exposition import Format
-from wattspan.telemetry.http import Access, HttpServer, metrics_app
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 
 
 @contextlib.asynccontextmanager

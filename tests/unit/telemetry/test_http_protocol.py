@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from support.waiting import WITHIN_S
-from wattspan.telemetry import http_protocol
-from wattspan.telemetry.http import HttpServer
+from wattspan.http import protocol as http_protocol
+from wattspan.http.server import HttpServer
 
 ENOUGH = 4_000_000
 """Bytes that would be kept by a server without limits."""
@@ -65,7 +65,7 @@ async def test_a_trailer_or_an_extension_without_end_ends_the_connection(begin: 
 
 async def test_a_head_that_is_too_long_is_answered_by_a_problem() -> None:
     async with connected() as (reader, writer):
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * http_protocol.MOST_HEAD_BYTES + b"\r\n\r\n")
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * http_protocol.MAX_HEAD_BYTES + b"\r\n\r\n")
         told = await reader.read()
     assert told.startswith(b"HTTP/1.1 431 ")
     assert b"content-type: application/problem+json\r\n" in told

@@ -6,7 +6,7 @@ import pytest
 
 from support.telling import api, hot
 from wattspan.settings import Settings
-from wattspan.telemetry.logs import SDK_EVERY_S, Calm, JsonFormatter, Limiter, limited, setup_logging
+from wattspan.telemetry.logs import SDK_EVERY_S, JsonFormatter, Limiter, RepeatFilter, limited, setup_logging
 
 log = logging.getLogger("wattspan.test")
 
@@ -124,7 +124,7 @@ def test_a_limiter_remembers_a_bounded_number_of_keys():
 
 def test_a_dead_collector_is_one_line_a_minute():
     now = [0.0]
-    calm = Calm(Limiter(SDK_EVERY_S, lambda: now[0]))
+    calm = RepeatFilter(Limiter(SDK_EVERY_S, lambda: now[0]))
     said = logging.makeLogRecord({"name": "opentelemetry.exporter.otlp", "msg": "Failed to export"})
     ours = logging.makeLogRecord({"name": "wattspan.store", "msg": "x"})
     assert [calm.filter(said), calm.filter(said), calm.filter(ours), calm.filter(ours)] == [True, False, True, True]

@@ -14,7 +14,7 @@ from wattspan.domain.apply import apply
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.histogram import Exemplar
 from wattspan.telemetry.instruments import register
-from wattspan.telemetry.points import DELTA, Points
+from wattspan.telemetry.otlp.points import DELTA, Points
 
 NS = 1_000_000_000
 

@@ -9,10 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from support.scraping import NOW_TS, fill, samples, scraped, state, unpacked
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
-from wattspan.telemetry import prometheus
-from wattspan.telemetry.exposition import Format
 from wattspan.telemetry.histogram import Exemplar
-from wattspan.telemetry.prometheus import PrometheusReader
+from wattspan.telemetry.prometheus import reader as prometheus
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.reader import PrometheusReader
 
 
 async def test_raw_lines_of_a_charge_point_that_charges() -> None:

@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from support.telling import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
-from wattspan.domain.model import Moment
+from wattspan.domain.model import TimelineEntry
 from wattspan.telemetry.sessions import SESSIONS_LOG, Sessions, phases
 
 
@@ -79,8 +79,8 @@ def test_the_session_tells_its_figures_and_must_be_kept(telling):
 def test_all_else_that_happened_is_an_event_at_its_time(telling):
     session = closed(
         phase(0, "charging"),
-        Moment(NOW_TS + 30, "disconnected", {"ws.close_code": 1006}),
-        Moment(NOW_TS + 90, "reconnected", {}),
+        TimelineEntry(NOW_TS + 30, "disconnected", {"ws.close_code": 1006}),
+        TimelineEntry(NOW_TS + 90, "reconnected", {}),
     )
     telling.recorder.session_stopped(session)
     first, second = telling.span("charging session").events

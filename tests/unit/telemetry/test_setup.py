@@ -17,19 +17,19 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from support.otlp import receiver, silent
 from support.waiting import eventually
 from wattspan.domain.apply import apply
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.vitals import Vitals
 from wattspan.settings import Settings
-from wattspan.telemetry.exposition import Format
+from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.setup import Telemetry, setup_telemetry
 
 
 class Run:
     """A central system's telemetry, and what it is made of."""
 
-    def __init__(self, telemetry: Telemetry, fleet: Fleet, vitals: Vitals) -> None:
-        self.telemetry, self.fleet, self.vitals = telemetry, fleet, vitals
+    def __init__(self, telemetry: Telemetry, fleet: Fleet, counters: ServerCounters) -> None:
+        self.telemetry, self.fleet, self.counters = telemetry, fleet, counters
 
     def message(self, action: str = "Heartbeat", cp_id: str = "CP1") -> int:
         recorder = self.telemetry.recorder
@@ -49,11 +49,11 @@ def start(monkeypatch):
     async def run(**variables: str) -> AsyncIterator[Run]:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        fleet, vitals = Fleet(), Vitals(started_ts=1.0)
+        fleet, counters = Fleet(), ServerCounters(started_ts=1.0)
         apply(fleet, ChargePointBooted(cp_id="CP1", received_ts=1_700_000_000.0))
-        telemetry = await setup_telemetry(Settings(), fleet, vitals, os.environ)
+        telemetry = await setup_telemetry(Settings(), fleet, counters, os.environ)
         try:
-            yield Run(telemetry, fleet, vitals)
+            yield Run(telemetry, fleet, counters)
         finally:
             await telemetry.shutdown(1.0)
 
@@ -72,7 +72,7 @@ async def test_every_message_arrives_as_a_span_at_shutdown(start):
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as run:
             sent = {run.message() for _ in range(5000)}
         assert {int.from_bytes(span.trace_id) for span in collector.spans()} == sent
-        assert run.vitals.telemetry_dropped == {}
+        assert run.counters.telemetry_dropped == {}
 
 
 async def test_the_resource_says_who_tells_and_variables_win(start):
@@ -205,7 +205,7 @@ async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted(st
     ) as run:
         for _ in range(3000):
             run.message()
-        await eventually(lambda: run.vitals.telemetry_dropped.get("traces", 0) >= 2048)
+        await eventually(lambda: run.counters.telemetry_dropped.get("traces", 0) >= 2048)
 
 
 async def test_a_collector_that_never_answers_fills_a_queue_and_no_more(start, monkeypatch):
@@ -214,7 +214,7 @@ async def test_a_collector_that_never_answers_fills_a_queue_and_no_more(start, m
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="500") as run:
             for _ in range(10_000):
                 run.message()
-            assert run.vitals.telemetry_dropped["traces"] >= 10_000 - 1000 - 2 * 500
+            assert run.counters.telemetry_dropped["traces"] >= 10_000 - 1000 - 2 * 500
 
 
 async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(start, caplog):
@@ -270,7 +270,7 @@ async def test_a_slow_collector_gets_everything_and_the_loop_never_waits_for_it(
                 run.message()
             assert len(collector.traces) < 10  # all told, though hardly a batch was taken yet
             await eventually(lambda: len(collector.spans()) == 1000)
-        assert run.vitals.telemetry_dropped == {}
+        assert run.counters.telemetry_dropped == {}
 
 
 PROGRAM = """

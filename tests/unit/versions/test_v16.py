@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattspan.domain import events as ev
-from wattspan.domain.transactions import stop_key
+from wattspan.domain.transactions.common import stop_key
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import Schemas
 from wattspan.versions import VERSIONS

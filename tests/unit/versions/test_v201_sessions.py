@@ -15,7 +15,7 @@ from wattspan.domain.fleet import Fleet
 from wattspan.errors import CallFault
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import IdTokenInfo
-from wattspan.versions.v201_readings import readings
+from wattspan.versions.v2x.readings import readings
 
 V201 = VERSIONS["ocpp2.0.1"]
 NOW_TS = 1_795_255_200.0

@@ -4,7 +4,7 @@ import pytest
 
 from support.schema_files import result_faults
 from wattspan.errors import CallFault
-from wattspan.versions.v21 import v21
+from wattspan.versions.v21.requests import v21
 
 ACTION = "GetCertificateChainStatus"
 

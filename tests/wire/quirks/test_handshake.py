@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wattspan.csms.credentials import hash_secret
+from wattspan.csms.security.credentials import hash_secret
 from wattspan.versions import VERSIONS
 
 BEAT = b'[2,"x","Heartbeat",{}]'

@@ -108,7 +108,7 @@ async def test_a_stop_in_the_future_or_before_its_start(timed, clock, charger, s
     assert await charger.call("StopTransaction", stop(tx, clock.at(stop_s))) == {}
     assert await timed.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 7500
     (flagged,) = told
-    assert flagged.story == ["implausible stop time"]
+    assert flagged.timeline == ["implausible stop time"]
     assert 0 <= await timed.metric("ocpp_tx_duration_seconds_sum") <= HOUR_S
     assert clock.began_ts <= await timed.metric("ocpp_cp_last_tx_ts", cp_id="CP1") <= clock.began_ts + HOUR_S
     kept = await stored(timed)
@@ -122,7 +122,7 @@ async def test_a_plausible_stop_is_not_flagged(timed, clock, charger):
     tx = await started(charger, clock.at(0))
     clock.be_at(HOUR_S)
     await charger.call("StopTransaction", stop(tx, clock.at(HOUR_S + 30)))
-    assert told[0].story == []
+    assert told[0].timeline == []
 
 
 @pytest.mark.parametrize("told_at", ["yesterday", "", None, 0, "2026-02-30T00:00:00Z", "24:00", []])

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatu
 from support.central import Csms
 from support.certificates import SERVER, Pair, TestAuthority, client_context
 from support.chargers import Charger
-from wattspan.csms.credentials import hash_secret
+from wattspan.csms.security.credentials import hash_secret
 
 REFUSED_BY_TLS = 0
 """In the place of an HTTP status: no HTTP was spoken."""

@@ -2,7 +2,7 @@
 
 from support.chargers import BOOT
 from support.operators import admin
-from wattspan.csms.credentials import new_secret
+from wattspan.csms.security.credentials import new_secret
 
 
 async def change(secured, **fields: object) -> dict[str, object]:

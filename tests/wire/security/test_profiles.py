@@ -10,7 +10,7 @@ import pytest
 
 from support.certificates import SERVER, TestAuthority, client_context
 from support.waiting import eventually
-from wattspan.csms.credentials import new_secret
+from wattspan.csms.security.credentials import new_secret
 
 REFUSED_BY_TLS = 0
 

@@ -8,7 +8,7 @@ from websockets.typing import Subprotocol
 
 from support.chargers import Charger, Frame
 from support.operators import admin
-from wattspan.csms.credentials import new_secret
+from wattspan.csms.security.credentials import new_secret
 
 ROTATE = "/charge-points/CP1/credentials/rotate"
 V201 = [Subprotocol("ocpp2.0.1")]

@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 
 from support.chargers import BOOT
 from support.operators import admin
-from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.telemetry import logs
 
 CLIENTS = ("websockets.client", "httpx", "httpcore.connection", "httpcore.http11")

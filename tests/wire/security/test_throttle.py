@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from wattspan.csms.credentials import hash_secret, new_secret
+from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.gateway.throttle import FREE, FREE_OF_SOURCE
 
 

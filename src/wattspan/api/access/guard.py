@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from wattspan.api.access.keeper import Keeper
+from wattspan.api.access.auth_service import AuthService
 from wattspan.api.access.rights import Principal, Right
 from wattspan.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 
@@ -21,7 +21,7 @@ RIGHT = "x-right"
 
 async def identified(request: Request) -> Principal | None:
     """Whoever asks: by bearer token, or else by the session cookie."""
-    keeper: Keeper = request.app.state.services.keeper
+    keeper: AuthService = request.app.state.services.keeper
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and given.strip():
         return await keeper.by_token(given.strip())

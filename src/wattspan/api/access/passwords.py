@@ -12,7 +12,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from wattspan.api.problems import Problem
-from wattspan.csms.credentials import check_secret, hash_secret, new_secret
+from wattspan.csms.security.credentials import check_secret, hash_secret, new_secret
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

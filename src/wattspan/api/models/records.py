@@ -8,7 +8,7 @@ from pydantic import Field
 from wattspan.api.models.common import At, Body, Payload, Shown, Token, moment, seconds
 from wattspan.api.paging import MOST
 from wattspan.domain import model
-from wattspan.store import entries
+from wattspan.store import records as entries
 
 
 class Status(StrEnum):
@@ -51,7 +51,7 @@ class Reading(Shown):
     soc_percent: float | None
 
 
-class Moment(Shown):
+class TimelineEntry(Shown):
     """Something that happened in a session."""
 
     at: At | None
@@ -61,9 +61,11 @@ class Moment(Shown):
 
 
 class TransactionWhole(Transaction):
-    """A charging session with its story and, thinned to at most the points asked for, its meter curve."""
+    """A charging session with its timeline and, thinned to at most the points asked for, its meter curve."""
 
-    story: list[Moment]
+    timeline: list[TimelineEntry]
+    story: Annotated[list[TimelineEntry], Field(deprecated=True)]
+    """The former name of `timeline`; it leaves with the next release."""
     curve: list[Reading]
     readings_total: int
 
@@ -167,15 +169,17 @@ def transaction(each: model.Transaction, *, whole: bool) -> Transaction:
 def transaction_whole(
     each: model.Transaction, readings: list[entries.StoredReading], points: int, *, whole: bool
 ) -> TransactionWhole:
-    """A session with its story and its curve. Long: not on the event loop."""
+    """A session with its timeline and its meter curve. Long: not on the event loop."""
     step = max(1, -(-len(readings) // points))
     kept = [reading for index, reading in enumerate(readings) if (len(readings) - 1 - index) % step == 0]
+    timeline = [
+        TimelineEntry(at=moment(entry.ts), name=entry.name, is_phase=entry.phase, attributes=dict(entry.attributes))
+        for entry in each.timeline
+    ]
     return TransactionWhole(
         **_transaction(each, whole),
-        story=[
-            Moment(at=moment(told.ts), name=told.name, is_phase=told.phase, attributes=dict(told.attributes))
-            for told in each.story
-        ],
+        timeline=timeline,
+        story=timeline,
         curve=[
             Reading(
                 at=moment(reading.charger_ts if reading.charger_ts is not None else reading.received_ts),
@@ -257,7 +261,7 @@ def audit_entry(entry: entries.AuditEntry) -> AuditEntry:
         id=entry.id,
         at=moment(entry.at_ts),
         who=entry.who,
-        means=entry.by_means_of,
+        means=entry.auth_method,
         action=entry.action,
         target=entry.target,
         status=entry.status,

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from wattspan.api.access.rights import Right, Role
 from wattspan.api.models.common import At, Body, Shown, Text, moment, storable
-from wattspan.store import entries
+from wattspan.store import records as entries
 
 
 def _no_spaces_around(name: str) -> str:

@@ -31,7 +31,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 ALERTMANAGER_S = 5.0
-MOST_ALERTS = 500
+MAX_ALERTS = 500
 
 
 class Surroundings(Shown):
@@ -95,7 +95,7 @@ async def list_alerts(services: Given) -> list[Alert]:
         async with httpx.AsyncClient(timeout=ALERTMANAGER_S, verify=trust) as http:
             answer = await http.get(f"{address.rstrip('/')}/api/v2/alerts", params={"inhibited": "false"})
             answer.raise_for_status()
-            return [_alert(each) for each in answer.json()[:MOST_ALERTS]]
+            return [_alert(each) for each in answer.json()[:MAX_ALERTS]]
     except (httpx.HTTPError, ValueError, TypeError, AttributeError) as exc:
         raise Problem(502, "Alertmanager gives no answer that can be read", kind="alertmanager") from exc
 

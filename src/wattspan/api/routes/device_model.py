@@ -13,7 +13,7 @@ from wattspan.api.paging import Cursor, Limit, Page, bad_cursor, page, text_of
 from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.services import Given
 from wattspan.domain.device_model import Variable as Name
-from wattspan.store.device import StoredVariable
+from wattspan.store.queries.device_model import StoredVariable
 
 router = APIRouter(prefix=PREFIX, tags=["configuration"])
 

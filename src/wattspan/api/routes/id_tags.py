@@ -17,14 +17,14 @@ from wattspan.api.models.common import Token
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given
-from wattspan.store import desk
-from wattspan.store.entries import IdTag
+from wattspan.store.queries import id_tags as id_tag_queries
+from wattspan.store.records import IdTag
 
 router = APIRouter(prefix=PREFIX, tags=["id tags"])
 
 COLUMNS = ("id_tag", "status", "expires_at", "parent", "max_active_transactions", "type")
-MOST_CSV_BYTES = 20_971_520
-MOST_FAULTS = 20
+MAX_CSV_BYTES = 20_971_520
+MAX_FAULTS = 20
 TOKEN: TypeAdapter[str] = TypeAdapter(Token)
 
 Tag = Annotated[str, Path(min_length=1, max_length=255, description="The id tag, in whatever case.")]
@@ -41,7 +41,7 @@ async def list_id_tags(
 ) -> Page[models.IdTag]:
     """Id tags by token."""
     wanted = None if status is None else status.value
-    found = await services.store.read(desk.id_tags, text_of(cursor), limit + 1, prefix, wanted)
+    found = await services.store.read(id_tag_queries.list_id_tags, text_of(cursor), limit + 1, prefix, wanted)
     return page(found, limit, lambda tag: tag.id_token, models.id_tag)
 
 
@@ -61,7 +61,7 @@ async def put_id_tag(
 ) -> models.IdTag:
     """Put an id tag on file; to replace what is on file, say which version."""
     tag = models.filed(_token(id_tag), body)
-    await services.store.do(desk.put_id_tag, tag, creating_or_matching(if_match))
+    await services.store.do(id_tag_queries.put_id_tag, tag, creating_or_matching(if_match))
     response.headers["ETag"] = etag(tag)
     return models.id_tag(tag)
 
@@ -69,12 +69,12 @@ async def put_id_tag(
 @router.delete("/id-tags/{id_tag}", status_code=204, **guarded(Right.WRITE, 404, 412))
 async def delete_id_tag(services: Given, id_tag: Tag, if_match: IfMatch = None) -> None:
     """Take an id tag off file; what may charge without being on file is the server's policy."""
-    await services.store.do(desk.remove_id_tag, id_tag, matching("id tag", if_match, needed=False))
+    await services.store.do(id_tag_queries.remove_id_tag, id_tag, matching("id tag", if_match, needed=False))
 
 
 def _import_keywords() -> dict[str, object]:
     keywords = guarded(Right.WRITE, 413, 415)
-    return {**keywords, "openapi_extra": {**keywords["openapi_extra"], **CSV}, "max_body_size": MOST_CSV_BYTES}
+    return {**keywords, "openapi_extra": {**keywords["openapi_extra"], **CSV}, "max_body_size": MAX_CSV_BYTES}
 
 
 @router.post("/id-tags/import", **_import_keywords())  # type: ignore[arg-type]
@@ -88,8 +88,10 @@ async def import_id_tags(services: Given, request: Request) -> models.Imported:
         raise Problem(415, "send text/csv")
     tags = await asyncio.to_thread(parsed, await request.body())
     added = 0
-    for first in range(0, len(tags), desk.TOGETHER):  # between two of them the answers to chargers are stored
-        added += await services.store.do(desk.put_id_tags, tags[first : first + desk.TOGETHER])
+    for first in range(
+        0, len(tags), id_tag_queries.BATCH_SIZE
+    ):  # between two of them the answers to chargers are stored
+        added += await services.store.do(id_tag_queries.put_id_tags, tags[first : first + id_tag_queries.BATCH_SIZE])
     return models.Imported(added=added, replaced=len(tags) - added)
 
 
@@ -118,7 +120,7 @@ def parsed(data: bytes) -> list[IdTag]:
     except csv.Error as exc:
         faults.append((f"line {rows.line_num}", str(exc)))
     if faults:
-        raise _unreadable(faults[:MOST_FAULTS])
+        raise _unreadable(faults[:MAX_FAULTS])
     return list(tags.values())
 
 

@@ -14,8 +14,8 @@ from wattspan.csms.plugins.audit import AuditLog
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.csms.plugins.orphans import CloseOrphans
 from wattspan.csms.plugins.plug_and_charge import PlugAndCharge
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import Event
-from wattspan.domain.vitals import Vitals
 from wattspan.errors import SettingsError
 from wattspan.telemetry.logs import limited
 
@@ -25,7 +25,7 @@ QUEUE = 10_000
 CALL_TIMEOUT_S = 10.0
 DRAIN_S = 2.0
 
-OURS: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (CloseOrphans, PlugAndCharge, AuditLog, AskBoot)}
+BUILTIN: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (CloseOrphans, PlugAndCharge, AuditLog, AskBoot)}
 GROUP = "wattspan.plugins"
 
 
@@ -36,19 +36,21 @@ def find_plugins(names: Sequence[str]) -> list[Plugin]:
         SettingsError: names that nobody knows, all of them at once.
     """
     # To look for others takes longer than all else at the start.
-    installed = {} if OURS.keys() >= set(names) else {entry.name: entry for entry in entry_points(group=GROUP)}
-    unknown = [name for name in names if name not in OURS and name not in installed]
+    installed = {} if BUILTIN.keys() >= set(names) else {entry.name: entry for entry in entry_points(group=GROUP)}
+    unknown = [name for name in names if name not in BUILTIN and name not in installed]
     if unknown:
-        choices = ", ".join(sorted({*OURS, *installed}))
+        choices = ", ".join(sorted({*BUILTIN, *installed}))
         raise SettingsError([f"plugins: there is no plugin {name!r}; there are: {choices}" for name in unknown])
-    return [OURS[name]() if name in OURS else installed[name].load()() for name in names]
+    return [BUILTIN[name]() if name in BUILTIN else installed[name].load()() for name in names]
 
 
 class PluginHost:
     """The running plugins."""
 
-    def __init__(self, plugins: Iterable[Plugin], vitals: Vitals, *, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._runners = [_Runner(plugin, vitals, call_timeout_s) for plugin in plugins]
+    def __init__(
+        self, plugins: Iterable[Plugin], counters: ServerCounters, *, call_timeout_s: float = CALL_TIMEOUT_S
+    ) -> None:
+        self._runners = [_Runner(plugin, counters, call_timeout_s) for plugin in plugins]
         self._listeners: dict[type[Event], list[_Runner]] = {}
         self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
 
@@ -108,9 +110,9 @@ def _signs(plugin: Plugin) -> bool:
 class _Runner:
     """One plugin, its queue and its task."""
 
-    def __init__(self, plugin: Plugin, vitals: Vitals, call_timeout_s: float) -> None:
+    def __init__(self, plugin: Plugin, counters: ServerCounters, call_timeout_s: float) -> None:
         self.plugin = plugin
-        self._vitals = vitals
+        self._vitals = counters
         self._call_timeout_s = call_timeout_s
         self._queue: asyncio.Queue[Event | FramePassed] = asyncio.Queue(QUEUE)
         self._task: asyncio.Task[None] | None = None

@@ -8,7 +8,7 @@ from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.domain.events import ChargePointBooted, Event, TransactionStarted, TransactionStopped
 from wattspan.domain.fleet import ORPHANED, TOLD
 from wattspan.domain.model import Transaction, when
-from wattspan.domain.told import NOWHERE
+from wattspan.domain.transactions.v2x import NOWHERE
 
 
 class CloseOrphans(Plugin):
@@ -35,7 +35,7 @@ class CloseOrphans(Plugin):
     def _is_older(transaction: Transaction, event: TransactionStarted) -> bool:
         if transaction.connector_id != event.connector_id or transaction.transaction_id == event.transaction_id:
             return False
-        if event.told is None:
+        if event.ref is None:
             return transaction.started_received_ts < event.received_ts
         # "0": no EVSE was named yet. A start from before the other one is only late.
         return event.connector_id != NOWHERE and transaction.began_ts < when(event.started_ts, event.received_ts)

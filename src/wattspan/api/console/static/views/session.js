@@ -11,7 +11,7 @@ const seconds = (at) => new Date(at).getTime() / 1000;
 
 /** "charging" over 10:00 to 10:40, and so on: each phase ends where the next begins. */
 function phases(tx) {
-  const told = tx.story.filter((moment) => moment.is_phase && moment.at);
+  const told = tx.timeline.filter((moment) => moment.is_phase && moment.at);
   const end = tx.ended_at ? seconds(tx.ended_at) : Date.now() / 1000;
   return told.map((moment, i) => ({ name: words(moment.name), from: seconds(moment.at), lasts: Math.max(0, (told[i + 1] ? seconds(told[i + 1].at) : end) - seconds(moment.at)) }));
 }
@@ -53,7 +53,7 @@ export function Session({ id, may, hearing, settings }) {
     </section>
     <section class="panel"><h2>What happened</h2><ol class="story">
       <li><span class="soft">${time(tx.began_at)}</span><span>Began at <a href=${`#/charge-points/${encodeURIComponent(tx.cp_id)}`}>${tx.cp_id}</a>, connector ${tx.connector_id}${tx.id_tag && html`, with id tag <code>${tx.id_tag}</code>`}.</span></li>
-      ${tx.story.map((moment) => html`<li><span class="soft">${time(moment.at)}</span><span>${said(moment)} ${Object.entries(moment.attributes).map(([name, value]) => html`<span class="soft"> ${name.replace(/^ocpp\./, "")}: ${String(value)}</span>`)}</span></li>`)}
+      ${tx.timeline.map((moment) => html`<li><span class="soft">${time(moment.at)}</span><span>${said(moment)} ${Object.entries(moment.attributes).map(([name, value]) => html`<span class="soft"> ${name.replace(/^ocpp\./, "")}: ${String(value)}</span>`)}</span></li>`)}
       ${tx.ended_at && html`<li><span class="soft">${time(tx.ended_at)}</span><span>Ended: ${words(tx.reason) || "no reason told"}. ${energy(tx.energy_wh)} were delivered.</span></li>`}
     </ol></section>
     <p class="soft">OCPP's id: <code>${tx.transaction_id}</code> · trace <code>${tx.trace_id}</code>${tx.open && ", told when it ends"}</p>

@@ -1,0 +1,99 @@
+"""Log-in, log-out, registration, and one's own password and tokens."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from wattspan.api import PREFIX
+from wattspan.api.access.auth_service import csrf_of
+from wattspan.api.access.guard import COOKIE, Who, from_elsewhere, guarded, public
+from wattspan.api.access.rights import RIGHTS, Principal, Right, Role
+from wattspan.api.models import users as models
+from wattspan.api.problems import Problem, not_found
+from wattspan.api.services import Given
+from wattspan.store.queries import users as user_queries
+
+router = APIRouter(prefix=PREFIX, tags=["access"])
+
+DAY_S = 86_400.0
+
+
+@router.post("/session", **public(401, 403, 429))
+async def log_in(services: Given, given: models.LogIn, request: Request, response: Response) -> models.Session:
+    """Log in: the session is in a cookie that no script sees. One that the browser had before ends."""
+    if from_elsewhere(request):
+        raise Problem(403, "log-ins from other sites are not taken", kind="csrf")
+    source = request.client.host if request.client is not None else ""
+    before = request.cookies.get(COOKIE)
+    secret, user = await services.keeper.log_in(given.name, given.password.get_secret_value(), source, before)
+    role = Role(user.role)
+    _set_cookie(response, request, secret, int(services.keeper.session_s))
+    request.state.principal = Principal(name=user.name, role=role, means="password", rights=RIGHTS[role], digest="")
+    return models.Session(name=user.name, role=role, rights=sorted(RIGHTS[role]), csrf_token=csrf_of(secret))
+
+
+@router.get("/session", **guarded(Right.READ))
+async def read_session(who: Who) -> models.Session:
+    """Who is logged in."""
+    return models.Session(name=who.name, role=who.role, rights=sorted(who.rights), csrf_token=who.csrf)
+
+
+@router.delete("/session", status_code=204, **guarded(Right.READ))
+async def log_out(services: Given, who: Who, request: Request, response: Response) -> None:
+    """End the session. A token stays: it is revoked by its id."""
+    await services.store.do(user_queries.end_login, who.digest)
+    _set_cookie(response, request, "", 0)
+
+
+@router.post("/registrations", status_code=201, **public(403, 409))
+async def register(services: Given, new: models.Registration, request: Request) -> models.User:
+    """Make oneself a viewer, where the server allows it (`registration`)."""
+    if not services.settings.registration or from_elsewhere(request):
+        raise Problem(403, "registration is off", kind="registration-off")
+    return models.user(await services.keeper.register(new.name, new.password.get_secret_value()))
+
+
+@router.put("/session/password", status_code=204, **guarded(Right.READ, 401, 429))
+async def change_password(services: Given, who: Who, change: models.PasswordChange, request: Request) -> None:
+    """Change one's own password; all one's sessions end. Only in a session: a token that leaked must not."""
+    if not who.csrf:
+        raise Problem(403, "only in a session", kind="session")
+    source = request.client.host if request.client is not None else ""
+    await services.keeper.log_in(who.name, change.old.get_secret_value(), source, None)
+    stored = await services.keeper.passwords.hash(change.new.get_secret_value())
+    await services.store.do(user_queries.change_user, who.name, {"password": stored}, _anyone)
+
+
+@router.get("/tokens", **guarded(Right.READ))
+async def list_tokens(services: Given, who: Who) -> list[models.Token]:
+    """One's own tokens, without their secrets."""
+    return [models.token(each) for each in await services.store.read(user_queries.tokens, who.name)]
+
+
+@router.post("/tokens", status_code=201, **guarded(Right.READ))
+async def create_token(services: Given, who: Who, new: models.NewToken) -> models.TokenMade:
+    """A token for a program; its secret is told this once. It can do what its scopes say, and its maker may."""
+    if not new.scopes <= who.rights:
+        raise Problem(403, "a token can't have rights that its maker has not", kind="right")
+    if not who.csrf:
+        raise Problem(403, "only in a session", kind="session")
+    expires_ts = None if new.expires_in_days is None else services.now_ts() + new.expires_in_days * DAY_S
+    scopes = tuple(sorted(each.value for each in new.scopes))
+    secret, token = await services.keeper.make_token(who.name, new.label, scopes, expires_ts)
+    return models.token_made(token, secret)
+
+
+@router.delete("/tokens/{token_id}", status_code=204, **guarded(Right.READ, 404))
+async def revoke_token(services: Given, who: Who, token_id: str) -> None:
+    """Revoke one of one's own tokens."""
+    if not await services.store.do(user_queries.remove_token, who.name, token_id):
+        raise not_found("token")
+
+
+def _set_cookie(response: Response, request: Request, secret: str, lasts_s: int) -> None:
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, secret, max_age=lasts_s, path="/", secure=secure, httponly=True, samesite="strict")
+
+
+def _anyone(_entry: Any) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""Credentials of charge points, the certificate authority, and certificates signed by it."""

@@ -1,0 +1,41 @@
+"""Numbers of the process rather than of a charge point. Plain counters: raised where it happens, read at a scrape."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class ServerCounters:
+    """Counters since process start, and a few gauges. Keys are metric labels and bounded by whoever raises them."""
+
+    started_ts: float
+    messages: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Frames by (direction: "in" or "out", message_type: the action, or "other")."""
+    sockets: int = 0
+    """Open WebSockets now."""
+    handshakes_rejected: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+    pending: int = 0
+    """Charge points that wait for approval now."""
+    certificate_expires_ts: float | None = None
+    """When the certificate of the OCPP port ends, Unix seconds; None: no TLS there."""
+    unasked_results: int = 0
+    """CALLRESULT and CALLERROR that answer nothing we wait for."""
+    result_errors: dict[str, int] = field(default_factory=dict)
+    """CALLRESULTERROR by code: answers of ours that a charge point could not use (2.1)."""
+    unreadable_frames: int = 0
+    plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By (plugin, kind: "raised", "timeout", "dropped")."""
+    telemetry_dropped: dict[str, int] = field(default_factory=dict)
+    """Records lost by signal: "traces", "metrics", "logs"."""
+    store_waiting: int = 0
+    """Answers that wait for the store now."""
+    store_failures: int = 0
+    http_requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By (method, status, endpoint: the route's template)."""
+    logins: int = 0
+    logins_failed: int = 0
+    lockouts: int = 0
+    registrations: int = 0
+    registration_conflicts: int = 0
+    user_sessions: int = 0
+    """Log-ins that have not ended, as of the last check."""

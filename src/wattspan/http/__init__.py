@@ -1,0 +1,1 @@
+"""The HTTP servers that the metrics port and the API share."""

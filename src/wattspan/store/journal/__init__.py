@@ -1,0 +1,1 @@
+"""Group commit: batches, the writer thread, and the statements a batch runs."""

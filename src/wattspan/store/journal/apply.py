@@ -1,0 +1,130 @@
+"""Writes a batch within a transaction, on the writer's thread. It knows neither the event loop nor the fleet."""
+
+from collections.abc import Callable
+from itertools import chain, groupby
+
+from wattspan.domain.changes import Note
+from wattspan.domain.events import (
+    DeviceModelReported,
+    EventStreamClosed,
+    EventStreamOpened,
+    EventStreamReceived,
+    ReservationCancelled,
+    ReservationMade,
+    SecurityEventReported,
+)
+from wattspan.store.journal import device_model
+from wattspan.store.journal.batch import Batch
+from wattspan.store.journal.statements import Cursor, Prepared, Statements
+from wattspan.store.rows import Row
+from wattspan.store.samples import Shapes
+
+DECOMMISSIONED = "Decommissioned"
+"""The stop reason of a transaction that was open when its charge point was removed."""
+
+Run = Callable[[Cursor, Prepared, list[Row]], None]
+"""Executes a statement for its rows: all at once, or each by itself."""
+
+_NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
+
+
+def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
+    """Execute the statement for all rows in as few calls as possible. One bad row fails them all."""
+    done = 0
+    for size, sql in prepared.blocks:
+        while len(rows) - done >= size:
+            cursor.execute(sql, list(chain.from_iterable(rows[done : done + size])))
+            done += size
+    if done < len(rows):
+        cursor.executemany(prepared.sql, rows[done:])
+
+
+def apply(
+    cursor: Cursor, batch: Batch, statements: Statements, shapes: Shapes, now_ts: float, run: Run = at_once
+) -> None:
+    """Write everything in `batch`; the caller commits. Readings are first: other rows refer to the newest one."""
+    before = _newest_reading(cursor) if batch.transactions else 0
+    removed: list[Row] = [(cp_id,) for cp_id in batch.decommissioned]
+    if removed:
+        # Before everything else: one that was added again within this batch is written below.
+        run(cursor, statements.drop_connectors, removed)
+        run(cursor, statements.drop_charge_point, removed)
+        device_model.drop(cursor, statements.device, removed, run)
+    if batch.readings:
+        encode = shapes.encode
+        rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
+        if added := shapes.added():
+            run(cursor, statements.shape, list(added))
+        run(cursor, statements.reading, rows)
+    if batch.transactions or batch.connectors or batch.begins or batch.ends:
+        _apply_figures(cursor, batch, statements, before, run)
+    if removed:
+        # Their transactions are kept, but closed: another charge point may be added under the same id.
+        run(cursor, statements.close_orphans, [(now_ts, DECOMMISSIONED, *row) for row in removed])
+    if batch.charge_points:
+        run(cursor, statements.charge_point, batch.charge_points)
+    for kind, notes in groupby(batch.notes, key=type):
+        _APPLY_NOTES[kind](cursor, statements, list(notes), run)
+
+
+def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before: int, run: Run) -> None:
+    through = _newest_reading(cursor)
+    marks = list(batch.marks)
+    if batch.begins is not None:
+        batch.begins.through = through
+    if batch.ends is not None:
+        marks.append(("readings_through", batch.ends.through))
+    for prepared, rows in (
+        (statements.transaction, [(*row, before, through) for row in batch.transactions]),
+        (statements.meter, [(*row[:3], through, row[3]) for row in batch.meters]),
+        (statements.connector, [(*row, through) for row in batch.connectors]),
+        (statements.mark, marks),
+    ):
+        if rows:
+            run(cursor, prepared, rows)
+
+
+def _newest_reading(cursor: Cursor) -> int:
+    cursor.execute(_NEWEST_READING)
+    newest: int = cursor.fetchone()[0]
+    return newest
+
+
+def _reserve(cursor: Cursor, statements: Statements, notes: list[ReservationMade], run: Run) -> None:
+    # The last one for each key: PostgreSQL accepts no key twice in a statement.
+    rows: dict[Row, Row] = {
+        (n.cp_id, n.reservation_id): (
+            *(n.cp_id, n.reservation_id, n.connector_id, n.id_token, n.parent_id_token),
+            *(n.received_ts, n.expires_ts, None),
+        )
+        for n in notes
+    }
+    run(cursor, statements.reservation, list(rows.values()))
+
+
+def _cancel(cursor: Cursor, statements: Statements, notes: list[ReservationCancelled], run: Run) -> None:
+    run(cursor, statements.cancellation, [(n.received_ts, n.cp_id, n.reservation_id) for n in notes])
+
+
+def _security(cursor: Cursor, statements: Statements, notes: list[SecurityEventReported], run: Run) -> None:
+    run(
+        cursor,
+        statements.security_event,
+        [(n.cp_id, n.received_ts, n.charger_ts, n.type, n.tech_info) for n in notes],
+    )
+
+
+def _of_device(write: Callable[..., None]) -> Callable[..., None]:
+    """Adapt a function of `device_model`, which takes only the device model's statements."""
+    return lambda cursor, statements, notes, run: write(cursor, statements.device, notes, run)
+
+
+_APPLY_NOTES: dict[type[Note], Callable[..., None]] = {
+    ReservationMade: _reserve,
+    ReservationCancelled: _cancel,
+    SecurityEventReported: _security,
+    DeviceModelReported: _of_device(device_model.report),
+    EventStreamOpened: _of_device(device_model.open_streams),
+    EventStreamClosed: _of_device(device_model.close_streams),
+    EventStreamReceived: _of_device(device_model.add_stream_values),
+}

@@ -1,0 +1,141 @@
+"""What an operator keeps in the store: who may connect, who may charge, what is reserved."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A charge point as it stands in the books.
+
+    `registered_ts`: when an operator added it; None: it only ever turned up by itself. `secret` is the stored form
+    (csms.credentials), None: it has none. `other_secret` works as well, until `other_until_ts`; None there: until it is
+    known which of the two the charger has. `security_profile` None: the server's least one is enough.
+    `unknown_id_tags` "": the server's policy.
+    """
+
+    cp_id: str
+    registered_ts: float | None
+    secret: str | None
+    protocol: str = ""
+    vendor: str = ""
+    model: str = ""
+    last_msg_ts: float | None = None
+    name: str = ""
+    location: str = ""
+    note: str = ""
+    other_secret: str | None = None
+    other_until_ts: float | None = None
+    security_profile: int | None = None
+    unknown_id_tags: str = ""
+
+    def __repr__(self) -> str:
+        secret = "***" if self.secret else None
+        return f"Registration(cp_id={self.cp_id!r}, registered_ts={self.registered_ts}, secret={secret})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTag:
+    """An id token that is on file. `expiry_ts` None: never; `max_active_transactions` None: any number.
+
+    `type`: of OCPP 2.x (ISO14443, eMAID, …), "" is any. `evse_ids` where alone it may charge; none named: everywhere.
+    """
+
+    id_token: str
+    status: str = "Accepted"
+    expiry_ts: float | None = None
+    parent: str | None = None
+    max_active_transactions: int | None = None
+    type: str = ""
+    evse_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A reservation that a charge point accepted. `expires_ts` None: it told none that can be read."""
+
+    cp_id: str
+    reservation_id: int
+    connector_id: str
+    id_token: str
+    parent_id_token: str | None
+    made_ts: float
+    expires_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate:
+    """A certificate that our authority signed. `installed_ts` None: the charge point did not say that it took it."""
+
+    serial: str
+    cp_id: str
+    issued_ts: float
+    expires_ts: float
+    installed_ts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReading:
+    """A meter reading in the order it came. `samples` is the sampledValue list as the charger sent it."""
+
+    charger_ts: float | None
+    received_ts: float
+    energy_wh: float | None
+    register_wh: float | None
+    current_a: float | None
+    power_w: float | None
+    soc_percent: float | None
+    samples: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who may use the API. `password` is its stored form (api.passwords)."""
+
+    name: str
+    role: str
+    password: str
+    created_ts: float
+    last_login_ts: float | None = None
+    disabled: bool = False
+
+    def __repr__(self) -> str:
+        return f"User(name={self.name!r}, role={self.role!r}, disabled={self.disabled})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A program's way in, on behalf of a user. Its secret is not kept. `expires_ts` None: never."""
+
+    token_id: str
+    user: str
+    label: str
+    scopes: tuple[str, ...]
+    created_ts: float
+    expires_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, or tried to. `status` is the HTTP status it was answered with."""
+
+    id: int = 0
+    at_ts: float
+    who: str
+    auth_method: str
+    action: str
+    target: str
+    status: int
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file that a charge point sent (`diagnostics`) or may fetch (`firmware`); `cp_id` "" where none is named."""
+
+    file_id: str
+    kind: str
+    cp_id: str
+    name: str
+    size_bytes: int
+    sha256: str
+    created_ts: float

@@ -1,0 +1,127 @@
+"""Metrics on their way out by OTLP, a request at a time. Neither transport nor the making of points is its own."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from wattspan.telemetry.otlp.outbox import Dropped
+from wattspan.telemetry.otlp.points import Piece, Points
+from wattspan.telemetry.otlp.protobuf import framed
+from wattspan.telemetry.otlp.spans import POINTS_PER_REQUEST
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 250
+"""Points made, which takes about a millisecond, before this thread rests"""
+REST_S = 0.002
+"""for so long: it has a minute, and whoever handles messages wants the interpreter."""
+
+_SCOPE_METRICS, _RESOURCE_METRICS = b"\x12", b"\x0a"
+
+
+class Sender(Protocol):
+    """One of our OTLP exporters (`otlp`)."""
+
+    _preferred_temporality: Any
+    _preferred_aggregation: Any
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000) -> MetricExportResult: ...
+    def send(self, request: bytes) -> bool: ...
+    def shutdown(self, timeout_millis: float = 30_000) -> None: ...
+
+
+class FleetMetrics(MetricExporter):
+    """Sends our own families after what the SDK collected, on the reader's thread (`families` says why that is safe).
+
+    A request after the other, each made when the one before is out: all points at once would be 5 kB a charge point.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        points: Points,
+        resource: Resource,
+        scope: InstrumentationScope,
+        dropped: Dropped,
+        rest: Callable[[], None] = lambda: time.sleep(REST_S),
+    ) -> None:
+        super().__init__(sender._preferred_temporality, sender._preferred_aggregation)
+        self._sender = sender
+        self._points = points
+        self._resource, self._scope = _envelope(resource, scope)
+        self._dropped = dropped
+        self._rest = rest
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
+    ) -> MetricExportResult:
+        """Send everything of now. Blocks, up to the time-out. After a request that failed the rest is dropped."""
+        deadline = time.monotonic() + (timeout_millis or 10_000) / 1000
+        sent = self._sent(lambda: self._sender.export(metrics_data) is MetricExportResult.SUCCESS)
+        if not sent:
+            self._dropped(_points(metrics_data))
+        for pieces in self._requests():
+            request = self._request(pieces)
+            sent = sent and time.monotonic() < deadline and self._sent(lambda: self._sender.send(request))  # noqa: B023
+            if not sent:
+                self._dropped(sum(piece.points for piece in pieces))
+        return MetricExportResult.SUCCESS if sent else MetricExportResult.FAILURE
+
+    def _sent(self, send: Callable[[], bool]) -> bool:
+        try:
+            return send()
+        except Exception:
+            log.debug("metrics could not be sent", exc_info=True)
+            return False
+
+    def _requests(self) -> Iterator[list[Piece]]:
+        """All points of now, as many to a request as it may have."""
+        held: list[Piece] = []
+        size = 0
+        for piece in self._points.pieces(AT_ONCE):
+            self._rest()
+            if size + piece.points > POINTS_PER_REQUEST:
+                yield held
+                held, size = [], 0
+            held.append(piece)
+            size += piece.points
+        yield held
+
+    def _request(self, pieces: list[Piece]) -> bytes:
+        metrics = b"".join([piece.metric for piece in pieces])
+        return framed(_RESOURCE_METRICS, self._resource + framed(_SCOPE_METRICS, self._scope + metrics))
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Nothing is kept here."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Shut the exporter down, also one that is busy."""
+        self._sender.shutdown(timeout_millis)
+
+
+def _points(data: MetricsData) -> int:
+    scopes = [scope for each in data.resource_metrics for scope in each.scope_metrics]
+    return sum(len(metric.data.data_points) for scope in scopes for metric in scope.metrics)
+
+
+def _envelope(resource: Resource, scope: InstrumentationScope) -> tuple[bytes, bytes]:
+    """The stock encoder's ResourceMetrics without ScopeMetrics, and its ScopeMetrics without metrics."""
+    whole = MetricsData([ResourceMetrics(resource, [ScopeMetrics(scope, [], "")], resource.schema_url)])
+    (around,) = encode_metrics(whole).resource_metrics
+    (inner,) = around.scope_metrics
+    written = inner.SerializeToString()
+    del around.scope_metrics[:]
+    return around.SerializeToString(), written

@@ -1,0 +1,176 @@
+"""Our families as OTLP metric points, written straight to protobuf. It owns temporality and nothing of export.
+
+A large fleet has half a million points. The SDK's objects and its encoder would take 30 µs for each, on a thread that
+wants the interpreter meanwhile; this takes four. `opentelemetry.proto.metrics.v1` has the field numbers.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from opentelemetry.sdk.metrics.export import AggregationTemporality
+
+from wattspan.telemetry.catalogue import Kind, Metric
+from wattspan.telemetry.families import FAMILIES, Family, Number, Point, State, points
+from wattspan.telemetry.histogram import Exemplar, Histogram, Series
+from wattspan.telemetry.otlp.protobuf import Text, framed
+
+CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
+
+T = TypeVar("T")
+
+Key = tuple[str, tuple[str, ...]]
+"""A series: its metric's name and its label values."""
+
+_DISCARDED = 1000
+
+# Field keys: number << 3 | wire type.
+_METRIC = b"\x12"  # ScopeMetrics.metrics
+_NAME, _DESCRIPTION, _UNIT = b"\x0a", b"\x12", b"\x1a"
+_GAUGE, _SUM, _HISTOGRAM = b"\x2a", b"\x3a", b"\x4a"
+_POINT = b"\x0a"  # data_points, of all three
+_TEMPORALITY, _MONOTONIC = 0x10, b"\x18\x01"
+_START, _TIME = 0x11, 0x19
+_DOUBLE = struct.Struct("<BQBQBd")  # start_time_unix_nano, time_unix_nano, as_double
+_WHOLE = struct.Struct("<BQBQBq")  # the same with as_int
+_AS_DOUBLE, _AS_INT = 0x21, 0x31
+_NUMBER_ATTRIBUTES, _RECORDED_ATTRIBUTES = b"\x3a", b"\x4a"
+_RECORDED = struct.Struct("<BQBQBQBdBdBd")  # start, time, count, sum, min, max
+_COUNT, _TOTAL, _LOWEST, _HIGHEST = 0x21, 0x29, 0x59, 0x61
+_BUCKETS, _BOUNDS, _EXEMPLAR = b"\x32", b"\x3a", b"\x42"
+_EXEMPLAR_OF = struct.Struct("<BQBd2s8s2s16s")  # time_unix_nano, as_double, span_id, trace_id
+
+
+class Piece(NamedTuple):
+    """One entry of ScopeMetrics.metrics, as bytes, and how many points it has."""
+
+    metric: bytes
+    points: int
+
+
+class Points:
+    """Makes the points of one exporter. With delta temporality it remembers what it told: one instance an exporter.
+
+    Cumulative counters are lifetime totals since the charge point is known; deltas count from the making of this
+    object, so make it once the state is restored. Histograms count from process start. It may be asked on any thread,
+    but never twice at once.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        counters: AggregationTemporality = CUMULATIVE,
+        histograms: AggregationTemporality = CUMULATIVE,
+    ) -> None:
+        self._state = state
+        self._counters, self._histograms = counters, histograms
+        self._told_ts = state.clock()
+        # What was told last, and what is being told: made anew each time, so that what left is forgotten.
+        self._last_values: dict[Key, Number] = {}
+        self._values: dict[Key, Number] = {}
+        self._last_recorded: dict[Key, tuple[list[int], float]] = {}
+        self._recorded: dict[Key, tuple[list[int], float]] = {}
+        if counters is DELTA:
+            for _ in self.pieces(_DISCARDED):  # what was restored counts as told
+                pass
+
+    def pieces(self, most: int) -> Iterator[Piece]:
+        """Every point of now, in metrics of 1 to `most` points. To be exhausted, or deltas get lost."""
+        now_ts = self._state.clock()
+        self._last_values, self._values = self._values, {}
+        self._last_recorded, self._recorded = self._recorded, {}
+        counter = bytes((_TEMPORALITY, self._counters.value)) + _MONOTONIC
+        for family in FAMILIES.values():
+            kind, after = (_GAUGE, b"") if family.metric.kind is Kind.GAUGE else (_SUM, counter)
+            for found in _batches(self._numbers(family, now_ts), most):
+                yield _piece(family.metric, kind, found, after)
+        after = bytes((_TEMPORALITY, self._histograms.value))
+        for histogram in self._state.histograms:
+            for found in _batches(self._recordings(histogram, now_ts), most):
+                yield _piece(histogram.metric, _HISTOGRAM, found, after)
+        self._told_ts = now_ts
+
+    def _numbers(self, family: Family, now_ts: float) -> Iterator[bytes]:
+        names, now_ns, found = family.metric.labels, _ns(now_ts), points(family, self._state)
+        if family.metric.kind is Kind.GAUGE:
+            return (_number(names, each.labels, each.value, 0, now_ns) for each in found)
+        if self._counters is DELTA:
+            told_ns = _ns(self._told_ts)
+            return (_number(names, each.labels, self._risen(family, each), told_ns, now_ns) for each in found)
+        return (_number(names, each.labels, each.value, _ns(each.since_ts), now_ns) for each in found)
+
+    def _risen(self, family: Family, point: Point) -> Number:
+        """By how much since it was told last; all of it when it began anew."""
+        key = family.metric.name, point.labels
+        last = self._last_values.get(key, 0)
+        self._values[key] = point.value
+        return point.value - last if point.value >= last else point.value
+
+    def _recordings(self, histogram: Histogram, now_ts: float) -> Iterator[bytes]:
+        bounds = histogram.metric.bounds
+        written = framed(_BOUNDS, struct.pack(f"<{len(bounds)}d", *bounds))
+        buckets = struct.Struct(f"<{len(bounds) + 1}Q")
+        for _, group in self._state.groups(histogram):
+            for series in group:
+                if recorded := self._recording(histogram, series, now_ts, buckets):
+                    yield recorded + written
+
+    def _recording(self, histogram: Histogram, series: Series, now_ts: float, buckets: struct.Struct) -> bytes:
+        """A point without its bounds; nothing where nothing was recorded."""
+        counts, total, lowest, highest = list(series.counts), series.total, series.lowest, series.highest
+        since_ts = self._state.counters.started_ts
+        if self._histograms is DELTA:
+            key = histogram.metric.name, series.labels
+            last_counts, last_total = self._last_recorded.get(key, ([0] * len(counts), 0.0))
+            self._recorded[key] = counts, total
+            counts, total = [new - old for new, old in zip(counts, last_counts, strict=True)], total - last_total
+            series.lowest, series.highest = float("inf"), float("-inf")
+            since_ts = self._told_ts
+        if not (count := sum(counts)):
+            return b""
+        times = _START, _ns(since_ts), _TIME, _ns(now_ts)
+        figures = _RECORDED.pack(*times, _COUNT, count, _TOTAL, total, _LOWEST, lowest, _HIGHEST, highest)
+        labels = [_recorded_attribute(*pair) for pair in zip(histogram.metric.labels, series.labels, strict=True)]
+        exemplars = [_exemplar(each) for each in series.exemplars.copy().values() if each.ts > self._told_ts]
+        return b"".join((*labels, figures, framed(_BUCKETS, buckets.pack(*counts)), *exemplars))
+
+
+def _piece(metric: Metric, kind: bytes, found: list[bytes], after: bytes) -> Piece:
+    data = b"".join([framed(_POINT, each) for each in found])
+    said = ((_NAME, metric.name), (_DESCRIPTION, metric.help), (_UNIT, metric.unit))
+    head = b"".join([framed(key, text.encode()) for key, text in said])
+    return Piece(framed(_METRIC, head + framed(kind, data + after)), len(found))
+
+
+def _batches(found: Iterable[T], most: int) -> Iterator[list[T]]:
+    rest = iter(found)
+    while batch := list(islice(rest, most)):
+        yield batch
+
+
+def _number(names: tuple[str, ...], labels: tuple[str, ...], value: Number, since_ns: int, now_ns: int) -> bytes:
+    form, key = (_WHOLE, _AS_INT) if type(value) is int else (_DOUBLE, _AS_DOUBLE)
+    written = [_number_attribute(name, label) for name, label in zip(names, labels, strict=True)]
+    return b"".join(written) + form.pack(_START, since_ns, _TIME, now_ns, key, value)
+
+
+@lru_cache(maxsize=4096)
+def _number_attribute(name: str, value: str) -> bytes:
+    return Text(_NUMBER_ATTRIBUTES, name)(value)
+
+
+@lru_cache(maxsize=4096)
+def _recorded_attribute(name: str, value: str) -> bytes:
+    return Text(_RECORDED_ATTRIBUTES, name)(value)
+
+
+def _exemplar(found: Exemplar) -> bytes:
+    ids = b"\x22\x08", found.span_id.to_bytes(8), b"\x2a\x10", found.trace_id.to_bytes(16)
+    return framed(_EXEMPLAR, _EXEMPLAR_OF.pack(_START, _ns(found.ts), _TIME, found.value, *ids))
+
+
+def _ns(ts: float) -> int:
+    return int(ts * 1e9)

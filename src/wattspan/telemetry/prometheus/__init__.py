@@ -1,0 +1,1 @@
+"""The Prometheus page: the metric reader behind `/metrics` and the two text formats."""

@@ -1,0 +1,152 @@
+"""The metric reader behind /metrics (design decision 8). It owns when and in what order the page is made, no words.
+
+Our own families come straight from the state, foreign instruments from the SDK. The page is rendered on the event loop
+in slices, so that the state needs no lock and no message waits long; what needs no state (the SDK's collection,
+compression) runs in threads. One scrape at a time: a second one waits.
+"""
+
+import asyncio
+import gc
+import inspect
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+
+from wattspan.telemetry.families import State
+from wattspan.telemetry.prometheus.exposition import Format, sample_names
+from wattspan.telemetry.prometheus.foreign import lines_of
+from wattspan.telemetry.prometheus.page import Page
+
+SLICE_S = 0.0005
+"""Rendering gives way to everything else after this time,"""
+REST_S = 0.001
+"""and sleeps so long where an answer waits for the store. Its thread wants the interpreter several times a batch, and
+gets it from a loop that never rests half a millisecond later each time."""
+PIECE_CHARACTERS = 1 << 18
+"""What goes to compression, or to the socket, at once."""
+GZIP = 16 + zlib.MAX_WBITS
+SERIES_LIMIT = 200_000
+"""Series of one instrument: ten times a fleet of 20,000, for the SDK never frees the slots of those that left."""
+
+
+def cardinality_limits() -> dict[str, Any]:
+    """Arguments for any MetricReader that keep the SDK from folding series into one; none before SDK 1.45.2."""
+    if "cardinality_limits" not in inspect.signature(MetricReader.__init__).parameters:
+        return {}
+    kinds = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+    return {"cardinality_limits": dict.fromkeys(kinds, SERIES_LIMIT)}
+
+
+class PrometheusReader(MetricReader):
+    """A pull reader for one MeterProvider. Without a provider it shows our own families alone, without a state none."""
+
+    def __init__(self, state: State | None) -> None:
+        super().__init__(**cardinality_limits())
+        self._state = state
+        self._page = Page(state) if state is not None else None
+        self._turn = asyncio.Lock()
+        self._foreign: MetricsData | None = None
+
+    def forget(self, cp_id: str) -> None:
+        """Drop what is kept ready for a charge point that was decommissioned."""
+        if self._page is not None:
+            self._page.forget(cp_id)
+
+    async def scrape(self, form: Format, *, names: Collection[str] = (), gzip: bool = False) -> list[bytes]:
+        """The page in pieces of some size, compressed or not. `names` empty: every family, else these alone.
+
+        On the event loop's thread only. Cancelling it leaves nothing behind.
+        """
+        async with self._turn:
+            with _no_garbage_collection():
+                return [piece async for piece in self._pieces(form, frozenset(names), gzip)]
+
+    async def _pieces(self, form: Format, names: frozenset[str], gzip: bool) -> AsyncIterator[bytes]:
+        whole = self._text(form, names, await asyncio.to_thread(self._collect_foreign))
+        texts = _sliced(whole, self._rest_s)
+        if not gzip:
+            async for text in texts:
+                yield text.encode()
+            return
+        pack = zlib.compressobj(1, wbits=GZIP)
+        packing: asyncio.Future[bytes] | None = None
+        async for text in texts:  # rendered while the one before is compressed
+            if packing is not None:
+                yield await packing
+            packing = asyncio.ensure_future(asyncio.to_thread(_pack, pack, text))
+        if packing is not None:
+            yield await packing
+        yield pack.flush()
+
+    def _rest_s(self) -> float:
+        return REST_S if self._state is not None and self._state.counters.store_waiting else 0.0
+
+    def _text(self, form: Format, names: frozenset[str], foreign: MetricsData | None) -> Iterator[str]:
+        wanted = names.__contains__ if names else lambda _: True
+        if self._page is not None:
+            yield from self._page.render(form, wanted)
+        ours = self._state.names() if self._state is not None else frozenset()
+        for name, kind, text in lines_of(foreign, form, ours):
+            if any(map(wanted, sample_names(name, kind))):
+                yield text
+        if form is Format.OPENMETRICS:
+            yield "# EOF\n"
+
+    def _collect_foreign(self) -> MetricsData | None:
+        """What the SDK holds of everybody's instruments; None without a provider."""
+        self._foreign = None
+        if self._collect is not None:
+            self.collect()
+        return self._foreign
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
+        self._foreign = metrics_data
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing runs between scrapes, so there is nothing to stop."""
+
+
+def _pack(pack: "zlib._Compress", text: str) -> bytes:
+    return pack.compress(text.encode())
+
+
+async def _sliced(pieces: Iterator[str], rest_s: Callable[[], float]) -> AsyncIterator[str]:
+    """`pieces` joined to larger ones, worked off a slice at a time; then the loop is left alone for `rest_s`."""
+    held: list[str] = []
+    size = 0
+    pause_at = time.perf_counter() + SLICE_S
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= PIECE_CHARACTERS:
+            yield "".join(held)
+            held, size = [], 0
+        if time.perf_counter() >= pause_at:
+            await asyncio.sleep(rest_s())
+            pause_at = time.perf_counter() + SLICE_S
+    yield "".join(held)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A scrape makes millions of strings and no cycles; a full collection amid them stops the loop for long."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
