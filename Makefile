@@ -36,8 +36,9 @@ check: setup ## lint, format, types, the direction of imports, and what looks in
 docs: setup ## build the documentation as a site into build/site; a dead link or an orphan page fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-reference: setup ## write the generated pages of docs/ anew: settings, metrics, OCPP messages, HTTP API
+reference: setup ## write the generated pages of docs/ anew: settings, command line, metrics, OCPP messages, HTTP API
 	$(BIN)/python -m wattspan.cli.settings_reference
+	$(BIN)/python -m wattspan.cli.reference
 	$(BIN)/python -m wattspan.telemetry.reference
 	$(BIN)/python -m wattspan.chargy.reference
 	$(BIN)/python -m wattspan.versions.reference

@@ -169,7 +169,7 @@ class CentralSystem:
             admission=Admission(
                 fleet=self.fleet,
                 records=self.store,
-                accepts_unknown_id_tags=settings.lets_unknown_id_tags,
+                accepts_unknown_id_tags=settings.accepts_unknown_id_tags,
                 heartbeat_interval_s=settings.heartbeat_interval_s,
                 data_transfer=host.data_transfer,
                 sign_certificate=self._sign_certificate,

@@ -62,7 +62,7 @@ class Kept(SpanProcessor):
 
 
 @dataclass
-class EventRef:
+class RecorderHarness:
     """A recorder with one of the back ends."""
 
     recorder: Recorder
@@ -119,7 +119,7 @@ def phase(after_s: float, name: str) -> TimelineEntry:
     return TimelineEntry(NOW_TS + after_s, name, {}, phase=True)
 
 
-def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventRef:
+def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """What our own server runs."""
     clock, kept, ids = Clock(), Kept(), AllottedIds()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -130,7 +130,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventR
     fleet.charge_points["CP1"] = ChargePoint(cp_id="CP1", known_since_ts=NOW_TS)
     counters = ServerCounters(started_ts=NOW_TS)
     points = Points(State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock.now_ns / NS))
-    return EventRef(
+    return RecorderHarness(
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
@@ -145,7 +145,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventR
     )
 
 
-def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventRef:
+def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """The OpenTelemetry API, with the SDK as its provider."""
     clock, kept, ids = Clock(), Kept(), AllottedIds()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -153,7 +153,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventR
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
     tracer = tracers.get_tracer("wattspan")
-    return EventRef(
+    return RecorderHarness(
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
@@ -182,7 +182,7 @@ def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Metric]:
 
 
 @contextmanager
-def current(telling: EventRef, name: str) -> Iterator[Any]:
+def current(telling: RecorderHarness, name: str) -> Iterator[Any]:
     """A span of somebody else's, current inside: an operator's HTTP request."""
     with telling.tracers.get_tracer("web").start_as_current_span(name, start_time=telling.clock.now_ns) as span:
         yield span

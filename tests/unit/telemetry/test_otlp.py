@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from support.otlp import until
-from support.telling import EventRef, attributes, hot, transaction
+from support.telling import RecorderHarness, attributes, hot, transaction
 from wattspan.telemetry.otlp.outbox import Outbox
 from wattspan.telemetry.otlp.protobuf import varint
 from wattspan.telemetry.otlp.spans import Encoder
@@ -18,7 +18,7 @@ from wattspan.telemetry.otlp.spans import Encoder
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def tell(telling: EventRef, action: str = "Heartbeat", cp_id: str = "CP1", **known: Any) -> None:
+def tell(telling: RecorderHarness, action: str = "Heartbeat", cp_id: str = "CP1", **known: Any) -> None:
     span = telling.recorder.message(cp_id, action, telling.clock.now_ns)
     telling.clock.pass_s(0.001)
     rest: dict[str, Any] = {"connector_id": None, "session": None, "error": None, "store_wait_s": 0.0}
