@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +28,10 @@ async def charge(server: WattspanServer, cp_id: str) -> None:
     """A session, each message of which is answered."""
     async with Charger(f"{server.url}/{cp_id}") as charger:
         await charger.call("BootNotification", BOOT)
-        transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
-        await charger.call("StopTransaction", stop(transaction_id, 8500))
+        # Jaeger searches two days back, and a session's spans have the charger's time.
+        at = {"timestamp": datetime.now(UTC).isoformat()}
+        transaction_id = (await charger.call("StartTransaction", START | at))["transactionId"]
+        await charger.call("StopTransaction", stop(transaction_id, 8500, **at))
 
 
 async def sessions(jaeger: Jaeger, *cp_ids: str) -> bool:
@@ -139,7 +142,8 @@ async def test_victorialogs_is_slow_for_a_while(tmp_path: Path) -> None:
 
 async def test_victorialogs_has_no_room_on_its_disk_for_a_while(tmp_path: Path) -> None:
     """A limit above what any disk has leaves it as little room as a full disk does: it refuses what is sent."""
-    async with VictoriaLogs.run(tmp_path, **{"storage.minFreeDiskSpaceBytes": "1000TB"}) as full:
+    no_room = {"storage.minFreeDiskSpaceBytes": "1000TB"}
+    async with VictoriaLogs.run(tmp_path, port=None, **no_room) as full:
         port = int(full.address.rpartition(":")[2])
         async with (
             Collector.run(tmp_path, logs=full.address) as collector,
