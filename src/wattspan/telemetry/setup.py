@@ -51,6 +51,8 @@ from wattspan.telemetry.tokens import TokenHash
 
 log = logging.getLogger(__name__)
 
+VERSION = version(SERVICE)
+"""Read once: importlib.metadata parses the package's metadata for each call (3 ms)."""
 QUEUE_SIZE = 32_768
 """Spans that wait for the exporter, unless OTEL_BSP_MAX_QUEUE_SIZE is set: some 12 MB, a second at full speed."""
 BATCH_SIZE = 2048
@@ -152,7 +154,7 @@ async def setup_telemetry(
     `environ` decides what is sent; how (headers, TLS, time-outs), the stock exporters read from the process's own.
     `token_key` hashes id tokens, see `tokens`. `clock_ns` is Unix nanoseconds.
     """
-    resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, version(SERVICE))
+    resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, VERSION)
     dropped = Drops(counters)
     exporters = {signal: made for signal in SIGNALS if (made := exporter(signal, environ)) is not None}
     histograms = Histograms(by_charge_point=settings.handling_by_charge_point)
@@ -217,7 +219,7 @@ def resource_of(environ: Mapping[str, str], service_name: str) -> Resource:
     """Who tells: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over what we know."""
     known = {"service.name": service_name, "service.instance.id": str(uuid4())}
     if service_name == SERVICE:
-        known["service.version"] = version(SERVICE)
+        known["service.version"] = VERSION
     return Resource.create({**known, **OTELResourceDetector().detect().attributes})
 
 
