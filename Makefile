@@ -72,7 +72,7 @@ fuzz: setup ## break FRAMES frames (a million), for FUZZ_S seconds at most, agai
 soak: setup ## let SOAK_CPS (2000) mixed charge points charge for SOAK_S seconds (600), and compare the books
 	PYTHONPATH=tests $(BIN)/python -m soak --charge-points $(SOAK_CPS) --seconds $(SOAK_S)
 
-tour: setup ## follow one session through the stack, and renew docs/tour.md (needs make e2e's servers, and chromium)
+tour: setup ## follow one session through the stack, and renew docs/tour.md (needs make e2e's servers, chromium, and Debian's prometheus installed for its page)
 	PYTHONPATH=tests $(BIN)/python -m tour
 
 # Keeps what is pinned; delete requirements/*.txt first to move to the newest.
