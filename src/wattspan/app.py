@@ -29,7 +29,9 @@ from wattspan.domain.fleet import Fleet
 from wattspan.errors import StoreError
 from wattspan.gateway.gateway import Gateway
 from wattspan.gateway.tls import tls_files
-from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.http.access import Access
+from wattspan.http.metrics import metrics_app
+from wattspan.http.server import HttpServer
 from wattspan.maintenance import DAY_S, Maintenance
 from wattspan.settings import Settings, load_settings
 from wattspan.store.journal.journal import Journal

@@ -12,7 +12,9 @@ import pytest
 
 from support.scraping import fill, state
 from wattspan.errors import SettingsError
-from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.http.access import Access
+from wattspan.http.metrics import metrics_app
+from wattspan.http.server import HttpServer
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.prometheus.reader import PrometheusReader
 
