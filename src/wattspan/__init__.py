@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
     from wattspan.errors import CommandError, SettingsError, StoreError, WattspanError
     from wattspan.settings import Settings, load_settings
-    from wattspan.telemetry.setup import setup_tracing
+    from wattspan.telemetry.tracing import setup_tracing
 
 __version__ = "0.1.0"
 
@@ -37,7 +37,7 @@ _HOMES = {
     "csms.plugins.base": ("FramePassed", "Plugin", "PluginContext"),
     "errors": ("CommandError", "SettingsError", "StoreError", "WattspanError"),
     "settings": ("Settings", "load_settings"),
-    "telemetry.setup": ("setup_tracing",),
+    "telemetry.tracing": ("setup_tracing",),
 }
 
 

@@ -152,7 +152,13 @@ class CentralSystem:
         enter.push_async_callback(self.store.close)
         await self.store.claim()
         await self.store.restore(self.fleet)
-        self.telemetry = await setup_telemetry(settings, self.fleet, self.counters, os.environ, clock_ns=self._clock_ns)
+        self.telemetry = await setup_telemetry(
+            self.fleet,
+            self.counters,
+            os.environ,
+            handling_by_charge_point=settings.handling_by_charge_point,
+            clock_ns=self._clock_ns,
+        )
         enter.push_async_callback(self.telemetry.shutdown)
         recorder = self.telemetry.recorder
         journal = Journal(

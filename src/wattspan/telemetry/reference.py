@@ -1,4 +1,4 @@
-"""docs/metrics.md, made from the catalogue: `python -m wattspan.telemetry.reference [FILE]`."""
+"""Writes docs/metrics.md from the catalogue: `python -m wattspan.telemetry.reference [FILE]`."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,21 +12,22 @@ PAGE = Path("docs/metrics.md")
 INTRODUCTION = """\
 # Metrics, spans and attributes
 
-Made from `src/wattspan/telemetry/catalogue.py` by `python -m wattspan.telemetry.reference`; a test keeps the two equal.
+Generated from `src/wattspan/telemetry/catalogue.py` by `python -m wattspan.telemetry.reference`; a test compares them.
 
-The names are the same on `/metrics` and by OTLP, where they are instruments of the meter `wattspan`. A charge point's
-series exist as soon as it is known, its counters from 0, and leave with it. Counters are lifetime totals and survive a
-restart; histograms, and counters without `cp_id`, begin anew with the process. `ocpp_cp_energy_total_wh` is a counter
-in spite of its name; OpenMetrics, which forbids that, calls it `unknown`.
+The names are the same on `/metrics` and by OTLP, where they are instruments of the meter `wattspan`. The series of a
+charge point exist from the moment it is known, its counters from 0, and are removed together with it. Counters are
+lifetime totals and survive a restart; histograms, and counters without `cp_id`, start at 0 with the process.
+`ocpp_cp_energy_total_wh` is a counter although its name does not end in `_total`; OpenMetrics does not allow that, so
+its type is `unknown` there.
 """
 
 CHARGY = """\
-The public network's exporter is a process of its own, with a page of its own. It has the `process_*` family as well.
+The exporter for the public charging network is a separate process with its own page, which has `process_*`, too.
 """
 
 
 def text() -> str:
-    """The whole page."""
+    """Return the whole page as Markdown."""
     return (
         "\n".join(
             [

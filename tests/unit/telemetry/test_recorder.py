@@ -7,9 +7,10 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
 from support.telling import NS, api, attributes, current, hot, transaction
+from wattspan.telemetry.instruments import ApiMeasures
 from wattspan.telemetry.recorder import EXEMPLAR_EVERY_NS, SLOW_S, Recorder
-from wattspan.telemetry.sessions import Sessions
-from wattspan.telemetry.spans.api import ApiMeasures, ApiSpans
+from wattspan.telemetry.sessions import SessionSpans
+from wattspan.telemetry.spans.api import ApiSpans
 
 
 @pytest.fixture(params=[hot, api], ids=["hot", "api"])
@@ -177,7 +178,9 @@ def test_a_hot_span_takes_what_the_api_offers_and_any_exporter_takes_it():
 
 def test_with_no_sdk_at_all_the_recorder_is_quiet():
     tracer = trace.NoOpTracer()
-    recorder = Recorder(ApiSpans(tracer), ApiMeasures(NoOpMeterProvider().get_meter("m")), Sessions(tracer, None, str))
+    recorder = Recorder(
+        ApiSpans(tracer), ApiMeasures(NoOpMeterProvider().get_meter("m")), SessionSpans(tracer, None, str)
+    )
     span = recorder.message("CP1", "Heartbeat", 1)
     recorder.detach(recorder.attach(span))
     recorder.answered(span, connector_id=None, session=transaction(), error="x", store_wait_s=0.0)

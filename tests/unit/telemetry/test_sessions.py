@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from support.telling import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
 from wattspan.domain.model import TimelineEntry
-from wattspan.telemetry.sessions import SESSIONS_LOG, Sessions, phases
+from wattspan.telemetry.sessions import SESSIONS_LOG, SessionSpans, phases
 
 
 @pytest.fixture(params=[hot, api], ids=["hot", "api"])
@@ -135,7 +135,7 @@ def test_with_a_foreign_provider_the_trace_is_whole_under_ids_of_its_own():
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(kept)
     session = closed(phase(0, "charging"))
-    ids = Sessions(provider.get_tracer("t"), None, HASH).tell(session)
+    ids = SessionSpans(provider.get_tracer("t"), None, HASH).emit(session)
     child, root = kept.spans
     assert ids == (root.context.trace_id, root.context.span_id)
     assert child.parent == root.context
