@@ -1,7 +1,12 @@
-"""One charge point's WebSocket. It hands data frames straight to the session; `websockets` does all the rest.
+"""The WebSocket of one charge point. It hands data frames straight to the RPC connection; `websockets` does the rest.
 
-Taking frames in `process_event` instead of through `async for` saves a queue and a task switch a message
-(docs/adr). What that queue did is then ours: assemble fragments, stop reading from a peer that does not read.
+Taking frames in `process_event` instead of `async for` saves a queue and a task switch for each message
+(docs/adr/0012-founding-decisions.md, #13). What the queue did is then done here: assemble fragments, and stop reading
+from a peer that does not read.
+
+`create_connection` of `websockets.asyncio.server.serve` is documented, but not what a subclass may override or which
+members it may use. This is the only module that depends on that; `tests/unit/gateway/test_websockets_private.py`
+checks each of these members and names the versions this holds for.
 """
 
 import asyncio
@@ -16,17 +21,16 @@ from websockets.protocol import Event, State
 
 OnData = Callable[[bytes], None]
 FrameTap = Callable[[str, bytes], None]
-"""(direction, message): sees each text message on its way "in" or "out"; must not raise or wait."""
+"""(direction, message): called with each text message, "in" or "out"; must not raise or block."""
 
 _TEXT, _CONT, _BINARY, _PONG, _OPEN = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, Opcode.PONG, State.OPEN
-"""Read once: Python 3.11 looks up a member of an enum slowly."""
+"""Looked up once: access to an enum member is slow in Python 3.11."""
 
 
 class ChargePointConnection(ServerConnection):
     """A server connection that calls `on_data(bytes)` for each whole message, in order, on the loop's thread."""
 
-    # Slots, for what a connection holds is mostly this object: with over 30 attributes in its dictionary, CPython keeps
-    # their names once a connection.
+    # Slots save memory: with more than 30 attributes in a dictionary, CPython stores their names for each connection.
     __slots__ = (
         "_early",
         "_fragments",
@@ -43,23 +47,23 @@ class ChargePointConnection(ServerConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tap: FrameTap | None = None
-        """Sees every message, both ways."""
+        """Called with every message in both directions."""
         self.on_binary: Callable[[], None] | None = None
-        """Told of a binary message, which OCPP-J does not have; it is read all the same."""
+        """Called for a binary message, which OCPP-J does not have; the message is processed nevertheless."""
         self.admitted: Any = None
-        """What the handshake found out; the gateway's own."""
+        """The result of the handshake; for the gateway."""
         self._on_data: OnData | None = None
         self._early: list[bytes] = []
         self._fragments: list[bytes] = []
         self._holds = 0
         self._lost: asyncio.Future[None] = self.loop.create_future()
         self.ping_timer: asyncio.TimerHandle | None = None
-        """The next ping, or the look for its pong; None: no pings."""
+        """The timer of the next ping or of the missing pong; None: no pings."""
         self._pong_due = False
         self.drain_waiters = []  # type: ignore[assignment]  # an empty deque is 700 bytes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by `websockets`, which makes a queue for messages here: ours never go there."""
+        """Called by `websockets`, which creates a queue for messages here. It is released, as we do not use it."""
         super().connection_made(transport)
         self.recv_messages.frames.queue = None  # type: ignore[assignment]
 
@@ -72,7 +76,7 @@ class ChargePointConnection(ServerConnection):
             self._lost.set_result(None)
 
     async def lost(self) -> None:
-        """Return once the connection is gone. For one waiter; holds less than `wait_closed`, which shields a future."""
+        """Return when the connection is closed. For one waiter; takes less memory than `wait_closed`."""
         await self._lost
 
     def start_keepalive(self) -> None:
@@ -81,21 +85,21 @@ class ChargePointConnection(ServerConnection):
             self.ping_timer = self.loop.call_later(self.ping_interval, self._ping)
 
     def forget_handshake(self) -> None:
-        """Let go of what the handshake said, some 4 kB that nobody asks for again."""
-        if self.request is not None:  # the parser holds the request, too
+        """Release the request and the response of the handshake, about 4 kB."""
+        if self.request is not None:  # the parser has a reference to it, too
             self.request.headers.clear()
         self.response = None
         self.logger = self.protocol.logger = self.server.logger  # without the adapter that names the connection
 
     def attach(self, on_data: OnData) -> None:
-        """From now on messages go to `on_data`; first those that came with the handshake."""
+        """Pass messages to `on_data` from now on, first those that arrived with the handshake."""
         self._on_data = on_data
         early, self._early = self._early, []
         for data in early:
             self._hand_over(data)
 
     def detach(self) -> None:
-        """Drop whatever still comes. It is read all the same, or the peer's part of the closing would never be met."""
+        """Drop further messages. Reading goes on, or the peer's close frame would never be received."""
         self._on_data = _drop
         self._early.clear()
         if self._holds and not self.transport.is_closing():
@@ -108,10 +112,10 @@ class ChargePointConnection(ServerConnection):
         if opcode is _TEXT or opcode is _CONT or opcode is _BINARY:
             if opcode is _BINARY and self.on_binary is not None:
                 self.on_binary()
-            data, event.data = bytes(event.data), b""  # type: ignore[union-attr]  # the parser keeps the last frame
+            data, event.data = bytes(event.data), b""  # type: ignore[union-attr]  # the parser references the last frame
             self._assemble(data, event.fin)  # type: ignore[union-attr]
         elif opcode is _PONG:
-            self._alive()
+            self._pong_received()
         else:
             super().process_event(event)
 
@@ -125,20 +129,20 @@ class ChargePointConnection(ServerConnection):
             self.protocol.send_text(data)
             self.send_data()
         except (WebSocketException, OSError, RuntimeError):
-            pass  # the peer may be gone without the loop having told us yet
+            pass  # the peer may be gone before the loop has called connection_lost
 
     def pause_writing(self) -> None:
-        """The peer does not read: take nothing more from it, so that our answers to it stay bounded."""
+        """Called when the peer does not read: stop reading from it, so that our answers to it stay bounded."""
         super().pause_writing()
         self.pause_reading()
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
+        """Called when the peer reads again."""
         super().resume_writing()
         self.resume_reading()
 
     def pause_reading(self) -> None:
-        """Hold the peer; each hold wants its own `resume_reading`."""
+        """Stop reading. Each call needs its own `resume_reading`."""
         if self._on_data is _drop:
             return
         self._holds += 1
@@ -146,7 +150,7 @@ class ChargePointConnection(ServerConnection):
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Let go of one hold."""
+        """Undo one `pause_reading`; reading goes on after the last."""
         if self._holds == 0:
             return
         self._holds -= 1
@@ -154,7 +158,7 @@ class ChargePointConnection(ServerConnection):
             self.transport.resume_reading()
 
     def _ping(self) -> None:
-        """Ask for a sign of life. None comes within `ping_timeout`: the peer is gone."""
+        """Send a ping; without a pong within `ping_timeout` the connection is closed."""
         if self.protocol.state is not _OPEN:
             return
         self._write(lambda: self.protocol.send_ping(b""))
@@ -162,17 +166,17 @@ class ChargePointConnection(ServerConnection):
             self.start_keepalive()
         else:
             self._pong_due = True
-            self.ping_timer = self.loop.call_later(self.ping_timeout, self._give_up)
+            self.ping_timer = self.loop.call_later(self.ping_timeout, self._pong_missing)
 
-    def _alive(self) -> None:
-        """A pong came."""
+    def _pong_received(self) -> None:
+        """Schedule the next ping."""
         if self._pong_due and self.ping_timer is not None:
             self._pong_due = False
             self.ping_timer.cancel()
             self.start_keepalive()
 
-    def _give_up(self) -> None:
-        """Close, and do not wait long for the peer's part of it."""
+    def _pong_missing(self) -> None:
+        """Close the connection, and abort it if the peer does not answer within the close time-out."""
         if self.protocol.state is _OPEN:
             self._write(lambda: self.protocol.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout"))
             self.ping_timer = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
@@ -201,7 +205,7 @@ class ChargePointConnection(ServerConnection):
 
 
 async def close_quietly(connection: ChargePointConnection, code: int, reason: str) -> None:
-    """Close; a peer that is dead already, or does not answer within the close time-out, is let go."""
+    """Close the connection. A peer that is dead or does not answer within the close time-out raises nothing."""
     with contextlib.suppress(WebSocketException, OSError, asyncio.TimeoutError):
         await connection.close(code, reason)
 
