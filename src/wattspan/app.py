@@ -245,7 +245,7 @@ class CentralSystem:
             decommission=self._chores.let_go_removed,
             disconnect=self._gateway.disconnect,
             watch=self._gateway.watch,
-            waiting=self._gateway.waiting,
+            waiting=self._gateway.pending,
             dismiss=self._gateway.dismiss,
             rotation=Rotation(
                 store=self.store,

@@ -17,7 +17,8 @@ from wattspan.domain.events import ChargePointDecommissioned
 from wattspan.errors import StoreError
 from wattspan.gateway.gateway import Gateway
 from wattspan.settings import Settings
-from wattspan.store.queries import desk
+from wattspan.store.queries import audit as audit_queries
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.store import Store
 from wattspan.telemetry.recorder import Recorder
 
@@ -66,7 +67,7 @@ class Maintenance:
             with contextlib.suppress(StoreError):
                 await self.let_go_removed()
                 since_ts, looked_ts = looked_ts - BOOKS_S, time.time()
-                for added in await self.store.read(desk.registered_since, since_ts):
+                for added in await self.store.read(charge_point_queries.registered_since, since_ts):
                     self.core.fleet.charge_point(added.cp_id, looked_ts)
                     self.gateway.dismiss(added.cp_id, True)
 
@@ -85,5 +86,5 @@ class Maintenance:
                 if readings_s:
                     await self.store.expire_readings(self.core.clock() - readings_s, EXPIRY_ROWS)
                 if audit_s:
-                    await self.store.do(desk.expire_audit, self.core.clock() - audit_s, EXPIRY_AUDIT_ROWS)
+                    await self.store.do(audit_queries.expire_entries, self.core.clock() - audit_s, EXPIRY_AUDIT_ROWS)
             await asyncio.sleep(EXPIRY_S)

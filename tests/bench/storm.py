@@ -18,7 +18,7 @@ from bench.load import Beside, LoadError, frame
 from bench.servers import Collector, Server
 from bench.words import V16
 from wattspan.csms.security.credentials import hash_secret, new_secret
-from wattspan.store.queries import books
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.store import Store
 
 PASSWORD = "a password for the benchmark"
@@ -175,7 +175,7 @@ async def _register(server: Server, secrets: dict[str, str]) -> None:
 
     def add(connection: sa.Connection) -> None:
         for cp_id, secret in secrets.items():
-            books.register(connection, cp_id, hash_secret(secret, machine_made=True), time.time())
+            charge_point_queries.register(connection, cp_id, hash_secret(secret, machine_made=True), time.time())
 
     store = await Store.open(str(server.database))
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wattspan.api.problems import Problem
-from wattspan.store.queries import desk
+from wattspan.store.queries import files as file_queries
 from wattspan.store.records import StoredFile
 from wattspan.store.store import Store
 
@@ -85,7 +85,7 @@ class Files:
             created_ts=now_ts,
         )
         try:
-            await self._store.do(desk.add_file, file)
+            await self._store.do(file_queries.add_file, file)
         except BaseException:
             await asyncio.to_thread(path.unlink, missing_ok=True)
             raise
@@ -95,13 +95,13 @@ class Files:
         """A file and where it is; None: there is none, or it is gone from disk."""
         if _ID.fullmatch(file_id) is None:
             return None
-        file = await self._store.read(desk.file, kind, file_id)
+        file = await self._store.read(file_queries.file, kind, file_id)
         path = self._path(kind, file_id)
         return (file, path) if file is not None and await asyncio.to_thread(path.is_file) else None
 
     async def remove(self, kind: str, file_id: str) -> bool:
         """Delete a file. False: there was none."""
-        if _ID.fullmatch(file_id) is None or not await self._store.do(desk.remove_file, kind, file_id):
+        if _ID.fullmatch(file_id) is None or not await self._store.do(file_queries.remove_file, kind, file_id):
             return False
         await asyncio.to_thread(self._path(kind, file_id).unlink, missing_ok=True)
         return True

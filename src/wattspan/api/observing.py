@@ -19,7 +19,7 @@ from wattspan.api.access.guard import ONLY_HEAD, SAFE
 from wattspan.api.access.rights import Principal
 from wattspan.api.services import Services
 from wattspan.errors import StoreError
-from wattspan.store.queries import desk
+from wattspan.store.queries import audit as audit_queries
 from wattspan.store.records import AuditEntry
 from wattspan.telemetry import catalogue
 
@@ -94,7 +94,7 @@ class Observing:
             trace_id=trace_id,
         )
         try:
-            await self._services.store.do(desk.write_down, entry)
+            await self._services.store.do(audit_queries.add_entry, entry)
         except StoreError:
             log.exception("the audit log could not be written: %s by %s", entry.action, entry.who or "nobody known")
 

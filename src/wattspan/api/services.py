@@ -10,8 +10,8 @@ from opentelemetry.trace import Tracer
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
+from wattspan.csms import pending as csms_pending
 from wattspan.csms.commands import Commands, Live
-from wattspan.csms.pending import Waiting
 from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.service import Core
 from wattspan.domain.fleet import Fleet
@@ -36,7 +36,7 @@ class Services:
     """(cp_id, reason): close a charge point's connection, if it has one."""
     watch: Callable[[str, Callable[[str, bytes], None]], Callable[[], None]]
     """(cp_id, told(direction, message)): see a charge point's messages; call what is returned to end it."""
-    waiting: Callable[[], Sequence[Waiting]]
+    waiting: Callable[[], Sequence[csms_pending.PendingChargePoint]]
     """Charge points that wait for approval."""
     dismiss: Callable[[str, bool], None]
     """(cp_id, approved): close the connection of one that waits, if it does; approved, it comes back by itself."""

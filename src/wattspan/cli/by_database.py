@@ -19,8 +19,8 @@ from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.client import Json
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.errors import WattspanError
-from wattspan.store.queries import desk
-from wattspan.store.queries import users as people
+from wattspan.store.queries import id_tags as id_tag_queries
+from wattspan.store.queries import users as user_queries
 from wattspan.store.records import Registration, User
 from wattspan.store.store import Store
 
@@ -88,18 +88,18 @@ class ByDatabase:
             tags = parsed(data)
         except Problem as exc:
             raise BooksError("; ".join([exc.detail, *(": ".join(fault) for fault in exc.faults)])) from None
-        self._do(desk.put_id_tags, tags)
+        self._do(id_tag_queries.put_id_tags, tags)
         return len(tags)
 
     def users(self) -> Iterable[Json]:
-        found = self._do(people.users, "", MOST)
+        found = self._do(user_queries.users, "", MOST)
         return [user_models.user(each).model_dump(mode="json") for each in found]
 
     def add_user(self, name: str, role: str, password: str) -> None:
         new = _valid_user(name, role, password)
         stored = self._hash(new.password.get_secret_value())
         user = User(name=new.name, role=new.role.value, password=stored, created_ts=time.time())
-        if not self._do(people.add_user, user):
+        if not self._do(user_queries.add_user, user):
             raise BooksError(f"the name {name} is taken")
 
     def remove_user(self, name: str) -> None:
@@ -107,7 +107,7 @@ class ByDatabase:
 
     def set_password(self, name: str, password: str) -> None:
         _valid_user(name, "viewer", password)
-        if self._do(people.change_user, name, {"password": self._hash(password)}, _must_be_there) is None:
+        if self._do(user_queries.change_user, name, {"password": self._hash(password)}, _must_be_there) is None:
             raise BooksError(f"there is no user {name}")
 
     def _hash(self, password: str) -> str:
@@ -119,11 +119,11 @@ class ByDatabase:
 
 
 def _remove_user(connection: Any, name: str) -> None:
-    found = people.user(connection, name)
+    found = user_queries.user(connection, name)
     _must_be_there(found)
-    if found is not None and found.role == "admin" and not people.other_admins(connection, name):
+    if found is not None and found.role == "admin" and not user_queries.other_admins(connection, name):
         raise BooksError("the last admin stays")
-    people.remove_user(connection, name, _must_be_there)
+    user_queries.remove_user(connection, name, _must_be_there)
 
 
 def _must_be_there(user: User | None) -> None:

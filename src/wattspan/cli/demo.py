@@ -22,7 +22,7 @@ from wattspan.cli.simulating import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import FaultRates, Habits, Simulation
-from wattspan.store.queries import users as people
+from wattspan.store.queries import users as user_queries
 from wattspan.store.records import User
 from wattspan.telemetry.logs import setup_logging
 
@@ -94,8 +94,10 @@ async def _log_in(csms: CentralSystem, settings: Settings) -> str:
 
 def _let_in(connection: Any, stored: str) -> None:
     fields = {"password": stored, "role": Role.ADMIN.value, "disabled": False}
-    if people.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
-        people.add_user(connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time()))
+    if user_queries.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
+        user_queries.add_user(
+            connection, User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=time())
+        )
 
 
 def _is_taken(port: int) -> bool:

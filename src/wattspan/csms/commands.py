@@ -23,7 +23,7 @@ from wattspan.versions.base import Command, Payload, Version
 class Live:
     """A charge point that is connected now."""
 
-    session: RpcConnection
+    rpc: RpcConnection
     version: Version
     profile: int = 0
     """The OCPP security profile of its connection."""
@@ -90,7 +90,7 @@ class Commands:
         error: str | None = "Cancelled"
         try:
             check = partial(_fault_of, live.version, action) if core.strict else None
-            answer = await live.session.call(action, payload, timeout_s=timeout_s, check=check)
+            answer = await live.rpc.call(action, payload, timeout_s=timeout_s, check=check)
             status, error = command.status(answer), None
         except CommandError as exc:
             error = exc.error_type

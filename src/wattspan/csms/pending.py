@@ -1,11 +1,11 @@
-"""A charge point that waits for an operator's approval, as the gateway tells of it and the API shows it."""
+"""A charge point that waits for approval, as the gateway reports it and the API shows it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Who waits. `since_ts` is Unix seconds; texts are "" until its boot message told them."""
+class PendingChargePoint:
+    """A pending charge point. `since_ts` is Unix seconds; texts are "" before its BootNotification."""
 
     cp_id: str
     since_ts: float

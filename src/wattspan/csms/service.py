@@ -98,7 +98,7 @@ class Exchange:
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
         if fault is None:
-            handler.session.answer(self.call, self.answer)
+            handler.rpc.answer(self.call, self.answer)
         handler.core.recorder.answered(
             self.span,
             connector_id=self.connector_id,
@@ -111,12 +111,12 @@ class Exchange:
 
 
 class CallHandler:
-    """Says what a charge point's messages mean; the `ocppj.session.Handler` of one session."""
+    """Says what a charge point's messages mean; the `ocppj.rpc.Handler` of one connection."""
 
-    __slots__ = ("_context", "connection", "core", "cp", "session", "version")
+    __slots__ = ("_context", "connection", "core", "cp", "rpc", "version")
 
-    session: RpcConnection
-    """Set right after construction: session and handler know each other."""
+    rpc: RpcConnection
+    """Set right after construction: the two refer to each other."""
 
     def __init__(self, core: Core, cp: ChargePoint, version: Version, connection: Connection) -> None:
         self.core = core
@@ -224,7 +224,7 @@ class CallHandler:
             log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
         )
 
-    def on_unasked(self) -> None:
+    def on_unexpected_result(self) -> None:
         """A result nobody waits for: never asked, late, or of a message type that OCPP does not name."""
         self.core.counters.unasked_results += 1
         self.core.fleet.seen(self.cp, self.core.clock())
@@ -304,5 +304,5 @@ class CallHandler:
     def _refuse(self, call: Call, span: MessageSpan, received_ts: float, fault: CallFault) -> None:
         core = self.core
         apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, code=fault.code))
-        self.session.refuse(call, fault.code, fault.description, fault.details)
+        self.rpc.refuse(call, fault.code, fault.description, fault.details)
         core.recorder.answered(span, connector_id=None, session=None, error=fault.code, store_wait_s=0.0)

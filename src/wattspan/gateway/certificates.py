@@ -1,4 +1,4 @@
-"""Client certificates: whose they are, when they end, and which were revoked. It asks nobody."""
+"""Client certificates: their names, expiry and revocation. No network access."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
 Revoked = tuple[bytes, int]
-"""Issuer's name and serial number, which together name a certificate (RFC 5280 §4.1.2.2)."""
+"""Issuer's name and serial number, which together identify a certificate (RFC 5280 §4.1.2.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class PeerCertificate:
 
     @classmethod
     def parse(cls, der: bytes) -> "PeerCertificate":
-        """Raises ValueError for what OpenSSL took and cryptography does not."""
+        """Return the parsed certificate. Raises ValueError for one that OpenSSL accepts and cryptography does not."""
         certificate = x509.load_der_x509_certificate(der)
         names = {str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
         try:
@@ -45,13 +45,16 @@ class PeerCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """What the revocation lists say."""
+    """The contents of the revocation lists."""
 
     revoked: frozenset[Revoked]
 
     @classmethod
     def read(cls, lists: Iterable[Path], authorities: Iterable[Path]) -> "Revocations":
-        """Raises ValueError for a list that none of the authorities signed, OSError for a file that can't be read."""
+        """Return the revocations of all lists.
+
+        Raises ValueError for a list that none of the authorities signed, OSError for a file that can't be read.
+        """
         issuers = [each for path in authorities for each in x509.load_pem_x509_certificates(path.read_bytes())]
         revoked: set[Revoked] = set()
         for path in lists:
@@ -61,7 +64,7 @@ class Revocations:
                 found = [x509.load_der_x509_crl(content)]
             for crl in found:
                 if not any(_signed(crl, issuer) for issuer in issuers):
-                    raise ValueError(f"{path} has a revocation list that no authority of ours signed")
+                    raise ValueError(f"{path} has a revocation list that none of the configured authorities signed")
                 revoked.update((crl.issuer.public_bytes(), each.serial_number) for each in crl)
         return cls(frozenset(revoked))
 

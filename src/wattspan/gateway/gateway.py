@@ -1,4 +1,4 @@
-"""The WebSocket server: handshake, live sessions, the newest connection wins. It knows no OCPP action."""
+"""The WebSocket server: handshakes and live connections; the newest of an identity wins. It knows no OCPP action."""
 
 import asyncio
 import http
@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from wattspan.csms.commands import Live
-from wattspan.csms.pending import Waiting
+from wattspan.csms.pending import PendingChargePoint
 from wattspan.csms.plugins.base import FramePassed
 from wattspan.csms.security.credentials import SecretChecker
 from wattspan.csms.service import Core
@@ -43,20 +43,20 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
 FINISH_S = 5.0
-"""How long messages under way may take at shutdown. What is not answered then, the charger sends again."""
+"""Seconds that messages in progress may take at shutdown. The charger repeats what is not answered by then."""
 
 
 class Gateway:
-    """Accepts charge points and keeps their live sessions."""
+    """Accepts charge points and keeps their live connections."""
 
     def __init__(
         self, core: Core, credentials: Credentials, settings: Settings, checker: SecretChecker, tls: TlsFiles | None
     ) -> None:
-        """Raises SettingsError when `tls` can't be used."""
+        """Raises SettingsError if `tls` can't be used."""
         self._core = core
         self._settings = settings
         self._tls = None if tls is None else ServerTls(tls, self._tls_failed)
-        self._doorkeeper = HandshakeAuthenticator(
+        self._authenticator = HandshakeAuthenticator(
             credentials,
             settings,
             throttle=Throttle(time.monotonic),
@@ -64,48 +64,48 @@ class Gateway:
             revocations=self._revocations,
             clock=core.clock,
         )
-        self._sessions: dict[str, LiveConnection] = {}
+        self._connections: dict[str, LiveConnection] = {}
         self._watchers: dict[str, list[FrameTap]] = {}
-        self._waiting = PendingConnections(core)
+        self._pending = PendingConnections(core)
         self._ports = Ports(settings, self._tls)
 
     async def start(self) -> None:
-        """Listen.
+        """Start listening.
 
         Raises:
-            SettingsError: the port is taken, or the host is none of ours.
+            SettingsError: the port is in use, or the host is not an address of this machine.
         """
         await self._ports.open(
             ServerCallbacks(serve=self._serve, admit=self._admit, answered=self._answered, select=self._select)
         )
-        self._tell_expiry()
+        self._update_expiry()
 
     @property
     def accepting(self) -> bool:
-        """Whether charge points can connect."""
+        """Return whether charge points can connect."""
         return self._ports.accepting
 
     @property
     def port(self) -> int:
-        """The port in use; of interest when the settings asked for port 0."""
+        """Return the port in use, which differs from the setting if that is 0."""
         return self._ports.numbers()[0]
 
     @property
     def tls_port(self) -> int | None:
-        """The second port, which has TLS; None: there is none."""
+        """Return the second port, which has TLS, or None."""
         return self._ports.numbers()[1] if len(self._ports.servers) > 1 else None
 
     async def watch_tls(self) -> None:
-        """Read renewed certificates and revocations, for ever."""
+        """Reload renewed certificates and revocation lists until cancelled."""
         await self._ports.watch_tls(self._tls_renewed)
 
     def _tls_renewed(self, tls: ServerTls) -> None:
-        self._tell_expiry()
-        for live in list(self._sessions.values()):
+        self._update_expiry()
+        for live in list(self._connections.values()):
             if live.certificate is not None and live.certificate in tls.revocations:
                 live.drop(1008, "the client certificate was revoked")
 
-    def _tell_expiry(self) -> None:
+    def _update_expiry(self) -> None:
         self._core.counters.certificate_expires_ts = None if self._tls is None else self._tls.expires_ts
 
     def _revocations(self) -> Revocations | None:
@@ -115,35 +115,35 @@ class Gateway:
         self._count(reason)
         limited(log, logging.WARNING, reason, "TLS handshake on the OCPP port failed: %s", text)
 
-    def waiting(self) -> list[Waiting]:
-        """Who waits for approval, the longest waiting first."""
-        return self._waiting.all()
+    def pending(self) -> list[PendingChargePoint]:
+        """Return the charge points that wait for approval, the longest pending first."""
+        return self._pending.all()
 
     def dismiss(self, cp_id: str, approved: bool) -> None:
-        """Close the connection of one that waits, if it does; approved, it comes back by itself."""
-        self._waiting.dismiss(cp_id, approved)
+        """Close the pending connection of `cp_id`, if there is one. An approved charge point reconnects by itself."""
+        self._pending.dismiss(cp_id, approved)
 
     def live(self, cp_id: str) -> Live | None:
-        """The session of a connected charge point."""
-        found = self._sessions.get(cp_id)
-        return None if found is None else Live(session=found.session, version=found.version, profile=found.profile)
+        """Return the live connection of a charge point, or None."""
+        found = self._connections.get(cp_id)
+        return None if found is None else Live(rpc=found.rpc, version=found.version, profile=found.profile)
 
-    def watch(self, cp_id: str, told: FrameTap) -> Callable[[], None]:
-        """Have `told` see each message of a charge point, over reconnects. Returns what ends it."""
-        self._watchers.setdefault(cp_id, []).append(told)
-        self._tap(self._sessions.get(cp_id), cp_id)
+    def watch(self, cp_id: str, tap: FrameTap) -> Callable[[], None]:
+        """Call `tap` for each message of a charge point, also after reconnects. Returns the function that ends it."""
+        self._watchers.setdefault(cp_id, []).append(tap)
+        self._tap(self._connections.get(cp_id), cp_id)
 
         def end() -> None:
             watchers = self._watchers[cp_id]
-            watchers.remove(told)
+            watchers.remove(tap)
             if not watchers:
                 del self._watchers[cp_id]
-            self._tap(self._sessions.get(cp_id), cp_id)
+            self._tap(self._connections.get(cp_id), cp_id)
 
         return end
 
     def _tap(self, live: LiveConnection | None, cp_id: str) -> None:
-        """Let whoever wants a connection's messages see them: nobody, as a rule, and that costs nothing."""
+        """Set the connection's tap; None, which costs nothing, if there are no watchers and no frame plugins."""
         if live is None:
             return
         taps = list(self._watchers.get(cp_id, ()))
@@ -152,42 +152,42 @@ class Gateway:
         live.connection.tap = _to_each(taps) if taps else None
 
     async def stop(self) -> None:
-        """Stop accepting, answer what is under way, close every connection with 1001, and wait for their ends."""
+        """Stop accepting, finish messages in progress, close every connection with 1001 and wait for their ends."""
         self._ports.stop_accepting()
-        live = list(self._sessions.values())
+        live = list(self._connections.values())
         for each in live:
             each.connection.detach()
-        await _bounded([each.session.finished() for each in live], FINISH_S)
-        going = [close_quietly(each, 1001, "going away") for each in self._ports.connections()]
-        await _bounded(going, 2 * CLOSE_TIMEOUT_S)
+        await _bounded([each.rpc.finished() for each in live], FINISH_S)
+        closing = [close_quietly(each, 1001, "going away") for each in self._ports.connections()]
+        await _bounded(closing, 2 * CLOSE_TIMEOUT_S)
         await self._ports.wait_closed()
 
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
-        found = self._sessions.get(cp_id)
+        found = self._connections.get(cp_id)
         if found is not None:
             found.drop(1008, reason)
 
     # handshake
 
     async def _admit(self, connection: ChargePointConnection, request: Request) -> Response | None:
-        """`process_request` of websockets: None lets in, a response refuses."""
+        """`process_request` of websockets: return None to accept, or the response that refuses."""
         try:
             if not self._core.journal.available:
                 raise HandshakeRefused(503, "store", "the store is not writable now", retry_after_s=RETRY_AFTER_S)
-            admitted = await self._doorkeeper.admit(_approach(connection, request))
-            if admitted.waits and not self._waiting.has_room(source_of(connection.remote_address)):
+            admitted = await self._authenticator.admit(_attempt(connection, request))
+            if admitted.pending and not self._pending.has_room(source_of(connection.remote_address)):
                 raise HandshakeRefused(503, "waiting_room", "too many wait for approval", retry_after_s=RETRY_AFTER_S)
         except StoreError:
-            unread = HandshakeRefused(503, "store", "the store can't be read now", retry_after_s=RETRY_AFTER_S)
-            return self._refused(connection, unread)
+            unreadable = HandshakeRefused(503, "store", "the store can't be read now", retry_after_s=RETRY_AFTER_S)
+            return self._refused(connection, unreadable)
         except HandshakeRefused as refusal:
             return self._refused(connection, refusal)
         connection.admitted = admitted
         return None
 
     def _answered(self, connection: ChargePointConnection, _request: Request, response: Response) -> None:
-        """`process_response` of websockets: counts what was let in and then asked for no WebSocket we know."""
+        """`process_response` of websockets: count admitted requests that turn out to be no valid WebSocket upgrade."""
         if connection.admitted is not None and response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
             self._count("request")
 
@@ -214,7 +214,7 @@ class Gateway:
     # a connection's life
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """From handshake to close of one charge point."""
+        """Serve one charge point from handshake to close."""
         assert isinstance(connection, ChargePointConnection)  # noqa: S101
         assert connection.request is not None  # noqa: S101
         version, _ = choose(_offered(connection.request.headers), self._settings.default_subprotocol)
@@ -225,10 +225,9 @@ class Gateway:
             return
         admitted: Admitted = connection.admitted
         connection.forget_handshake()
-        if admitted.waits:
-            await self._waiting.host(
-                connection, _as_waiting(connection, admitted, version, self._core.clock()), version
-            )
+        if admitted.pending:
+            charge_point = _pending(connection, admitted, version, self._core.clock())
+            await self._pending.serve(connection, charge_point, version)
             return
         live = self._enter(connection, admitted.cp_id, version)
         live.profile, live.certificate = admitted.profile, admitted.certificate
@@ -244,28 +243,28 @@ class Gateway:
         self._core.record([held])
 
     def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> LiveConnection:
-        """The newest connection wins, at once: a power cut leaves a dead socket behind that nobody closed."""
+        """Register the connection. The newest wins at once: after a power cut the old socket is dead but not closed."""
         core, now_ts = self._core, self._core.clock()
         live = LiveConnection(core, connection, cp_id, version, now_ts)
-        replaced, self._sessions[cp_id] = self._sessions.get(cp_id), live
+        replaced, self._connections[cp_id] = self._connections.get(cp_id), live
         if replaced is not None:
             replaced.drop(1008, "replaced by a newer connection")
         core.counters.sockets += 1
         core.record([ev.ChargePointConnected(cp_id=cp_id, received_ts=now_ts, protocol=version.subprotocol)])
         connection.on_binary = live.handler.on_binary
         self._tap(live, cp_id)
-        connection.attach(live.session.receive)
+        connection.attach(live.rpc.receive)
         return live
 
     def _leave(self, cp_id: str, live: LiveConnection) -> None:
-        """Clean up after a connection; by identity, so that a replaced one can't touch its successor."""
+        """Clean up after a connection, by identity of the object: a replaced one must not affect its successor."""
         core, connection = self._core, live.connection
         connection.detach()
-        live.session.close()
+        live.rpc.close()
         core.counters.sockets -= 1
-        current = self._sessions.get(cp_id)
+        current = self._connections.get(cp_id)
         if current is live:
-            del self._sessions[cp_id]
+            del self._connections[cp_id]
         if cp_id in core.fleet.charge_points:
             code = connection.close_code or 1006
             replaced = current is not None and current is not live
@@ -274,8 +273,10 @@ class Gateway:
             )
 
 
-def _as_waiting(connection: ChargePointConnection, admitted: Admitted, version: Version, now_ts: float) -> Waiting:
-    return Waiting(
+def _pending(
+    connection: ChargePointConnection, admitted: Admitted, version: Version, now_ts: float
+) -> PendingChargePoint:
+    return PendingChargePoint(
         cp_id=admitted.cp_id,
         since_ts=now_ts,
         protocol=version.subprotocol,
@@ -284,8 +285,8 @@ def _as_waiting(connection: ChargePointConnection, admitted: Admitted, version: 
     )
 
 
-def _approach(connection: ChargePointConnection, request: Request) -> ConnectionAttempt:
-    """Who is at the door. Raises HandshakeRefused."""
+def _attempt(connection: ChargePointConnection, request: Request) -> ConnectionAttempt:
+    """Return what is known about the charge point that asks to connect. Raises HandshakeRefused."""
     secured = connection.transport.get_extra_info("ssl_object")
     der = None if secured is None else secured.getpeercert(binary_form=True)
     try:
@@ -302,7 +303,7 @@ def _approach(connection: ChargePointConnection, request: Request) -> Connection
 
 
 async def _bounded(work: Sequence[Coroutine[Any, Any, None]], limit_s: float) -> None:
-    """Run all of it at once; what is not done after `limit_s` is cancelled."""
+    """Run all coroutines concurrently and cancel those that are not done after `limit_s` seconds."""
     if work:
         _, pending = await asyncio.wait([asyncio.create_task(each) for each in work], timeout=limit_s)
         for task in pending:

@@ -1,4 +1,4 @@
-"""Who may connect: the path names the charge point, credentials prove it, the subprotocol names its version."""
+"""The opening handshake: identity from the path, authentication, and the OCPP version from the subprotocol."""
 
 import base64
 import binascii
@@ -18,13 +18,13 @@ from wattspan.versions.base import Version
 
 PREFIXES = ("ws", "ocpp")
 MAX_CP_ID = 255
-"""Characters of an identity. OCPP allows 48 (2.x); longer ones are met, but not without end."""
+"""Longest identity accepted, in characters. OCPP 2.x allows 48, but longer ones are in use."""
 _SUSPICIOUS = frozenset({"unknown", "credentials", "certificate_of_another", "certificate_revoked"})
-"""Reasons of a refusal that may be guessing."""
+"""Reasons of a refusal that may mean somebody is guessing credentials."""
 
 
 class Credentials(Protocol):
-    """The reads of the store that a handshake needs. What it finds may be on file in another letter case."""
+    """The store queries that a handshake needs. A registration may be found in another letter case."""
 
     async def credential(self, cp_id: str) -> Registration | None: ...
     async def is_rejected(self, cp_id: str) -> bool: ...
@@ -33,7 +33,10 @@ class Credentials(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAttempt:
-    """A charge point at the door. `source` is where it comes from; `certificate` is verified, but may be anybody's."""
+    """A charge point that asks to connect.
+
+    `source` is the network address that limits apply to. `certificate` is verified, but may belong to somebody else.
+    """
 
     cp_id: str
     source: str
@@ -44,19 +47,19 @@ class ConnectionAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A charge point that may connect, by which security profile; `waits`: only to be approved."""
+    """A charge point that may connect, and its security profile. `pending`: it has to wait for approval."""
 
     cp_id: str
     profile: int
     certificate: PeerCertificate | None = None
-    waits: bool = False
+    pending: bool = False
 
 
 def identity(target: str) -> str:
-    """The charge point's id in a request target: `/ws/CP1`, `/CP1`, `/ocpp/CP1`, percent-encoded, or within a full URL.
+    """Return the charge point's id from a request target: /ws/CP1, /CP1, /ocpp/CP1, percent-encoded, or a full URL.
 
     Raises:
-        HandshakeRefused: 404; there is none, or it holds what no identity may.
+        HandshakeRefused: 404; the target has no identity, or one with characters that no identity may have.
     """
     path = urlsplit(target).path if "://" in target.split("?", 1)[0] else target.split("?", 1)[0]
     parts = [part for part in path.split("/") if part]
@@ -74,7 +77,7 @@ def identity(target: str) -> str:
 
 
 class HandshakeAuthenticator:
-    """Decides who may connect. Security profiles: OCPP 1.6 security whitepaper §2, 2.0.1 Part 2 A00."""
+    """Authenticates charge points by security profile (OCPP 1.6 security whitepaper §2, 2.0.1 Part 2 A00)."""
 
     def __init__(
         self,
@@ -95,64 +98,64 @@ class HandshakeAuthenticator:
         self._revocations = revocations
         self._clock = clock
 
-    async def admit(self, approach: ConnectionAttempt) -> Admitted:
-        """Let a charge point in, or say why not.
+    async def admit(self, attempt: ConnectionAttempt) -> Admitted:
+        """Return the charge point as admitted.
 
         Raises:
-            HandshakeRefused: 404 for an unknown one (OCPP-J 1.6 §3.2), 401 for credentials missing or wrong, 403 for
-                another's certificate or too weak a connection, 429 after too many failures.
-            StoreUnavailable: the store could not say.
+            HandshakeRefused: 404 for an unknown one (OCPP-J 1.6 §3.2), 401 for missing or wrong credentials, 403 for
+                another charge point's certificate or a security profile that is too low, 429 after too many failures.
+            StoreUnavailable: the store can't be read.
         """
-        who = approach.cp_id.casefold()  # or guessing would begin anew with each way to write it
-        hold, wait_s = self._throttle.hold(approach.source, who)
+        who = attempt.cp_id.casefold()  # otherwise each spelling of the identity would allow new guesses
+        hold, wait_s = self._throttle.hold(attempt.source, who)
         if hold is Hold.ALL:
             raise _later(wait_s)
         try:
-            admitted = await self._judge(approach, guarded_s=wait_s if hold is Hold.GUESSING else None)
+            admitted = await self._judge(attempt, guarded_s=wait_s if hold is Hold.GUESSING else None)
         except HandshakeRefused as refusal:
             if refusal.reason in _SUSPICIOUS:
-                self._throttle.failed(approach.source, who)
+                self._throttle.failed(attempt.source, who)
             raise
         if admitted.profile:
-            self._throttle.succeeded(approach.source, who)
+            self._throttle.succeeded(attempt.source, who)
         return admitted
 
-    async def _judge(self, approach: ConnectionAttempt, guarded_s: float | None) -> Admitted:
-        """`guarded_s`: nothing that could be guessed is told now, but in so many seconds."""
-        known = await self._credentials.credential(approach.cp_id)
+    async def _judge(self, attempt: ConnectionAttempt, guarded_s: float | None) -> Admitted:
+        """`guarded_s`: seconds until credentials are checked again, or None if there is no such wait."""
+        known = await self._credentials.credential(attempt.cp_id)
         is_known = known is not None and known.registered_ts is not None
         if not is_known:
-            await self._unknown(approach, guarded_s)
+            await self._unknown(attempt, guarded_s)
         required = max(self._least, (known.security_profile if known is not None else None) or 0)
-        if _strongest(approach) < required:
+        if _strongest(attempt) < required:
             raise HandshakeRefused(403, "profile", f"security profile {required} is required here")
-        waits = not is_known and self._policy == "pending"
-        if approach.certificate is not None:
-            self._check_certificate(approach, known, approach.certificate)
+        pending = not is_known and self._policy == "pending"
+        if attempt.certificate is not None:
+            self._check_certificate(attempt, known, attempt.certificate)
             profile = 3
-        elif waits or (required == 0 and not _has_secret(known, approach)):
+        elif pending or (required == 0 and not _has_secret(known, attempt)):
             profile = 0
         else:
-            await self._check_secret(approach, known, guarded_s)
-            profile = 2 if approach.tls else 1
-        cp_id = approach.cp_id if known is None else known.cp_id
-        return Admitted(cp_id=cp_id, profile=profile, certificate=approach.certificate, waits=waits)
+            await self._check_secret(attempt, known, guarded_s)
+            profile = 2 if attempt.tls else 1
+        cp_id = attempt.cp_id if known is None else known.cp_id
+        return Admitted(cp_id=cp_id, profile=profile, certificate=attempt.certificate, pending=pending)
 
-    async def _unknown(self, approach: ConnectionAttempt, guarded_s: float | None) -> None:
-        """Refuse one whom nobody registered, unless the policy lets it in."""
+    async def _unknown(self, attempt: ConnectionAttempt, guarded_s: float | None) -> None:
+        """Refuse an unregistered charge point unless the policy accepts it."""
         if self._policy == "accept":
             return
         if guarded_s is not None:
             raise _later(guarded_s)
         if self._policy == "reject":
             raise HandshakeRefused(404, "unknown", "no such charge point")
-        if await self._credentials.is_rejected(approach.cp_id):
+        if await self._credentials.is_rejected(attempt.cp_id):
             raise HandshakeRefused(404, "rejected", "no such charge point")
 
     def _check_certificate(
-        self, approach: ConnectionAttempt, known: Registration | None, certificate: PeerCertificate
+        self, attempt: ConnectionAttempt, known: Registration | None, certificate: PeerCertificate
     ) -> None:
-        own = {approach.cp_id} if known is None else {approach.cp_id, known.cp_id}
+        own = {attempt.cp_id} if known is None else {attempt.cp_id, known.cp_id}
         if not own & certificate.names:
             raise HandshakeRefused(403, "certificate_of_another", "the client certificate is not this charge point's")
         revocations = self._revocations()
@@ -160,17 +163,17 @@ class HandshakeAuthenticator:
             raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
 
     async def _check_secret(
-        self, approach: ConnectionAttempt, known: Registration | None, guarded_s: float | None
+        self, attempt: ConnectionAttempt, known: Registration | None, guarded_s: float | None
     ) -> None:
-        given = _basic(approach.authorization)
+        given = _basic(attempt.authorization)
         if given is None:
             raise HandshakeRefused(401, "credentials", "basic credentials are required")
         user, secret = given
-        if known is not None and user.casefold() == approach.cp_id.casefold():
+        if known is not None and user.casefold() == attempt.cp_id.casefold():
             if known.secret is not None and await self._is_right(secret, known.secret, guarded_s):
                 return
             if self._other_counts(known) and await self._is_right(secret, str(known.other_secret), guarded_s):
-                if known.other_until_ts is None:  # now it is known which of the two the charger has
+                if known.other_until_ts is None:  # now it is known which of the two secrets the charger uses
                     until_ts = self._clock() + self._grace_s
                     await self._credentials.confirm_secret(known.cp_id, str(known.other_secret), until_ts)
                 return
@@ -188,18 +191,21 @@ class HandshakeAuthenticator:
         return known.other_secret is not None and (ends_ts is None or self._clock() < ends_ts)
 
 
-def _has_secret(known: Registration | None, approach: ConnectionAttempt) -> bool:
-    """Whether there is anything to check. A first secret that it may not have yet counts only if it comes with it."""
+def _has_secret(known: Registration | None, attempt: ConnectionAttempt) -> bool:
+    """Return whether a secret has to be checked.
+
+    A first secret that the charge point may not have received yet is checked only if it sends credentials.
+    """
     if known is None or known.secret is not None:
         return known is not None
-    return known.other_secret is not None and approach.authorization is not None
+    return known.other_secret is not None and attempt.authorization is not None
 
 
-def _strongest(approach: ConnectionAttempt) -> int:
-    """The security profile that the connection can have at best."""
-    if approach.certificate is not None:
+def _strongest(attempt: ConnectionAttempt) -> int:
+    """Return the highest security profile that the connection can have."""
+    if attempt.certificate is not None:
         return 3
-    return 2 if approach.tls else 1
+    return 2 if attempt.tls else 1
 
 
 def _later(wait_s: float) -> HandshakeRefused:
@@ -207,10 +213,10 @@ def _later(wait_s: float) -> HandshakeRefused:
 
 
 def choose(offered: Sequence[str], default: str) -> tuple[Version | None, str | None]:
-    """The version to speak and the subprotocol to name in the answer, by the client's order (OCPP-J 2.1 §3.1.2).
+    """Return the OCPP version and the subprotocol header of the response, by the client's order (OCPP-J 2.1 §3.1.2).
 
-    Nothing offered: the `default` subprotocol's version, and no header. Nothing in common: (None, None); the handshake
-    is completed without the header and the connection closed (OCPP-J 1.6 §3.2).
+    Nothing offered: the version of the `default` subprotocol and no header. Nothing in common: (None, None); the
+    handshake is completed without the header and the connection closed (OCPP-J 1.6 §3.2).
     """
     if not offered:
         return VERSIONS[default], None
@@ -221,12 +227,12 @@ def choose(offered: Sequence[str], default: str) -> tuple[Version | None, str | 
 
 
 def _basic(header: str | None) -> tuple[str, bytes] | None:
-    """User and password of an Authorization header (RFC 7617). The password as bytes: a key may be any."""
+    """Return user and password of an Authorization header (RFC 7617), or None. Keys may be binary, so it is bytes."""
     scheme, _, encoded = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
         user, colon, secret = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):  # ValueError: not even ASCII
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
         return None
     return (user.decode(errors="replace"), secret) if colon else None

@@ -1,4 +1,4 @@
-"""A charge point's live connection. Who replaces whom it must not know."""
+"""A charge point's live connection. It must not know about other connections of the same identity."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from wattspan.versions.base import Version
 
 
 class LiveConnection:
-    """One live connection: it ties socket, session and handler, and is the identity by which it is removed."""
+    """Ties WebSocket, RPC connection and handler together. The object itself is the key by which it is removed."""
 
-    __slots__ = ("certificate", "connection", "core", "handler", "profile", "send", "session", "version")
+    __slots__ = ("certificate", "connection", "core", "handler", "profile", "rpc", "send", "version")
 
     def __init__(
         self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float
@@ -25,7 +25,7 @@ class LiveConnection:
         self.certificate: PeerCertificate | None = None
         self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
         framing = replace(version.framing, strict=True) if core.strict else version.framing
-        self.session = self.handler.session = RpcConnection(cp_id, self, self.handler, framing)
+        self.rpc = self.handler.rpc = RpcConnection(cp_id, self, self.handler, framing)
 
     def pause_reading(self) -> None:
         self.connection.pause_reading()
@@ -34,9 +34,9 @@ class LiveConnection:
         self.connection.resume_reading()
 
     def drop(self, code: int, reason: str) -> None:
-        """Stop reading what comes, and begin to close; once."""
-        if self.session.closed:
+        """Stop reading and start the closing handshake. Further calls do nothing."""
+        if self.rpc.closed:
             return
         self.connection.detach()
-        self.session.close()
+        self.rpc.close()
         self.core.spawn(close_quietly(self.connection, code, reason))

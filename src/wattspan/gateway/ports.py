@@ -1,4 +1,4 @@
-"""The OCPP ports: sockets, WebSocket options, TLS and its renewal. It must not know who may connect."""
+"""The OCPP ports: sockets, WebSocket options, TLS and its renewal. It must not know about authentication."""
 
 import asyncio
 import logging
@@ -22,15 +22,15 @@ from wattspan.settings import Settings
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT_S = 60.0
-"""How long TLS may take, and then the handshake, ours included: in a storm the last has to wait for its turn."""
+"""Seconds for the TLS handshake, and again for the opening handshake: the last of many that reconnect at once wait."""
 CLOSE_TIMEOUT_S = 5.0
 TLS_LOOK_S = 5.0
-"""How often we look whether certificate files were renewed."""
+"""Interval, in seconds, at which certificate files are checked for renewal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCallbacks:
-    """What `websockets` asks as a connection is opened; see `websockets.asyncio.server.serve`."""
+    """What `websockets` calls while a connection is opened; see `websockets.asyncio.server.serve`."""
 
     serve: Callable[[ServerConnection], Awaitable[None]]
     admit: Callable[[ChargePointConnection, Request], Awaitable[Response | None]]
@@ -39,20 +39,20 @@ class ServerCallbacks:
 
 
 class Ports:
-    """One port, or two: then the first is without TLS and the second has it."""
+    """One port, or two: the first without TLS and the second with it."""
 
     def __init__(self, settings: Settings, tls: ServerTls | None) -> None:
         self._settings = settings
         self._tls = tls
         self.servers: list[Server] = []
         self.accepting = False
-        """Whether charge points can connect: between `open` and `stop_accepting`."""
+        """True between `open` and `stop_accepting`."""
 
-    async def open(self, door: ServerCallbacks) -> None:
-        """Listen.
+    async def open(self, callbacks: ServerCallbacks) -> None:
+        """Start listening.
 
         Raises:
-            SettingsError: a port is taken, or the host is none of ours.
+            SettingsError: a port is in use, or the host is not an address of this machine.
         """
         settings, context = self._settings, None if self._tls is None else self._tls.context
         wanted = [(settings.port, "--port", context)]
@@ -60,26 +60,28 @@ class Ports:
             wanted = [(settings.port, "--port", None), (settings.tls_port, "--tls-port", context)]
         try:
             for port, option, its_context in wanted:
-                self.servers.append(await self._listen(door, port, option, its_context))
+                self.servers.append(await self._listen(callbacks, port, option, its_context))
         except SettingsError:
             self.stop_accepting()
             raise
         self.accepting = True
 
-    async def _listen(self, door: ServerCallbacks, port: int, option: str, context: ssl.SSLContext | None) -> Server:
+    async def _listen(
+        self, callbacks: ServerCallbacks, port: int, option: str, context: ssl.SSLContext | None
+    ) -> Server:
         settings = self._settings
         try:
             return await serve(
-                door.serve,
+                callbacks.serve,
                 settings.host,
                 port,
                 ssl=context,
                 ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
                 create_connection=ChargePointConnection,
-                process_request=door.admit,  # type: ignore[arg-type]
-                process_response=door.answered,  # type: ignore[arg-type]
-                select_subprotocol=door.select,
-                # Offered compression is taken; without it nothing is compressed. Small windows: a message is small.
+                process_request=callbacks.admit,  # type: ignore[arg-type]
+                process_response=callbacks.answered,  # type: ignore[arg-type]
+                select_subprotocol=callbacks.select,
+                # Compression is used if the charger offers it. Windows are small because messages are.
                 extensions=[ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)],
                 compression=None,
                 max_size=settings.max_frame_bytes,
@@ -99,39 +101,39 @@ class Ports:
             raise SettingsError([fault]) from exc
 
     def numbers(self) -> list[int]:
-        """The ports in use, in order; of interest when the settings asked for port 0."""
+        """Return the port numbers in use, in order."""
         return [int(next(iter(server.sockets)).getsockname()[1]) for server in self.servers]
 
     def connections(self) -> list[ChargePointConnection]:
-        """Those that are open."""
+        """Return the open connections."""
         found: list[Any] = [connection for server in self.servers for connection in server.connections]
         return [each for each in found if isinstance(each, ChargePointConnection)]
 
     def stop_accepting(self) -> None:
-        """Let nobody new in; what is open stays open."""
+        """Stop accepting connections. Open ones stay open."""
         self.accepting = False
         for server in self.servers:
             server.close(close_connections=False)
 
     async def wait_closed(self) -> None:
-        """Return when every connection has ended."""
+        """Wait until every connection has ended."""
         for server in self.servers:
             await server.wait_closed()
 
     async def watch_tls(self, renewed: Callable[[ServerTls], None]) -> None:
-        """Read renewed certificates and revocations, for ever, and tell of each time."""
+        """Reload renewed certificates and revocation lists until cancelled, and call `renewed` after each."""
         while self._tls is not None:
             await asyncio.sleep(TLS_LOOK_S)
             try:
                 if await asyncio.to_thread(self._tls.renew):
-                    log.info("the certificate of the OCPP port, its authorities or revocations were read anew")
+                    log.info("reloaded the certificate, authorities or revocation list of the OCPP port")
                     renewed(self._tls)
             except SettingsError as exc:
                 log.error("%s; the old ones stay in force", exc)  # noqa: TRY400 - the file is at fault, not the code
 
 
 def _quiet_logger() -> logging.Logger:
-    """websockets tells each failed handshake with a traceback; we count them by reason instead."""
+    """Return a logger without websockets' traceback for each failed handshake: they are counted by reason instead."""
     logger = logging.getLogger("wattspan.gateway.websockets")
     logger.setLevel(logging.ERROR)
     logger.addFilter(_is_no_handshake)

@@ -1,7 +1,7 @@
 """TLS of the OCPP port (OCPP security whitepaper §2.4, 2.0.1 Part 2 A00.FR.3xx): versions, suites, client certificates.
 
-It owns the SSL context and its renewal while connections go on, and says why a TLS handshake failed. Who may connect
-with which certificate it must not know.
+It owns the SSL context and its renewal without closing connections, and reports why a TLS handshake failed. It must not
+know which certificate may connect as which charge point.
 """
 
 import ssl
@@ -22,22 +22,22 @@ SUITES = ":".join(
         "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES256-GCM-SHA384",
-        # The specification asks for these two as well: chargers without elliptic curves have nothing else.
+        # The specification requires these two as well: chargers without elliptic curves have nothing else.
         "AES128-GCM-SHA256",
         "AES256-GCM-SHA384",
     )
 )
-"""TLS_ECDHE_ECDSA_…, TLS_RSA_… of A00.FR.318, and their ECDHE_RSA likes; those of TLS 1.3 are OpenSSL's own."""
+"""TLS_ECDHE_ECDSA_… and TLS_RSA_… of A00.FR.318, and the ECDHE_RSA equivalents; TLS 1.3 uses OpenSSL's defaults."""
 
 _EXPIRED = frozenset({9, 10})
 """X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
 
 OnFailure = Callable[[str, str], None]
-"""(reason, text): a TLS handshake that failed. `reason` is a metric label."""
+"""(reason, text) of a failed TLS handshake. `reason` is a metric label."""
 
 
 class TlsFiles(NamedTuple):
-    """What a context is made of. `client_ca` and `crl` may name several files; none: no client certificates."""
+    """The files of a context. `client_ca` and `crl` may be several files; without them, no client certificates."""
 
     cert: Path
     key: Path
@@ -45,12 +45,12 @@ class TlsFiles(NamedTuple):
     crl: tuple[Path, ...] = ()
 
     def stamps(self) -> tuple[object, ...]:
-        """What changes when one of the files does."""
+        """Return a value that changes when one of the files does."""
         return tuple(_stamp(path) for path in (self.cert, self.key, *self.client_ca, *self.crl))
 
 
 def tls_files(settings: Settings) -> TlsFiles | None:
-    """As it is set; None: the OCPP port has no TLS. Our own authority's certificates are believed as well."""
+    """Return the files from the settings, our own authority included, or None if the OCPP port has no TLS."""
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     authorities = [settings.tls_client_ca] if settings.tls_client_ca is not None else []
@@ -62,7 +62,7 @@ def tls_files(settings: Settings) -> TlsFiles | None:
 
 
 class _RenewedContext(ssl.SSLContext):
-    """Makes each connection's TLS by the newest context; what a server was started with can't be exchanged."""
+    """Delegates to the newest context, because the context that a server was started with can't be replaced."""
 
     newest: ssl.SSLContext
 
@@ -72,34 +72,35 @@ class _RenewedContext(ssl.SSLContext):
 
 
 class ServerTls:
-    """The context that servers are given, its files read anew by `renew`."""
+    """The context for servers. `renew` reloads its files."""
 
     def __init__(self, files: TlsFiles, on_failure: OnFailure) -> None:
-        """Raises SettingsError when the files can't be used."""
+        """Raises SettingsError if the files can't be used."""
         self._files = files
-        self._object = _told(on_failure)
+        self._object = _reporting_class(on_failure)
         self._stamps = files.stamps()
         self.context = _RenewedContext(ssl.PROTOCOL_TLS_SERVER)
-        self._take(self._read())
+        self._use(self._read())
 
     revocations: Revocations
-    """Of client certificates, as of the last reading."""
+    """Revoked client certificates, as last read."""
     expires_ts: float
-    """When the server's certificate ends, Unix seconds."""
+    """When the server's certificate expires, in Unix seconds."""
 
     def renew(self) -> bool:
-        """Read the files if they have changed; connections that are open go on. Waits for the disk.
+        """Reload the files if they have changed, and return whether they had. Blocks on the disk.
 
-        Raises SettingsError when they can't be used; the old ones stay in force until they change again.
+        Open connections are not affected. Raises SettingsError if the files can't be used; the previous ones stay in
+        use until the files change again.
         """
         stamps = self._files.stamps()
         if stamps == self._stamps:
             return False
         self._stamps = stamps
-        self._take(self._read())
+        self._use(self._read())
         return True
 
-    def _take(self, read: tuple[ssl.SSLContext, Revocations, float]) -> None:
+    def _use(self, read: tuple[ssl.SSLContext, Revocations, float]) -> None:
         self.context.newest, self.revocations, self.expires_ts = read
 
     def _read(self) -> tuple[ssl.SSLContext, Revocations, float]:
@@ -123,10 +124,10 @@ class ServerTls:
         return context, revocations, expires_ts
 
 
-def _told(on_failure: OnFailure) -> type[ssl.SSLObject]:
-    """The class of connections whose failed handshakes are told: the event loop keeps them to itself."""
+def _reporting_class(on_failure: OnFailure) -> type[ssl.SSLObject]:
+    """Return an SSLObject class that reports failed handshakes, which the event loop does not."""
 
-    class Told(ssl.SSLObject):
+    class ReportingSSLObject(ssl.SSLObject):
         def do_handshake(self) -> None:
             try:
                 super().do_handshake()
@@ -137,10 +138,10 @@ def _told(on_failure: OnFailure) -> type[ssl.SSLObject]:
                 on_failure("certificate_expired" if expired else "certificate_untrusted", exc.verify_message)
                 raise
             except ssl.SSLError as exc:
-                on_failure("tls", exc.reason or "broken off")
+                on_failure("tls", exc.reason or "aborted")
                 raise
 
-    return Told
+    return ReportingSSLObject
 
 
 def _stamp(path: Path) -> object:

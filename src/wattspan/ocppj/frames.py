@@ -1,7 +1,7 @@
 """OCPP-J frames: text to message and back (OCPP-J §4.2 in 1.6, 2.0.1 and 2.1). Pure; knows no action, no connection.
 
-Lenient where chargers are sloppy, unless told to be strict: NUL bytes in the text, texts that are no Unicode, `null`
-for an empty payload, a number as message id. What differs between the versions is a `Framing`.
+Unless `Framing.strict` is set, it accepts what some chargers send: NUL bytes in the text, invalid Unicode, `null` for
+an empty payload, a number as message id. The versions differ in their `Framing`.
 """
 
 import json
@@ -16,10 +16,10 @@ from wattspan.errors import FrameError
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = 2, 3, 4, 5, 6
 
 MAX_MESSAGE_ID = 255
-"""Characters of a message id that we echo; OCPP allows 36, and chargers send more."""
+"""Longest message id accepted, in characters. OCPP allows 36, but some chargers send more."""
 OCPP_MESSAGE_ID = 36
 UNKNOWN_ID = "-1"
-"""The id of a CALLERROR for a message whose own can't be read: 2.x says so, 1.6 leaves it open."""
+"""Message id of a CALLERROR for a message whose id can't be read: specified in 2.x, left open in 1.6."""
 _CALL_SIZE = 4
 
 MessageId = str | int
@@ -27,7 +27,7 @@ MessageId = str | int
 
 @dataclass(slots=True)
 class Call:
-    """A request. `message_id` is as it came, for the answer must carry the very same."""
+    """A request. `message_id` is kept as received, because the answer must repeat it."""
 
     message_id: MessageId
     action: str
@@ -36,17 +36,17 @@ class Call:
 
 @dataclass(slots=True)
 class CallResult:
-    """The answer to a CALL of ours."""
+    """The answer to one of our CALLs."""
 
     message_id: MessageId
     payload: dict[str, Any]
     well_formed: bool = True
-    """False: there was no object in the payload's place."""
+    """False if the payload was not an object."""
 
 
 @dataclass(slots=True)
 class CallError:
-    """The refusal of a CALL of ours; OCPP-J 1.6 §4.2.3."""
+    """The error answer to one of our CALLs (OCPP-J 1.6 §4.2.3)."""
 
     message_id: MessageId
     code: str
@@ -56,7 +56,7 @@ class CallError:
 
 @dataclass(slots=True)
 class ResultError:
-    """A CALLRESULT of ours that the charge point could make nothing of (CALLRESULTERROR, OCPP-J 2.1 §4.2.4)."""
+    """The peer could not use one of our CALLRESULTs (CALLRESULTERROR, OCPP-J 2.1 §4.2.4)."""
 
     message_id: MessageId
     code: str
@@ -77,55 +77,55 @@ Frame = Call | CallResult | CallError | ResultError | Send
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
-    """How a version frames messages, and the CALLERROR codes it has for what is no message."""
+    """How a version frames messages, and its CALLERROR codes for invalid ones."""
 
     unreadable: str
     """Not JSON."""
     malformed: str
-    """JSON, but no message: no array, no message id, no action."""
+    """JSON, but not a message: not an array, or without message id or action."""
     formation: str
-    """The action is there, but what should be its payload is no object."""
+    """The payload is not an object."""
     action: str
-    """The action is no text."""
+    """The action is not a string."""
     unknown_type: str | None = None
-    """A message type number that the version does not have; None: it is ignored."""
+    """A message type number that the version does not have; None: such messages are ignored."""
     result_errors: bool = False
-    """Whether a CALLRESULT can be refused by a CALLRESULTERROR."""
+    """Whether the version has CALLRESULTERROR."""
     strict: bool = False
-    """Refuse what we would otherwise put right."""
+    """Refuse deviations that are otherwise corrected."""
     kinds: "Mapping[int, Callable[[list[Any], Framing], Frame]]" = field(default_factory=lambda: _KINDS)
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
-    """A CALL."""
+    """Return an encoded CALL."""
     return orjson.dumps([CALL, message_id, action, payload])
 
 
 def call_result(message_id: MessageId, payload: dict[str, Any]) -> bytes:
-    """A CALLRESULT."""
+    """Return an encoded CALLRESULT."""
     return orjson.dumps([CALLRESULT, message_id, payload])
 
 
 def result_error(message_id: MessageId, code: str, description: str) -> bytes:
-    """A CALLRESULTERROR: the CALLRESULT of that id can't be used."""
+    """Return an encoded CALLRESULTERROR for the CALLRESULT of that id."""
     return orjson.dumps([CALLRESULTERROR, message_id, code, description[:255], {}])
 
 
 def call_error(message_id: MessageId, code: str, description: str, details: dict[str, Any]) -> bytes:
-    """A CALLERROR; the description is cut to the 255 characters OCPP allows."""
+    """Return an encoded CALLERROR. The description is cut to the 255 characters that OCPP allows."""
     return orjson.dumps([CALLERROR, message_id, code, description[:255], details])
 
 
-def _sloppy(data: bytes, exc: orjson.JSONDecodeError, framing: Framing) -> Any:
-    """What some chargers write around and into good JSON: NUL bytes, and texts that are no Unicode.
+def _parse_leniently(data: bytes, exc: orjson.JSONDecodeError, framing: Framing) -> Any:
+    """Parse JSON with NUL bytes or invalid Unicode, as some chargers send it; raise FrameError if it can't be parsed.
 
-    Such a text (an id tag out of a reader's broken memory) loses what is wrong with it, not the message it is in.
+    Invalid characters (in an id tag from a faulty reader, for example) are replaced, so that the message is not lost.
     """
     try:
         if framing.strict:
             raise exc
         text = data.replace(b"\0", b"").decode("utf-8", "replace")
-        if "\\ud" in text.lower():  # perhaps half a surrogate pair, which Python's own parser takes
+        if "\\ud" in text.lower():  # perhaps a lone surrogate, which Python's own parser accepts
             text = json.dumps(json.loads(text), ensure_ascii=False)
         return orjson.loads(text.encode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -138,7 +138,7 @@ def _readable_id(value: Any) -> MessageId:
 
 
 def _result_id(value: Any) -> MessageId:
-    """An odd one matches nothing that was asked; a result is never answered, not even with an error."""
+    """Return "", which matches no CALL, for an invalid id: results are never answered, not even with an error."""
     return value if type(value) is str or type(value) is int else ""
 
 
@@ -161,7 +161,7 @@ def _call(frame: list[Any], framing: Framing) -> Call:
 
 
 def _check_strictly(frame: list[Any], framing: Framing) -> None:
-    """What is put right elsewhere, or passed over."""
+    """Raise FrameError for deviations that are accepted when not strict."""
     message_id = frame[1]
     if type(message_id) is int or len(message_id) > OCPP_MESSAGE_ID:
         raise FrameError(framing.malformed, "the message id is not a text of at most 36 characters", message_id)
@@ -172,7 +172,7 @@ def _check_strictly(frame: list[Any], framing: Framing) -> None:
 
 
 def _send(frame: list[Any], framing: Framing) -> Send:
-    """The same as a CALL, but whatever is wrong with it is never answered."""
+    """Parse it like a CALL; an invalid one is not answered either."""
     try:
         call = _call(frame, framing)
     except FrameError as fault:
@@ -224,7 +224,7 @@ FRAMING_201 = Framing(
     action="RpcFrameworkError",
     unknown_type="MessageTypeNotSupported",
 )
-"""OCPP-J 2.0.1 §4.2.3, §4.3, §4.4: unlike its sisters it answers a message type that it does not know."""
+"""OCPP-J 2.0.1 §4.2.3, §4.3, §4.4: unlike the other versions it answers unknown message types."""
 FRAMING_21 = Framing(
     unreadable="RpcFrameworkError",
     malformed="RpcFrameworkError",
@@ -236,16 +236,16 @@ FRAMING_21 = Framing(
 
 
 def parse(data: bytes, framing: Framing = FRAMING_16) -> Frame | None:
-    """The message in `data`. None: a message type that the version does not have, to be ignored.
+    """Return the message in `data`, or None for a message type that the version does not have and ignores.
 
     Raises:
-        FrameError: it is no message; carries the CALLERROR code and, where it could be read, the message id.
-        `answered` is False for a broken SEND, which gets no answer whatever is wrong with it.
+        FrameError: it is not a valid message. Has the CALLERROR code and the message id, if that is readable;
+            `answered` is False for an invalid SEND, which is never answered.
     """
     try:
         frame = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
-        frame = _sloppy(data, exc, framing)
+        frame = _parse_leniently(data, exc, framing)
     if type(frame) is not list or len(frame) < 2:  # noqa: PLR2004
         raise FrameError(framing.malformed, "not an array of message type, message id, …")
     kind = frame[0]

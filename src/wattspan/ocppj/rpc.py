@@ -1,7 +1,7 @@
-"""One OCPP-J conversation over one connection: order, matching, time-outs (OCPP-J 1.6 §4.1).
+"""The RPC end of one OCPP-J connection: order, matching and time-outs (OCPP-J 1.6 §4.1).
 
-It owns what may be outstanding: one CALL of the charger's and one of ours, independent of each other. It does not know
-what messages mean, nor WebSockets: it is given bytes and a `Wire`. Everything runs on the event loop's thread.
+It owns the outstanding CALLs: one of the peer's and one of ours, independent of each other. It does not know what
+messages mean, nor WebSockets: it gets bytes and a `Wire`. Everything runs on the event loop's thread.
 """
 
 import asyncio
@@ -14,48 +14,48 @@ from wattspan.ocppj import frames
 from wattspan.ocppj.frames import FRAMING_16, Call, CallError, CallResult, Framing, ResultError, Send
 
 MAX_WAITING_CALLS = 32
-"""Calls of a charger that did not wait for its answers; above this we stop reading from it."""
+"""CALLs of a peer that does not wait for answers; from this number on, reading from it is paused."""
 MAX_QUEUED_COMMANDS = 64
-"""Commands that wait for their turn on one charge point."""
+"""Commands that may be queued for one charge point."""
 
 
 Check = Callable[[dict[str, Any]], tuple[str, str] | None]
 
 
 class Wire(Protocol):
-    """The connection as a session sees it."""
+    """The transport of an RPC connection."""
 
     def send(self, data: bytes) -> None:
         """Send a text message; does nothing once the connection is closing."""
 
     def pause_reading(self) -> None:
-        """Take no more bytes from the peer."""
+        """Stop reading from the peer."""
 
     def resume_reading(self) -> None:
-        """Take bytes again."""
+        """Read from the peer again."""
 
 
 class Handler(Protocol):
-    """Whoever says what a message means."""
+    """Handles the peer's messages."""
 
     def on_call(self, call: Call) -> None:
-        """A CALL; must lead to one `RpcConnection.answer` or `RpcConnection.refuse`, now or later. Must not raise."""
+        """Handle a CALL by one `RpcConnection.answer` or `RpcConnection.refuse`, now or later. Must not raise."""
 
     def on_fault(self, fault: FrameError) -> None:
-        """A text that is no message; the session answers it."""
+        """Note a text that is not a valid message. The RPC connection answers it."""
 
     def on_send(self, send: Send) -> None:
-        """A message that gets no answer, come what may (OCPP-J 2.1). Must not raise."""
+        """Handle a SEND, which is never answered (OCPP-J 2.1). Must not raise."""
 
     def on_result_error(self, error: ResultError) -> None:
-        """An answer of ours that the charge point could make nothing of (OCPP-J 2.1)."""
+        """Note that the peer could not use one of our answers (CALLRESULTERROR, OCPP-J 2.1)."""
 
-    def on_unasked(self) -> None:
-        """A result that answers nothing we wait for: never asked, or too late."""
+    def on_unexpected_result(self) -> None:
+        """Note a result without an outstanding CALL: one never sent, or timed out."""
 
 
-class _Asked(NamedTuple):
-    """Our CALL that is outstanding."""
+class _Outstanding(NamedTuple):
+    """Our outstanding CALL."""
 
     message_id: str
     action: str
@@ -63,16 +63,16 @@ class _Asked(NamedTuple):
 
 
 class RpcConnection:
-    """The state of one conversation."""
+    """The state of one connection: CALLs in both directions, and those that wait."""
 
     __slots__ = (
-        "_asked",
         "_closed",
         "_current",
         "_draining",
         "_finished",
         "_framing",
         "_handler",
+        "_outstanding",
         "_paused",
         "_turn",
         "_waiting",
@@ -85,12 +85,12 @@ class RpcConnection:
         self.cp_id = cp_id
         self._framing = framing
         self.queued = 0
-        """Commands that wait for their turn or their answer."""
+        """Commands that wait to be sent or for their answer."""
         self._wire = wire
         self._handler = handler
         self._current: Call | None = None
         self._waiting: list[Call] = []  # a few at most: no deque, which is 700 bytes when empty
-        self._asked: _Asked | None = None
+        self._outstanding: _Outstanding | None = None
         self._turn: asyncio.Lock | None = None
         self._finished: asyncio.Future[None] | None = None
         self._closed = False
@@ -102,7 +102,7 @@ class RpcConnection:
         return self._closed
 
     def receive(self, data: bytes) -> None:
-        """Take one text message. Never raises."""
+        """Process one text message. Never raises."""
         try:
             frame = frames.parse(data, self._framing)
         except FrameError as fault:
@@ -119,28 +119,29 @@ class RpcConnection:
         elif type(frame) is ResultError:
             self._handler.on_result_error(frame)
         else:
-            self._handler.on_unasked()
+            self._handler.on_unexpected_result()
 
     def answer(self, call: Call, payload: dict[str, Any]) -> None:
-        """Send the CALLRESULT of `call` and go on to the next one."""
+        """Send the CALLRESULT of `call` and process the next CALL."""
         self._finish(call, frames.call_result(call.message_id, payload))
 
     def refuse(self, call: Call, code: str, description: str, details: dict[str, Any]) -> None:
-        """Send a CALLERROR for `call` and go on to the next one."""
+        """Send a CALLERROR for `call` and process the next CALL."""
         self._finish(call, frames.call_error(call.message_id, code, description, details))
 
     async def call(
         self, action: str, payload: dict[str, Any], *, timeout_s: float, check: Check | None = None
     ) -> dict[str, Any]:
-        """Send a CALL when it is its turn, and wait `timeout_s` from then for the result.
+        """Send a CALL once the ones before it are done, and return the payload of its result.
 
-        `check` tells what is wrong with a result, as code and text; 2.1 has the charge point told of it.
+        `timeout_s` counts from sending. `check` returns a result's fault as code and text, or None; in OCPP 2.1 it is
+        sent to the peer as CALLRESULTERROR.
 
-        Cancellation: safe; an answer that comes later is counted as unasked.
+        Cancellation: safe; an answer that arrives later counts as unexpected.
 
         Raises:
-            CommandRefused: a CALLERROR came.
-            CommandTimeout: nothing came in time, or too many commands wait already.
+            CommandRefused: the peer answered with CALLERROR.
+            CommandTimeout: no answer in time, or MAX_QUEUED_COMMANDS commands are queued already.
             ConnectionLost: the connection closed.
         """
         if self.queued >= MAX_QUEUED_COMMANDS:
@@ -150,31 +151,33 @@ class RpcConnection:
         self.queued += 1
         try:
             async with self._turn:
-                return await self._ask(action, payload, timeout_s, check)
+                return await self._call(action, payload, timeout_s, check)
         finally:
             self.queued -= 1
 
     def close(self) -> None:
-        """The connection is gone: whoever waits for an answer learns it; nothing is sent any more."""
+        """Mark the connection as closed. Pending calls raise ConnectionLost; nothing is sent any more."""
         self._closed = True
         self._waiting.clear()
-        if self._asked is not None and not self._asked.future.done():
-            self._asked.future.set_exception(ConnectionLost(self.cp_id, self._asked.action))
-        self._tell_finished()
+        if self._outstanding is not None and not self._outstanding.future.done():
+            self._outstanding.future.set_exception(ConnectionLost(self.cp_id, self._outstanding.action))
+        self._set_finished()
 
     async def finished(self) -> None:
-        """Return when no CALL of the charger's waits for its answer. For one waiter, when no more CALLs are taken."""
+        """Wait until no CALL of the peer is in progress. One waiter at most, after reading was stopped."""
         if self._current is not None and not self._closed:
             self._finished = asyncio.get_running_loop().create_future()
             await self._finished
 
-    async def _ask(self, action: str, payload: dict[str, Any], timeout_s: float, check: Check | None) -> dict[str, Any]:
+    async def _call(
+        self, action: str, payload: dict[str, Any], timeout_s: float, check: Check | None
+    ) -> dict[str, Any]:
         if self._closed:
             raise ConnectionLost(self.cp_id, action)
-        # Never the same twice: an answer that a charger brings along from its last connection must not match.
+        # Unique over all connections: a late answer from the charger's previous connection must not match.
         message_id = str(uuid4())
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
-        self._asked = _Asked(message_id, action, future)
+        self._outstanding = _Outstanding(message_id, action, future)
         try:
             self._wire.send(frames.call(message_id, action, payload))
             async with asyncio.timeout(timeout_s):
@@ -182,15 +185,15 @@ class RpcConnection:
         except TimeoutError as exc:
             raise CommandTimeout(self.cp_id, action, timeout_s) from exc
         finally:
-            self._asked = None
+            self._outstanding = None
         if isinstance(result, CallError):
             raise CommandRefused(self.cp_id, action, result.code, result.description, result.details)
         if self._framing.result_errors:
-            self._tell_of_fault(result, check)
+            self._report_fault(result, check)
         return result.payload
 
-    def _tell_of_fault(self, result: CallResult, check: Check | None) -> None:
-        """CALLRESULTERROR (OCPP-J 2.1 §4.2.4) for a result that is no object or that `check` finds wanting."""
+    def _report_fault(self, result: CallResult, check: Check | None) -> None:
+        """Send CALLRESULTERROR (OCPP-J 2.1 §4.2.4) for a result that is not an object or that `check` rejects."""
         fault = (self._framing.formation, "the payload is not an object") if not result.well_formed else None
         if fault is None and check is not None:
             fault = check(result.payload)
@@ -217,14 +220,14 @@ class RpcConnection:
         if self._waiting:
             self._drain()
         elif self._finished is not None:
-            self._tell_finished()
+            self._set_finished()
 
-    def _tell_finished(self) -> None:
+    def _set_finished(self) -> None:
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
     def _drain(self) -> None:
-        """Hand on what waits, one at a time; a loop, so that a long backlog answered at once does not recurse."""
+        """Process waiting CALLs one at a time; in a loop, so that a backlog answered at once does not recurse."""
         if self._draining:
             return
         self._draining = True
@@ -239,8 +242,8 @@ class RpcConnection:
             self._wire.resume_reading()
 
     def _match(self, result: CallResult | CallError) -> None:
-        asked = self._asked
-        if asked is None or str(result.message_id) != asked.message_id or asked.future.done():
-            self._handler.on_unasked()
+        outstanding = self._outstanding
+        if outstanding is None or str(result.message_id) != outstanding.message_id or outstanding.future.done():
+            self._handler.on_unexpected_result()
         else:
-            asked.future.set_result(result)
+            outstanding.future.set_result(result)

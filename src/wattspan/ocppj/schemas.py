@@ -1,6 +1,6 @@
-"""Payloads against the schema files of the `ocpp` package, by `jsonschema-rs`. It knows no message's meaning.
+"""Validation of payloads by the JSON schemas of the `ocpp` package. It knows nothing of what messages mean.
 
-Formats are asserted (`date-time`, `uri`), and 21.4 counts as a multiple of 0.1, as OCPP means it.
+`jsonschema-rs` checks formats (`date-time`, `uri`) and accepts 21.4 as a multiple of 0.1, as OCPP intends.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 MAX_FAULTS = 20
-"""Faults told of one payload; who sends more is told the first ones."""
+"""Maximum number of faults returned for one payload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +41,16 @@ CODES_2X = ErrorCodes(
 
 
 class SchemaFault(NamedTuple):
-    """One way in which a payload breaks its schema. `message` carries no value: there are id tokens among them."""
+    """One violation of a payload's schema. `message` contains no value of the payload, which may be an id token."""
 
     code: str
     path: str
-    """JSON pointer to the faulty place; "" is the whole payload."""
+    """JSON pointer to the invalid value; "" is the whole payload."""
     message: str
 
 
 class _Source(NamedTuple):
-    """How the `ocpp` package names the files of one version, and what the codes are called there."""
+    """The file names of one version in the `ocpp` package, and the version's error codes."""
 
     package: str
     call_suffix: str
@@ -67,8 +67,8 @@ _SOURCES: Mapping[str, _Source] = {
 _TEXTS: Mapping[str, tuple[str, str]] = {
     "additionalItems": ("formation", "more items than the schema has"),
     "additionalProperties": ("formation", "a field that the schema does not have"),
-    "enum": ("property", "not one of the words that OCPP has for it"),
-    "format": ("type", "not of the format that it must have"),
+    "enum": ("property", "not one of the values that OCPP allows"),
+    "format": ("type", "not in the required format"),
     "maxItems": ("occurrence", "too many items"),
     "maxLength": ("property", "too long"),
     "maximum": ("property", "too high"),
@@ -78,11 +78,11 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "required": ("occurrence", "a required field is missing"),
     "type": ("type", "of the wrong type"),
 }
-"""Schema keyword to the field of ErrorCodes and to our words for it."""
+"""Field of ErrorCodes and text of the fault, by schema keyword."""
 
 
 class Schemas:
-    """The validators of one OCPP version, each compiled when it is first needed and then kept."""
+    """The validators of one OCPP version, each compiled on first use and cached."""
 
     def __init__(self, source: str) -> None:
         self._source = _SOURCES[source]
@@ -90,18 +90,18 @@ class Schemas:
         self._calls: dict[str, jsonschema_rs.Validator | None] = {}
         self._results: dict[str, jsonschema_rs.Validator | None] = {}
         self._sends: dict[str, jsonschema_rs.Validator | None] = {}
-        self._holds: dict[str, Callable[[Any], bool]] = {}
-        """What nearly every CALL needs of its validator, and nothing else."""
+        self._is_valid: dict[str, Callable[[Any], bool]] = {}
+        """`Validator.is_valid` by action: all that valid CALLs need."""
 
     @classmethod
     def load(cls, source: str) -> "Schemas":
-        """The schemas of a version as the `ocpp` package names it: "v16", "v201", "v21"."""
+        """Return the schemas of a version, as the `ocpp` package names it: "v16", "v201", "v21"."""
         return cls(source)
 
     def call_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:
-        """What is wrong with the payload of a CALL; empty when nothing is, or when there is no such schema."""
+        """Return the faults of a CALL's payload; none if it is valid or the action has no schema."""
         try:
-            if self._holds[action](payload):
+            if self._is_valid[action](payload):
                 return ()
         except (KeyError, ValueError):
             pass
@@ -110,11 +110,11 @@ class Schemas:
         except KeyError:
             validator = self._calls[action] = self._compiled(action + self._source.call_suffix)
             if validator is not None:
-                self._holds[action] = validator.is_valid
+                self._is_valid[action] = validator.is_valid
         return self._faults(validator, payload)
 
     def document(self, action: str) -> dict[str, Any] | None:
-        """The JSON schema of a CALL's payload; None: there is none of that name."""
+        """Return the JSON schema of a CALL's payload, or None if there is none."""
         file = self._folder / f"{action + self._source.call_suffix}.json"
         if not action.isalnum() or not file.is_file():
             return None
@@ -122,7 +122,7 @@ class Schemas:
         return document
 
     def send_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:
-        """What is wrong with the payload of a SEND; its schema is named by the action alone."""
+        """Return the faults of a SEND's payload, whose schema has the name of the action."""
         try:
             validator = self._sends[action]
         except KeyError:
@@ -130,7 +130,7 @@ class Schemas:
         return self._faults(validator, payload)
 
     def result_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:
-        """What is wrong with the payload of a CALLRESULT."""
+        """Return the faults of a CALLRESULT's payload."""
         try:
             validator = self._results[action]
         except KeyError:
@@ -143,7 +143,7 @@ class Schemas:
                 return ()
             return [self._fault(error) for error in islice(validator.iter_errors(payload), MAX_FAULTS)]
         except ValueError:
-            # Nested deeper, or a number larger, than the validator can take.
+            # Nested too deeply, or a number too large, for the validator.
             return [SchemaFault(self._source.codes.formation, "", "can't be checked")]
 
     def _fault(self, error: jsonschema_rs.ValidationError) -> SchemaFault:
@@ -153,7 +153,7 @@ class Schemas:
 
     def _compiled(self, name: str) -> jsonschema_rs.Validator | None:
         file = self._folder / f"{name}.json"
-        # An action is whatever a charger sent: it names a file only if it is a plain word.
+        # The action comes from a charger: it may name a file only if it is alphanumeric.
         if not name.isalnum() or not file.is_file():
             return None
         return jsonschema_rs.validator_for(json.loads(file.read_text("utf-8-sig")), validate_formats=True)

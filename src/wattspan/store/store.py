@@ -25,9 +25,13 @@ from wattspan.store.journal.batch import Batch
 from wattspan.store.journal.isolate import Isolator
 from wattspan.store.journal.statements import Cursor, Statements
 from wattspan.store.journal.writer import CLOSE_S, Writer
-from wattspan.store.queries import books, security
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.queries import device_model as device
+from wattspan.store.queries import id_tags as id_tag_queries
+from wattspan.store.queries import reservations as reservation_queries
+from wattspan.store.queries import transactions as transaction_queries
 from wattspan.store.queries.device_model import StoredStream, StoredVariable
+from wattspan.store.queries.transactions import TransactionFilter
 from wattspan.store.records import IdTag, Registration, Reservation, StoredReading
 from wattspan.store.samples import Shapes
 from wattspan.store.schema import tables as t
@@ -136,25 +140,27 @@ class Store:
 
     async def find_start(self, cp_id: str, key: str) -> Transaction | None:
         """The transaction that was started under `key`, open or not."""
-        return await self.read(books.find_start, cp_id, key)
+        return await self.read(transaction_queries.find_start, cp_id, key)
 
     async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None:
         """The transaction that a stop names by its id, or that is known by that very stop (`fleet.stop_key`)."""
-        return await self.read(books.find_stop, cp_id, transaction_id, key)
+        return await self.read(transaction_queries.find_stop, cp_id, transaction_id, key)
 
     async def transactions(
         self, *, cp_id: str | None = None, before_number: int | None = None, limit: int = 100
     ) -> Sequence[Transaction]:
         """The newest transactions first."""
-        return await self.read(books.transactions, cp_id, before_number, limit)
+        return await self.read(
+            transaction_queries.list_transactions, TransactionFilter(cp_id=cp_id), before_number, limit
+        )
 
     async def readings(self, transaction_number: int) -> Sequence[StoredReading]:
         """All meter readings of a transaction, in the order they came."""
-        return await self.read(books.readings, transaction_number)
+        return await self.read(transaction_queries.readings, transaction_number)
 
     async def open_reservations(self, cp_id: str) -> Sequence[Reservation]:
         """What is reserved at a charge point now."""
-        return await self.read(books.open_reservations, cp_id, self._clock())
+        return await self.read(reservation_queries.open_reservations, cp_id, self._clock())
 
     async def device_model(
         self,
@@ -179,56 +185,56 @@ class Store:
 
         None: nothing, or it was removed.
         """
-        return await self.read(books.credential, cp_id)
+        return await self.read(charge_point_queries.credential, cp_id)
 
     async def charge_points(self) -> Sequence[Registration]:
         """All charge points in the books."""
-        return await self.read(books.registrations)
+        return await self.read(charge_point_queries.registrations)
 
     async def is_rejected(self, cp_id: str) -> bool:
         """Whether an operator turned this unknown charge point away."""
-        return await self.read(security.is_rejected, cp_id)
+        return await self.read(charge_point_queries.is_rejected, cp_id)
 
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None:
         """A charge point used its other secret: from now on that is the one, and the former works until `until_ts`."""
-        await self.do(security.confirm_secret, cp_id, stored, until_ts)
+        await self.do(charge_point_queries.confirm_secret, cp_id, stored, until_ts)
 
     async def add_charge_point(self, cp_id: str, secret: str | None, *, security_profile: int | None = None) -> bool:
         """Register one, or replace its secret (hashed by csms.credentials). False: it was registered already.
 
         `security_profile` None leaves the one that is required of it as it is.
         """
-        return await self.do(books.register, cp_id, secret, self._clock(), security_profile)
+        return await self.do(charge_point_queries.register, cp_id, secret, self._clock(), security_profile)
 
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Take one out of the books. A running server finds it in `removed_charge_points`. False: not known."""
-        return await self.do(books.mark_removed, cp_id, self._clock())
+        return await self.do(charge_point_queries.mark_removed, cp_id, self._clock())
 
     async def removed_charge_points(self) -> Sequence[str]:
         """Taken out of the books, by any process, and not let go by the fleet yet (ChargePointDecommissioned)."""
-        return await self.read(books.removed)
+        return await self.read(charge_point_queries.removed)
 
     async def id_tag(self, id_token: str) -> IdTag | None:
         """An id token that is on file; letter case does not matter (OCPP 1.6 §7.28)."""
-        return await self.read(books.id_tag, id_token)
+        return await self.read(id_tag_queries.id_tag, id_token)
 
     async def id_tags(self) -> Sequence[IdTag]:
         """All id tokens on file."""
-        return await self.read(books.id_tags)
+        return await self.read(id_tag_queries.all_id_tags)
 
     async def add_id_tag(self, tag: IdTag) -> None:
         """Put an id token on file, or replace it."""
-        await self.do(books.put_id_tag, tag)
+        await self.do(id_tag_queries.put_id_tag, tag)
 
     async def remove_id_tag(self, id_token: str) -> bool:
         """Take an id token off file. False: it was not there."""
-        return await self.do(books.remove_id_tag, id_token)
+        return await self.do(id_tag_queries.remove_id_tag, id_token)
 
     async def expire_readings(self, before_ts: float, limit: int) -> int:
         """Delete up to `limit` readings received before `before_ts`, oldest first, between commits; how many."""
         gone = 0
         while gone < limit and not self.closed:
-            rows = await self.do(books.expire_readings, before_ts, min(SLICE_ROWS, limit - gone))
+            rows = await self.do(transaction_queries.expire_readings, before_ts, min(SLICE_ROWS, limit - gone))
             if not rows:
                 break
             gone += rows

@@ -1,6 +1,6 @@
 """Every metric, span name and attribute. It owns names, units and help texts; it must not know where values come from.
 
-The name of a metric is its Prometheus name (docs/adr/0012-founding-decisions.md, #6). Its unit is `s`, `By` or an
+The name of a metric is its Prometheus name (docs/adr/0012-founding-decisions.md#6). Its unit is `s`, `By` or an
 annotation in braces: an annotation never changes a name on its way through a Collector or the stock exporter, and the
 other two only repeat what the name has already. `python -m wattspan.telemetry.reference` writes docs/metrics.md from
 this module.

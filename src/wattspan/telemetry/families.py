@@ -1,7 +1,7 @@
 """How each metric is read from the state: one line a metric, used by the page, by OTLP and by instruments.
 
 It owns the reading and must not know how points are written. Gauges and counters are read at collection
-(docs/adr/0012-founding-decisions.md, #7), on the event loop or on an exporter's thread, so dictionaries are copied
+(docs/adr/0012-founding-decisions.md#7), on the event loop or on an exporter's thread, so dictionaries are copied
 before they are iterated. They are copied whole: to list their items allocates tuples, which may start the garbage
 collector and so let another thread run. The first labels of a metric name what it is read from: a connector (`cp_id`,
 `connector_id`), a charge point (`cp_id`) or the whole server. Further labels are the keys of the mapping that is read.

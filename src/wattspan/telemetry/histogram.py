@@ -1,4 +1,4 @@
-"""Histograms as plain arrays: recording a message takes two increments (docs/adr/0012-founding-decisions.md, #12).
+"""Histograms as plain arrays: recording a message takes two increments (docs/adr/0012-founding-decisions.md#12).
 
 It owns counts and exemplars; it must not know who records and who reads. Values are recorded on the event loop's thread
 alone and read on any thread, where a reader may see half of a recording (its bucket, not yet its sum).

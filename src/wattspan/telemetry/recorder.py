@@ -1,6 +1,6 @@
 """Records messages, commands and sessions as spans and histograms. It owns what is recorded, not how it is stored.
 
-Two small ports have two implementations each (docs/adr/0012-founding-decisions.md, #12): `Spans` and `Measures`.
+Two small ports have two implementations each (docs/adr/0012-founding-decisions.md#12): `Spans` and `Measures`.
 Everything is called on the event loop's thread, never blocks, and never raises because of an exporter or a Collector.
 """
 

@@ -1,6 +1,6 @@
 """The trace of a charging session, emitted at its end: back-dated, with a child span for each phase.
 
-It owns how the timeline of a transaction becomes spans (docs/adr/0012-founding-decisions.md, #9), through
+It owns how the timeline of a transaction becomes spans (docs/adr/0012-founding-decisions.md#9), through
 OpenTelemetry's API alone, so it is the same for every provider. Message spans link to the session's span before that
 span exists. Only a provider that accepts our ids (`PresetIds`) makes these links resolve; with a user's own provider
 the trace is complete but has other ids.

@@ -1,4 +1,4 @@
-"""Hashes id tokens, which are personal data: telemetry has no more of them (docs/adr/0012-founding-decisions.md, #11).
+"""Hashes id tokens, which are personal data: telemetry has no more of them (docs/adr/0012-founding-decisions.md#11).
 
 The caller keeps the key. Without one, a random key lives as long as the process: sessions of one token can be found
 together, and after a restart the hashes are different.

@@ -8,7 +8,7 @@ import pytest
 from support.central import Csms
 from support.operators import PASSWORD, Operator, admin, nobody, somebody
 from support.waiting import eventually
-from wattspan.store.queries import desk
+from wattspan.store.queries import audit as audit_queries
 
 COOKIE = "wattspan_session"
 
@@ -202,7 +202,9 @@ async def test_old_rows_leave_the_audit_log(make_csms) -> None:  # type: ignore[
     await csms.restart()
 
     async def has_gone() -> bool:
-        return [row.action for row in await csms.store.read(desk.audit, None, None, None, 10)] == ["log_out"]
+        return [row.action for row in await csms.store.read(audit_queries.list_entries, None, None, None, 10)] == [
+            "log_out"
+        ]
 
     await eventually(has_gone)
 

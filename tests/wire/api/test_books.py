@@ -8,7 +8,7 @@ import pytest
 from support.central import Csms
 from support.chargers import START, energy, meter_values, stop
 from support.operators import Operator, somebody
-from wattspan.store.queries import desk
+from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.records import IdTag
 
 
@@ -99,11 +99,11 @@ async def test_id_tags_are_imported_all_or_none(operator: Operator) -> None:
 async def test_a_long_import_is_written_in_parts_between_which_chargers_are_answered(
     csms: Csms, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wattspan.store.queries.desk.TOGETHER", 10)
+    monkeypatch.setattr("wattspan.store.queries.id_tags.BATCH_SIZE", 10)
     written: list[int] = []
-    put = desk.put_id_tags
+    put = id_tag_queries.put_id_tags
     monkeypatch.setattr(
-        desk, "put_id_tags", lambda connection, tags: written.append(len(tags)) or put(connection, tags)
+        id_tag_queries, "put_id_tags", lambda connection, tags: written.append(len(tags)) or put(connection, tags)
     )
     lines = "".join(f"TAG{number}\n" for number in range(95))
     told = await operator.ask("POST", "/id-tags/import", content=f"id_tag\n{lines}tag3\n".encode(), headers=CSV)

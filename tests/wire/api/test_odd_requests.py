@@ -12,7 +12,7 @@ import pytest
 from support.central import Csms
 from support.operators import Operator, nobody
 from support.waiting import eventually
-from wattspan.store.queries import desk
+from wattspan.store.queries import audit as audit_queries
 
 JSON = {"Content-Type": "application/json"}
 COMMANDS = "/charge-points/CP1/commands"
@@ -142,7 +142,7 @@ async def test_a_command_under_way_at_the_servers_end_is_answered_and_noted(csms
         await charger.expect("Reset")
         await csms.restart()
         await asking
-    (row,) = await csms.store.read(desk.audit, None, "Reset", None, 1)
+    (row,) = await csms.store.read(audit_queries.list_entries, None, "Reset", None, 1)
     assert (row.who, row.status) == ("admin", 502)
 
 
@@ -160,5 +160,5 @@ async def test_a_write_that_the_servers_end_cut_off_is_noted_too(
     await csms.restart()
     sending.cancel()
     await asyncio.wait([sending])
-    (row,) = await csms.store.read(desk.audit, None, "firmware", None, 1)
+    (row,) = await csms.store.read(audit_queries.list_entries, None, "firmware", None, 1)
     assert (row.who, row.action, row.status) == ("admin", "upload_firmware", 499)

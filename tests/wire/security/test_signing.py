@@ -17,7 +17,7 @@ from support.waiting import eventually
 from wattspan.csms.plugins.base import Plugin
 from wattspan.csms.security.authority import REVOCATIONS, Authority
 from wattspan.csms.security.signing import ASK_AGAIN_S
-from wattspan.store.queries import security
+from wattspan.store.queries import certificates as certificate_queries
 
 DAY_S = 86_400.0
 VERSIONS = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
@@ -63,7 +63,7 @@ async def test_a_charge_point_asks_for_its_certificate_and_connects_with_it(secu
     assert own.public_key() == key.public_key()
     expires_ts = own.not_valid_after_utc.timestamp()
     assert await secured.csms.metric("ocpp_cp_certificate_expires_ts", cp_id="CP1") == expires_ts
-    (issued,) = await secured.csms.store.read(security.certificates, "CP1")
+    (issued,) = await secured.csms.store.read(certificate_queries.list_certificates, "CP1")
     assert (int(issued.serial, 16), issued.expires_ts) == (own.serial_number, expires_ts)
     await secured.register("CP1", profile=3)
     await secured.register("CP2")
@@ -90,7 +90,7 @@ async def test_what_it_may_not_have_is_rejected_and_nothing_follows(secured, csr
         assert (await charger.call("SignCertificate", {"csr": csr}))["status"] == "Rejected"
         await charger.call("Heartbeat")
         assert charger.unread == []
-    assert await secured.csms.store.read(security.certificates, "CP1") == []
+    assert await secured.csms.store.read(certificate_queries.list_certificates, "CP1") == []
 
 
 async def test_without_an_authority_every_request_is_rejected(make_secured):

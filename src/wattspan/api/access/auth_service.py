@@ -12,7 +12,7 @@ from wattspan.api.access.passwords import Passwords, generated
 from wattspan.api.access.rights import RIGHTS, Principal, Role, narrowed
 from wattspan.api.problems import Problem
 from wattspan.domain.counters import ServerCounters
-from wattspan.store.queries import users as people
+from wattspan.store.queries import users as user_queries
 from wattspan.store.records import ApiToken, User
 from wattspan.store.store import Store
 from wattspan.telemetry import catalogue
@@ -55,7 +55,7 @@ class AuthService:
         else:
             shown, stored = None, await self.passwords.hash(password.get_secret_value())
         admin = User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=self._clock())
-        made = await self._store.do(people.add_first_user, admin)
+        made = await self._store.do(user_queries.add_first_user, admin)
         return shown if made else None
 
     async def log_in(self, name: str, password: str, source: str, instead_of: str | None) -> tuple[str, User]:
@@ -81,7 +81,7 @@ class AuthService:
         # One check of a name at a time: guesses sent all at once would come in before the first has failed.
         self._checking.add(key)
         try:
-            user = await self._store.read(people.user, name)
+            user = await self._store.read(user_queries.user, name)
             stored = None if user is None or user.disabled else user.password
             right = await self.passwords.check(password, stored)
         finally:
@@ -92,7 +92,7 @@ class AuthService:
         self._lockout.succeeded(name, source)
         secret, now_ts = secrets.token_urlsafe(SECRET_BYTES), self._clock()
         old = digest(instead_of) if instead_of else ""
-        await self._store.do(people.begin_session, digest(secret), user.name, now_ts, now_ts + self.session_s, old)
+        await self._store.do(user_queries.add_login, digest(secret), user.name, now_ts, now_ts + self.session_s, old)
         self._vitals.logins += 1
         return secret, user
 
@@ -102,7 +102,7 @@ class AuthService:
         try:
             stored = await self.passwords.hash(password)
             user = User(name=name, role=Role.VIEWER.value, password=stored, created_ts=self._clock())
-            if not await self._store.do(people.add_user, user):
+            if not await self._store.do(user_queries.add_user, user):
                 self._vitals.registration_conflicts += 1
                 raise Problem(409, "the name is taken", kind="name-taken")
         finally:
@@ -112,7 +112,7 @@ class AuthService:
 
     async def by_session(self, secret: str) -> Principal | None:
         """Whoever has a session of that secret."""
-        user = await self._store.read(people.session_user, digest(secret), self._clock())
+        user = await self._store.read(user_queries.login_user, digest(secret), self._clock())
         if user is None:
             return None
         role = Role(user.role)
@@ -127,7 +127,7 @@ class AuthService:
 
     async def by_token(self, secret: str) -> Principal | None:
         """Whoever has a token of that secret."""
-        found = await self._store.read(people.token_user, digest(secret), self._clock())
+        found = await self._store.read(user_queries.token_user, digest(secret), self._clock())
         if found is None:
             return None
         user, token = found
@@ -148,12 +148,12 @@ class AuthService:
             created_ts=self._clock(),
             expires_ts=expires_ts,
         )
-        await self._store.do(people.add_token, digest(secret), token)
+        await self._store.do(user_queries.add_token, digest(secret), token)
         return secret, token
 
     async def count_sessions(self) -> None:
         """Have the metric say how many sessions are open."""
-        self._vitals.user_sessions = await self._store.read(people.sessions_open, self._clock())
+        self._vitals.user_sessions = await self._store.read(user_queries.open_logins, self._clock())
 
     def _locked_out(self) -> None:
         self._vitals.lockouts += 1

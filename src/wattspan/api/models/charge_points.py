@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from wattspan.api.models.common import At, Body, CpId, Shown, Text, moment
+from wattspan.csms import pending as csms_pending
 from wattspan.csms.commands import Live
-from wattspan.csms.pending import Waiting
 from wattspan.csms.security.rotation import Rotated
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
@@ -143,7 +143,7 @@ class PendingChargePoint(Shown):
     firmware: str
 
 
-def pending(waiting: Waiting) -> PendingChargePoint:
+def pending(waiting: csms_pending.PendingChargePoint) -> PendingChargePoint:
     """One that waits."""
     return PendingChargePoint(
         cp_id=waiting.cp_id,

@@ -17,7 +17,7 @@ from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given, Services
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.domain.model import ChargePoint as Known
-from wattspan.store.queries import books, desk
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.records import Registration
 
 router = APIRouter(prefix=PREFIX, tags=["charge points"])
@@ -73,7 +73,9 @@ async def create_charge_point(services: Given, new: models.NewChargePoint, respo
     """Register a charge point. Its secret is told this once."""
     secret = new_secret() if new.credentials else None
     stored = None if secret is None else hash_secret(secret, machine_made=True)
-    filed = await services.store.do(desk.add_charge_point, new.cp_id, stored, new.given(), services.now_ts())
+    filed = await services.store.do(
+        charge_point_queries.add_charge_point, new.cp_id, stored, new.given(), services.now_ts()
+    )
     if filed is None:
         raise Problem(409, "it is registered already", kind="exists")
     services.fleet.charge_point(new.cp_id, services.now_ts())
@@ -86,7 +88,7 @@ async def create_charge_point(services: Given, new: models.NewChargePoint, respo
 async def read_charge_point(services: Given, cp_id: CpId, response: Response) -> ChargePoint:
     """One charge point, with its connectors as they are now."""
     known(services, cp_id)
-    filed = await services.store.read(books.registration, cp_id)
+    filed = await services.store.read(charge_point_queries.registration, cp_id)
     cp = known(services, cp_id)
     response.headers["ETag"] = etag(filed or _unfiled(cp_id))
     return models.whole(cp, filed, services.now_ts(), services.live(cp_id))
@@ -99,7 +101,7 @@ async def update_charge_point(
     """Change what is noted of a charge point."""
     cp = known(services, cp_id)
     check = matching("charge point", if_match)
-    filed = await services.store.do(desk.change_charge_point, cp_id, change.given(), check)
+    filed = await services.store.do(charge_point_queries.change_charge_point, cp_id, change.given(), check)
     response.headers["ETag"] = etag(filed or _unfiled(cp_id))
     return models.whole(cp, filed, services.now_ts(), services.live(cp_id))
 
@@ -108,7 +110,7 @@ async def update_charge_point(
 async def delete_charge_point(services: Given, cp_id: CpId, if_match: IfMatch = None) -> None:
     """Decommission it: it may not connect, its connection closes, it leaves /metrics. Its transactions stay."""
     check = matching("charge point", if_match, needed=False)
-    await services.store.do(desk.remove_charge_point, cp_id, check, services.now_ts())
+    await services.store.do(charge_point_queries.remove_charge_point, cp_id, check, services.now_ts())
     await services.decommission()
 
 
@@ -146,7 +148,7 @@ async def list_connectors(services: Given, cp_id: CpId) -> list[models.Connector
 
 async def _with_secret(services: Services, cp_id: str, stored: str | None, if_match: str | None) -> Registration:
     check = matching("charge point", if_match, needed=False)
-    filed = await services.store.do(desk.set_secret, cp_id, stored, check, services.now_ts())
+    filed = await services.store.do(charge_point_queries.set_secret, cp_id, stored, check, services.now_ts())
     return filed or _unfiled(cp_id)
 
 

@@ -15,7 +15,7 @@ from wattspan.api.files import DIAGNOSTICS, FIRMWARE
 from wattspan.api.models import records as models
 from wattspan.api.problems import not_found
 from wattspan.api.services import Given, Services
-from wattspan.store.queries import desk
+from wattspan.store.queries import files as file_queries
 
 router = APIRouter(prefix=PREFIX, tags=["files"])
 outside = APIRouter(tags=["files"])
@@ -55,7 +55,9 @@ async def list_diagnostics(
     services: Given, cp_id: Annotated[str | None, Query(max_length=255)] = None
 ) -> list[models.File]:
     """What charge points uploaded, the newest first."""
-    return [models.file(each) for each in await services.store.read(desk.files, DIAGNOSTICS, cp_id, MAX_LISTED)]
+    return [
+        models.file(each) for each in await services.store.read(file_queries.list_files, DIAGNOSTICS, cp_id, MAX_LISTED)
+    ]
 
 
 @router.get("/diagnostics/{file_id}", **_download(guarded(Right.COMMAND, 404)))  # type: ignore[arg-type]
@@ -74,7 +76,9 @@ async def delete_diagnostics(services: Given, file_id: FileId) -> None:
 @router.get("/firmware", **guarded(Right.COMMAND))
 async def list_firmware(services: Given) -> list[models.File]:
     """Firmware that charge points may be told to fetch, the newest first."""
-    return [models.file(each) for each in await services.store.read(desk.files, FIRMWARE, None, MAX_LISTED)]
+    return [
+        models.file(each) for each in await services.store.read(file_queries.list_files, FIRMWARE, None, MAX_LISTED)
+    ]
 
 
 @router.post("/firmware", status_code=201, **_upload(guarded(Right.WRITE, 413, 507)))  # type: ignore[arg-type]

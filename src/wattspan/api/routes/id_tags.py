@@ -17,7 +17,7 @@ from wattspan.api.models.common import Token
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given
-from wattspan.store.queries import desk
+from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.records import IdTag
 
 router = APIRouter(prefix=PREFIX, tags=["id tags"])
@@ -41,7 +41,7 @@ async def list_id_tags(
 ) -> Page[models.IdTag]:
     """Id tags by token."""
     wanted = None if status is None else status.value
-    found = await services.store.read(desk.id_tags, text_of(cursor), limit + 1, prefix, wanted)
+    found = await services.store.read(id_tag_queries.list_id_tags, text_of(cursor), limit + 1, prefix, wanted)
     return page(found, limit, lambda tag: tag.id_token, models.id_tag)
 
 
@@ -61,7 +61,7 @@ async def put_id_tag(
 ) -> models.IdTag:
     """Put an id tag on file; to replace what is on file, say which version."""
     tag = models.filed(_token(id_tag), body)
-    await services.store.do(desk.put_id_tag, tag, creating_or_matching(if_match))
+    await services.store.do(id_tag_queries.put_id_tag, tag, creating_or_matching(if_match))
     response.headers["ETag"] = etag(tag)
     return models.id_tag(tag)
 
@@ -69,7 +69,7 @@ async def put_id_tag(
 @router.delete("/id-tags/{id_tag}", status_code=204, **guarded(Right.WRITE, 404, 412))
 async def delete_id_tag(services: Given, id_tag: Tag, if_match: IfMatch = None) -> None:
     """Take an id tag off file; what may charge without being on file is the server's policy."""
-    await services.store.do(desk.remove_id_tag, id_tag, matching("id tag", if_match, needed=False))
+    await services.store.do(id_tag_queries.remove_id_tag, id_tag, matching("id tag", if_match, needed=False))
 
 
 def _import_keywords() -> dict[str, object]:
@@ -88,8 +88,10 @@ async def import_id_tags(services: Given, request: Request) -> models.Imported:
         raise Problem(415, "send text/csv")
     tags = await asyncio.to_thread(parsed, await request.body())
     added = 0
-    for first in range(0, len(tags), desk.TOGETHER):  # between two of them the answers to chargers are stored
-        added += await services.store.do(desk.put_id_tags, tags[first : first + desk.TOGETHER])
+    for first in range(
+        0, len(tags), id_tag_queries.BATCH_SIZE
+    ):  # between two of them the answers to chargers are stored
+        added += await services.store.do(id_tag_queries.put_id_tags, tags[first : first + id_tag_queries.BATCH_SIZE])
     return models.Imported(added=added, replaced=len(tags) - added)
 
 

@@ -11,7 +11,7 @@ from wattspan.api.access.rights import RIGHTS, Principal, Right, Role
 from wattspan.api.models import users as models
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given
-from wattspan.store.queries import users as people
+from wattspan.store.queries import users as user_queries
 
 router = APIRouter(prefix=PREFIX, tags=["access"])
 
@@ -41,7 +41,7 @@ async def read_session(who: Who) -> models.Session:
 @router.delete("/session", status_code=204, **guarded(Right.READ))
 async def log_out(services: Given, who: Who, request: Request, response: Response) -> None:
     """End the session. A token stays: it is revoked by its id."""
-    await services.store.do(people.end_session, who.digest)
+    await services.store.do(user_queries.end_login, who.digest)
     _set_cookie(response, request, "", 0)
 
 
@@ -61,13 +61,13 @@ async def change_password(services: Given, who: Who, change: models.PasswordChan
     source = request.client.host if request.client is not None else ""
     await services.keeper.log_in(who.name, change.old.get_secret_value(), source, None)
     stored = await services.keeper.passwords.hash(change.new.get_secret_value())
-    await services.store.do(people.change_user, who.name, {"password": stored}, _anyone)
+    await services.store.do(user_queries.change_user, who.name, {"password": stored}, _anyone)
 
 
 @router.get("/tokens", **guarded(Right.READ))
 async def list_tokens(services: Given, who: Who) -> list[models.Token]:
     """One's own tokens, without their secrets."""
-    return [models.token(each) for each in await services.store.read(people.tokens, who.name)]
+    return [models.token(each) for each in await services.store.read(user_queries.tokens, who.name)]
 
 
 @router.post("/tokens", status_code=201, **guarded(Right.READ))
@@ -86,7 +86,7 @@ async def create_token(services: Given, who: Who, new: models.NewToken) -> model
 @router.delete("/tokens/{token_id}", status_code=204, **guarded(Right.READ, 404))
 async def revoke_token(services: Given, who: Who, token_id: str) -> None:
     """Revoke one of one's own tokens."""
-    if not await services.store.do(people.remove_token, who.name, token_id):
+    if not await services.store.do(user_queries.remove_token, who.name, token_id):
         raise not_found("token")
 
 

@@ -9,7 +9,7 @@ from wattspan.api.models import charge_points as models
 from wattspan.api.problems import Problem, not_found
 from wattspan.api.routes.charge_points import CpId
 from wattspan.api.services import Given, Services
-from wattspan.store.queries import desk, security
+from wattspan.store.queries import charge_points as charge_point_queries
 
 router = APIRouter(prefix=PREFIX, tags=["charge points"])
 
@@ -30,7 +30,7 @@ async def list_pending(services: Given) -> list[models.PendingChargePoint]:
 async def approve_charge_point(services: Given, cp_id: CpId) -> models.ChargePoint:
     """Register it, without credentials: rotate them once it is back, and it has a secret that nobody saw."""
     _waiting(services, cp_id)
-    filed = await services.store.do(desk.add_charge_point, cp_id, None, {}, services.now_ts())
+    filed = await services.store.do(charge_point_queries.add_charge_point, cp_id, None, {}, services.now_ts())
     if filed is None:
         raise Problem(409, "it is registered already", kind="exists")
     cp = services.fleet.charge_point(cp_id, services.now_ts())
@@ -42,5 +42,5 @@ async def approve_charge_point(services: Given, cp_id: CpId) -> models.ChargePoi
 async def reject_charge_point(services: Given, cp_id: CpId) -> None:
     """Turn it away, until it is registered."""
     _waiting(services, cp_id)
-    await services.store.do(security.reject, cp_id, services.now_ts())
+    await services.store.do(charge_point_queries.reject, cp_id, services.now_ts())
     services.dismiss(cp_id, False)

@@ -14,7 +14,7 @@ from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.routes.commands import COMMAND
 from wattspan.api.services import Given
 from wattspan.domain.composite import composite
-from wattspan.store.queries import books
+from wattspan.store.queries import reservations as reservation_queries
 
 router = APIRouter(prefix=PREFIX, tags=["planning"])
 
@@ -59,7 +59,7 @@ async def list_reservations(
     services: Given, who: Who, cp_id: Annotated[str | None, Query(max_length=255)] = None
 ) -> list[records.Reservation]:
     """What is reserved now, neither expired, cancelled nor used."""
-    found = await services.store.read(books.reservations, cp_id, services.now_ts(), MAX_RESERVATIONS)
+    found = await services.store.read(reservation_queries.open_reservations, cp_id, services.now_ts(), MAX_RESERVATIONS)
     return [records.reservation(each, whole=who.sees_id_tokens) for each in found]
 
 

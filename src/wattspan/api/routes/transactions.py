@@ -17,8 +17,8 @@ from wattspan.domain.events import TransactionStopped
 from wattspan.domain.fleet import ORPHANED
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store.queries import desk
-from wattspan.store.queries.desk import Wanted
+from wattspan.store.queries import transactions as transaction_queries
+from wattspan.store.queries.transactions import TransactionFilter
 
 router = APIRouter(prefix=PREFIX, tags=["transactions"])
 
@@ -32,14 +32,16 @@ async def list_transactions(
     """The newest first. To look for an id tag one must be allowed to see id tags."""
     if asked.id_tag is not None and not who.sees_id_tokens:
         raise Problem(403, "id tags are not for viewers", kind="right")
-    wanted = Wanted(
+    wanted = TransactionFilter(
         cp_id=asked.cp_id,
         id_token=asked.id_tag,
         open=asked.open,
         from_ts=seconds(asked.from_at),
         until_ts=seconds(asked.until_at),
     )
-    found = await services.store.read(desk.transactions, wanted, number_of(asked.cursor), asked.limit + 1)
+    found = await services.store.read(
+        transaction_queries.list_transactions, wanted, number_of(asked.cursor), asked.limit + 1
+    )
     shown = [_now(services, each) for each in found]
     return page(
         shown, asked.limit, lambda each: each.number, lambda each: models.transaction(each, whole=who.sees_id_tokens)
@@ -54,7 +56,7 @@ async def read_transaction(
     points: Annotated[int, Query(ge=1, le=5000, description="Most points of the curve.")] = 500,
 ) -> models.TransactionWhole:
     """One session with its story and meter curve."""
-    found = await services.store.read(desk.transaction, number)
+    found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
     readings = list(await services.store.readings(number))
@@ -65,7 +67,7 @@ async def read_transaction(
 @router.post("/transactions/{number}/close", **guarded(Right.WRITE, 404, 409))
 async def close_transaction(services: Given, who: Who, number: Number, close: models.Close) -> models.Transaction:
     """Close it in the books, where the charger's stop was lost. A late stop of the charger's still corrects it."""
-    found = await services.store.read(desk.transaction, number)
+    found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
     cp = services.fleet.charge_points.get(found.cp_id)

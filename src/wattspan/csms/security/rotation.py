@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wattspan.csms.commands import CommandResult, Live
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.errors import CommandTimeout, ConnectionLost, NotConnected, WattspanError
-from wattspan.store.queries import security
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.store import Store
 from wattspan.versions.base import Payload
 
@@ -58,21 +58,21 @@ class Rotation:
             raise NotConnected(cp_id, action)
         secret = new_secret()
         stored = hash_secret(secret, machine_made=True)
-        await self.store.do(security.offer_secret, cp_id, stored, self.clock())
+        await self.store.do(charge_point_queries.offer_secret, cp_id, stored, self.clock())
         action, payload = _told(secret, older=live.version.name == "1.6")
         try:
             result = await self.send(cp_id, action, payload)
         except (CommandTimeout, ConnectionLost):
             raise
         except WattspanError:
-            await self.store.do(security.withdraw_secret, cp_id, stored)
+            await self.store.do(charge_point_queries.withdraw_secret, cp_id, stored)
             raise
         until_ts = self.clock() + self.grace_s
         applied = result.accepted and result.status != LATER
         if applied:
             await self.store.confirm_secret(cp_id, stored, until_ts)
         elif not result.accepted:
-            await self.store.do(security.withdraw_secret, cp_id, stored)
+            await self.store.do(charge_point_queries.withdraw_secret, cp_id, stored)
         return Rotated(
             status=result.status,
             applied=applied,

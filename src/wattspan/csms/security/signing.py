@@ -19,7 +19,7 @@ from wattspan.domain.events import CertificateHeld, Event
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
 from wattspan.errors import AuthorityError, CommandError, CsrRefused, StoreError
-from wattspan.store.queries import security
+from wattspan.store.queries import certificates as certificate_queries
 from wattspan.store.records import IssuedCertificate
 from wattspan.store.store import Store
 from wattspan.telemetry.logs import limited
@@ -102,12 +102,12 @@ class Signing:
         issued = IssuedCertificate(
             serial=signed.serial, cp_id=cp_id, issued_ts=self.clock(), expires_ts=signed.expires_ts
         )
-        await self.store.do(security.add_certificate, issued)
+        await self.store.do(certificate_queries.add_certificate, issued)
         result = await self.send(cp_id, SIGNED, {"certificateChain": signed.chain, **echo})
         if not result.accepted:
             log.warning("%s did not take its certificate: %s", cp_id, result.status)
             return
-        await self.store.do(security.certificate_installed, signed.serial, self.clock())
+        await self.store.do(certificate_queries.certificate_installed, signed.serial, self.clock())
         if echo.get("certificateType", "") in CLIENT:
             self.record([CertificateHeld(cp_id=cp_id, received_ts=self.clock(), expires_ts=signed.expires_ts)])
 

@@ -1,6 +1,6 @@
-"""Statements that are compiled once from the tables and then run on plain tuples, on SQLite and PostgreSQL alike.
+"""The journal's statements, compiled once from the tables and run with plain tuples, for SQLite and PostgreSQL alike.
 
-Going through Core for each row would cost more than the row; the text it compiles to is the same.
+Executing through SQLAlchemy Core would cost more for each row than the row itself; the SQL text is the same.
 """
 
 from collections.abc import Sequence
@@ -8,22 +8,20 @@ from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wattspan.store.journal.device_statements import DeviceStatements
 from wattspan.store.journal.prepared import Cursor, Prepared
 from wattspan.store.rows import CHARGE_POINT_COLUMNS, CONNECTOR_COLUMNS, METER_COLUMNS, TRANSACTION_COLUMNS
 from wattspan.store.schema import tables as t
+from wattspan.store.upsert import insert_values, upsert
 
 __all__ = ["Cursor", "Prepared", "Statements"]
 
 READING_COLUMNS = tuple(column.name for column in t.meter_readings.columns if column.name != "id")
 
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
 
 class Statements:
-    """What the journal writes, for one dialect."""
+    """The statements that a batch runs, for one dialect."""
 
     def __init__(self, dialect: sa.Dialect) -> None:
         self._dialect = dialect
@@ -62,7 +60,7 @@ class Statements:
 
     @cached_property
     def device(self) -> DeviceStatements:
-        """Those of the device model's tables."""
+        """Return the statements for the device model's tables."""
         return DeviceStatements(self._dialect)
 
     @cached_property
@@ -71,7 +69,7 @@ class Statements:
 
     @cached_property
     def shape(self) -> Prepared:
-        statement = _INSERT[self._dialect.name](t.sample_shapes).values(_binds(t.sample_shapes, ["id", "template"]))
+        statement = insert_values(self._dialect, t.sample_shapes, ["id", "template"])
         return Prepared(self._dialect, statement.on_conflict_do_nothing(), ["id", "template"], t.sample_shapes)
 
     @cached_property
@@ -80,7 +78,7 @@ class Statements:
 
     @cached_property
     def close_orphans(self) -> Prepared:
-        """Closes the open transactions of a charge point that was decommissioned."""
+        """Return an UPDATE that closes the open transactions of a decommissioned charge point."""
         c = t.transactions.c
         still_open = sa.and_(c.cp_id == sa.bindparam("b_cp_id"), c.stopped_received_ts.is_(None))
         values = {name: sa.bindparam(f"b_{name}", type_=c[name].type) for name in ("stopped_received_ts", "reason")}
@@ -97,9 +95,9 @@ class Statements:
 
     @cached_property
     def meter(self) -> Prepared:
-        """Moves the running figures of a transaction that readings alone have changed."""
-        *moved, number = METER_COLUMNS
-        values = {name: sa.bindparam(f"b_{name}", type_=t.transactions.c[name].type) for name in moved}
+        """Return an UPDATE of the running figures of a transaction that only readings have changed."""
+        *changed, number = METER_COLUMNS
+        values = {name: sa.bindparam(f"b_{name}", type_=t.transactions.c[name].type) for name in changed}
         statement = sa.update(t.transactions).where(t.transactions.c.number == sa.bindparam(f"b_{number}"))
         return Prepared(self._dialect, statement.values(values), METER_COLUMNS, t.transactions, _meters)
 
@@ -108,29 +106,24 @@ class Statements:
         return Prepared(self._dialect, statement, ["cp_id"], table)
 
     def _insert(self, table: sa.Table, columns: Sequence[str]) -> Prepared:
-        statement = _INSERT[self._dialect.name](table).values(_binds(table, columns))
-        return Prepared(self._dialect, statement, columns, table)
+        return Prepared(self._dialect, insert_values(self._dialect, table, columns), columns, table)
 
-    def _upsert(self, table: sa.Table, columns: Sequence[str], first_stays: Sequence[str] = ()) -> Prepared:
-        """Insert, or else update every column of `columns` but the key and those whose first value stays."""
-        statement = _INSERT[self._dialect.name](table).values(_binds(table, columns))
-        keys = [column.name for column in table.primary_key.columns]
-        moved = {name: statement.excluded[name] for name in columns if name not in keys and name not in first_stays}
-        return Prepared(self._dialect, statement.on_conflict_do_update(index_elements=keys, set_=moved), columns, table)
+    def _upsert(self, table: sa.Table, columns: Sequence[str], keep_first: Sequence[str] = ()) -> Prepared:
+        return Prepared(self._dialect, upsert(self._dialect, table, columns, keep_first), columns, table)
 
 
 def _meters(rows: int) -> Any:
-    """`Statements.meter` for several transactions: an UPDATE from their figures as a table."""
+    """Return `Statements.meter` for several transactions: an UPDATE joined to a table of their figures."""
     c = t.transactions.c
-    *moved, number = METER_COLUMNS
-    told = sa.union_all(
+    *changed, number = METER_COLUMNS
+    figures = sa.union_all(
         *(
             sa.select(*(sa.cast(sa.bindparam(f"{name}_{row}"), c[name].type).label(name) for name in METER_COLUMNS))
             for row in range(rows)
         )
-    ).cte("told")
-    return sa.update(t.transactions).where(c[number] == told.c[number]).values({name: told.c[name] for name in moved})
-
-
-def _binds(table: sa.Table, columns: Sequence[str]) -> dict[str, Any]:
-    return {name: sa.bindparam(name, type_=table.c[name].type) for name in columns}
+    ).cte("figures")
+    return (
+        sa.update(t.transactions)
+        .where(c[number] == figures.c[number])
+        .values({name: figures.c[name] for name in changed})
+    )

@@ -1,4 +1,4 @@
-"""Questions about the device models in the store, each a function on a connection; the counterpart of `books`."""
+"""Device models of 2.x charge points, and the event streams of 2.1."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MONITOR = ("monitor_id", "type", "value", "severity", "transaction", "kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVariable:
-    """A variable with all that a charger told of it. `told_ts`: its newest value's time; None where it has none."""
+    """A variable with all that its charge point reported. `told_ts`: time of its newest value; None without a value."""
 
     of: Variable
     attributes: tuple[Attribute, ...]
@@ -29,7 +29,7 @@ class StoredVariable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStream:
-    """A periodic event stream (OCPP 2.1). `of` None: which variable its monitor watches was not told."""
+    """A periodic event stream (OCPP 2.1). `of`: the variable its monitor watches, or None if that was not reported."""
 
     stream_id: int
     monitor_id: int | None
@@ -49,7 +49,7 @@ def device_model(
     after: Variable | None,
     limit: int,
 ) -> Sequence[StoredVariable]:
-    """`limit` variables behind `after`, in the order of their names."""
+    """Return up to `limit` variables after `after`, by name."""
     wanted = {"cp_id": cp_id, "component": component, "variable": variable}
     named = sa.union(*(_of(table, wanted, after) for table in _TABLES)).subquery()
     order = [named.c[name] for name in t.VARIABLE_COLUMNS]
@@ -80,7 +80,7 @@ def device_model(
 
 
 def event_streams(connection: sa.Connection, cp_id: str) -> Sequence[StoredStream]:
-    """A charge point's event streams, by id."""
+    """Return a charge point's event streams, by id."""
     s, m = t.event_streams, t.device_monitors
     same = sa.and_(m.c.cp_id == s.c.cp_id, m.c.monitor_id == s.c.monitor_id)
     of = [m.c[name] for name in t.VARIABLE_COLUMNS]

@@ -1,39 +1,34 @@
-"""Users, their sessions and API tokens: questions and orders, each a function on a connection.
+"""Users, their log-ins and API tokens. Secrets arrive as digests; what a user may do is decided by the API."""
 
-Secrets come here as digests; who may do what is the API's to say.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from wattspan.store.queries import Check
 from wattspan.store.records import ApiToken, User
 from wattspan.store.schema import tables as t
 
-Check = Callable[[Any], None]
-"""Told what stands in the books (None: nothing) before it is changed; raises to leave all as it is."""
-
 ADMIN = "admin"
-"""The role of whoever makes users."""
+"""The role that may manage users."""
 _USER = [column for column in t.users.c if column.name != "user_key"]
 
 
 def user(connection: sa.Connection, name: str) -> User | None:
-    """A user, in whatever case the name is given."""
+    """Return the user of that name, ignoring letter case, or None."""
     found = connection.execute(sa.select(*_USER).where(t.users.c.user_key == name.casefold())).mappings().first()
     return None if found is None else User(**found)
 
 
 def users(connection: sa.Connection, after: str, limit: int) -> list[User]:
-    """Users by name, from the one after `after`."""
+    """Return up to `limit` users by name, starting after `after`."""
     query = sa.select(*_USER).where(t.users.c.user_key > after.casefold()).order_by(t.users.c.user_key).limit(limit)
     return [User(**found) for found in connection.execute(query).mappings()]
 
 
 def add_user(connection: sa.Connection, new: User) -> bool:
-    """False: the name is taken."""
+    """Add a user. Return False if the name is taken."""
     if user(connection, new.name) is not None:
         return False
     values = {column.name: getattr(new, column.name) for column in _USER}
@@ -42,16 +37,16 @@ def add_user(connection: sa.Connection, new: User) -> bool:
 
 
 def add_first_user(connection: sa.Connection, new: User) -> bool:
-    """Add one only where there is none at all. False: there is."""
+    """Add a user only if there are none yet. Return False if there are."""
     if connection.execute(sa.select(t.users.c.user_key).limit(1)).first() is not None:
         return False
     return add_user(connection, new)
 
 
 def change_user(connection: sa.Connection, name: str, changes: Mapping[str, Any], check: Check) -> User | None:
-    """Change a user, whose sessions end; one who is no admin any more loses no tokens, for these go by the role.
+    """Change a user and end their log-ins. API tokens stay: they are limited by the user's present role.
 
-    None: nothing was changed, for no admin would be left who can log in.
+    Return None, with nothing changed, if no admin who can log in would be left.
     """
     before = user(connection, name)
     check(before)
@@ -61,24 +56,24 @@ def change_user(connection: sa.Connection, name: str, changes: Mapping[str, Any]
     mine = t.users.c.user_key == name.casefold()
     if changes:
         connection.execute(sa.update(t.users).where(mine).values(**changes))
-    end_sessions(connection, name)
+    end_logins(connection, name)
     return user(connection, name)
 
 
 def is_admin(who: User | None) -> bool:
-    """Whether that is an admin who can log in."""
+    """Return whether the user is an admin who can log in."""
     return who is not None and who.role == ADMIN and not who.disabled
 
 
 def other_admins(connection: sa.Connection, name: str) -> bool:
-    """Whether somebody else than `name` is an admin who can log in."""
+    """Return whether a user other than `name` is an admin who can log in."""
     c = t.users.c
     others = sa.select(c.user_key).where(c.role == ADMIN, c.disabled.is_(False), c.user_key != name.casefold())
     return connection.execute(others.limit(1)).first() is not None
 
 
 def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
-    """Remove a user, and every way in that was theirs. False: the last admin who can log in stays."""
+    """Remove a user with their log-ins and tokens. Return False for the last admin who can log in."""
     before = user(connection, name)
     check(before)
     if is_admin(before) and not other_admins(connection, name):
@@ -89,20 +84,20 @@ def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
     return True
 
 
-def begin_session(
-    connection: sa.Connection, digest: str, name: str, now_ts: float, expires_ts: float, instead_of: str
+def add_login(
+    connection: sa.Connection, digest: str, name: str, now_ts: float, expires_ts: float, replaces: str
 ) -> None:
-    """Begin a session; the one that the browser came with ends, and so do all that are over."""
+    """Add a log-in. Delete the one it `replaces` (its digest) and all that have expired."""
     key, c = name.casefold(), t.login_sessions.c
-    over = sa.or_(c.digest == instead_of, c.expires_ts <= now_ts)
-    connection.execute(sa.delete(t.login_sessions).where(over))
-    session = {"digest": digest, "user_key": key, "created_ts": now_ts, "expires_ts": expires_ts}
-    connection.execute(sa.insert(t.login_sessions).values(session))
+    expired = sa.or_(c.digest == replaces, c.expires_ts <= now_ts)
+    connection.execute(sa.delete(t.login_sessions).where(expired))
+    login = {"digest": digest, "user_key": key, "created_ts": now_ts, "expires_ts": expires_ts}
+    connection.execute(sa.insert(t.login_sessions).values(login))
     connection.execute(sa.update(t.users).where(t.users.c.user_key == key).values(last_login_ts=now_ts))
 
 
-def session_user(connection: sa.Connection, digest: str, now_ts: float) -> User | None:
-    """Whose session that is; None: nobody's, or it is over, or the user may not log in any more."""
+def login_user(connection: sa.Connection, digest: str, now_ts: float) -> User | None:
+    """Return the user of a log-in; None if it is unknown or expired, or the user is disabled."""
     c = t.login_sessions.c
     joined = t.users.join(t.login_sessions, t.users.c.user_key == c.user_key)
     alive = sa.and_(c.digest == digest, c.expires_ts > now_ts, t.users.c.disabled.is_(False))
@@ -110,24 +105,24 @@ def session_user(connection: sa.Connection, digest: str, now_ts: float) -> User 
     return None if found is None else User(**found)
 
 
-def end_session(connection: sa.Connection, digest: str) -> None:
-    """End one session."""
+def end_login(connection: sa.Connection, digest: str) -> None:
+    """End one log-in."""
     connection.execute(sa.delete(t.login_sessions).where(t.login_sessions.c.digest == digest))
 
 
-def end_sessions(connection: sa.Connection, name: str) -> None:
-    """End all sessions of a user."""
+def end_logins(connection: sa.Connection, name: str) -> None:
+    """End all log-ins of a user."""
     connection.execute(sa.delete(t.login_sessions).where(t.login_sessions.c.user_key == name.casefold()))
 
 
-def sessions_open(connection: sa.Connection, now_ts: float) -> int:
-    """How many sessions are open."""
+def open_logins(connection: sa.Connection, now_ts: float) -> int:
+    """Return how many log-ins are open."""
     query = sa.select(sa.func.count()).select_from(t.login_sessions).where(t.login_sessions.c.expires_ts > now_ts)
     return connection.execute(query).scalar_one()
 
 
 def add_token(connection: sa.Connection, digest: str, token: ApiToken) -> None:
-    """Put a token on file."""
+    """Add a token."""
     connection.execute(
         sa.insert(t.api_tokens).values(
             digest=digest,
@@ -142,14 +137,14 @@ def add_token(connection: sa.Connection, digest: str, token: ApiToken) -> None:
 
 
 def tokens(connection: sa.Connection, name: str) -> list[ApiToken]:
-    """A user's tokens, oldest first."""
+    """Return a user's tokens, oldest first."""
     c = t.api_tokens.c
     query = sa.select(t.api_tokens).where(c.user_key == name.casefold()).order_by(c.created_ts, c.token_id)
     return [_token(found, name) for found in connection.execute(query).mappings()]
 
 
 def token_user(connection: sa.Connection, digest: str, now_ts: float) -> tuple[User, ApiToken] | None:
-    """Whose token that is; None: nobody's, or it expired, or the user is disabled."""
+    """Return the token and its user; None if it is unknown or expired, or the user is disabled."""
     c = t.api_tokens.c
     alive = sa.and_(c.digest == digest, sa.or_(c.expires_ts.is_(None), c.expires_ts > now_ts))
     found = connection.execute(sa.select(t.api_tokens).where(alive)).mappings().first()
@@ -160,7 +155,7 @@ def token_user(connection: sa.Connection, digest: str, now_ts: float) -> tuple[U
 
 
 def remove_token(connection: sa.Connection, name: str, token_id: str) -> bool:
-    """Revoke a token. False: the user has none of that id."""
+    """Revoke a token. Return False if the user has none of that id."""
     c = t.api_tokens.c
     mine = sa.and_(c.user_key == name.casefold(), c.token_id == token_id)
     return connection.execute(sa.delete(t.api_tokens).where(mine)).rowcount > 0

@@ -1,4 +1,4 @@
-"""The metric reader behind /metrics (docs/adr/0012-founding-decisions.md, #8). It owns when and in what order the page
+"""The metric reader behind /metrics (docs/adr/0012-founding-decisions.md#8). It owns when and in what order the page
 is rendered, not the text.
 
 Our own families come straight from the state, foreign instruments from the SDK. The page is rendered on the event loop

@@ -1,4 +1,4 @@
-"""The span of one message as a slotted record (docs/adr/0012-founding-decisions.md, #12).
+"""The span of one message as a slotted record (docs/adr/0012-founding-decisions.md#12).
 
 It is a ReadableSpan, so the SDK's processors and exporters accept it, and our own exporter (`otlp`) encodes it straight
 to protobuf. It knows nothing of bytes or exporters. Spans are created and ended on the event loop's thread; after its

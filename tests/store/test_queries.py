@@ -6,7 +6,7 @@ from support.databases import query
 from support.stories import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.transactions.common import stop_key
-from wattspan.store.queries import desk
+from wattspan.store.queries import audit as audit_queries
 from wattspan.store.records import AuditEntry
 from wattspan.store.store import IdTag
 
@@ -147,12 +147,12 @@ async def test_old_readings_expire_oldest_first_and_ids_go_on(site):
 async def test_old_rows_of_the_audit_log_expire_oldest_first_and_the_newest_stays(site):
     for number in range(6):
         row = AuditEntry(at_ts=NOW + number, who="a", auth_method="", action="x", target="/", status=200, trace_id="")
-        await site.store.do(desk.write_down, row)
-    assert await site.store.do(desk.expire_audit, NOW + 4, 2) == 2
-    assert await site.store.do(desk.expire_audit, NOW + 4, 100) == 2
-    assert await site.store.do(desk.expire_audit, NOW + 99, 100) == 1
-    assert [row.at_ts for row in await site.store.read(desk.audit, None, None, None, 10)] == [NOW + 5]
-    assert await site.store.do(desk.expire_audit, NOW + 99, 100) == 0
+        await site.store.do(audit_queries.add_entry, row)
+    assert await site.store.do(audit_queries.expire_entries, NOW + 4, 2) == 2
+    assert await site.store.do(audit_queries.expire_entries, NOW + 4, 100) == 2
+    assert await site.store.do(audit_queries.expire_entries, NOW + 99, 100) == 1
+    assert [row.at_ts for row in await site.store.read(audit_queries.list_entries, None, None, None, 10)] == [NOW + 5]
+    assert await site.store.do(audit_queries.expire_entries, NOW + 99, 100) == 0
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

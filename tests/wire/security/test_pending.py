@@ -103,7 +103,7 @@ async def test_a_newcomers_nonsense_harms_nobody(secured, payload):
 
 
 async def test_the_waiting_room_is_bounded_and_bounds_each_address(secured, monkeypatch):
-    monkeypatch.setattr(waiting, "MAX_OF_SOURCE", 2)
+    monkeypatch.setattr(waiting, "MAX_PENDING_OF_SOURCE", 2)
     async with secured.charger("NEW1", tls=False) as one, secured.charger("NEW2", tls=False) as two:
         await one.call("BootNotification", BOOT)
         await two.call("BootNotification", BOOT)
@@ -125,4 +125,4 @@ async def test_shutting_down_lets_go_of_those_who_wait(secured):
         await charger.call("BootNotification", BOOT)
         await secured.csms.restart()
         assert await charger.closed() == 1001
-    await eventually(lambda: not secured.csms.central._gateway.waiting())
+    await eventually(lambda: not secured.csms.central._gateway.pending())

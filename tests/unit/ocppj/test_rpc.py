@@ -55,7 +55,7 @@ class Handler:
     def on_fault(self, fault: FrameError) -> None:
         self.faults.append(fault)
 
-    def on_unasked(self) -> None:
+    def on_unexpected_result(self) -> None:
         self.unasked += 1
 
 

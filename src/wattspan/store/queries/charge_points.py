@@ -1,0 +1,175 @@
+"""Registered charge points: credentials, annotations, and identities an operator rejected."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from wattspan.store.queries import Check
+from wattspan.store.records import Registration
+from wattspan.store.schema import tables as t
+from wattspan.store.upsert import insert
+
+_CP = t.charge_points.c
+_COLUMNS = [
+    _CP[name]
+    for name in (
+        *("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts"),
+        *("name", "location", "note"),
+        *("other_secret", "other_until_ts", "security_profile", "unknown_id_tags"),
+    )
+]
+_NO_OTHER_SECRET = {"other_secret": None, "other_until_ts": None}
+
+# Compiled once: every handshake runs these, and building a query takes four times as long as running it.
+_REGISTERED = sa.select(*_COLUMNS).where(_CP.cp_id == sa.bindparam("cp_id"), _CP.removed_ts.is_(None))
+_SAME_IGNORING_CASE = (
+    sa.select(*_COLUMNS)
+    .where(sa.func.lower(_CP.cp_id) == sa.bindparam("lower"), _CP.registered_ts.is_not(None), _CP.removed_ts.is_(None))
+    .limit(2)
+)
+_REJECTED = sa.select(t.rejected_charge_points.c.cp_id).where(t.rejected_charge_points.c.cp_id == sa.bindparam("cp_id"))
+
+
+def registration(connection: sa.Connection, cp_id: str) -> Registration | None:
+    """Return a charge point that is known and was not removed, or None."""
+    found = connection.execute(_REGISTERED, {"cp_id": cp_id}).mappings().first()
+    return None if found is None else Registration(**found)
+
+
+def credential(connection: sa.Connection, cp_id: str) -> Registration | None:
+    """Return the registration under this identity, else the only one that differs in letter case, else None."""
+    exact = registration(connection, cp_id)
+    if exact is not None and exact.registered_ts is not None:
+        return exact
+    found = connection.execute(_SAME_IGNORING_CASE, {"lower": cp_id.lower()}).mappings().all()
+    return Registration(**found[0]) if len(found) == 1 else exact
+
+
+def registrations(connection: sa.Connection) -> list[Registration]:
+    """Return all charge points that were not removed, by id."""
+    query = sa.select(*_COLUMNS).where(_CP.removed_ts.is_(None)).order_by(_CP.cp_id)
+    return [Registration(**found) for found in connection.execute(query).mappings()]
+
+
+def registered_since(connection: sa.Connection, since_ts: float) -> list[Registration]:
+    """Return charge points that an operator added at `since_ts` or later."""
+    query = sa.select(*_COLUMNS).where(_CP.removed_ts.is_(None), _CP.registered_ts >= since_ts)
+    return [Registration(**found) for found in connection.execute(query).mappings()]
+
+
+def register(
+    connection: sa.Connection, cp_id: str, secret: str | None, now_ts: float, security_profile: int | None = None
+) -> bool:
+    """Register a charge point, or replace its secret. Return True if it was not registered before."""
+    before = registration(connection, cp_id)
+    required = {} if security_profile is None else {"security_profile": security_profile}
+    statement = insert(connection.dialect, t.charge_points).values(
+        cp_id=cp_id, known_since_ts=now_ts, registered_ts=now_ts, secret=secret, **required
+    )
+    changed = {"registered_ts": now_ts, "secret": secret, "removed_ts": None, **_NO_OTHER_SECRET, **required}
+    connection.execute(statement.on_conflict_do_update(index_elements=["cp_id"], set_=changed))
+    rejected = t.rejected_charge_points
+    connection.execute(sa.delete(rejected).where(rejected.c.cp_id == cp_id))
+    return before is None or before.registered_ts is None
+
+
+def add_charge_point(
+    connection: sa.Connection, cp_id: str, secret: str | None, annotations: Mapping[str, str | int], now_ts: float
+) -> Registration | None:
+    """Register a charge point with its annotations. Return None if it is registered already."""
+    before = registration(connection, cp_id)
+    if before is not None and before.registered_ts is not None:
+        return None
+    register(connection, cp_id, secret, now_ts)
+    return _annotated(connection, cp_id, annotations)
+
+
+def change_charge_point(
+    connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int], check: Check
+) -> Registration | None:
+    """Change a charge point's annotations and return it."""
+    check(registration(connection, cp_id))
+    return _annotated(connection, cp_id, annotations)
+
+
+def set_secret(
+    connection: sa.Connection, cp_id: str, secret: str | None, check: Check, now_ts: float
+) -> Registration | None:
+    """Replace a charge point's secret (None: none is required) and register it if it was not."""
+    check(registration(connection, cp_id))
+    register(connection, cp_id, secret, now_ts)
+    return registration(connection, cp_id)
+
+
+def remove_charge_point(connection: sa.Connection, cp_id: str, check: Check, now_ts: float) -> None:
+    """Mark a charge point as removed, if `check` permits."""
+    check(registration(connection, cp_id))
+    mark_removed(connection, cp_id, now_ts)
+
+
+def mark_removed(connection: sa.Connection, cp_id: str, now_ts: float) -> bool:
+    """Mark a charge point as removed; a running server finds it by `removed`. Return False if there was none."""
+    known = sa.and_(_CP.cp_id == cp_id, _CP.removed_ts.is_(None))
+    values = {
+        "removed_ts": now_ts,
+        "registered_ts": None,
+        "secret": None,
+        "security_profile": None,
+        "unknown_id_tags": "",
+        **_NO_OTHER_SECRET,
+    }
+    return connection.execute(sa.update(t.charge_points).where(known).values(values)).rowcount > 0
+
+
+def removed(connection: sa.Connection) -> list[str]:
+    """Return charge points that were marked as removed and have not left the fleet yet."""
+    query = sa.select(_CP.cp_id).where(_CP.removed_ts.is_not(None))
+    return list(connection.execute(query).scalars())
+
+
+def is_rejected(connection: sa.Connection, cp_id: str) -> bool:
+    """Return whether an operator rejected this unknown charge point."""
+    return connection.execute(_REJECTED, {"cp_id": cp_id}).first() is not None
+
+
+def reject(connection: sa.Connection, cp_id: str, now_ts: float) -> None:
+    """Reject an unknown charge point until it is registered."""
+    connection.execute(sa.delete(t.rejected_charge_points).where(t.rejected_charge_points.c.cp_id == cp_id))
+    connection.execute(sa.insert(t.rejected_charge_points).values(cp_id=cp_id, rejected_ts=now_ts))
+
+
+def offer_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: float) -> None:
+    """Accept a second secret beside the present one until it is known which of them the charge point uses.
+
+    A charge point that was known but not registered counts as registered from now on.
+    """
+    known = registration(connection, cp_id)
+    if known is None or known.registered_ts is None:
+        register(connection, cp_id, None, now_ts)
+    _change(connection, cp_id, other_secret=stored, other_until_ts=None)
+
+
+def confirm_secret(connection: sa.Connection, cp_id: str, stored: str, until_ts: float) -> bool:
+    """Make the second secret the first; the former stays valid until `until_ts`. Return False if it has changed."""
+    known = registration(connection, cp_id)
+    if known is None or known.other_secret != stored:
+        return False
+    _change(connection, cp_id, secret=stored, other_secret=known.secret, other_until_ts=until_ts)
+    return True
+
+
+def withdraw_secret(connection: sa.Connection, cp_id: str, stored: str) -> None:
+    """Delete the second secret, which the charge point refused."""
+    known = registration(connection, cp_id)
+    if known is not None and known.other_secret == stored:
+        _change(connection, cp_id, other_secret=None, other_until_ts=None)
+
+
+def _annotated(connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int]) -> Registration | None:
+    if annotations:
+        _change(connection, cp_id, **annotations)
+    return registration(connection, cp_id)
+
+
+def _change(connection: sa.Connection, cp_id: str, **values: object) -> None:
+    connection.execute(sa.update(t.charge_points).where(_CP.cp_id == cp_id).values(**values))
