@@ -5,45 +5,63 @@ state (`families`); histograms are recorded (`ApiMeasures`).
 """
 
 from collections.abc import Callable, Iterable
+from typing import ClassVar, Self
+from weakref import WeakKeyDictionary
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.catalogue import Kind, Metric
 from wattspan.telemetry.families import FAMILIES, Family, State, points
+from wattspan.telemetry.process import register_process
 from wattspan.telemetry.recorder import Measures, MessageSpan
 
 _ROOT = Context()
 
 
 class FleetInstruments:
-    """An observable instrument for each family. The callbacks run on the reader's thread while the state changes.
+    """An observable instrument for each family. The callbacks run on the reader's thread while the states change.
 
-    The API cannot remove instruments, so after `close` their callbacks return no values.
+    The API cannot remove instruments, and the SDK ignores the callbacks of one that is created again. So there is one
+    object for each MeterProvider (`of`), and states are added to it and removed from it.
     """
 
-    def __init__(self, meter: Meter, state: State) -> None:
-        self._state: State | None = state
+    _known: ClassVar[WeakKeyDictionary[MeterProvider, Self]] = WeakKeyDictionary()
+
+    def __init__(self, meter: Meter, *states: State) -> None:
+        self._states = states
         for family in FAMILIES.values():
             metric = family.metric
             create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
             create(metric.name, [self._callback(family)], metric.unit, metric.help)
 
-    def close(self) -> None:
-        """Release the state: from now on no values are observed."""
-        self._state = None
+    @classmethod
+    def of(cls, provider: MeterProvider, meter: Meter) -> Self:
+        """Return the instruments of this provider; creates them, and those of the process, at the first call."""
+        if provider not in cls._known:
+            cls._known[provider] = cls(meter)
+            register_process(meter)
+        return cls._known[provider]
+
+    def add(self, state: State) -> None:
+        """Observe this state from now on, beside those that were added before."""
+        self._states = (*self._states, state)
+
+    def remove(self, state: State) -> None:
+        """Observe this state no longer."""
+        self._states = tuple(each for each in self._states if each is not state)
 
     def _callback(self, family: Family) -> Callable[[CallbackOptions], Iterable[Observation]]:
         names = family.metric.labels
 
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            if (state := self._state) is None:
-                return ()
             return [
-                Observation(each.value, dict(zip(names, each.labels, strict=True))) for each in points(family, state)
+                Observation(each.value, dict(zip(names, each.labels, strict=True)))
+                for state in self._states
+                for each in points(family, state)
             ]
 
         return observe

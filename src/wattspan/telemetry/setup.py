@@ -163,15 +163,15 @@ class _Parts:
     def given_metrics(self, provider: metrics.MeterProvider) -> _Metrics:
         """Use a user's provider through the API. /metrics has the same content as without it."""
         meter = self._meter(provider)
-        fleet = FleetInstruments(meter, self.state)
-        register_process(meter)
+        fleet = FleetInstruments.of(provider, meter)
+        fleet.add(self.state)
         by_charge_point = catalogue.CP_ID in self.state.histograms.handling.metric.labels
         theirs = ApiMeasures(meter, by_charge_point=by_charge_point)
         page = MeterProvider([self.reader], self.resource, shutdown_on_exit=False)
         register_process(self._meter(page))
 
         def close(timeout_s: float) -> None:
-            fleet.close()
+            fleet.remove(self.state)
             page.shutdown(timeout_s * 1000)
 
         return _Metrics(provider, BothMeasures(theirs, ArrayMeasures(self.state.histograms)), close)
