@@ -8,7 +8,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
+
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.app import make_app
@@ -16,7 +19,7 @@ from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
-from wattspan.csms.commands import CommandResult, Commands
+from wattspan.csms.commands import Commands
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.csms.plugins.host import PluginHost, find_plugins
 from wattspan.csms.security.authority import Authority
@@ -24,6 +27,7 @@ from wattspan.csms.security.credentials import SecretChecker
 from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.security.signing import Renewal, Signing
 from wattspan.csms.service import Core
+from wattspan.csms.typed_calls import TypedCalls
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.errors import StoreError
@@ -34,16 +38,17 @@ from wattspan.http.metrics import metrics_app
 from wattspan.http.server import HttpServer
 from wattspan.maintenance import DAY_S, Maintenance
 from wattspan.settings import Settings, load_settings
+from wattspan.settings_keywords import SettingsKeywords
 from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
-from wattspan.telemetry.setup import Telemetry, setup_telemetry
+from wattspan.telemetry.setup import GivenProviders, Telemetry, setup_telemetry
 from wattspan.versions.base import Payload
 
 log = logging.getLogger(__name__)
 
 
-class CentralSystem:
+class CentralSystem(TypedCalls):
     """An OCPP central system, as an async context manager:
 
         async with CentralSystem(database="fleet.db", port=0, metrics_port=0, api_port=0, plugins=[MyPlugin()]) as csms:
@@ -51,7 +56,11 @@ class CentralSystem:
 
     Every setting is a keyword (see `settings.Settings`); nothing is read from the environment unless `settings` is
     given as made by `load_settings`. `plugins` holds plugin objects, names, or both, and replaces the setting.
-    `clock_ns` (Unix nanoseconds) dates everything; a recorded conversation is told again by its own.
+    `clock_ns` (Unix nanoseconds) dates everything, so that a recorded conversation can be replayed with its own times.
+
+    With `tracer_provider` and `meter_provider`, spans and metrics go to these through OpenTelemetry's API: they decide
+    what is sampled and exported, and they are not shut down here. This costs many times as much for each message as the
+    default, which builds its own providers from the `OTEL_*` variables. /metrics is the same either way.
 
     Leaving the block stops accepting, answers what is under way, closes connections with 1001 and flushes
     store and telemetry.
@@ -66,8 +75,10 @@ class CentralSystem:
         settings: Settings | None = None,
         *,
         plugins: Iterable[Plugin | str] | None = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
-        **overrides: Any,
+        **overrides: Unpack[SettingsKeywords],
     ) -> None:
         if settings is not None and overrides:
             raise TypeError("give either settings or keywords")
@@ -78,6 +89,7 @@ class CentralSystem:
             *find_plugins([p for p in chosen if isinstance(p, str)]),
         ]
         self._clock_ns = clock_ns
+        self._providers = GivenProviders(tracer_provider, meter_provider)
         self.counters = ServerCounters(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet()
         self._exit = AsyncExitStack()
@@ -135,10 +147,6 @@ class CentralSystem:
         # Not passed on: a TaskGroup would wrap what the block raised.
         await self._exit.aclose()
 
-    async def call(self, cp_id: str, command: Any, *, timeout_s: float | None = None) -> CommandResult:
-        """Send a command; short for `commands.send`."""
-        return await self.commands.send(cp_id, command, timeout_s=timeout_s)
-
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Decommission a charge point: it leaves books and metrics, and its connection closes. False: not known."""
         known = await self.store.remove_charge_point(cp_id)
@@ -157,6 +165,7 @@ class CentralSystem:
             self.counters,
             os.environ,
             handling_by_charge_point=settings.handling_by_charge_point,
+            given=self._providers,
             clock_ns=self._clock_ns,
         )
         enter.push_async_callback(self.telemetry.shutdown)
