@@ -13,7 +13,7 @@ READY := .venv/.ready
 WORKERS := -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench e2e chaos fuzz soak tour lock
+.PHONY: help setup run test check docs reference bench e2e chaos fuzz soak tour lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,16 @@ check: setup ## lint, format, types, the direction of imports, and what looks in
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/bandit -q -c pyproject.toml -r -ll -ii src
+
+docs: setup ## build the documentation as a site into build/site; a dead link or an orphan page fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+reference: setup ## write the generated pages of docs/ anew: settings, metrics, OCPP messages, HTTP API
+	$(BIN)/python -m wattspan.cli.settings_reference
+	$(BIN)/python -m wattspan.telemetry.reference
+	$(BIN)/python -m wattspan.chargy.reference
+	$(BIN)/python -m wattspan.versions.reference
+	$(BIN)/python -m wattspan.api.reference
 
 bench: setup ## measure speed and memory (docs/benchmarks.md)
 	PYTHONPATH=tests $(BIN)/python -m bench

@@ -22,14 +22,14 @@ FILES = 12_000
 """Open files that 10,000 connections want of each side."""
 
 
-async def run(*, quick: bool, only: str | None) -> Results:
-    """All measurements, one after the other."""
+async def run(*, quick: bool, only: str | None, baseline: Path | None) -> Results:
+    """Run all measurements, one after the other."""
     results = Results()
     with tempfile.TemporaryDirectory(prefix="wattspan-bench-") as name:
         folder = Path(name)
         async with servers.collector(folder) as collector:
             if only in (None, "rates"):
-                await rates(folder, collector, QUICK if quick else FULL, results)
+                await rates(folder, collector, QUICK if quick else FULL, results, baseline)
             if only in (None, "fleets"):
                 few, many = (200, 1_000) if quick else (1_000, 10_000)
                 await fleets(folder, collector, few, many, results)
@@ -45,6 +45,9 @@ def main() -> int:
         "--quick", action="store_true", help="a minute instead of six, for development; proves nothing"
     )
     arguments.add_argument("--only", choices=["rates", "fleets", "storm"], help="one part of it")
+    arguments.add_argument(
+        "--baseline", type=Path, help="another working tree of Wattspan, measured in the same turns (rates only)"
+    )
     chosen = arguments.parse_args()
     if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         print(f"the benchmark needs Linux and the cores {SERVER_CORE} and {LOAD_CORE}", file=sys.stderr)
@@ -53,7 +56,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, most) if most > 0 else FILES, most))
     pin(LOAD_CORE)
     gc.disable()  # the load generator must not pause; it ends before that matters
-    results = asyncio.run(run(quick=chosen.quick, only=chosen.only))
+    results = asyncio.run(run(quick=chosen.quick, only=chosen.only, baseline=chosen.baseline))
     results.write()
     print(f"written to {RESULTS}")
     return int(not all(figure.met for figure in results.figures))

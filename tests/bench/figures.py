@@ -1,4 +1,4 @@
-"""The figures of a run: each with its target, told as a table and written as JSON. It measures nothing."""
+"""The figures of a run: each with its target, printed as a table and written as JSON. It measures nothing."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Results:
     raw: dict[str, Any] = field(default_factory=dict)
 
     def add(self, figure: Figure) -> None:
-        """Keep a figure, and tell it at once: a run takes minutes."""
+        """Add a figure, and print it at once: a run takes minutes."""
         self.figures.append(figure)
         print(line(figure), flush=True)
 

@@ -38,8 +38,13 @@ class Server:
         return psutil.Process(self.program.child.pid)
 
     def memory(self) -> int:
-        """Bytes that belong to this process alone (USS)."""
+        """Return the bytes that belong to this process alone (USS)."""
         return int(self.process.memory_full_info().uss)
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds, user and system, of the server's own processes so far."""
+        times = [each.cpu_times() for each in (self.process, *self.process.children(recursive=True))]
+        return float(sum(each.user + each.system for each in times))
 
 
 Started = Callable[[Path], Any]
@@ -93,8 +98,13 @@ async def ocpp_go(folder: Path) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def wattspan(folder: Path, collector: "Collector | None", **options: str) -> AsyncIterator[Server]:
-    """`wattspan serve` on a fresh SQLite database; without a Collector telemetry is off by OTEL_SDK_DISABLED."""
+async def wattspan(
+    folder: Path, collector: "Collector | None", *, checkout: Path | None = None, **options: str
+) -> AsyncIterator[Server]:
+    """`wattspan serve` on a fresh SQLite database; without a Collector telemetry is off by OTEL_SDK_DISABLED.
+
+    `checkout`: another working tree of Wattspan, whose code runs instead of this one's.
+    """
     port, metrics_port, api_port = free_ports(3)
     environment = {
         "WATTSPAN_PORT": str(port),
@@ -103,6 +113,8 @@ async def wattspan(folder: Path, collector: "Collector | None", **options: str) 
         **(collector.environment if collector is not None else {"OTEL_SDK_DISABLED": "true"}),
         **options,
     }
+    if checkout is not None:
+        environment["PYTHONPATH"] = str(checkout / "src")
     command = [sys.executable, "-m", "wattspan", "serve"]
     with TemporaryDirectory(dir=folder) as own:
         database = Path(own, "wattspan.db")

@@ -20,7 +20,7 @@ from stack.process import eventually
 from stack.servers import Collector, Jaeger, promtool
 from stack.wattspan_server import WattspanServer, to_collector
 from support.chargers import Charger
-from wattspan.simulator import Habits, Simulation
+from wattspan.simulator import ArrivalPattern, Simulation
 
 FASTER = 10
 EVERY_S = 10
@@ -53,7 +53,7 @@ async def watched(folder: Path, charge_points: int, seconds: int) -> Path:
         empty = server.database.stat().st_size
         await server.start()
         simulation = Simulation(
-            url=f"{server.url}/ws", charge_points=charge_points, time_factor=FASTER, habits=Habits(), seed=1
+            url=f"{server.url}/ws", charge_points=charge_points, time_factor=FASTER, arrivals=ArrivalPattern(), seed=1
         )
         run = asyncio.create_task(simulation.run())
         await asyncio.sleep(10)

@@ -10,9 +10,9 @@ from typing import Any
 from fuzz import shapes
 from support.schema_files import actions
 from wattspan.simulator.dialects import DIALECTS
-from wattspan.simulator.dialects.base import Dialect, EventRef
-from wattspan.simulator.facts import NO_ERROR, Reading, State, Transaction
+from wattspan.simulator.dialects.base import Dialect, OutgoingCall
 from wattspan.simulator.meter import MEASURANDS, samples
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Transaction
 from wattspan.simulator.vehicle import Vehicle
 
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
@@ -24,6 +24,7 @@ Story = list[Call]
 FROM_SCRATCH = 0.25
 RECORDED = 0.35
 """Shares of the stories; the rest is the simulator's."""
+REASONS = ("Local", "Remote", "Other")
 
 
 class Stories:
@@ -50,8 +51,8 @@ class Stories:
     def _simulated(self, dialect: Dialect) -> Iterator[Call]:
         rng = self._rng
         ts, number = rng.choice((1_790_000_000.0, 0.0, 4e9)) + rng.random() * 1e6, rng.choice((1, 1, 2, 0, 70))
-        car = Vehicle(battery_wh=50_000, phases=rng.choice((1, 3)), most_a=16, soc=0.5, current_a=12)
-        of = Transaction(
+        car = Vehicle(battery_wh=50_000, phases=rng.choice((1, 3)), max_current_a=16, soc=0.5, current_a=12)
+        transaction = Transaction(
             connector_id=number,
             id=dialect.new_transaction_id() or self.transaction_id or 1,
             id_tag=rng.choice(("TAG1", "TAG2", "x" * 20)),
@@ -66,23 +67,27 @@ class Stories:
             shown = samples(car, 16.0, set(MEASURANDS), 0.01)
             return Reading(ts + after_s, rng.choice((0, 1_000)) + int(after_s), shown)
 
-        def states(word: str, code: str = NO_ERROR) -> Iterator[EventRef]:
-            yield from dialect.state(number, State(word, code), State("Faulted", "HighTemperature"), ts)
+        def states(word: str, code: str = NO_ERROR) -> Iterator[OutgoingCall]:
+            yield from dialect.connector_status(
+                number, ConnectorState(word, code), ConnectorState("Faulted", "HighTemperature"), ts
+            )
 
-        tellings = [
+        messages = [
             dialect.boot("CP1", "1.0", "PowerUp"),
             *states("Preparing"),
-            dialect.authorize(of.id_tag),
-            dialect.started(of, reading(0), offline=False),
+            dialect.authorize(transaction.id_tag),
+            dialect.transaction_started(transaction, reading(0), offline=False),
             *states("Charging"),
-            *(dialect.metered(of, reading(at), offline=at > 200) for at in (60, 120, 20_000, 240)),
-            dialect.changed(of, "SuspendedEV", ts + 300, offline=True),
-            dialect.stopped(of, reading(400), rng.choice(("Local", "Remote", "Other")), offline=False),
+            *(dialect.meter_reading(transaction, reading(at), offline=at > 200) for at in (60, 120, 20_000, 240)),
+            dialect.charging_state_changed(transaction, "SuspendedEV", ts + 300, offline=True),
+            dialect.transaction_stopped(
+                transaction, reading(400), rng.choice(("Local", "Remote", "Other")), offline=False
+            ),
             *states("Faulted", rng.choice(("GroundFailure", "VendorThing"))),
         ]
-        for telling in tellings:
-            if telling is not None:
-                yield telling.action, telling.payload()
+        for message in messages:
+            if message is not None:
+                yield message.action, message.payload()
 
 
 @cache

@@ -16,9 +16,9 @@ import uvloop
 
 from soak import tasks
 from stack.wattspan_server import WattspanServer
-from wattspan.simulator import FaultRates, Habits, Ledger, Simulation
+from wattspan.simulator import ArrivalPattern, FaultRates, Ledger, Simulation
 
-HABITS = Habits(sessions_per_day=40.0, busy_at_start=0.5, stay_s=(600.0, 3_600.0), meter_interval_s=60.0)
+ARRIVALS = ArrivalPattern(sessions_per_day=40.0, busy_at_start=0.5, stay_s=(600.0, 3_600.0), meter_interval_s=60.0)
 FAULTS = FaultRates(drop=0.2, offline=0.1, error=0.1, repeat=0.1, late_answer=0.1, late_answer_s=1.0, clock_off=0.05)
 TIME_FACTOR = 30.0
 SAMPLES = 12
@@ -59,7 +59,7 @@ async def soak(charge_points: int, seconds: float, time_factor: float, folder: P
             connectors=1,
             time_factor=time_factor,
             faults=FAULTS,
-            habits=HABITS,
+            arrivals=ARRIVALS,
             duration_s=seconds,
             prefix="SOAK",
         )

@@ -16,7 +16,7 @@ from stack.test_dashboards import odd_charger
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status
 from support.operators import admin, nobody
-from wattspan.simulator import MIX, FaultRates, Habits, Ledger, Simulation
+from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Ledger, Simulation
 
 FLEET = [f"SIM{number:04}" for number in range(1, 6)]
 GUESSES = 6
@@ -30,7 +30,7 @@ def charging(csms: Csms, duration_s: float) -> Simulation:
         charge_points=len(FLEET),
         seed=4,
         faults=FaultRates(error=0.4, drop=0.3, repeat=0.2),
-        habits=Habits(sessions_per_day=1500, busy_at_start=0.9, stay_s=(40, 150), meter_interval_s=10),
+        arrivals=ArrivalPattern(sessions_per_day=1500, busy_at_start=0.9, stay_s=(40, 150), meter_interval_s=10),
         duration_s=duration_s,
     )
 

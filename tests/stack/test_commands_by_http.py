@@ -23,12 +23,12 @@ from stack.process import eventually
 from stack.relay import Become, Frame, Relay, as_it_is, relaying
 from support.central import Csms
 from support.operators import Operator, admin, somebody
-from wattspan.simulator import Habits, Simulation
+from wattspan.simulator import ArrivalPattern, Simulation
 from wattspan.versions import VERSIONS
 
 CP = "CP0001"
 """As the simulator names its first."""
-QUIET = Habits(sessions_per_day=1e-9, busy_at_start=0.0, stay_s=(86_400.0, 90_000.0))
+QUIET = ArrivalPattern(sessions_per_day=1e-9, busy_at_start=0.0, stay_s=(86_400.0, 90_000.0))
 """No car comes unless an operator starts a session."""
 GOOD = {NONE, "Accepted", "Unlocked"}
 """What no charger here means as a refusal."""
@@ -120,7 +120,9 @@ async def running(kind: Kind, folder: Path, url: str) -> AsyncIterator[None]:
             yield
         return
     version = kind.protocol.removeprefix("ocpp")
-    simulation = Simulation(url=url, charge_points=1, versions=(version,), habits=QUIET, time_factor=20.0, prefix="CP")
+    simulation = Simulation(
+        url=url, charge_points=1, versions=(version,), arrivals=QUIET, time_factor=20.0, prefix="CP"
+    )
     living = asyncio.ensure_future(simulation.run())
     try:
         yield

@@ -19,7 +19,7 @@ from stack.toolchain import ROOT, tool
 from support.central import Csms
 from support.chargers import BOOT
 from wattspan.domain.events import ChargePointBooted
-from wattspan.simulator import Habits, Simulation
+from wattspan.simulator import ArrivalPattern, Simulation
 
 pytestmark = pytest.mark.stack
 
@@ -41,9 +41,11 @@ async def csms(tmp_path: Path) -> AsyncIterator[Csms]:
 @pytest.fixture
 async def fleet(csms: Csms) -> AsyncIterator[None]:
     """Three charge points, one a version, whose cars come and stay."""
-    habits = Habits(sessions_per_day=2.0, busy_at_start=0.5, stay_s=(86_400.0, 90_000.0), meter_interval_s=60.0)
+    arrivals = ArrivalPattern(
+        sessions_per_day=2.0, busy_at_start=0.5, stay_s=(86_400.0, 90_000.0), meter_interval_s=60.0
+    )
     url = f"ws://127.0.0.1:{csms.central.port}"
-    run = asyncio.create_task(Simulation(url=url, charge_points=3, habits=habits, time_factor=30.0, seed=3).run())
+    run = asyncio.create_task(Simulation(url=url, charge_points=3, arrivals=arrivals, time_factor=30.0, seed=3).run())
     yield
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)

@@ -28,7 +28,7 @@ from support.chargers import BOOT, START, energy, meter_values, status, stop
 from support.feeds import Site, plain, says
 from support.monitoring import Asked, dashboard_queries, metric_names, rule_queries, rules, variable_metrics
 from wattspan.errors import CommandTimeout
-from wattspan.simulator import FaultRates, Habits, Ledger, Simulation
+from wattspan.simulator import ArrivalPattern, FaultRates, Ledger, Simulation
 
 CHARGE_POINTS = 6
 FASTER = 600.0
@@ -165,7 +165,7 @@ async def simulated(csms: Csms) -> Ledger:
         charge_points=CHARGE_POINTS,
         time_factor=FASTER,
         faults=FaultRates(error=0.3, drop=0.2, repeat=0.2),
-        habits=Habits(sessions_per_day=60, busy_at_start=0.8, stay_s=(1200, 3600), meter_interval_s=300),
+        arrivals=ArrivalPattern(sessions_per_day=60, busy_at_start=0.8, stay_s=(1200, 3600), meter_interval_s=300),
         duration_s=RUN_S,
     )
     return await simulation.run()

@@ -3,12 +3,12 @@
 import pytest
 
 from wattspan.errors import StoreUnusable
-from wattspan.store import session_claim
+from wattspan.store import advisory_lock
 from wattspan.store.store import Store
 
 
 async def test_a_second_server_on_one_database_is_told_so_and_the_next_after_it_is_let_in(database, monkeypatch):
-    monkeypatch.setattr(session_claim, "TAKE_S", 0.05)
+    monkeypatch.setattr(advisory_lock, "TAKE_S", 0.05)
     first = await Store.open(database)
     await first.claim()
     second = await Store.open(database)

@@ -5,7 +5,7 @@ import pytest
 from support.stories import NOW
 from wattspan.domain import events as ev
 from wattspan.domain.device_model import Attribute, Characteristics, Monitor, Variable
-from wattspan.store.journal import device_apply
+from wattspan.store.journal import device_model
 
 HEAT = Variable(component="Controller", variable="Temperature")
 
@@ -48,9 +48,9 @@ async def test_what_may_only_be_written_is_not_kept_once_that_is_known(site):
 
 
 async def test_a_full_device_model_takes_values_of_what_it_has_and_nothing_new(site, monkeypatch):
-    monkeypatch.setattr(device_apply, "MAX_ATTRIBUTES", 3)
-    monkeypatch.setattr(device_apply, "MAX_CHARACTERISTICS", 2)
-    monkeypatch.setattr(device_apply, "MAX_MONITORS", 2)
+    monkeypatch.setattr(device_model, "MAX_ATTRIBUTES", 3)
+    monkeypatch.setattr(device_model, "MAX_CHARACTERISTICS", 2)
+    monkeypatch.setattr(device_model, "MAX_MONITORS", 2)
     for value in ("old", "new"):
         site.apply(
             told(
@@ -69,7 +69,7 @@ async def test_a_full_device_model_takes_values_of_what_it_has_and_nothing_new(s
 
 
 async def test_streams_are_bounded_too(site, monkeypatch):
-    monkeypatch.setattr(device_apply, "MAX_STREAMS", 2)
+    monkeypatch.setattr(device_model, "MAX_STREAMS", 2)
     for number in range(5):
         site.apply(ev.EventStreamOpened(cp_id="CP1", received_ts=NOW, stream_id=number, monitor_id=1))
         site.apply(
@@ -109,7 +109,7 @@ async def test_a_stream_names_the_variable_that_its_monitor_watches(site):
 
 @pytest.mark.parametrize("limit", [5000, 0])
 async def test_a_value_that_no_database_takes_does_no_harm_to_the_others(site, monkeypatch, limit):
-    monkeypatch.setattr(device_apply, "MAX_MONITORS", limit)
+    monkeypatch.setattr(device_model, "MAX_MONITORS", limit)
     odd = Monitor(of=HEAT, monitor_id=2**70, type="Delta")
     site.apply(told(Attribute(of=HEAT, value="1"), Attribute(of=numbered(1), value="\0"), monitors=(odd,)))
     assert await site.commit() is None

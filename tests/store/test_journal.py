@@ -6,7 +6,7 @@ import pytest
 from support.databases import lock, query
 from support.stories import NOW, connected, metered, started
 from wattspan.errors import StoreUnavailable
-from wattspan.store.journal.batch import AT_ONCE
+from wattspan.store.journal.batch import MAX_STALE
 from wattspan.store.journal.journal import STALE_S
 
 SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -145,7 +145,7 @@ async def test_a_fleet_that_was_all_heard_within_a_second_is_flushed_in_parts(si
     batches = []
     write = site.store.write
     monkeypatch.setattr(site.store, "write", lambda batch, done: (batches.append(batch), write(batch, done)))
-    ids = [f"CP{n:04}" for n in range(3 * AT_ONCE)]
+    ids = [f"CP{n:04}" for n in range(3 * MAX_STALE)]
     site.apply(*(connected(cp_id) for cp_id in ids))
     site.apply(*(metered(2000.0, NOW, cp_id, transaction_id=None) for cp_id in ids))
     await site.journal.flush()
@@ -154,8 +154,8 @@ async def test_a_fleet_that_was_all_heard_within_a_second_is_flushed_in_parts(si
     batches.clear()
     site.journal.tick()
     await until(lambda: not site.journal._due and site.journal._batch is None)
-    assert [len(batch.connectors) for batch in batches] == [AT_ONCE] * 3
-    assert [len(batch.charge_points) for batch in batches] == [AT_ONCE] * 3
+    assert [len(batch.connectors) for batch in batches] == [MAX_STALE] * 3
+    assert [len(batch.charge_points) for batch in batches] == [MAX_STALE] * 3
     assert rows(site, "connectors WHERE current_a = 9.0") == len(ids)
 
 
@@ -167,4 +167,4 @@ async def test_one_who_fails_when_told_does_not_harm_the_next(site, caplog):
     site.journal.commit(fail)
     site.ask()
     await until(lambda: site.told)
-    assert "whoever waited for a commit failed" in caplog.text
+    assert "a callback after a commit failed" in caplog.text

@@ -18,7 +18,7 @@ from support.stories import NOW, connected, metered, started
 from support.waiting import eventually
 from wattspan.domain import events as ev
 from wattspan.errors import StoreUnavailable, StoreUnusable
-from wattspan.store import postgresql, session_claim
+from wattspan.store import advisory_lock, postgresql
 from wattspan.store import store as store_module
 from wattspan.store.engine import make_engine, parse
 from wattspan.store.journal import writer
@@ -215,7 +215,7 @@ async def write_nothing(site):
 
 async def test_a_server_that_was_killed_is_waited_for(claimed, database, monkeypatch):
     """Its session ends when the statement does that it was at."""
-    monkeypatch.setattr(session_claim, "TAKE_S", 10.0)
+    monkeypatch.setattr(advisory_lock, "TAKE_S", 10.0)
     other = await Store.open(database)
     waiting = asyncio.ensure_future(other.claim())
     await eventually(lambda: query(claimed, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
@@ -301,7 +301,7 @@ async def test_a_server_that_goes_and_comes_back_is_waited_for(claimed, postgres
 
 
 async def test_a_server_that_hangs_is_unavailable_until_it_answers(claimed, postgres, monkeypatch):
-    monkeypatch.setattr(store_module, "ANSWER_S", 0.05)
+    monkeypatch.setattr(store_module, "QUERY_TIMEOUT_S", 0.05)
     claimed.apply(connected())
     assert await claimed.commit() is None
     stopped = postgres.pids()
@@ -330,7 +330,7 @@ async def test_a_store_closes_though_the_server_hangs(open_site, postgres, monke
     monkeypatch.setattr(writer, "CLOSE_S", 0.05)
     monkeypatch.setattr(store_module, "CLOSE_S", 0.05)
     monkeypatch.setitem(postgresql._CONNECT, "connect_timeout", 2)
-    monkeypatch.setattr(store_module, "ANSWER_S", 0.05)
+    monkeypatch.setattr(store_module, "QUERY_TIMEOUT_S", 0.05)
     site = await open_site()
     site.apply(connected())
     assert await site.commit() is None

@@ -12,7 +12,7 @@ from support.stories import NOW, connected, day, metered, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
-from wattspan.store.journal.batch import AT_ONCE
+from wattspan.store.journal.batch import MAX_STALE
 from wattspan.store.store import Store
 
 OF_THE_PROCESS = {"connected", "outage_counted"}
@@ -60,7 +60,7 @@ async def test_after_an_abrupt_end_every_committed_fact_is_back(site, open_site)
 @pytest.mark.parametrize("parts", range(5))
 async def test_an_end_amid_a_flush_loses_nothing(site, open_site, parts):
     """A flush goes with several batches; readings come in between, and the process ends after some of them."""
-    ids = [f"CP{n:04}" for n in range(3 * AT_ONCE)]
+    ids = [f"CP{n:04}" for n in range(3 * MAX_STALE)]
     for cp_id in ids:
         site.apply(connected(cp_id), started(cp_id), metered(1500.0, NOW, cp_id))
     await site.journal.flush()

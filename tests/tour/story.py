@@ -15,7 +15,7 @@ import httpx
 from stack.wattspan_server import WattspanServer
 from support.chargers import BOOT, Charger, Payload, energy, meter_values, status
 from support.operators import Operator
-from wattspan.simulator import Habits, Simulation
+from wattspan.simulator import ArrivalPattern, Simulation
 
 CP_ID = "NORTH-01"
 TAG = "04E1C9A2B7"
@@ -24,13 +24,13 @@ CURRENT_A = 16
 REGISTER_WH = 1_204_000.0
 METER_S = 2.0
 PASSWORD = "a long enough password"
-HABITS = Habits(sessions_per_day=24, busy_at_start=0.7, stay_s=(1200, 3000), meter_interval_s=60)
+ARRIVALS = ArrivalPattern(sessions_per_day=24, busy_at_start=0.7, stay_s=(1200, 3000), meter_interval_s=60)
 
 
 async def fleet(server: WattspanServer) -> None:
     """Eight chargers whose cars come and go, sixty times as fast, until cancelled."""
     url = f"{server.url}/ws"
-    await Simulation(url=url, charge_points=8, habits=HABITS, time_factor=60, seed=7, prefix="SOUTH-").run()
+    await Simulation(url=url, charge_points=8, arrivals=ARRIVALS, time_factor=60, seed=7, prefix="SOUTH-").run()
 
 
 class Session:

@@ -15,7 +15,8 @@ MAX_BYTES = 150 * 1024
 def anchors(page: Path) -> set[str]:
     """What `#…` may name on a page, as code hosts make it of headings."""
     headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    named = re.findall(r"<a id=\"([\w-]+)\">", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | {*named}
 
 
 def dead(page: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ AREAS = {
     "Metering": 13,
     "Time": 5,
     "Status": 4,
-    "What the specifications say, often got wrong": 11,
+    "Details of the specifications that are often missed": 11,
 }
 """How many quirks each had when it was written down; more may come, none may go."""
 

@@ -1,4 +1,4 @@
-"""`wattspan chargy` against a real server that is good, bad, slow, silent, unchanged and huge."""
+"""`wattspan chargy` against a real HTTP server: valid, invalid, slow, silent, unchanged and huge answers."""
 
 import asyncio
 import gzip
@@ -15,6 +15,7 @@ import pytest
 from support.feeds import Answer, Site, connector, device, kml, placemark, plain, says
 from support.otlp import receiver
 from support.waiting import eventually
+from wattspan.chargy import catalogue
 from wattspan.chargy.metrics import register
 from wattspan.chargy.network import Network, new_client
 from wattspan.chargy.source import Source
@@ -22,7 +23,6 @@ from wattspan.cli import main
 from wattspan.errors import FeedError
 from wattspan.http.metrics import metrics_app
 from wattspan.http.server import HttpServer
-from wattspan.telemetry import chargy_catalogue
 from wattspan.telemetry.metering import setup_metering
 from wattspan.telemetry.prometheus.exposition import Format
 
@@ -30,7 +30,7 @@ MAX_BYTES = 100_000
 
 
 class Exporter:
-    """A network on a page; its clock stands still until moved."""
+    """A network and its metrics page; its clock advances only when the test sets it."""
 
     def __init__(self, site: Site, client: httpx.AsyncClient) -> None:
         self.now_ts = 1000.0
@@ -41,13 +41,13 @@ class Exporter:
         register(self.metering.meter, self.network)
 
     async def page(self, form: Format = Format.TEXT) -> dict[str, float]:
-        """Series without the process's own, and their values."""
+        """Return the values of the `chargy_*` series."""
         text = b"".join(await self.metering.reader.scrape(form)).decode()
         lines = (line.rpartition(" ") for line in text.splitlines() if line.startswith("chargy_"))
         return {series: float(value) for series, _, value in lines}
 
     async def look(self) -> str:
-        """Refresh; "ok", or the reason why not."""
+        """Refresh and return "ok" or the reason of the failure."""
         try:
             await self.network.refresh(self.client)
         except FeedError as exc:
@@ -86,16 +86,16 @@ async def test_everything_in_the_catalogue_is_on_the_page_and_nothing_else():
         text = b"".join(await exporter.metering.reader.scrape(Format.TEXT)).decode()
     types = dict(re.findall(r"^# TYPE (\S+) (\w+)$", text, re.MULTILINE))
     assert {name: kind for name, kind in types.items() if not name.startswith("process_")} == {
-        name: metric.kind.value for name, metric in chargy_catalogue.METRICS.items()
+        name: metric.kind.value for name, metric in catalogue.METRICS.items()
     }
     assert "process_resident_memory_bytes" in types
-    for name, metric in chargy_catalogue.METRICS.items():
+    for name, metric in catalogue.METRICS.items():
         (labels, *_) = re.findall(rf"^{name}(?:{{(.*)}})? ", text, re.MULTILINE)
         assert set(re.findall(r'(\w+)="', labels)) == set(metric.labels), name
 
 
 async def slow(writer: asyncio.StreamWriter) -> None:
-    """A byte now and then: no single read is ever late."""
+    """Send one byte at a time, so that no single read times out."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     while True:
         writer.write(b" ")
@@ -145,7 +145,7 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize(("trouble", "reason"), TROUBLES)
-async def test_a_failed_fetch_keeps_the_last_good_data_and_says_so(trouble, reason):
+async def test_a_failed_fetch_keeps_the_last_good_data_and_is_reported(trouble, reason):
     async with exporting(says(plain("AVAILABLE", "CHARGING"))) as exporter:
         assert await exporter.look() == "ok"
         before = await exporter.page()
@@ -160,7 +160,7 @@ async def test_a_failed_fetch_keeps_the_last_good_data_and_says_so(trouble, reas
     assert (after["chargy_up"], after["chargy_data_age_seconds"]) == (0, 60)
 
 
-async def test_before_anything_was_read_the_page_says_down_and_no_more():
+async def test_before_the_first_success_the_page_has_no_connectors():
     async with exporting(says(b"", 500)) as exporter:
         assert await exporter.look() == "status"
         page = await exporter.page()
@@ -168,7 +168,7 @@ async def test_before_anything_was_read_the_page_says_down_and_no_more():
     assert not any(series.startswith(("chargy_connector", "chargy_data_age")) for series in page)
 
 
-async def test_it_recovers_by_itself():
+async def test_a_later_success_recovers():
     async with exporting(says(b"", 500)) as exporter:
         assert await exporter.look() == "status"
         exporter.site.answer = says(plain("CHARGING"))
@@ -176,7 +176,7 @@ async def test_it_recovers_by_itself():
         assert (await exporter.page())["chargy_up"] == 1
 
 
-async def test_what_has_not_changed_is_not_sent_again_and_is_fresh_all_the_same():
+async def test_an_unchanged_document_is_not_sent_again_and_counts_as_fresh():
     async with exporting(
         says(plain("AVAILABLE"), ETag='"v1"', Last_Modified="Sat, 01 Aug 2026 10:00:00 GMT")
     ) as exporter:
@@ -193,7 +193,7 @@ async def test_what_has_not_changed_is_not_sent_again_and_is_fresh_all_the_same(
     assert state_of(page, "D-1")["available"] == 1
 
 
-async def test_a_document_that_was_no_use_is_never_confirmed_by_a_304():
+async def test_a_304_never_confirms_an_invalid_document():
     async with exporting(says(plain("AVAILABLE"), ETag='"good"')) as exporter:
         await exporter.look()
         exporter.site.answer = says(b"<html/>", ETag='"bad"')
@@ -202,13 +202,13 @@ async def test_a_document_that_was_no_use_is_never_confirmed_by_a_304():
     assert exporter.site.requests[-1]["if-none-match"] == '"good"'
 
 
-async def test_a_304_that_nobody_asked_for_is_a_failure():
+async def test_a_304_without_a_conditional_request_is_a_failure():
     async with exporting(says(status=304)) as exporter:
         assert await exporter.look() == "status"
 
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-async def test_a_packed_feed_is_unpacked(encoding: str, pack: Callable[[bytes], bytes]):
+async def test_a_compressed_feed_is_decompressed(encoding: str, pack: Callable[[bytes], bytes]):
     async with exporting(says(pack(plain("AVAILABLE")), Content_Encoding=encoding)) as exporter:
         assert await exporter.look() == "ok"
 
@@ -240,7 +240,7 @@ async def test_the_pause_doubles_with_each_failure_up_to_the_interval():
     assert pauses == [15, 30, 60, 120, 240, 300, 300, 300]
 
 
-async def test_any_path_is_the_page_but_health_and_a_scrape_in_mid_fetch_answers():
+async def test_any_path_is_the_page_except_health_and_a_scrape_during_a_fetch_is_answered():
     async with exporting(says(plain("AVAILABLE"))) as exporter:
         await exporter.look()
         exporter.site.answer = silent
@@ -270,7 +270,7 @@ def run_once(*options: str, **environ: str) -> "subprocess.CompletedProcess[str]
     )
 
 
-async def test_once_prints_the_page_sends_it_by_otlp_and_leaves():
+async def test_once_prints_the_page_exports_it_by_otlp_and_exits():
     many = kml(*(placemark(f"P{n}", device(f"D{n}", connector(f"C{n}", "AVAILABLE"))) for n in range(50)))
     async with Site.run(says(many)) as site:
         with receiver() as collector:
@@ -282,7 +282,7 @@ async def test_once_prints_the_page_sends_it_by_otlp_and_leaves():
     assert sum(point.as_int for point in points) == 50
 
 
-async def test_once_says_in_one_line_what_failed():
+async def test_once_reports_a_failure_in_one_line():
     async with Site.run(says(b"", 500)) as site:
         done = await asyncio.to_thread(run_once, "--kml-url", site.url)
     assert (done.returncode, done.stderr) == (1, "wattspan: status: HTTP status 500\n")
@@ -298,7 +298,7 @@ async def test_once_says_in_one_line_what_failed():
         ),
     ],
 )
-def test_an_address_is_needed_and_looked_at(options, fault, capsys, monkeypatch):
+def test_a_valid_url_is_required(options, fault, capsys, monkeypatch):
     monkeypatch.delenv("KML_URL", raising=False)
     with pytest.raises(SystemExit) as caught:
         main(["chargy", "--once", *options])

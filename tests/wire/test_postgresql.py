@@ -69,7 +69,7 @@ async def test_while_the_database_is_gone_nothing_is_answered_and_nobody_let_in_
 
 
 async def test_a_second_central_system_on_one_database_does_not_start(csms, tmp_path, monkeypatch):
-    monkeypatch.setattr("wattspan.store.session_claim.TAKE_S", 0.05)
+    monkeypatch.setattr("wattspan.store.advisory_lock.TAKE_S", 0.05)
     second = Csms(tmp_path / "fleet.db", url=csms.store.name)
     with pytest.raises(Exception, match="in use by another Wattspan server"):
         await second.start()

@@ -1,13 +1,13 @@
-"""A simulated fleet with faults against the real server: what was counted is what was done, to the Wh."""
+"""A simulated fleet with faults against the real server: its metrics equal the fleet's ledger, to the Wh."""
 
 from pathlib import Path
 
 import pytest
 
 from wattspan import CentralSystem
-from wattspan.simulator import MIX, FaultRates, Habits, Simulation
+from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Simulation
 
-HABITS = Habits(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
+ARRIVALS = ArrivalPattern(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])
@@ -18,14 +18,14 @@ async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rat
             charge_points=20,
             time_factor=600,
             faults=FaultRates.all(rate),
-            habits=HABITS,
+            arrivals=ARRIVALS,
             versions=MIX,
             duration_s=3,
         )
         ledger = await simulation.run()
         assert ledger.total.errors == 0
         assert ledger.total.stops > 10
-        for cp_id, did in ledger.charge_points.items():
+        for cp_id, expected in ledger.charge_points.items():
             counted = csms.fleet.charge_points[cp_id]
-            assert (counted.tx_total, counted.energy_total_wh) == (did.starts, did.energy_wh)
+            assert (counted.tx_total, counted.energy_total_wh) == (expected.starts, expected.energy_wh)
             assert not counted.transactions

@@ -1,4 +1,4 @@
-"""The Chargy public network as metrics: its KML is fetched now and then, and what it says stays until it says more.
+"""The Chargy public network as metrics. Its KML feed is fetched periodically; the last good data stays on the page.
 
-It owns the feed and what its words mean. It must not know OCPP, our fleet or our store.
+It owns the feed, the meaning of its states, and its metrics. It must not know OCPP, the fleet or the store.
 """

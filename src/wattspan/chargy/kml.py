@@ -1,8 +1,8 @@
-"""Reads the network's KML. It owns the document's shape; where it came from and who asks it must not know.
+"""Parses the network's KML. It owns the format of the document; it must not know where it came from.
 
-A `Placemark` is a station, called by the first `name` in it; each `Data name="chargingdevice"` in it holds a device as
-JSON in its `value`: `{id, name, connectors: [{id, name, description, maxchspeed}]}`, `description` being the state.
-What cannot be read costs itself alone and is counted. Entities and document types are refused.
+A `Placemark` is a station; its first `name` is the station's. Each `Data name="chargingdevice"` in it has a device as
+JSON in its `value`: `{id, name, connectors: [{id, name, description, maxchspeed}]}`, where `description` is the state.
+Invalid parts are skipped and counted. Entities and document types are refused.
 """
 
 import logging
@@ -15,49 +15,51 @@ import orjson
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from wattspan.chargy.model import WORDS, Connector, Feed, merged
+from wattspan.chargy.model import STATE_BY_WORD, Connector, Feed, without_duplicates
 from wattspan.errors import FeedError
 from wattspan.telemetry.logs import limited
 
 log = logging.getLogger(__name__)
 
-PIECE_BYTES = 1 << 16
-"""Given to the parser at once: between two pieces another thread may have the interpreter."""
-LABEL_LENGTH = 200
-"""Longest text taken into a label."""
+CHUNK_BYTES = 1 << 16
+"""Bytes given to the parser at once; between two chunks, other threads can run."""
+MAX_LABEL_LENGTH = 200
+"""Characters; longer texts are cut."""
 
 
-def read(document: bytes) -> Feed:
-    """What a document tells. Takes a second for some megabytes: not for the event loop.
+def parse(document: bytes) -> Feed:
+    """Return the connectors in a document and the number of faults in it.
+
+    Takes about a second for a few megabytes: do not call it on the event loop.
 
     Raises:
-        FeedError: it is no KML, is cut off, has entities, or has no connector in it.
+        FeedError: it is not KML, is cut off, has entities, or has no connector.
     """
     faults: Counter[str] = Counter()
     found = list(_connectors(_root(document), faults))
-    connectors = merged(found)
+    connectors = without_duplicates(found)
     if len(connectors) < len(found):
         faults["double"] += len(found) - len(connectors)
     if not connectors:
-        raise FeedError("malformed", "no connector in it")
+        raise FeedError("malformed", "it has no connector")
     return Feed(connectors=connectors, faults=dict(faults))
 
 
 def _root(document: bytes) -> Element:
     parser = DefusedXMLParser(forbid_dtd=True)
     try:
-        for start in range(0, len(document), PIECE_BYTES):
-            parser.feed(document[start : start + PIECE_BYTES])
+        for start in range(0, len(document), CHUNK_BYTES):
+            parser.feed(document[start : start + CHUNK_BYTES])
         root = parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as exc:  # LookupError: an unknown encoding
-        raise FeedError("malformed", f"no XML that can be used: {type(exc).__name__}: {exc}") from exc
+        raise FeedError("malformed", f"invalid XML: {type(exc).__name__}: {exc}") from exc
     if _name(root) != "kml":
-        raise FeedError("malformed", "no KML")
+        raise FeedError("malformed", "it is not KML")
     return root
 
 
 def _name(element: Element) -> str:
-    """Without its namespace: KML has had several."""
+    """Return the tag without its namespace: KML has had several."""
     return str(element.tag).rpartition("}")[2]  # a comment's tag is a function
 
 
@@ -78,35 +80,35 @@ def _connectors(root: Element, faults: Counter[str]) -> Iterator[Connector]:
 
 def _device(station: str, data: Element, faults: Counter[str]) -> Iterator[Connector]:
     try:
-        told = orjson.loads(next((each.text for each in _all(data, "value")), None) or "")
+        content = orjson.loads(next((each.text for each in _all(data, "value")), None) or "")
     except orjson.JSONDecodeError:
-        told = None
-    connectors = told.get("connectors") if isinstance(told, dict) else None
-    name = _called(told)
+        content = None
+    connectors = content.get("connectors") if isinstance(content, dict) else None
+    name = _display_name(content)
     if not isinstance(connectors, list) or not name:
         faults["device"] += 1
         return
     for each in connectors:
-        called = _called(each)
-        if called:
+        connector_name = _display_name(each)
+        if connector_name:
             yield Connector(
-                station=station, device=name, name=called, speed_kw=_kw(each, faults), word=_word(each, faults)
+                station=station, device=name, name=connector_name, speed_kw=_kw(each, faults), word=_word(each, faults)
             )
         else:
             faults["connector"] += 1
 
 
-def _called(told: Any) -> str:
-    """A device's or connector's name, or else its id; empty without either."""
-    if not isinstance(told, dict):
+def _display_name(item: Any) -> str:
+    """Return the name of a device or connector, else its id, else an empty string."""
+    if not isinstance(item, dict):
         return ""
-    return _text(told.get("name")) or _text(told.get("id"))
+    return _text(item.get("name")) or _text(item.get("id"))
 
 
 def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return str(value).strip()[:LABEL_LENGTH]
+    return str(value).strip()[:MAX_LABEL_LENGTH]
 
 
 def _kw(connector: dict[str, Any], faults: Counter[str]) -> int:
@@ -119,7 +121,7 @@ def _kw(connector: dict[str, Any], faults: Counter[str]) -> int:
 
 def _word(connector: dict[str, Any], faults: Counter[str]) -> str:
     word = _text(connector.get("description"))
-    if word.upper() not in WORDS:
+    if word.upper() not in STATE_BY_WORD:
         faults["state"] += 1
-        limited(log, logging.WARNING, f"state {word}", "unknown state %r in the feed counts as unavailable", word)
+        limited(log, logging.WARNING, f"state {word}", "unknown state %r in the feed, counted as unavailable", word)
     return word

@@ -1,19 +1,19 @@
-"""The network as OpenTelemetry instruments. It owns which figure goes where; names are the catalogue's."""
+"""The network's data as OpenTelemetry instruments. It owns which value each metric has; `catalogue` owns the names."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from wattspan.chargy import catalogue as c
 from wattspan.chargy.model import STATES, Connector
 from wattspan.chargy.network import Network
-from wattspan.telemetry import chargy_catalogue as c
 from wattspan.telemetry.catalogue import Kind, Metric
 
 Read = Callable[[Network], Iterable[Observation]]
 
 
 def register(meter: Meter, network: Network) -> None:
-    """Create all instruments on `meter`. Their callbacks come on a reader's thread."""
+    """Create all instruments on `meter`. A metric reader calls their callbacks on its own thread."""
     for metric, read in _READ.items():
         create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
         create(metric.name, [_callback(read, network)], metric.unit, metric.help)
@@ -27,21 +27,21 @@ def _connectors(network: Network) -> tuple[Connector, ...]:
     return network.feed.connectors if network.feed is not None else ()
 
 
-def _place(connector: Connector) -> dict[str, str]:
+def _labels(connector: Connector) -> dict[str, str]:
     values = (connector.name, connector.device, connector.station, str(connector.speed_kw))
-    return dict(zip(c.PLACE, values, strict=True))
+    return dict(zip(c.CONNECTOR_LABELS, values, strict=True))
 
 
 def _states(network: Network) -> Iterator[Observation]:
     for connector in _connectors(network):
-        place, now = _place(connector), connector.state
+        labels, current = _labels(connector), connector.state
         for state in STATES:
-            yield Observation(int(state == now), place | {c.SIMPLE_STATE: state})
+            yield Observation(int(state == current), labels | {c.SIMPLE_STATE: state})
 
 
 def _details(network: Network) -> Iterator[Observation]:
     for connector in _connectors(network):
-        yield Observation(1, _place(connector) | {c.DETAILED_STATE: connector.word})
+        yield Observation(1, _labels(connector) | {c.DETAILED_STATE: connector.word})
 
 
 def _age(network: Network) -> Iterator[Observation]:

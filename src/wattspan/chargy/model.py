@@ -1,23 +1,23 @@
-"""What the network's feed tells: connectors and the state each is in. Pure."""
+"""The connectors in the network's feed and their states. Pure data; it must not know the format of the feed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 AVAILABLE, CHARGING, UNAVAILABLE = "available", "charging", "unavailable"
 STATES = (AVAILABLE, CHARGING, UNAVAILABLE)
-"""In the order in which one of them wins where two connectors cannot be told apart."""
+"""In order of precedence for connectors that have the same labels."""
 
-WORDS: Mapping[str, str] = {
+STATE_BY_WORD: Mapping[str, str] = {
     "AVAILABLE": AVAILABLE,
     **dict.fromkeys(("CHARGING", "SUSPENDED_EV", "SUSPENDED_EVSE", "FINISHING", "PREPARING"), CHARGING),
     **dict.fromkeys(("UNAVAILABLE", "OFFLINE", "FAULT"), UNAVAILABLE),
 }
-"""The feed's words, in capitals. What is not here counts as unavailable."""
+"""State by the feed's word, in upper case. Words that are missing here count as unavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
-    """One connector. `speed_kw` is 0 where the feed does not tell it; `word` is the state as the feed spells it."""
+    """One connector. `speed_kw` is 0 if the feed has none; `word` is the state as the feed spells it."""
 
     station: str
     device: str
@@ -28,27 +28,27 @@ class Connector:
     @property
     def state(self) -> str:
         """One of STATES."""
-        return WORDS.get(self.word.upper(), UNAVAILABLE)
+        return STATE_BY_WORD.get(self.word.upper(), UNAVAILABLE)
 
     @property
-    def place(self) -> tuple[str, str, str, int]:
-        """What tells it apart on a metrics page."""
+    def key(self) -> tuple[str, str, str, int]:
+        """Name, device, station and power, which identify it in metrics."""
         return self.name, self.device, self.station, self.speed_kw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """One reading of the network. `faults` counts by kind what could not be read or was not understood."""
+    """The content of one feed document. `faults` counts what was invalid or unknown, by `catalogue.FAULTS`."""
 
     connectors: tuple[Connector, ...]
     faults: Mapping[str, int] = field(default_factory=dict)
 
 
-def merged(connectors: Iterable[Connector]) -> tuple[Connector, ...]:
-    """Each place once, in order of appearance; of several the one that serves a driver best."""
+def without_duplicates(connectors: Iterable[Connector]) -> tuple[Connector, ...]:
+    """Return each key once, in order of appearance; of several connectors, the first in the order of STATES."""
     best: dict[tuple[str, str, str, int], Connector] = {}
     for each in connectors:
-        known = best.setdefault(each.place, each)
+        known = best.setdefault(each.key, each)
         if STATES.index(each.state) < STATES.index(known.state):
-            best[each.place] = each
+            best[each.key] = each
     return tuple(best.values())

@@ -1,4 +1,7 @@
-"""The network as last seen, and the task that looks again. It owns when to fetch and what a failure leaves standing."""
+"""The last good data of the network, and the task that refreshes it.
+
+It owns when to fetch and what a failure changes. It must not know the format of the feed or the metrics.
+"""
 
 import asyncio
 import logging
@@ -8,7 +11,7 @@ from collections.abc import Callable
 
 import httpx
 
-from wattspan.chargy.kml import read
+from wattspan.chargy.kml import parse
 from wattspan.chargy.model import Feed
 from wattspan.chargy.source import Source, Validators
 from wattspan.errors import FeedError
@@ -17,15 +20,15 @@ log = logging.getLogger(__name__)
 
 OK, UNCHANGED = "ok", "unchanged"
 RESULTS = (OK, UNCHANGED, "timeout", "network", "status", "too_large", "malformed")
-"""How a fetch can end; all but the first two are failures."""
+"""Results of a fetch; all but the first two are failures."""
 FIRST_RETRY_S = 15.0
-"""After the first failure; each further one doubles it, up to the interval."""
+"""Delay after the first failure; each further failure doubles it, up to the interval."""
 
 
 class Network:
-    """What is known of the network. Read on any thread: `feed` is replaced whole, never changed.
+    """The state of the network. It may be read on any thread: `feed` is replaced as a whole and never changed.
 
-    `feed` None: nothing was ever read. `fresh_ts` is when the feed was last known to be current, Unix seconds.
+    `feed` None: no fetch has succeeded yet. `fresh_ts` is when the feed was last known to be current, Unix seconds.
     """
 
     def __init__(self, source: Source, *, interval_s: float, clock: Callable[[], float] = time.time) -> None:
@@ -41,27 +44,27 @@ class Network:
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since the feed was last known to be current; None before the first."""
+        """Seconds since the feed was last known to be current; None before the first success."""
         return None if self.fresh_ts is None else max(0.0, self._clock() - self.fresh_ts)
 
     @property
     def pause_s(self) -> float:
-        """Until the next fetch."""
+        """Seconds until the next fetch."""
         if not self._failures:
             return self._interval_s
         return min(self._interval_s, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16))
 
     async def refresh(self, client: httpx.AsyncClient) -> None:
-        """Look once. Cancellation: safe, nothing is counted.
+        """Fetch once and count the result. Cancellation: safe, nothing is counted.
 
         Raises:
-            FeedError: the last good data stands.
+            FeedError: the fetch failed; the last good data is kept.
         """
         try:
             document = await self._source.fetch(client, self._validators)
             if document is not None:
-                self.feed = await asyncio.to_thread(read, document.body)
-                # Only now: a document that was no use must not be confirmed by a later 304.
+                self.feed = await asyncio.to_thread(parse, document.body)
+                # Only now: a later 304 must not confirm a document that could not be parsed.
                 self._validators = document.validators
         except FeedError as exc:
             self.up = False
@@ -74,17 +77,17 @@ class Network:
         self.fetches[UNCHANGED if document is None else OK] += 1
 
     async def watch(self, client: httpx.AsyncClient) -> None:
-        """Look again and again, until cancelled."""
+        """Refresh periodically until cancelled. Failures are logged."""
         while True:
             try:
                 await self.refresh(client)
             except FeedError as exc:
-                log.warning("the feed could not be read, next try in %.0f s: %s", self.pause_s, exc)
+                log.warning("the feed could not be read, next attempt in %.0f s: %s", self.pause_s, exc)
             await asyncio.sleep(self.pause_s)
 
 
 def new_client() -> httpx.AsyncClient:
-    """A client for feeds: follows redirects, keeps no connection between two looks."""
-    # At INFO it logs each request with its address, which may hold a key.
+    """Return an HTTP client that follows redirects and keeps no idle connections."""
+    # At INFO, httpx logs the URL of each request, which may contain a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     return httpx.AsyncClient(follow_redirects=True, limits=httpx.Limits(max_keepalive_connections=0))

@@ -21,7 +21,7 @@ from wattspan.cli.serving import tell_addresses
 from wattspan.cli.simulating import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
-from wattspan.simulator import FaultRates, Habits, Simulation
+from wattspan.simulator import ArrivalPattern, FaultRates, Simulation
 from wattspan.store.queries import users as user_queries
 from wattspan.store.records import User
 from wattspan.telemetry.logs import setup_logging
@@ -30,7 +30,7 @@ DATABASE = "wattspan-demo.db"
 TIME_FACTOR = 60.0
 """A minute a second: a session takes a minute or two."""
 FAULTS = FaultRates(drop=0.05, error=0.03, repeat=0.05)
-HABITS = Habits(sessions_per_day=24.0, busy_at_start=0.6, stay_s=(1_200.0, 7_200.0), meter_interval_s=120.0)
+ARRIVALS = ArrivalPattern(sessions_per_day=24.0, busy_at_start=0.6, stay_s=(1_200.0, 7_200.0), meter_interval_s=120.0)
 SHOWN_ROWS = 24
 
 
@@ -54,7 +54,7 @@ def demo(charge_points: int, duration: float | None, **given: Any) -> None:
                 charge_points=charge_points,
                 time_factor=TIME_FACTOR,
                 faults=FAULTS,
-                habits=HABITS,
+                arrivals=ARRIVALS,
                 prefix="DEMO",
                 duration_s=duration,
             )

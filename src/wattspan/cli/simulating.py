@@ -80,6 +80,7 @@ def simulate(  # noqa: PLR0913, PLR0917  one argument an option
         password=password,
         duration_s=duration,
         prefix=prefix,
+        fail_if_unreachable=True,
     )
 
     async def main(stop: asyncio.Event) -> None:

@@ -1,4 +1,7 @@
-"""One virtual charge point: its outlets, its queue and its line. What it says is its dialect's."""
+"""One virtual charge point: its connectors, its outbox and its connection.
+
+It owns their life cycle and answers commands. It must not know payloads of any OCPP version: a dialect creates them.
+"""
 
 import asyncio
 import contextlib
@@ -9,204 +12,215 @@ from typing import Any
 
 from wattspan.errors import CallFault
 from wattspan.simulator.configuration import Configuration
+from wattspan.simulator.connection import ReconnectingConnection
 from wattspan.simulator.connector import Connector
-from wattspan.simulator.dialects.base import Dialect, EventRef
-from wattspan.simulator.facts import NO_ERROR, State, Transaction
+from wattspan.simulator.context import SimulationContext
+from wattspan.simulator.dialects.base import INVALID_PAYLOAD, Dialect, OutgoingCall
 from wattspan.simulator.ledger import Figures
-from wattspan.simulator.line import Line
-from wattspan.simulator.link import Answer, LinkDown, Payload
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Transaction
 from wattspan.simulator.outbox import Message, Outbox
-from wattspan.simulator.profiles import Moment, Profiles
-from wattspan.simulator.world import World
+from wattspan.simulator.profiles import EvaluationTime, Profiles
+from wattspan.simulator.rpc import Answer, ConnectionDown, Payload
 
-_FAREWELL_S = 30.0
-"""Real seconds to get rid of what is queued, at the end."""
-_REBOOT_FLUSH_S = 5.0
+_SHUTDOWN_TIMEOUT_S = 30.0
+"""Real seconds to stop transactions and send what is queued, at the end."""
+_REBOOT_FLUSH_TIMEOUT_S = 5.0
 _DEFAULT_HEARTBEAT_S = 300.0
 
 
 class ChargePoint:
-    """Owns its connectors, queue and line. `run` is its life."""
+    """A virtual charge point. `run` runs it until its `finish` event is set."""
 
-    def __init__(self, cp_id: str, world: World, figures: Figures, dialect: Dialect) -> None:
+    def __init__(self, cp_id: str, context: SimulationContext, figures: Figures, dialect: Dialect) -> None:
         self.cp_id = cp_id
         self.dialect = dialect
-        self.clock = world.clock
+        self.clock = context.clock
         self.figures = figures
-        self.habits = world.habits
-        self.faults = world.faults
-        self.id_tags = world.id_tags
-        self.configuration = Configuration(connectors=world.connectors, meter_interval_s=world.habits.meter_interval_s)
+        self.arrivals = context.arrivals
+        self.faults = context.faults
+        self.id_tags = context.id_tags
+        self.configuration = Configuration(
+            connectors=context.connectors, meter_interval_s=context.arrivals.meter_interval_s
+        )
         self.profiles = Profiles()
         self.local_list: dict[str, str] = {}
-        """Status by id tag."""
+        """Authorization status by id tag."""
         self.local_list_version = 0
         self.certificates: dict[str, Payload] = {}
-        """Installed ones by serial number: their hash data, and the type under `certificateType`."""
+        """Installed certificates by serial number: hash data under `hash`, type under `certificateType`."""
         self.firmware = "1.0.0"
-        self.hardware_a = 32.0
-        """What a phase of its outlets can carry."""
-        self._rng = Random(f"{world.seed}/{cp_id}")
-        self._clock_offset_s = world.faults.clock_offset_s(self._rng)
+        self.max_current_a = 32.0
+        """Maximum current per phase of its connectors, in A."""
+        self._rng = Random(f"{context.seed}/{cp_id}")
+        self._clock_offset_s = context.faults.clock_offset_s(self._rng)
         self.outbox = Outbox(
-            world.clock,
+            context.clock,
             figures,
             attempts=lambda: int(self.configuration.number("TransactionMessageAttempts")),
             retry_s=lambda: self.configuration.number("TransactionMessageRetryInterval"),
         )
         self.connectors = tuple(
-            Connector(number, self, Random(f"{world.seed}/{cp_id}/{number}"))
-            for number in range(1, world.connectors + 1)
+            Connector(number, self, Random(f"{context.seed}/{cp_id}/{number}"))
+            for number in range(1, context.connectors + 1)
         )
-        self._line = Line(self, world, self._rng)
+        self._connection = ReconnectingConnection(self, context, self._rng)
         self._side_tasks: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
-        """Whether it can be spoken to."""
-        return self._line.accepted
+        """Whether the central system accepted it on the current connection."""
+        return self._connection.accepted
 
     async def run(self, finish: asyncio.Event) -> None:
-        """Lives until `finish`: then ends its sessions, sends what is queued, and hangs up. Cancelled, it just goes."""
+        """Run until `finish` is set; then end the sessions, send what is queued, and disconnect.
+
+        Cancellation: closes the connection and leaves the sessions open.
+        """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            drivers = [tasks.create_task(self._drive(connector)) for connector in self.connectors]
-            line = tasks.create_task(self._line.run())
+            connector_runs = [tasks.create_task(self._run_connector(connector)) for connector in self.connectors]
+            connection_run = tasks.create_task(self._connection.run())
             await finish.wait()
             for connector in self.connectors:
                 connector.retire()
-            self._line.ready.set()
+            self._connection.ready.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL_S):
-                    await asyncio.gather(*(connector.quiet.wait() for connector in self.connectors))
+                async with asyncio.timeout(_SHUTDOWN_TIMEOUT_S):
+                    await asyncio.gather(*(connector.no_transaction.wait() for connector in self.connectors))
                     await self.outbox.drained()
             self.figures.unacknowledged += self.outbox.durable
-            for task in (*drivers, line, *self._side_tasks):
+            for task in (*connector_runs, connection_run, *self._side_tasks):
                 task.cancel()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs something on the side, until it is done or the charge point's life is over."""
+        """Run `work` as a task; it is cancelled when the charge point finishes."""
         task = self._tasks.create_task(work)
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
 
     def connector(self, number: object) -> Connector | None:
-        """The connector of this number; None: there is none."""
+        """Return the connector of this number, or None."""
         return next((connector for connector in self.connectors if connector.id == number), None)
 
     async def authorize(self, id_tag: str) -> bool:
-        """Asks the central system; offline the local list, and then the configuration (OCPP 1.6 §3.5)."""
+        """Return whether the card may charge (OCPP 1.6 §3.5).
+
+        The central system decides; offline the local list does, and then the configuration.
+        """
         listed = self.local_list.get(id_tag) if self.configuration.flag("LocalAuthListEnabled") else None
         if listed == "Accepted" and self.configuration.flag("LocalPreAuthorize"):
             return True
-        with contextlib.suppress(LinkDown):
-            reply = await self._line.call(self.dialect.authorize(id_tag))
+        with contextlib.suppress(ConnectionDown):
+            reply = await self._connection.call(self.dialect.authorize(id_tag))
             return self.dialect.token_status(reply.payload) == "Accepted"
         return listed == "Accepted" if listed else self.configuration.flag("AllowOfflineTxForUnknownId")
 
     def now_ts(self) -> float:
-        """Unix seconds by its own clock."""
+        """Return Unix seconds by the charge point's clock, which may be wrong."""
         return self.clock.now_ts() + self._clock_offset_s
 
-    def moment(self, transaction: Transaction | None) -> Moment:
-        """Now, as charging profiles see it."""
+    def evaluation_time(self, transaction: Transaction | None) -> EvaluationTime:
+        """Return the current time and transaction, for charging profiles. `transaction` None: none is open."""
         if transaction is None:
-            return Moment(self.now_ts())
-        return Moment(self.now_ts(), transaction.id, transaction.started_ts)
+            return EvaluationTime(self.now_ts())
+        return EvaluationTime(self.now_ts(), transaction.id, transaction.started_ts)
 
     def offered_a(self, connector_id: int, transaction: Transaction | None) -> float:
-        """What may flow a phase now."""
-        return self.profiles.limit_a(connector_id, self.moment(transaction), self.hardware_a)
+        """Return the maximum current per phase now, in A."""
+        return self.profiles.limit_a(connector_id, self.evaluation_time(transaction), self.max_current_a)
 
     def meter_interval_s(self) -> float:
-        """Simulated seconds between readings of a transaction; 0: none."""
+        """Return the simulated seconds between readings of a transaction; 0: none are sent."""
         return self.configuration.number("MeterValueSampleInterval")
 
     def heartbeat_interval_s(self) -> float:
-        """Real seconds between heartbeats."""
+        """Return the real seconds between heartbeats."""
         return self.configuration.number("HeartbeatInterval") or _DEFAULT_HEARTBEAT_S
 
     def measurands(self) -> set[str]:
-        """What readings tell."""
+        """Return the measurands that readings contain."""
         return {name.strip() for name in self.configuration.text("MeterValuesSampledData").split(",")}
 
     def stops_invalid_tags(self) -> bool:
-        """Whether a start answered with anything but Accepted ends the transaction."""
+        """Return whether a start that is answered with anything but Accepted ends the transaction."""
         return self.configuration.flag("StopTransactionOnInvalidId")
 
-    def report_status(self, connector: Connector, before: State | None) -> None:
-        """Queues what is new of this connector since it was `before`; None: all of it."""
-        for telling in self.dialect.state(connector.id, connector.state, before, self.now_ts()):
-            self.outbox.put(self._state_message(telling))
+    def report_status(self, connector: Connector, before: ConnectorState | None) -> None:
+        """Queue what changed on this connector since `before`; None: its whole status."""
+        for message in self.dialect.connector_status(connector.id, connector.state, before, self.now_ts()):
+            self.outbox.put(self._status_message(message))
 
     def transaction_ended(self, connector_id: int) -> None:
-        """Forgets the profile that was the transaction's own."""
-        self.profiles.forget_transaction(connector_id)
+        """Remove the charging profile of the transaction."""
+        self.profiles.remove_transaction_profile(connector_id)
 
     def limits_changed(self) -> None:
-        """Lets the sessions look at the limit anew, at once."""
+        """Make the sessions check their limit at once."""
         for connector in self.connectors:
-            connector.poked.set()
+            connector.wake_up.set()
 
-    def tell(self, telling: EventRef, acknowledged: Callable[[Payload], None] = lambda _: None) -> None:
-        """Queues a message that is news only while connected."""
-        self.outbox.put(Message(action=telling.action, payload=telling.payload, acknowledged=acknowledged))
+    def queue(self, message: OutgoingCall, acknowledged: Callable[[Payload], None] = lambda _: None) -> None:
+        """Queue a message; it is dropped if there is no connection. `acknowledged` gets the answer."""
+        self.outbox.put(Message(action=message.action, payload=message.payload, acknowledged=acknowledged))
 
-    def tell_durably(self, telling: EventRef, of: Transaction) -> None:
-        """Queues a reading that belongs to a transaction."""
+    def queue_durably(self, message: OutgoingCall, transaction: Transaction) -> None:
+        """Queue a reading that belongs to a transaction; it is kept until it is acknowledged."""
         self.outbox.put(
             Message(
-                action=telling.action,
-                payload=lambda: None if of.abandoned else telling.payload(),
-                acknowledged=self.metered,
+                action=message.action,
+                payload=lambda: None if transaction.abandoned else message.payload(),
+                acknowledged=self.meter_values_acknowledged,
                 durable=True,
             )
         )
 
     def send(self, action: str, payload: Payload) -> None:
-        """The same for a message that needs no dialect."""
-        self.tell(EventRef(action, lambda: payload))
+        """Queue a message with a ready payload; it is dropped if there is no connection."""
+        self.queue(OutgoingCall(action, lambda: payload))
 
-    def drop(self) -> None:
-        """Aborts the connection, as a fault."""
-        self.figures.drops += self._line.abort()
+    def abort_connection(self) -> None:
+        """Abort the TCP connection, as a fault."""
+        self.figures.drops += self._connection.abort()
 
     def go_offline(self) -> Callable[[], None]:
-        """Ends the connection, and keeps it so until the returned function is called, once."""
-        return self._line.hold_offline()
+        """Abort the connection and stay offline until the returned function is called, once."""
+        return self._connection.hold_offline()
 
     async def reboot(self, reason: str, boot_reason: str) -> None:
-        """Stops its transactions for this `reason`, tells so if it can, and boots again for `boot_reason`."""
+        """Stop the transactions for `reason`, send what is queued, and boot again for `boot_reason`.
+
+        `boot_reason` is a BootReasonEnumType of 2.x.
+        """
         for connector in self.connectors:
             connector.end_session(reason)
-        await asyncio.gather(*(connector.quiet.wait() for connector in self.connectors))
+        await asyncio.gather(*(connector.no_transaction.wait() for connector in self.connectors))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REBOOT_FLUSH_S):
+            async with asyncio.timeout(_REBOOT_FLUSH_TIMEOUT_S):
                 await self.outbox.drained()
-        await self._line.restart(boot_reason)
+        await self._connection.restart(boot_reason)
 
     def heartbeat(self) -> None:
-        """Queues a Heartbeat."""
-        self.tell(EventRef("Heartbeat", dict), self._beaten)
+        """Queue a Heartbeat."""
+        self.queue(OutgoingCall("Heartbeat", dict), self._heartbeat_acknowledged)
 
     def boot(self) -> None:
-        """Queues a BootNotification without booting (TriggerMessage)."""
-        self.tell(self.dialect.boot(self.cp_id, self.firmware, "Triggered"), self._boot_answered)
+        """Queue a BootNotification without booting (TriggerMessage)."""
+        self.queue(self.dialect.boot(self.cp_id, self.firmware, "Triggered"), self._boot_acknowledged)
 
-    def metered(self, _: Payload) -> None:
-        """A reading was answered."""
+    def meter_values_acknowledged(self, _: Payload) -> None:
+        """Count a reading that was answered."""
         self.figures.meter_values += 1
 
-    def introduce(self) -> None:
-        """Opens the queue on a new connection: first how everything stands, then all that waited."""
+    def connection_accepted(self) -> None:
+        """Open the outbox on a new connection: the status of all connectors is sent first, then what was queued."""
         ts = self.now_ts()
-        states = [*self.dialect.station_state(ts)]
+        states = [*self.dialect.station_status(ts)]
         for connector in self.connectors:
-            states += self.dialect.state(connector.id, connector.state, None, ts)
-        self.outbox.open(self._state_message(telling) for telling in states)
+            states += self.dialect.connector_status(connector.id, connector.state, None, ts)
+        self.outbox.open(self._status_message(message) for message in states)
 
-    def booted(self, answer: Payload) -> bool:
-        """Heeds the answer to a BootNotification; whether it was accepted."""
+    def handle_boot_response(self, answer: Payload) -> bool:
+        """Apply the answer to a BootNotification and return whether it is Accepted."""
         interval_s = answer.get("interval")
         if isinstance(interval_s, int) and interval_s > 0:
             self.configuration.set("HeartbeatInterval", str(interval_s))
@@ -215,35 +229,39 @@ class ChargePoint:
         return accepted
 
     def answer(self, action: str, payload: Payload) -> Answer:
-        """Answers a command. Raises CallFault for what it does not know or can't read."""
+        """Return the answer to a command. Raises CallFault for an unknown action or an invalid payload."""
         command = self.dialect.commands.get(action)
         if command is None:
-            raise CallFault("NotImplemented", f"{action} is no command we know")
+            raise CallFault("NotImplemented", f"{action} is not supported")
         try:
             answer = command(self, payload)
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise CallFault(self.dialect.unreadable, f"{action} can't be read: {type(exc).__name__}") from exc
+        except INVALID_PAYLOAD as exc:
+            raise CallFault(
+                self.dialect.framing.formation, f"invalid payload of {action}: {type(exc).__name__}"
+            ) from exc
         self.figures.commands[action] += 1
         return answer
 
     def answer_delay_s(self) -> float:
-        """How long to hold the next answer back, in real seconds."""
+        """Return the delay of the next answer, in real seconds."""
         return self.faults.late_answer_s if self._rng.random() < self.faults.late_answer else 0.0
 
-    async def _drive(self, connector: Connector) -> None:
-        await self._line.ready.wait()
-        await connector.drive()
+    async def _run_connector(self, connector: Connector) -> None:
+        await self._connection.ready.wait()
+        await connector.run()
 
-    def _boot_answered(self, answer: Payload) -> None:
-        self.booted(answer)
+    def _boot_acknowledged(self, answer: Payload) -> None:
+        self.handle_boot_response(answer)
 
-    def _state_message(self, telling: EventRef) -> Message:
-        return Message(action=telling.action, payload=telling.payload, acknowledged=partial(self._state_told, telling))
+    def _status_message(self, message: OutgoingCall) -> Message:
+        return Message(
+            action=message.action, payload=message.payload, acknowledged=partial(self._status_acknowledged, message)
+        )
 
-    def _state_told(self, telling: EventRef, _: Payload) -> None:
-        self.figures.statuses += telling.action == "StatusNotification"
-        if telling.error_code != NO_ERROR:
-            self.figures.error_notices[telling.error_code] += 1
+    def _status_acknowledged(self, message: OutgoingCall, _: Payload) -> None:
+        self.figures.statuses += message.action == "StatusNotification"
+        if message.error_code != NO_ERROR:
+            self.figures.error_notices[message.error_code] += 1
 
-    def _beaten(self, _: Payload) -> None:
+    def _heartbeat_acknowledged(self, _: Payload) -> None:
         self.figures.heartbeats += 1

@@ -1,4 +1,7 @@
-"""The two times of a simulation: the real one, and the faster one that cars and drivers live in."""
+"""The two times of a simulation: real time, and the faster simulated time of cars and drivers.
+
+It owns both and the waits in them. It must not know what they are used for.
+"""
 
 import asyncio
 import time
@@ -8,10 +11,10 @@ _DAY_S = 86_400
 
 
 class Clock:
-    """Tells and waits in both times.
+    """Reads both times and waits in them.
 
-    `time_factor`: simulated seconds in a real one. `protocol_factor` shortens the waits of the protocol (back-off,
-    heartbeats) likewise; other than 1 it is for tests.
+    `time_factor` is the number of simulated seconds in a real second. `protocol_factor` speeds up the waits of the
+    protocol (back-off, heartbeats) in the same way; values other than 1 are for tests.
     """
 
     def __init__(
@@ -20,24 +23,24 @@ class Clock:
         self.time_factor = time_factor
         self._protocol_factor = protocol_factor
         self.now_ts = now_ts
-        """Real Unix seconds."""
-        self._began_ts = now_ts()
-        self._began = time.monotonic()
+        """Returns real Unix seconds."""
+        self._started_ts = now_ts()
+        self._started_at_s = time.monotonic()
 
     def simulated_s(self) -> float:
-        """Simulated seconds since the clock was made."""
-        return (time.monotonic() - self._began) * self.time_factor
+        """Return the simulated seconds since the clock was created."""
+        return (time.monotonic() - self._started_at_s) * self.time_factor
 
     def hour(self) -> int:
-        """Hour of the simulated day, UTC."""
-        return int((self._began_ts + self.simulated_s()) % _DAY_S // 3600)
+        """Return the hour of the simulated day, 0 to 23, UTC."""
+        return int((self._started_ts + self.simulated_s()) % _DAY_S // 3600)
 
     async def sleep(self, simulated_s: float) -> None:
-        """Waits in simulated time."""
+        """Wait for `simulated_s` simulated seconds."""
         await asyncio.sleep(simulated_s / self.time_factor)
 
     async def wait(self, event: asyncio.Event, simulated_s: float) -> bool:
-        """Waits for `event`, in simulated time at most; whether it came."""
+        """Wait for `event`, at most `simulated_s` simulated seconds, and return whether it is set."""
         try:
             async with asyncio.timeout(max(simulated_s, 0) / self.time_factor):
                 return await event.wait()
@@ -45,5 +48,5 @@ class Clock:
             return False
 
     async def pause(self, real_s: float) -> None:
-        """Waits in real time."""
+        """Wait for `real_s` real seconds."""
         await asyncio.sleep(real_s / self._protocol_factor)

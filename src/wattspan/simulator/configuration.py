@@ -1,9 +1,9 @@
-"""The configuration keys of a virtual charge point (OCPP 1.6 §9)."""
+"""The configuration keys of a virtual charge point (OCPP 1.6 §9). It must not know messages of 2.x."""
 
 from collections.abc import Iterable
 
-from wattspan.simulator.link import Payload
 from wattspan.simulator.meter import MEASURANDS
+from wattspan.simulator.rpc import Payload
 
 READ_ONLY = {
     "AuthorizeRemoteTxRequests",
@@ -23,7 +23,7 @@ _NEEDS_REBOOT = {"WebSocketPingInterval"}
 
 
 class Configuration:
-    """Keys and values as text, as OCPP has them."""
+    """Configuration keys and their values, which are text as in OCPP."""
 
     def __init__(self, *, connectors: int, meter_interval_s: float) -> None:
         self._values = {
@@ -52,47 +52,47 @@ class Configuration:
         }
 
     def text(self, key: str) -> str:
-        """The value of a key that exists."""
+        """Return the value of `key`. Raises KeyError for an unknown key."""
         return self._values[key]
 
     def number(self, key: str) -> float:
-        """The value of a key that holds a number."""
+        """Return the value of `key` as a number. Raises KeyError for an unknown key."""
         return float(self._values[key])
 
     def flag(self, key: str) -> bool:
-        """The value of a key that holds true or false."""
+        """Return the value of `key` as a boolean. Raises KeyError for an unknown key."""
         return self._values[key].lower() == "true"
 
     def set(self, key: str, value: str) -> None:
-        """Sets a key from within, whatever the outside may."""
+        """Set `key`, even if it is read-only for the central system."""
         self._values[key] = value
 
     def get_configuration(self, keys: Iterable[str]) -> Payload:
-        """GetConfiguration.conf (OCPP 1.6 §5.8); no keys: all that may be read."""
-        asked = list(keys) or sorted(self._values.keys() - WRITE_ONLY)
-        known = [key for key in asked if key in self._values]
+        """Return the payload of GetConfiguration.conf (OCPP 1.6 §5.8); no keys: all readable ones."""
+        requested = list(keys) or sorted(self._values.keys() - WRITE_ONLY)
+        known = [key for key in requested if key in self._values]
         return {
             "configurationKey": [
                 {"key": key, "readonly": key in READ_ONLY}
                 | ({} if key in WRITE_ONLY else {"value": self._values[key][:500]})
                 for key in known
             ],
-            "unknownKey": [key for key in asked if key not in self._values],
+            "unknownKey": [key for key in requested if key not in self._values],
         }
 
     def change(self, key: str, value: str) -> str:
-        """The status of ChangeConfiguration.conf (OCPP 1.6 §5.3)."""
+        """Set `key` if allowed, and return the status of ChangeConfiguration.conf (OCPP 1.6 §5.3)."""
         if key not in self._values:
             return "NotSupported"
-        if key in READ_ONLY or not self._fits(key, value):
+        if key in READ_ONLY or not self._is_valid(key, value):
             return "Rejected"
         self._values[key] = value
         return "RebootRequired" if key in _NEEDS_REBOOT else "Accepted"
 
-    def _fits(self, key: str, value: str) -> bool:
-        old = self._values[key]
-        if old in {"true", "false"}:
+    def _is_valid(self, key: str, value: str) -> bool:
+        current = self._values[key]
+        if current in {"true", "false"}:
             return value.lower() in {"true", "false"}
         if key == "MeterValuesSampledData":
             return {name.strip() for name in value.split(",")} <= set(MEASURANDS)
-        return value.isdecimal() if old.replace(".", "", 1).isdecimal() else True
+        return value.isdecimal() if current.replace(".", "", 1).isdecimal() else True

@@ -1,4 +1,8 @@
-"""One outlet: its status, its meter, and the cars that come to it. Reaches the wire only through its `Home`."""
+"""One connector: its status, its meter, and the cars that arrive at it.
+
+It owns its state and the sequence of its sessions. It must not know the connection or any OCPP version: what it needs
+from outside is in `ConnectorOwner`.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,70 +11,72 @@ from random import Random
 from typing import Protocol
 
 from wattspan.simulator import meter
+from wattspan.simulator.arrivals import ArrivalPattern, Visit, draw_visit, next_arrival_s
 from wattspan.simulator.clock import Clock
 from wattspan.simulator.dialects.base import Dialect
-from wattspan.simulator.facts import NO_ERROR, Reading, State, Summons, Transaction
 from wattspan.simulator.faults import FaultRates
-from wattspan.simulator.habits import Habits, Visit, draw_visit, next_arrival_s
 from wattspan.simulator.ledger import Figures
-from wattspan.simulator.link import Payload
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, RemoteStartRequest, Transaction
 from wattspan.simulator.outbox import Outbox
-from wattspan.simulator.session import Session
+from wattspan.simulator.rpc import Payload
+from wattspan.simulator.session import ChargingSession
 from wattspan.simulator.vehicle import Vehicle
 
+_HOUR_S = 3600.0
 
-class Home(Protocol):
-    """What a connector needs of its charge point."""
+
+class ConnectorOwner(Protocol):
+    """The part of a charge point that a connector needs."""
 
     clock: Clock
     dialect: Dialect
     figures: Figures
-    habits: Habits
+    arrivals: ArrivalPattern
     faults: FaultRates
     outbox: Outbox
     id_tags: tuple[str, ...]
 
     @property
     def connected(self) -> bool:
-        """Whether the central system can be spoken to."""
+        """Whether the central system accepted the charge point on the current connection."""
 
     async def authorize(self, id_tag: str) -> bool:
-        """Whether the card may charge: asks the central system, or offline the local list."""
+        """Return whether the card may charge, by the central system or, offline, by the local list."""
 
     def now_ts(self) -> float:
-        """Unix seconds by the charge point's own clock, which may be off."""
+        """Return Unix seconds by the charge point's clock, which may be wrong."""
 
     def offered_a(self, connector_id: int, transaction: Transaction | None) -> float:
-        """What may flow a phase now."""
+        """Return the maximum current per phase now, in A."""
 
     def meter_interval_s(self) -> float:
-        """Simulated seconds between readings; 0: none."""
+        """Return the simulated seconds between readings; 0: none are sent."""
 
     def measurands(self) -> set[str]:
-        """What readings tell."""
+        """Return the measurands that readings contain."""
 
     def stops_invalid_tags(self) -> bool:
-        """Whether a start answered with anything but Accepted ends the transaction."""
+        """Return whether a start that is answered with anything but Accepted ends the transaction."""
 
-    def report_status(self, connector: "Connector", before: State | None) -> None:
-        """Tells what is new since `before`, if there is a connection."""
+    def report_status(self, connector: "Connector", before: ConnectorState | None) -> None:
+        """Send what changed since `before`, if there is a connection; None: the whole status."""
 
-    def metered(self, answer: Payload) -> None:
-        """A reading was answered."""
+    def meter_values_acknowledged(self, answer: Payload) -> None:
+        """Count a reading that was answered."""
 
     def transaction_ended(self, connector_id: int) -> None:
-        """Forgets what belonged to the transaction alone."""
+        """Remove the charging profile of the transaction."""
 
-    def drop(self) -> None:
-        """Aborts the connection."""
+    def abort_connection(self) -> None:
+        """Abort the connection, as a fault."""
 
     def go_offline(self) -> Callable[[], None]:
-        """Ends the connection, and keeps it so until the returned function is called."""
+        """End the connection and stay offline until the returned function is called, once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A connector kept for somebody until `expires_ts`."""
+    """A connector reserved for an id tag until `expires_ts`, Unix seconds."""
 
     id: int
     id_tag: str
@@ -78,128 +84,125 @@ class Reservation:
 
 
 class Connector:
-    """Its `drive` is one endless day; commands reach in through the other methods."""
+    """A connector. `run` plays its sessions; commands change it by the other methods."""
 
-    def __init__(self, connector_id: int, home: Home, rng: Random) -> None:
+    def __init__(self, connector_id: int, owner: ConnectorOwner, rng: Random) -> None:
         self.id = connector_id
-        self.home = home
-        self.state = State("Available")
+        self.owner = owner
+        self.state = ConnectorState("Available")
         self.operative = True
         self.register_wh = float(rng.randrange(0, 5_000_000))
         self.transaction: Transaction | None = None
         self.vehicle: Vehicle | None = None
         self.reservation: Reservation | None = None
-        self.poked = asyncio.Event()
-        """Something changed that a session must look at: a limit, an end."""
+        self.wake_up = asyncio.Event()
+        """Set when a session must check its state at once: a limit changed, or it must end."""
         self.stop_reason: str | None = None
         self._rng = rng
         self._retired = False
-        self._summoned: Summons | None = None
+        self._start_request: RemoteStartRequest | None = None
         self.busy = False
-        """A session is under way, from plug to plug."""
-        self.quiet = asyncio.Event()
-        """Set while no transaction is open here."""
-        self.quiet.set()
+        """Whether a session is under way, from plugging in to unplugging."""
+        self.no_transaction = asyncio.Event()
+        """Set while no transaction is open."""
+        self.no_transaction.set()
 
     @property
     def status(self) -> str:
-        """In OCPP 1.6's words."""
+        """Status of the connector, as OCPP 1.6 names it."""
         return self.state.status
 
     @property
     def free(self) -> bool:
-        """Whether a transaction could begin now; a car may be plugged in already."""
+        """Whether a transaction could start now; a car may already be plugged in."""
         vacant = not self.busy or (self.status == "Preparing" and self.stop_reason is None)
-        return self.operative and vacant and not self._retired and self._summoned is None
+        return self.operative and vacant and not self._retired and self._start_request is None
 
-    async def drive(self) -> None:
-        """Takes the cars as they come, until `retire`."""
-        if self._rng.random() < self.home.habits.busy_at_start and not self._retired:
-            await self._host(self._visit())
+    async def run(self) -> None:
+        """Play one session after another, until `retire`."""
+        if self._rng.random() < self.owner.arrivals.busy_at_start and not self._retired:
+            await self._run_session(self._draw_visit())
         while not self._retired:
-            clock = self.home.clock
-            wait_s = next_arrival_s(self._rng, self.home.habits, clock.hour())
-            came = wait_s < _HOUR_S
-            self.poked.clear()
-            if self._summoned is None and not self._retired:
-                await clock.wait(self.poked, min(wait_s, _HOUR_S))
-            if self._summoned is not None:
-                await self._host(self._visit())
-            elif came and not self.poked.is_set() and self.free:
-                await self._welcome()
+            clock = self.owner.clock
+            wait_s = next_arrival_s(self._rng, self.owner.arrivals, clock.hour())
+            arrives = wait_s < _HOUR_S
+            self.wake_up.clear()
+            if self._start_request is None and not self._retired:
+                await clock.wait(self.wake_up, min(wait_s, _HOUR_S))
+            if self._start_request is not None:
+                await self._run_session(self._draw_visit())
+            elif arrives and not self.wake_up.is_set() and self.free:
+                await self._handle_arrival()
 
     def retire(self) -> None:
-        """No more cars; a session under way ends."""
+        """Accept no more cars and end the session under way."""
         self._retired = True
         self.end_session("Local")
-        self.poked.set()
+        self.wake_up.set()
 
-    def summon(self, summons: Summons) -> None:
-        """A session begins now, for this card, without asking. Only when `free`."""
-        self._summoned = summons
-        self.poked.set()
+    def request_start(self, request: RemoteStartRequest) -> None:
+        """Start a session for this card without authorization. Call only when `free`."""
+        self._start_request = request
+        self.wake_up.set()
 
-    def take_summons(self) -> Summons | None:
-        """A remote start that waits, once; None: there is none."""
-        summons, self._summoned = self._summoned, None
-        return summons
+    def take_start_request(self) -> RemoteStartRequest | None:
+        """Return the pending remote start and clear it; None: there is none."""
+        request, self._start_request = self._start_request, None
+        return request
 
     def end_session(self, reason: str) -> None:
-        """The session under way stops, if there is one."""
+        """Stop the session under way, if there is one; the first `reason` counts."""
         if self.busy and self.stop_reason is None:
             self.stop_reason = reason
-            self.poked.set()
+            self.wake_up.set()
 
-    def become(self, status: str, error_code: str = NO_ERROR) -> None:
-        """Changes the status and tells it; nothing is told twice."""
-        before, self.state = self.state, State(status, error_code)
+    def set_status(self, status: str, error_code: str = NO_ERROR) -> None:
+        """Change the status and report the change; an unchanged status is not reported."""
+        before, self.state = self.state, ConnectorState(status, error_code)
         if self.state != before:
-            self.home.report_status(self, before)
+            self.owner.report_status(self, before)
 
-    def rest(self) -> None:
-        """The status of a connector without a car."""
-        resting = "Available" if self.operative else "Unavailable"
-        self.become("Reserved" if self.operative and self.reservation else resting)
+    def set_idle_status(self) -> None:
+        """Set the status of a connector without a car: Available, Reserved or Unavailable."""
+        idle = "Available" if self.operative else "Unavailable"
+        self.set_status("Reserved" if self.operative and self.reservation else idle)
 
     def set_operative(self, operative: bool) -> None:
-        """In service or out of it; a session under way is played to its end first."""
+        """Put the connector into service or out of it; a session under way continues to its end first."""
         self.operative = operative
         if not self.busy:
-            self.rest()
+            self.set_idle_status()
 
     def reserve(self, reservation: Reservation | None) -> None:
-        """Keeps it for somebody; None: no longer."""
+        """Reserve the connector; None: cancel the reservation."""
         self.reservation = reservation
         if not self.busy:
-            self.rest()
+            self.set_idle_status()
 
     def meter_wh(self) -> int:
-        """The register as it is shown."""
+        """Return the energy register in whole Wh."""
         return int(self.register_wh)
 
     def reading(self, jitter: float = 0.0) -> Reading:
-        """What the meter shows now."""
-        offered_a = self.home.offered_a(self.id, self.transaction)
-        shown = meter.samples(self.vehicle, offered_a, self.home.measurands(), jitter)
-        return Reading(self.home.now_ts(), self.meter_wh(), shown)
+        """Return a meter reading of now; `jitter` is the relative difference between phases."""
+        offered_a = self.owner.offered_a(self.id, self.transaction)
+        samples = meter.samples(self.vehicle, offered_a, self.owner.measurands(), jitter)
+        return Reading(self.owner.now_ts(), self.meter_wh(), samples)
 
-    def _visit(self) -> Visit:
-        return draw_visit(self._rng, self.home.habits, self.home.faults, self.home.id_tags)
+    def _draw_visit(self) -> Visit:
+        return draw_visit(self._rng, self.owner.arrivals, self.owner.faults, self.owner.id_tags)
 
-    async def _welcome(self) -> None:
-        """A driver arrives; at a reserved connector only the one it is kept for may charge."""
-        visit = self._visit()
+    async def _handle_arrival(self) -> None:
+        """Let an arriving car charge, unless the connector is reserved for another card."""
+        visit = self._draw_visit()
         if self.reservation is None or self.reservation.id_tag == visit.id_tag:
-            await self._host(visit)
+            await self._run_session(visit)
 
-    async def _host(self, visit: Visit) -> None:
+    async def _run_session(self, visit: Visit) -> None:
         self.busy = True
         self.stop_reason = None
         try:
-            await Session(self, visit).run()
+            await ChargingSession(self, visit).run()
         finally:
             self.busy = False
-        self.rest()
-
-
-_HOUR_S = 3600.0
+        self.set_idle_status()

@@ -1,4 +1,7 @@
-"""What goes wrong, how often, and the dice for it. Decides only; the others do."""
+"""Fault injection: which faults exist, how often they occur, and the random draw.
+
+It owns the decisions; `session`, `charge_point` and `rpc` carry them out. It must not know OCPP or the connection.
+"""
 
 from dataclasses import dataclass
 from random import Random
@@ -11,43 +14,43 @@ _ERROR_CODES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRates:
-    """Probabilities from 0 to 1; 0, the default, is a perfect world."""
+    """Probability of each fault, from 0 (the default: it never occurs) to 1."""
 
     drop: float = 0.0
-    """A session: the TCP connection is aborted in the middle of it."""
+    """Per session: the TCP connection is aborted during it."""
     offline: float = 0.0
-    """A session: it runs without a connection and is told of later."""
+    """Per session: it runs without a connection and its messages are sent later."""
     error: float = 0.0
-    """A session: it ends by a fault of the connector, StatusNotification with an error code."""
+    """Per session: a fault of the connector ends it, with a StatusNotification that has an error code."""
     repeat: float = 0.0
-    """A transaction message: sent once more after its answer, same content, new id."""
+    """Per transaction message: it is sent again after its answer, with the same content and a new message id."""
     late_answer: float = 0.0
-    """A command: its answer takes `late_answer_s`."""
+    """Per command: its answer is delayed by `late_answer_s`."""
     late_answer_s: float = 5.0
     """Real seconds."""
     clock_off: float = 0.0
-    """A charge point: its clock is wrong, by minutes up to a day."""
+    """Per charge point: its clock is wrong, by 5 minutes to a day."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what is no probability."""
+        """Raise ValueError for a rate that is not a probability."""
         for name in ("drop", "offline", "error", "repeat", "late_answer", "clock_off"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and 1")
 
     @classmethod
     def all(cls, rate: float) -> "FaultRates":
-        """Everything goes wrong equally often."""
+        """Return rates at which every fault is equally likely."""
         return cls(drop=rate, offline=rate, error=rate, repeat=rate, late_answer=rate, clock_off=rate)
 
     def clock_offset_s(self, rng: Random) -> float:
-        """How far a charge point's clock is off, in seconds; 0 for most."""
+        """Return how many seconds a charge point's clock is ahead of real time; 0: it is correct."""
         wrong, offset_s = rng.random() < self.clock_off, rng.choice((-86_400, -3_600, -300, 300, 3_600, 86_400))
         return float(offset_s) if wrong else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFaults:
-    """What will go wrong in one session; moments in simulated seconds from its start, None: never."""
+    """The faults of one session; times in simulated seconds from its start, None: never."""
 
     drop_after_s: float | None
     error_after_s: float | None
@@ -56,12 +59,12 @@ class SessionFaults:
 
     @classmethod
     def draw(cls, rng: Random, rates: FaultRates, stay_s: float) -> "SessionFaults":
-        """Draws for a session that lasts `stay_s`."""
+        """Return the faults of a session that lasts `stay_s` simulated seconds."""
         drop, error, offline = (rng.random() < rate for rate in (rates.drop, rates.error, rates.offline))
-        moments = rng.uniform(0.05, 0.9) * stay_s, rng.uniform(0.05, 0.9) * stay_s
+        times_s = rng.uniform(0.05, 0.9) * stay_s, rng.uniform(0.05, 0.9) * stay_s
         return cls(
-            drop_after_s=moments[0] if drop else None,
-            error_after_s=moments[1] if error else None,
+            drop_after_s=times_s[0] if drop else None,
+            error_after_s=times_s[1] if error else None,
             error_code=rng.choice(_ERROR_CODES),
             offline=offline,
         )

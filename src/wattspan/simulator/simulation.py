@@ -1,82 +1,94 @@
-"""Many charge points in one process, and what can be seen of them from outside."""
+"""Many virtual charge points in one process: the package's entry point.
+
+It owns their life cycle and the progress figures. It must not know OCPP.
+"""
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from wattspan.simulator.arrivals import ArrivalPattern
 from wattspan.simulator.charge_point import ChargePoint
 from wattspan.simulator.clock import Clock
+from wattspan.simulator.context import SimulationContext
 from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.faults import FaultRates
-from wattspan.simulator.habits import Habits
 from wattspan.simulator.ledger import Ledger
-from wattspan.simulator.world import World
+from wattspan.simulator.reachability import CentralSystemUnreachable, FirstAttempts
 
 ID_TAGS = tuple(f"SIM-TAG-{number:02}" for number in range(1, 21))
 MIX = tuple(DIALECTS)
-"""All versions."""
-_HANDSHAKES = 64
+"""All OCPP versions."""
+_MAX_HANDSHAKES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A simulation at one moment."""
+    """The state of a simulation at one time."""
 
     charge_points: int
     connected: int
     charging: int
-    """Transactions open now."""
+    """Open transactions."""
     sessions: int
-    """Transactions whose start was acknowledged, so far."""
+    """Transactions whose start was acknowledged."""
     energy_wh: float
-    """Delivered so far: in acknowledged stops, and in transactions still open."""
+    """Energy delivered in acknowledged stops and in open transactions."""
     errors: int
-    """What should not have happened (`Figures.errors`)."""
+    """Events that should not happen (`Figures.errors`)."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Simulation:
     """Virtual charge points for the central system at `url` (`ws://host:port/path`, no identity).
 
-    The same seed gives the same cars, drivers and faults, though not the same milliseconds. `run` once.
+    The same seed gives the same cars, drivers and faults, but not the same timing. Call `run` once.
     """
 
     url: str
     charge_points: int = 10
     connectors: int = 2
-    """A charge point."""
+    """Per charge point."""
     versions: tuple[str, ...] = MIX
-    """OCPP versions, keys of `DIALECTS`: the charge points have them in turn."""
+    """OCPP versions, keys of `DIALECTS`; charge points use them in turn."""
     seed: int = 0
     time_factor: float = 1.0
-    """Simulated seconds in a real one; what that means for the central system is told in the package's docstring."""
+    """Simulated seconds in a real second; the package's docstring describes what runs in simulated time."""
     faults: FaultRates = field(default_factory=FaultRates)
-    habits: Habits = field(default_factory=Habits)
+    arrivals: ArrivalPattern = field(default_factory=ArrivalPattern)
     password: str | None = field(default=None, repr=False)
-    """Of all, for HTTP basic authentication; None: none."""
+    """Shared by all charge points, for HTTP basic authentication; None: none is sent."""
     id_tags: tuple[str, ...] = ID_TAGS
-    """Cards, of 20 characters at most."""
+    """Id tags of the cards, 20 characters at most."""
     duration_s: float | None = None
-    """Real seconds until it finishes by itself; None: until `finish`."""
+    """Real seconds until the simulation finishes; None: it runs until `finish`."""
     prefix: str = "SIM"
-    """Identities are this and a number: SIM0001, …"""
+    """Prefix of the identities: SIM0001, SIM0002, …"""
     clock: Clock | None = None
-    """None: one with `time_factor`, which a given clock overrides."""
+    """Overrides `time_factor`; None: a clock with `time_factor`."""
+    fail_if_unreachable: bool = False
+    """Whether `run` raises if nothing listens at `url` at the start; False: charge points keep trying."""
     ledger: Ledger = field(default_factory=Ledger, init=False)
     fleet: tuple[ChargePoint, ...] = field(default=(), init=False, repr=False)
     _finish: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+    _unreachable_reason: str | None = field(default=None, init=False, repr=False)
 
     async def run(self) -> Ledger:
-        """Runs until `finish` or for `duration_s`: then ends sessions, sends what is queued (30 s at most), hangs up.
+        """Run until `finish` or for `duration_s` and return the ledger.
 
-        Cancelled, it closes the connections and leaves the sessions open. A central system that is away is no error:
-        charge points dial until it is there, and the ledger tells.
+        At the end, sessions are stopped, what is queued is sent (for at most 30 s), and the connections are closed.
+        Charge points reconnect while the central system is unavailable; the ledger counts the attempts.
+        Cancellation: closes the connections and leaves the sessions open.
+
+        Raises:
+            CentralSystemUnreachable: the first attempt of every charge point failed because nothing listens, and
+                `fail_if_unreachable` is set.
         """
-        world = self._world()
+        context = self._context()
         self.fleet = tuple(
-            ChargePoint(cp_id, world, self.ledger.of(cp_id), DIALECTS[version])
-            for cp_id, version in zip(self._names(), cycle(self.versions), strict=False)
+            ChargePoint(cp_id, context, self.ledger.figures(cp_id), DIALECTS[version])
+            for cp_id, version in zip(self._identities(), cycle(self.versions), strict=False)
         )
         async with asyncio.TaskGroup() as tasks:
             for charge_point in self.fleet:
@@ -86,38 +98,46 @@ class Simulation:
                     await self._finish.wait()
             except TimeoutError:
                 self.finish()
+        if self._unreachable_reason is not None:
+            raise CentralSystemUnreachable(self.url, self._unreachable_reason)
         return self.ledger
 
     def finish(self) -> None:
-        """Lets `run` come to its end."""
+        """Make `run` end the sessions and return."""
         self._finish.set()
 
     def progress(self) -> Progress:
-        """How it stands now; cheap enough for every second."""
+        """Return the current progress; cheap enough to call every second."""
         total = self.ledger.total
-        open_now = [c for cp in self.fleet for c in cp.connectors if c.transaction is not None]
-        running_wh = sum(c.register_wh - c.transaction.meter_start_wh for c in open_now if c.transaction is not None)
+        charging = [c for cp in self.fleet for c in cp.connectors if c.transaction is not None]
+        open_wh = sum(c.register_wh - c.transaction.meter_start_wh for c in charging if c.transaction is not None)
         return Progress(
             charge_points=self.charge_points,
             connected=sum(charge_point.connected for charge_point in self.fleet),
-            charging=len(open_now),
+            charging=len(charging),
             sessions=total.starts,
-            energy_wh=total.energy_wh + running_wh,
+            energy_wh=total.energy_wh + open_wh,
             errors=total.errors,
         )
 
-    def _names(self) -> Iterator[str]:
+    def _identities(self) -> Iterator[str]:
         return (f"{self.prefix}{number:04}" for number in range(1, self.charge_points + 1))
 
-    def _world(self) -> World:
-        return World(
+    def _stop_unreachable(self, reason: str) -> None:
+        if self.fail_if_unreachable:
+            self._unreachable_reason = reason
+            self.finish()
+
+    def _context(self) -> SimulationContext:
+        return SimulationContext(
             url=self.url,
             clock=self.clock or Clock(time_factor=self.time_factor),
             seed=self.seed,
             connectors=self.connectors,
             faults=self.faults,
-            habits=self.habits,
+            arrivals=self.arrivals,
             id_tags=self.id_tags,
             password=self.password,
-            doors=asyncio.Semaphore(_HANDSHAKES),
+            first_attempts=FirstAttempts(self.charge_points, self._stop_unreachable),
+            handshake_slots=asyncio.Semaphore(_MAX_HANDSHAKES),
         )

@@ -1,4 +1,4 @@
-"""A copy of a SQLite database that is in use. PostgreSQL has `pg_dump` for that."""
+"""Backup of a SQLite database that is in use. For PostgreSQL there is `pg_dump`."""
 
 import os
 import sqlite3
@@ -12,14 +12,14 @@ WAIT_S = 30.0
 
 
 def backup(database: str, target: Path) -> int:
-    """Write a copy of `database` as it is at one moment to `target`, durable and checked; its size in bytes.
+    """Write a consistent copy of `database` to `target`, check and sync it, and return its size in bytes.
 
-    Other processes may write meanwhile and never wait for it (VACUUM INTO reads a snapshot). Nothing is left at
-    `target` when it fails. Raises StoreError.
+    Other processes may write meanwhile without waiting (VACUUM INTO reads a snapshot). After a failure nothing is left
+    at `target`. Raises StoreError.
     """
     url = parse(database)
     if url.get_backend_name() != "sqlite":
-        raise StoreUnusable(f"{name_of(url)} is no SQLite file; back it up with pg_dump")
+        raise StoreUnusable(f"{name_of(url)} is not a SQLite file; back it up with pg_dump")
     source = Path(name_of(url))
     if not source.is_file():
         raise StoreUnusable(f"there is no database {source}")
@@ -29,10 +29,10 @@ def backup(database: str, target: Path) -> int:
     engine = make_engine(url, writes=False, busy_timeout_s=WAIT_S)
     try:
         with translate_errors(engine):
-            # As the owner alone may read it: it has digests of secrets, and who charged where.
+            # Readable only by its owner: it has digests of secrets, and who charged where.
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             _copy(source, part)
-            os.link(part, target)  # unlike a rename it never replaces what somebody else put there
+            os.link(part, target)  # unlike a rename, a link never replaces an existing file
     finally:
         part.unlink(missing_ok=True)
         engine.dispose()
@@ -43,7 +43,7 @@ def _copy(source: Path, part: Path) -> None:
     with closing(sqlite3.connect(source, timeout=WAIT_S, isolation_level=None)) as connection:
         connection.execute("VACUUM INTO ?", (str(part),))
     with closing(sqlite3.connect(part, isolation_level=None)) as copy:
-        faults = [told for (told,) in copy.execute("PRAGMA quick_check(3)") if told != "ok"]
+        faults = [row for (row,) in copy.execute("PRAGMA quick_check(3)") if row != "ok"]
     if faults:
         raise StoreUnusable(f"{source} is corrupt ({faults[0]}); restore it from an older backup")
     with part.open("rb") as file:

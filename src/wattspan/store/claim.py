@@ -1,7 +1,7 @@
-"""One server a database. Two would give out the same transaction ids, and each overwrite the other's counters.
+"""The claim that makes one process the only server of a database.
 
-Command-line administration claims nothing, and goes on beside a running server. What follows is SQLite's way; that of
-PostgreSQL is in `session_claim`.
+Two would assign the same transaction ids and overwrite each other's counters. Administration by the command line takes
+no claim and works beside a running server. `FileClaim` is for SQLite; PostgreSQL's is in `advisory_lock`.
 """
 
 import fcntl
@@ -16,34 +16,34 @@ from wattspan.store.journal.prepared import Cursor
 
 
 class Claim(Protocol):
-    """Watches over the writer's connection to one database. On the writer's thread, but for `release`."""
+    """Guards the writer's connection to one database. Called on the writer's thread, except for `release`."""
 
     def check(self) -> None:
-        """Raise StoreUnavailable if what the connection writes to is not the database any more."""
+        """Raise StoreUnavailable if the connection no longer writes to the database."""
 
     def connected(self, connection: sa.Connection) -> None:
-        """The writer connected, perhaps anew; what was claimed is claimed again, or StoreUnavailable raised."""
+        """Renew the claim on a new connection, if it was taken. Raises StoreUnavailable if another server holds it."""
 
     def take(self, connection: sa.Connection) -> None:
-        """Be the only server from now on. Raises StoreUnusable when there is one already."""
+        """Take the claim. Raises StoreUnusable if another server holds it."""
 
     def admits(self, cursor: Cursor) -> bool:
-        """Whether a batch must still be written: not one whose commit went through, though its answer was lost.
+        """Return whether the batch must be written: False if its commit succeeded although the confirmation was lost.
 
-        Within the batch's transaction. Raises StoreUnusable when another server wrote since.
+        Called within the batch's transaction. Raises StoreUnusable if another server has written since.
         """
 
     def settle(self, *, written: bool) -> None:
-        """What became of the batch that was let in last."""
+        """Record whether the batch that was admitted last is committed."""
 
     def release(self) -> None:
-        """Let another server have the database. Idempotent."""
+        """Release the claim. Idempotent."""
 
 
 class FileClaim:
-    """A file lock beside the database: it ends with the process, however that ends.
+    """A lock on a file beside the database, which the kernel releases when the process ends.
 
-    Were the database removed or replaced, SQLite would go on writing into what nobody finds again.
+    `check` notices that the database file was removed or replaced: SQLite would go on writing to the unlinked file.
     """
 
     def __init__(self, database: Path) -> None:
@@ -55,7 +55,7 @@ class FileClaim:
         if self._inode is None:
             return
         try:
-            inode = os.stat(self._database).st_ino  # noqa: PTH116 - once a batch, and half the price of Path.stat
+            inode = os.stat(self._database).st_ino  # noqa: PTH116 - runs with each batch, and Path.stat takes twice as long
         except FileNotFoundError as error:
             raise StoreUnavailable(f"database {self._database} is gone; put the file back, or start again") from error
         if inode != self._inode:
@@ -71,7 +71,7 @@ class FileClaim:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise StoreUnusable(
-                f"{path} can't be made ({exc.strerror}); let this user write beside the database"
+                f"{path} can't be created ({exc.strerror}); give this user write permission on the folder"
             ) from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

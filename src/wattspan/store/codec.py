@@ -1,4 +1,4 @@
-"""JSON as it stands in text columns. It takes whatever a charger's message may hold, and gives the same back."""
+"""JSON in text columns. It accepts everything that a charger's message may contain, and returns the same."""
 
 import json
 from typing import Any
@@ -7,22 +7,22 @@ import orjson
 
 
 def to_json(value: Any) -> str:
-    """`value` as compact JSON text, in plain ASCII where it holds what is no Unicode or beyond 64 bits."""
+    """Return compact JSON text; in ASCII if `value` has invalid Unicode or integers beyond 64 bits."""
     try:
         return orjson.dumps(value).decode()
-    except (TypeError, ValueError):  # lone surrogates, long integers, keys that are no text
+    except (TypeError, ValueError):  # lone surrogates, long integers, keys that are not strings
         return _to_any_json(value)
 
 
 def _to_any_json(value: Any) -> str:
     try:
         return json.dumps(value, separators=(",", ":"), default=str)
-    except (TypeError, ValueError, RecursionError):  # nested deeper than anything that is read again
+    except (TypeError, ValueError, RecursionError):  # nested more deeply than the parser accepts
         return "null"
 
 
 def from_json(text: str | bytes) -> Any:
-    """What `to_json` was given; tuples come back as lists."""
+    """Return the value that `to_json` was given; tuples become lists."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

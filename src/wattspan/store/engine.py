@@ -1,4 +1,4 @@
-"""Connections to the database, and the border where its errors become ours. It knows no table."""
+"""Connections to the database, and the translation of its errors. It knows no table."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from wattspan.errors import StoreError, StoreUnavailable, StoreUnusable
 from wattspan.store import postgresql, sqlite
 
 BUSY_TIMEOUT_S = 1.0
-"""How long the database itself waits for another's lock before a write counts as failed (and is tried again)."""
+"""Seconds that the database waits for a lock before a write fails (and is retried)."""
 
 BEGINS = {"sqlite": sqlite.BEGIN}
-"""How a transaction that writes is begun, where the driver does not do it by itself."""
+"""The statement that begins a writing transaction, where the driver does not issue it by itself."""
 
 _MAKERS = {"sqlite": sqlite.make_engine, "postgresql": postgresql.make_engine}
 _DRIVERS = {"sqlite": ("sqlite", "pysqlite"), "postgresql": ("postgresql+psycopg", "psycopg")}
@@ -22,7 +22,7 @@ _ROW_FAULTS = {"sqlite": sqlite.is_row_fault, "postgresql": postgresql.is_row_fa
 
 
 def parse(database: str) -> sa.URL:
-    """A path or a database URL as URL, the driver named. Raises StoreUnusable for one that can't be."""
+    """Return a path or a database URL as a URL with its driver. Raises StoreUnusable for an invalid one."""
     if "://" not in database:
         return sa.URL.create("sqlite", database=database)
     try:
@@ -41,14 +41,14 @@ def parse(database: str) -> sa.URL:
 
 
 def name_of(url: sa.URL) -> str:
-    """The database as a person knows it: the file's path, or the URL without driver, password and options."""
+    """Return the database's name for messages: the file's path, or the URL without driver, password and options."""
     if url.get_backend_name() == "sqlite":
         return url.database or ":memory:"
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
 def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engine:
-    """An engine whose connections are set up to write or only to read. Raises StoreUnusable without its driver."""
+    """Return an engine for writing or only for reading. Raises StoreUnusable if its driver is not installed."""
     try:
         return _MAKERS[url.get_backend_name()](url, writes=writes, busy_timeout_s=busy_timeout_s)
     except ImportError as error:
@@ -56,19 +56,19 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
 
 
 def row_fault(engine: sa.Engine) -> Callable[[Exception], bool]:
-    """Tells the driver's errors that are a row's own: the same row will meet them again."""
+    """Return a predicate for errors that are caused by a row and would occur again with the same row."""
     return _ROW_FAULTS[engine.dialect.name]
 
 
 def terminate(engine: sa.Engine) -> None:
-    """Have whoever waits for the database meet an error. A file's waits end by themselves."""
+    """Abort what waits for the database with an error. Waits for SQLite end by themselves."""
     if engine.dialect.name == "postgresql":
         postgresql.terminate(engine)
 
 
 @contextmanager
 def translate_errors(engine: sa.Engine) -> Iterator[None]:
-    """Turn the errors of driver and disk into StoreUnavailable and StoreUnusable, in one line that says what to do."""
+    """Turn errors of the driver and the disk into StoreUnavailable or StoreUnusable, each with what to do about it."""
     try:
         yield
     except (exc.SQLAlchemyError, engine.dialect.loaded_dbapi.Error, OSError) as error:
@@ -76,13 +76,13 @@ def translate_errors(engine: sa.Engine) -> Iterator[None]:
 
 
 def translated(error: Exception, url: sa.URL) -> StoreError:
-    """The error of ours that says the same."""
+    """Return the StoreError for an error of the driver or the disk."""
     origin = getattr(error, "orig", None) or error
-    told = str(origin).strip().splitlines()
-    text = told[0] if told else type(error).__name__
-    # SQLite's driver has no SQLSTATE, and PostgreSQL's tells none of a connection that could not be made.
-    signs = f"[{getattr(origin, 'sqlstate', None)}] {' '.join(told)}".lower()
-    for sign, kind, meaning in _FAULTS[url.get_backend_name()]:
-        if sign in signs:
-            return kind(f"database {name_of(url)} {meaning} ({text})")
-    return StoreUnavailable(f"database {name_of(url)}: {text}")
+    lines = str(origin).strip().splitlines()
+    first = lines[0] if lines else type(error).__name__
+    # SQLite's driver has no SQLSTATE, and PostgreSQL's has none for a connection that could not be made.
+    text = f"[{getattr(origin, 'sqlstate', None)}] {' '.join(lines)}".lower()
+    for pattern, kind, meaning in _FAULTS[url.get_backend_name()]:
+        if pattern in text:
+            return kind(f"database {name_of(url)} {meaning} ({first})")
+    return StoreUnavailable(f"database {name_of(url)}: {first}")

@@ -1,8 +1,7 @@
-"""How the samples of a reading are stored: their values in the row, all the rest once.
+"""Storage of a reading's samples: the values in the row, everything else once.
 
-A charger's sampledValue lists differ in nothing but the values. The rest, the shape, is stored once under the hash of
-its text; a row is then a sixth of the size, which is also what a year of readings takes on disk.
-Used by the writer thread alone.
+A charger's sampledValue lists differ only in their values. The rest, the shape, is stored once under the hash of its
+text, which makes a row, and a year of readings on disk, a sixth of the size. Used only by the writer thread.
 """
 
 from hashlib import blake2b
@@ -13,25 +12,25 @@ import orjson
 from wattspan.store.codec import from_json, to_json
 
 SHAPES_LIMIT = 4096
-"""Shapes kept apart. A charger that invents a new one with each message fills rows, not this table."""
+"""Maximum number of stored shapes. Samples of further shapes are stored whole in their rows."""
 LONGEST_SHAPE = 8192
-"""Bytes of a shape: some 80 samples. What is longer is a charger's nonsense, and all of them are kept in memory."""
+"""Maximum size of a shape in bytes, about 80 samples: all shapes are kept in memory."""
 
 
 class Shapes:
-    """The shapes the database holds, and those that the running transaction adds."""
+    """The shapes in the database, and those that the current transaction adds."""
 
     def __init__(self) -> None:
         self._ids: dict[bytes, int] = {}
         self._added: dict[bytes, int] = {}
 
     def load(self, rows: list[tuple[int, str]]) -> None:
-        """Start from what `sample_shapes` holds."""
+        """Load the rows of `sample_shapes`."""
         self._ids = {template.encode(): number for number, template in rows}
         self._added.clear()
 
     def encode(self, samples: Any) -> tuple[int | None, str]:
-        """The shape's id and the values as JSON; (None, all of it) for what has no value each or one shape too many."""
+        """Return the shape's id and the values as JSON, or None and all samples if they can't be split or stored so."""
         try:
             rest = [sample.copy() for sample in samples]
             values = [sample.pop("value") for sample in rest]
@@ -44,19 +43,19 @@ class Shapes:
             return None, to_json(samples)
 
     def _add(self, template: bytes) -> int | None:
-        is_too_much = len(self._ids) >= SHAPES_LIMIT or len(template) > LONGEST_SHAPE
-        if is_too_much or b'"signedMeterValue"' in template:
-            return None  # a signature is never the same again
+        exceeds = len(self._ids) >= SHAPES_LIMIT or len(template) > LONGEST_SHAPE
+        if exceeds or b'"signedMeterValue"' in template:
+            return None  # every signature is different
         number = int.from_bytes(blake2b(template, digest_size=6).digest())
         self._ids[template] = self._added[template] = number
         return number
 
     def added(self) -> list[tuple[int, str]]:
-        """What must be written with the rows encoded since the last `settle`."""
+        """Return the shapes to write with the rows that were encoded since the last `settle`."""
         return [(number, template.decode()) for template, number in self._added.items()]
 
     def settle(self, *, written: bool) -> None:
-        """The transaction ended; what it added is forgotten unless it was written."""
+        """Note the end of the transaction; forget the shapes it added unless it was written."""
         if not written:
             for template in self._added:
                 del self._ids[template]
@@ -64,7 +63,7 @@ class Shapes:
 
 
 def decode(template: str | None, samples: str) -> Any:
-    """The samples of a row; `template` is its shape's, None where it has none."""
+    """Return the samples of a row; `template` is its shape, or None."""
     values = from_json(samples)
     if template is None:
         return values

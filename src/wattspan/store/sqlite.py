@@ -1,6 +1,6 @@
-"""How SQLite is set up, and what its errors mean. It knows no table.
+"""Settings of SQLite connections, and the meaning of SQLite's errors. It knows no table.
 
-It runs as a write-ahead log with `synchronous=FULL`: a commit that has returned survives a power cut.
+It runs with a write-ahead log and `synchronous=FULL`: a commit that has returned survives a power failure.
 """
 
 import sqlite3
@@ -12,18 +12,18 @@ from sqlalchemy import event
 from wattspan.errors import StoreError, StoreUnavailable, StoreUnusable
 
 BEGIN = "BEGIN IMMEDIATE"
-"""How a transaction that writes is begun: the driver would begin one of the wrong kind.
+"""Begins a writing transaction; the driver would begin one of the wrong kind.
 
-IMMEDIATE takes the write lock now, with SQLite's own waiting; a lock that is asked for later can't be waited for.
+IMMEDIATE takes the write lock now, with SQLite's busy time-out, which does not apply to a later upgrade of a read lock.
 """
 
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",
-    # macOS: fsync alone leaves data in the drive's cache. Elsewhere these two mean nothing.
+    # On macOS, fsync alone leaves data in the drive's cache. Elsewhere these two have no effect.
     "fullfsync": "1",
     "checkpoint_fullfsync": "1",
-    # Bigger checkpoints write a page that changes with every batch once instead of many times; 16 MiB of log.
+    # With 16 MiB of log, a page that changes with every batch is written once for each checkpoint.
     "wal_autocheckpoint": "4000",
     "journal_size_limit": "67108864",
     "cache_size": "-32768",
@@ -33,7 +33,7 @@ PRAGMAS = {
 WRITER = {"query_only": "0"}
 READER = {"query_only": "1"}
 
-# What SQLite says, what it means, and what to do about it.
+# Text in SQLite's error, our error, and its meaning with what to do.
 FAULTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("locked", StoreUnavailable, "is locked by another process; end that process or wait for it"),
     ("disk is full", StoreUnavailable, "can't grow: the disk is full; make room"),
@@ -64,13 +64,13 @@ _ROW_FAULTS = (
 
 
 def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engine:
-    """An engine whose connections write or only read. Raises StoreUnusable for a path that can't be a database."""
+    """Return an engine for writing or only for reading. Raises StoreUnusable for a path that can't be a database."""
     _check_path(url)
     engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+        connection.isolation_level = None  # the driver begins no transaction by itself; `begin` below does
         for name, value in (PRAGMAS | (WRITER if writes else READER)).items():
             connection.execute(f"PRAGMA {name}={value}")
 
@@ -82,13 +82,13 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
 
 
 def is_row_fault(error: Exception) -> bool:
-    """Whether a row is to blame: the same row will meet this error again."""
+    """Return whether the row caused the error, so that it would occur again with the same row."""
     return isinstance(error, _ROW_FAULTS)
 
 
 def _check_path(url: sa.URL) -> None:
     if not url.database or url.database == ":memory:":
-        raise StoreUnusable("a database in memory would forget what chargers were told is safe: name a file")
+        raise StoreUnusable("a database in memory would lose acknowledged messages: name a file")
     path = Path(url.database)
     if not path.parent.is_dir():
         raise StoreUnusable(f"{path}: its folder does not exist; create it, or name another database")

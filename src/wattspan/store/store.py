@@ -1,6 +1,6 @@
-"""The database as the rest sees it: opened, restored from, asked, and written to by a journal. All SQL is elsewhere.
+"""The database as other rooms see it: opening, restoring, queries, and the journal's writes. It contains no SQL.
 
-Writes go through one thread, reads through a few others; the event loop never waits in either.
+Writes use one thread, reads a few others; the event loop is never blocked.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
 from wattspan.store import postgresql, restore
+from wattspan.store.advisory_lock import AdvisoryLockClaim
 from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, row_fault, terminate, translate_errors
 from wattspan.store.journal.apply import apply
@@ -36,21 +37,20 @@ from wattspan.store.records import IdTag, Registration, Reservation, StoredReadi
 from wattspan.store.samples import Shapes
 from wattspan.store.schema import tables as t
 from wattspan.store.schema.migrate import migrate
-from wattspan.store.session_claim import AdvisoryLockClaim
 
 __all__ = ["IdTag", "Registration", "Reservation", "Store", "StoredReading", "StoredStream", "StoredVariable"]
 
 T = TypeVar("T")
 
 READERS = 4
-ANSWER_S = 15.0
-"""How long a question to the database may take, waiting for a reader included."""
+QUERY_TIMEOUT_S = 15.0
+"""Seconds that a query may take, the wait for a reader thread included."""
 SLICE_ROWS = 500
-"""Old readings deleted in one transaction: a commit that comes meanwhile waits no longer than for these."""
+"""Old readings deleted in one transaction, which bounds how long a commit waits for it."""
 
 
 class Store:
-    """An open database. Made by `open`, on the event loop it is used on."""
+    """An open database. Created by `open` on the event loop that uses it."""
 
     def __init__(self, url: sa.URL, writes: sa.Engine, reads: sa.Engine, *, clock: Callable[[], float]) -> None:
         self.name = name_of(url)
@@ -69,9 +69,9 @@ class Store:
     async def open(
         cls, url: str, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
     ) -> "Store":
-        """Open the database at `url`, a path or a database URL, made when missing, its tables brought up to date.
+        """Open the database at `url` (a path or a database URL), create it if missing, and migrate its tables.
 
-        Raises StoreUnusable or StoreUnavailable, in one line that says what to do.
+        Raises StoreUnusable or StoreUnavailable, with a line that says what to do.
         """
         parsed = parse(url)
         writes = make_engine(parsed, writes=True, busy_timeout_s=busy_timeout_s)
@@ -92,7 +92,7 @@ class Store:
         self._shapes.load([(row.id, row.template) for row in connection.execute(sa.select(t.sample_shapes))])
 
     async def close(self) -> None:
-        """Finish the writes that wait, then close every connection; one whose server hangs is cut."""
+        """Finish queued writes, then close every connection; those whose server hangs are terminated."""
         if self.closed:
             return
         self.closed = True
@@ -106,19 +106,19 @@ class Store:
         self._claim.release()
 
     async def claim(self) -> None:
-        """Be the only server on this database, until closed. Raises StoreUnusable when there is one already."""
+        """Claim the database for this server until `close`. Raises StoreUnusable if another server has it."""
         await self._writer.do(self._claim.take)
 
     async def restore(self, fleet: Fleet) -> None:
-        """Fill an empty fleet with all that is known: charge points, counters, open transactions, figures of now."""
+        """Fill an empty fleet with the stored charge points, counters, open transactions and current figures."""
         restored = await self._reading(_read_all)
         restored.put_into(fleet)
         fleet.changes.decommissioned.extend(await self.removed_charge_points())
 
-    # the journal's
+    # used by the journal
 
     def write(self, batch: Batch, done: Callable[[Exception | None], None]) -> None:
-        """Write and commit `batch`; then, on the loop, `done(None)`, or `done(error)` and nothing of it is written."""
+        """Write and commit `batch`, then call `done(None)` on the event loop, or `done(error)` with nothing written."""
 
         def settle(error: Exception | None) -> None:
             self._shapes.settle(written=error is None)
@@ -136,30 +136,30 @@ class Store:
         if self._claim.admits(cursor):
             apply(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
 
-    # questions
+    # queries
 
     async def find_start(self, cp_id: str, key: str) -> Transaction | None:
-        """The transaction that was started under `key`, open or not."""
+        """Return the transaction that was started under `key`, open or not, or None."""
         return await self.read(transaction_queries.find_start, cp_id, key)
 
     async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None:
-        """The transaction that a stop names by its id, or that is known by that very stop (`fleet.stop_key`)."""
+        """Return the transaction that a stop names by id, or that was stored under that stop's key, or None."""
         return await self.read(transaction_queries.find_stop, cp_id, transaction_id, key)
 
     async def transactions(
         self, *, cp_id: str | None = None, before_number: int | None = None, limit: int = 100
     ) -> Sequence[Transaction]:
-        """The newest transactions first."""
+        """Return up to `limit` transactions, newest first."""
         return await self.read(
             transaction_queries.list_transactions, TransactionFilter(cp_id=cp_id), before_number, limit
         )
 
     async def readings(self, transaction_number: int) -> Sequence[StoredReading]:
-        """All meter readings of a transaction, in the order they came."""
+        """Return all meter readings of a transaction in the order of arrival."""
         return await self.read(transaction_queries.readings, transaction_number)
 
     async def open_reservations(self, cp_id: str) -> Sequence[Reservation]:
-        """What is reserved at a charge point now."""
+        """Return the open reservations of a charge point."""
         return await self.read(reservation_queries.open_reservations, cp_id, self._clock())
 
     async def device_model(
@@ -171,93 +171,93 @@ class Store:
         after: Variable | None = None,
         limit: int = 1000,
     ) -> Sequence[StoredVariable]:
-        """What a 2.x charger told of its variables, by name; `after` the last one of the page before."""
+        """Return variables of a 2.x charge point, by name; `after` is the last one of the previous page."""
         return await self.read(device.device_model, cp_id, component, variable, after, limit)
 
     async def event_streams(self, cp_id: str) -> Sequence[StoredStream]:
-        """The periodic event streams of a 2.1 charger."""
+        """Return the periodic event streams of a 2.1 charge point."""
         return await self.read(device.event_streams, cp_id)
 
     # administration
 
     async def credential(self, cp_id: str) -> Registration | None:
-        """What is on file of a charge point that wants in, whatever the case of its letters where that leaves no doubt.
+        """Return the registration for an identity, ignoring letter case if that is unambiguous.
 
-        None: nothing, or it was removed.
+        None: unknown, or removed.
         """
         return await self.read(charge_point_queries.credential, cp_id)
 
     async def charge_points(self) -> Sequence[Registration]:
-        """All charge points in the books."""
+        """Return all charge points that were not removed."""
         return await self.read(charge_point_queries.registrations)
 
     async def is_rejected(self, cp_id: str) -> bool:
-        """Whether an operator turned this unknown charge point away."""
+        """Return whether an operator rejected this unknown charge point."""
         return await self.read(charge_point_queries.is_rejected, cp_id)
 
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None:
-        """A charge point used its other secret: from now on that is the one, and the former works until `until_ts`."""
+        """Make the second secret, which the charge point has used, the first. The former expires at `until_ts`."""
         await self.do(charge_point_queries.confirm_secret, cp_id, stored, until_ts)
 
     async def add_charge_point(self, cp_id: str, secret: str | None, *, security_profile: int | None = None) -> bool:
-        """Register one, or replace its secret (hashed by csms.credentials). False: it was registered already.
+        """Register a charge point, or replace its secret, which must be hashed. Return False if it was registered.
 
-        `security_profile` None leaves the one that is required of it as it is.
+        `security_profile` None keeps the required profile.
         """
         return await self.do(charge_point_queries.register, cp_id, secret, self._clock(), security_profile)
 
     async def remove_charge_point(self, cp_id: str) -> bool:
-        """Take one out of the books. A running server finds it in `removed_charge_points`. False: not known."""
+        """Mark a charge point as removed; a running server reads `removed_charge_points`. Return False if unknown."""
         return await self.do(charge_point_queries.mark_removed, cp_id, self._clock())
 
     async def removed_charge_points(self) -> Sequence[str]:
-        """Taken out of the books, by any process, and not let go by the fleet yet (ChargePointDecommissioned)."""
+        """Return charge points removed by any process that have not left the fleet (ChargePointDecommissioned)."""
         return await self.read(charge_point_queries.removed)
 
     async def id_tag(self, id_token: str) -> IdTag | None:
-        """An id token that is on file; letter case does not matter (OCPP 1.6 §7.28)."""
+        """Return an id tag, ignoring letter case (OCPP 1.6 §7.28), or None."""
         return await self.read(id_tag_queries.id_tag, id_token)
 
     async def id_tags(self) -> Sequence[IdTag]:
-        """All id tokens on file."""
+        """Return all id tags."""
         return await self.read(id_tag_queries.all_id_tags)
 
     async def add_id_tag(self, tag: IdTag) -> None:
-        """Put an id token on file, or replace it."""
+        """Add an id tag, or replace it."""
         await self.do(id_tag_queries.put_id_tag, tag)
 
     async def remove_id_tag(self, id_token: str) -> bool:
-        """Take an id token off file. False: it was not there."""
+        """Delete an id tag. Return False if there was none."""
         return await self.do(id_tag_queries.remove_id_tag, id_token)
 
     async def expire_readings(self, before_ts: float, limit: int) -> int:
-        """Delete up to `limit` readings received before `before_ts`, oldest first, between commits; how many."""
-        gone = 0
-        while gone < limit and not self.closed:
-            rows = await self.do(transaction_queries.expire_readings, before_ts, min(SLICE_ROWS, limit - gone))
+        """Delete up to `limit` readings received before `before_ts`, oldest first, and return how many."""
+        deleted = 0
+        while deleted < limit and not self.closed:
+            rows = await self.do(transaction_queries.expire_readings, before_ts, min(SLICE_ROWS, limit - deleted))
             if not rows:
                 break
-            gone += rows
-        return gone
+            deleted += rows
+        return deleted
 
     async def ping(self) -> None:
-        """Return when the database took a write transaction; raises StoreError."""
+        """Run an empty write transaction. Raises StoreError."""
         await self._writer.do(_try_to_write)
 
     async def do(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run `work(connection, *arguments)` in one writing transaction; what it raises takes all of it back."""
+        """Run `work(connection, *arguments)` in one write transaction, which is rolled back if it raises."""
         return await self._writer.do(lambda connection: work(connection, *arguments))
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run `work(connection, *arguments)` on a connection that only reads, off the loop.
+        """Run `work(connection, *arguments)` on a read-only connection, off the event loop, and return its result.
 
-        StoreUnavailable after ANSWER_S: a thread that hangs can't be ended, but nobody has to hang with it.
+        Raises StoreUnavailable after QUERY_TIMEOUT_S; the thread that hangs can't be ended.
         """
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(QUERY_TIMEOUT_S):
                 return await self._reading(work, *arguments)
         except TimeoutError as error:
-            raise StoreUnavailable(f"database {self.name} did not answer within {ANSWER_S:g} s") from error
+            raise StoreUnavailable(f"database {self.name} did not answer within {QUERY_TIMEOUT_S:g} s") from error
 
     async def _reading(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, work, arguments)

@@ -11,19 +11,28 @@ from wattspan.versions.v2x.reports import Carried
 PAGE = Path("docs/ocpp.md")
 
 INTRODUCTION = """\
-# Messages of OCPP
+# OCPP messages
 
-Made from the tables in `src/wattspan/versions/` by `python -m wattspan.versions.reference`; a test keeps the two equal,
-and another compares them with the schemas of every message that OCPP has.
+Generated from the tables in `src/wattspan/versions/` by `make reference`; a test keeps the two equal, and another
+test compares the tables with the schemas of all OCPP messages.
 
-*Answered*: an answer as the specification asks for. *Observed*: what it tells changes state, metrics, traces or the
-store. *Carried*: it changes nothing here and reaches plugins as it came (`NoticeReceived`), unstored. *Sent*: a command
-that can be sent. A dash: the version has no such message that way. Every message is counted, timed and traced.
+| word | meaning |
+| --- | --- |
+| answered | Wattspan answers as the specification requires. |
+| observed | The content changes state, metrics, traces or the store. |
+| carried | The content changes nothing here. Plugins receive it (`NoticeReceived`); it is not stored. |
+| sent | A command that Wattspan can send. |
+| - | The version has no such message in this direction. |
 
-Where a message needs what a central system may have but this one does not (a certificate authority, an OCSP responder,
-an energy planner, a tax office), the answer is the status that OCPP has for it: Rejected or Failed, never a made-up
-Accepted. An action that the version does not name is refused with NotImplemented, one that only we may send with
-NotSupported; what a charger sends in the shape of 1.6 after it negotiated a later version is taken for what it is.
+Every message is counted, timed and traced.
+
+A message may need something that a central system can have and Wattspan does not: a certificate authority for V2G, an
+OCSP responder, an energy planner, a tax office. Its answer is then the status that OCPP has for it, Rejected or
+Failed, never an invented Accepted.
+
+An action that the version does not name is answered with NotImplemented. One that only the central system may send is
+answered with NotSupported. A charger that negotiated a later version and sends OCPP 1.6 messages is answered as 1.6:
+[decision 5](adr/0005-versions-mixed-on-one-connection.md).
 """
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from support.feeds import connector, device, kml, placemark, plain
-from wattspan.chargy.kml import read
+from wattspan.chargy.kml import parse
 from wattspan.chargy.model import Connector
 from wattspan.errors import FeedError
 
@@ -13,12 +13,12 @@ OUTSIDE = b"""<!DOCTYPE kml [<!ENTITY f SYSTEM "file:///etc/hostname">]><kml><na
 
 
 def states(document: bytes) -> list[tuple[str, str]]:
-    return [(each.name, each.state) for each in read(document).connectors]
+    return [(each.name, each.state) for each in parse(document).connectors]
 
 
-def test_a_connector_is_told_by_station_device_name_and_whole_kilowatts():
-    told = device("D1", connector("D1-1", "AVAILABLE"))
-    (found,) = read(kml(placemark("  Parking &amp; Ride ", told))).connectors
+def test_a_connector_has_station_device_name_and_whole_kilowatts():
+    data = device("D1", connector("D1-1", "AVAILABLE"))
+    (found,) = parse(kml(placemark("  Parking &amp; Ride ", data))).connectors
     assert found == Connector(station="Parking & Ride", device="D1", name="D1-1", speed_kw=22, word="AVAILABLE")
 
 
@@ -31,14 +31,14 @@ def test_a_connector_is_told_by_station_device_name_and_whole_kilowatts():
         *[(word, "unavailable") for word in ("UNAVAILABLE", "OFFLINE", "FAULT", "NEVER_SEEN")],
     ],
 )
-def test_the_feeds_words_are_three_states(word, state):
-    feed = read(plain(word))
+def test_the_words_of_the_feed_map_to_three_states(word, state):
+    feed = parse(plain(word))
     assert [each.state for each in feed.connectors] == [state]
     assert feed.connectors[0].word == word
 
 
-def test_a_word_nobody_knows_is_logged_and_counted(caplog):
-    assert read(plain("A_NEW_WORD", "AVAILABLE")).faults == {"state": 1}
+def test_an_unknown_word_is_logged_and_counted(caplog):
+    assert parse(plain("A_NEW_WORD", "AVAILABLE")).faults == {"state": 1}
     assert "'A_NEW_WORD'" in caplog.text
 
 
@@ -60,29 +60,29 @@ def test_a_word_nobody_knows_is_logged_and_counted(caplog):
         ('<Placemark><name>P</name><Data name="chargingdevice"/></Placemark>', "device"),
     ],
 )
-def test_what_is_bad_costs_itself_alone(bad, fault):
+def test_an_invalid_part_is_skipped_and_counted(bad, fault):
     good = placemark("Good", device("G", connector("G-1", "CHARGING")))
-    feed = read(kml(good, bad, good.replace("G-1", "H-1")))
+    feed = parse(kml(good, bad, good.replace("G-1", "H-1")))
     assert feed.faults == {fault: 1}
     assert {"G-1", "H-1"} <= {each.name for each in feed.connectors}
 
 
-def test_a_number_may_stand_for_a_name_and_a_missing_name_is_its_id():
-    told = json.dumps({"id": 12, "connectors": [{"id": 4, "description": "AVAILABLE", "maxchspeed": 50}]})
-    (found,) = read(kml(placemark("P", told))).connectors
+def test_a_name_may_be_a_number_and_defaults_to_the_id():
+    data = json.dumps({"id": 12, "connectors": [{"id": 4, "description": "AVAILABLE", "maxchspeed": 50}]})
+    (found,) = parse(kml(placemark("P", data))).connectors
     assert (found.device, found.name) == ("12", "4")
 
 
-def test_connectors_that_cannot_be_told_apart_are_one_and_the_best_state_wins():
+def test_connectors_with_the_same_labels_are_one_with_the_best_state():
     twins = [connector("D-1", word) for word in ("OFFLINE", "CHARGING", "AVAILABLE", "CHARGING")]
-    feed = read(kml(placemark("P", device("D", *twins)), placemark("P", device("D", twins[0]))))
+    feed = parse(kml(placemark("P", device("D", *twins)), placemark("P", device("D", twins[0]))))
     assert [(each.name, each.word) for each in feed.connectors] == [("D-1", "AVAILABLE")]
     assert feed.faults == {"double": 4}
 
 
 def test_another_speed_is_another_connector():
-    told = device("D", connector("D-1", "AVAILABLE", 22), connector("D-1", "CHARGING", 50))
-    assert len(read(kml(placemark("P", told))).connectors) == 2
+    data = device("D", connector("D-1", "AVAILABLE", 22), connector("D-1", "CHARGING", 50))
+    assert len(parse(kml(placemark("P", data))).connectors) == 2
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ def test_another_speed_is_another_connector():
         b"<kml>\xff\xfe</kml>",
     ],
 )
-def test_a_document_that_tells_no_connector_is_refused(document):
+def test_a_document_without_a_connector_is_refused(document):
     with pytest.raises(FeedError) as caught:
-        read(document)
+        parse(document)
     assert caught.value.reason == "malformed"
 
 
-def test_any_namespace_or_none_will_do():
+def test_any_namespace_is_accepted():
     bare = plain("AVAILABLE").replace(b' xmlns="http://www.opengis.net/kml/2.2"', b"")
     assert states(bare) == states(plain("AVAILABLE")) == [("D-1", "available")]
 
 
 def test_long_texts_are_cut():
-    (found,) = read(kml(placemark("P" * 5000, device("D", connector("D-1", "AVAILABLE"))))).connectors
+    (found,) = parse(kml(placemark("P" * 5000, device("D", connector("D-1", "AVAILABLE"))))).connectors
     assert len(found.station) == 200

@@ -22,7 +22,8 @@ from support.monitoring import (
     variable_metrics,
     walk,
 )
-from wattspan.telemetry import catalogue, chargy_catalogue
+from wattspan.chargy import catalogue as chargy_catalogue
+from wattspan.telemetry import catalogue
 from wattspan.telemetry.catalogue import Kind, Metric
 
 BUILTIN: dict[str, Metric] = {**catalogue.METRICS, **chargy_catalogue.METRICS}

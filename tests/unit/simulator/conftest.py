@@ -1,4 +1,4 @@
-"""A small central system that checks every frame by the schemas of its version and keeps its own books."""
+"""A small central system that checks every frame against the schemas of its version and keeps its own records."""
 
 import asyncio
 import json
@@ -14,22 +14,22 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from support.schema_files import call_faults, result_faults
-from wattspan.simulator import Clock, Habits, Simulation
+from wattspan.simulator import ArrivalPattern, Clock, Simulation
 
 SUBPROTOCOLS = [Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1"), Subprotocol("ocpp2.1")]
-QUIET = Habits(sessions_per_day=0.0, busy_at_start=0.0)
+NO_CARS = ArrivalPattern(sessions_per_day=0.0, busy_at_start=0.0)
 
 
 @dataclass(eq=False)
 class Central:
-    """Idempotent by content, as Wattspan is; `refuse` says which CALLs get a CALLERROR."""
+    """A central system that is idempotent by content, as Wattspan is."""
 
     url: str = ""
     id_tag_status: str = "Accepted"
     refuse: Callable[[str, dict[str, Any]], bool] = lambda *_: False
-    """May answer with a CALLERROR."""
+    """Returns whether a CALL gets a CALLERROR."""
     boots: list[str] = field(default_factory=lambda: ["Accepted"])
-    """Statuses of the boots to come; the last one stays."""
+    """Statuses of the next BootNotifications; the last one is repeated."""
     sockets: dict[str, ServerConnection] = field(default_factory=dict)
     calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -42,8 +42,8 @@ class Central:
     stopped_wh: dict[Any, int] = field(default_factory=dict)
     answered: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    goodbyes: list[int | None] = field(default_factory=list)
-    """Close codes of connections that ended properly."""
+    close_codes: list[int | None] = field(default_factory=list)
+    """Close codes of connections that were closed with a close frame."""
     headers: list[Any] = field(default_factory=list)
 
     async def serve(self, socket: ServerConnection) -> None:
@@ -56,8 +56,8 @@ class Central:
                 await self._take(socket, cp_id, json.loads(text))
                 async with self.changed:
                     self.changed.notify_all()
-            self.goodbyes.append(socket.close_code)
-        except Exception as exc:  # noqa: BLE001 (whatever it is, the test tells it)
+            self.close_codes.append(socket.close_code)
+        except Exception as exc:  # noqa: BLE001 (the fixture reports it at the end)
             if type(exc).__name__ != "ConnectionClosedError":
                 self.faults.append(repr(exc))
         finally:
@@ -111,28 +111,28 @@ class Central:
             _, start = self.open.pop(number)
             self.stopped_wh[number] = call["meterStop"] - start["meterStart"]
         elif number not in self.stopped_wh:
-            self.faults.append(f"stop of {number}, which never began")
+            self.faults.append(f"stop of {number}, which was never started")
         return {}
 
     def _TransactionEvent(self, cp_id: str, call: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         name, kind, number = call["transactionInfo"]["transactionId"], call["eventType"], call["seqNo"]
-        told = self.events.setdefault(name, [])
-        if number < len(told):
-            self.faults += [] if told[number] == call else [f"{name}: another event {number}"]
-        elif number > len(told) or (number == 0) != (kind == "Started"):
-            self.faults.append(f"{name}: {kind} as event {number} after {len(told)}")
+        events = self.events.setdefault(name, [])
+        if number < len(events):
+            self.faults += [] if events[number] == call else [f"{name}: another event {number}"]
+        elif number > len(events) or (number == 0) != (kind == "Started"):
+            self.faults.append(f"{name}: {kind} as event {number} after {len(events)}")
         else:
-            told.append(call)
+            events.append(call)
         if kind == "Started" and name not in self.stopped_wh:
             self.open[name] = (cp_id, call)
             self.starts[name] = len(self.starts) + 1
         elif kind == "Ended" and name in self.open:
             self.open.pop(name)
-            self.stopped_wh[name] = register(told[-1]) - register(told[0])
+            self.stopped_wh[name] = register(events[-1]) - register(events[0])
         return {"idTokenInfo": {"status": self.id_tag_status}} if "idToken" in call else {}
 
     async def command(self, action: str, payload: dict[str, Any], cp_id: str = "SIM0001") -> dict[str, Any]:
-        """Sends a command and gives its result; a CALLERROR as {"error": code}."""
+        """Send a command and return its result; a CALLERROR as {"error": code}."""
         version = self.sockets[cp_id].subprotocol
         assert version is not None
         assert not call_faults(version, action, payload)
@@ -150,7 +150,7 @@ class Central:
             return await future
 
     async def until(self, claim: Callable[[], object]) -> None:
-        """Waits, frame by frame, until the claim is true."""
+        """Wait until `claim()` is true; it is checked after every frame."""
         async with asyncio.timeout(20), self.changed:
             await self.changed.wait_for(claim)
 
@@ -158,20 +158,20 @@ class Central:
         return [payload for _, called, payload in self.calls if called == action]
 
     def statuses(self, connector_id: int) -> list[str]:
-        """What each status said of a connector (2.x: of an EVSE)."""
+        """Return every reported status of a connector (2.x: of an EVSE)."""
         return [
             call.get("status") or call["connectorStatus"]
             for call in self.of("StatusNotification")
             if call.get("evseId", call["connectorId"]) == connector_id
         ]
 
-    def told(self, kind: str, trigger: str | None = None) -> list[dict[str, Any]]:
-        """TransactionEvents of this type, and for this reason."""
+    def transaction_events(self, kind: str, trigger: str | None = None) -> list[dict[str, Any]]:
+        """Return the TransactionEvents of this type and trigger reason; None: any."""
         found = [call for call in self.of("TransactionEvent") if call["eventType"] == kind]
         return [call for call in found if trigger in {None, call["triggerReason"]}]
 
     def distinct(self, action: str) -> dict[str, int]:
-        """How many different messages of an action each charge point sent."""
+        """Return how many different messages of an action each charge point sent."""
         seen: defaultdict[str, set[str]] = defaultdict(set)
         for cp_id, called, payload in self.calls:
             if called == action:
@@ -183,7 +183,7 @@ class Central:
 
 
 def register(event: dict[str, Any]) -> int:
-    """The energy register of a TransactionEvent."""
+    """Return the energy register of a TransactionEvent, in Wh."""
     (value,) = event["meterValue"]
     return next(s["value"] for s in value["sampledValue"] if s["measurand"] == "Energy.Active.Import.Register")
 
@@ -199,13 +199,13 @@ async def central() -> AsyncIterator[Central]:
 
 @pytest.fixture
 def running(central: Central) -> Any:
-    """`async with running(...) as simulation`: it runs meanwhile and is finished at the end."""
+    """Return a context manager that runs a simulation: `async with running(...) as simulation`."""
 
     @asynccontextmanager
     async def run(*, time_factor: float = 2_000, **options: Any) -> AsyncIterator[Simulation]:
         options.setdefault("charge_points", 1)
         options.setdefault("versions", ("1.6",))
-        options.setdefault("habits", QUIET)
+        options.setdefault("arrivals", NO_CARS)
         clock = Clock(time_factor=time_factor, protocol_factor=1_000)
         simulation = Simulation(url=central.url, clock=clock, **options)
         async with asyncio.TaskGroup() as tasks:

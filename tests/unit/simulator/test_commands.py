@@ -1,4 +1,4 @@
-"""Every command of OCPP 1.6 and its security extension, sent over a socket; answers are checked by the schemas."""
+"""Every command of OCPP 1.6 and its security extension, over a socket; answers are checked against the schemas."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ def profile(limit, *, purpose="TxDefaultProfile", unit="A", number=1, **more):
 
 
 async def start(central, connector_id=1):
-    """Starts a transaction by command and gives its id."""
+    """Start a transaction by command and return its id."""
     answer = await central.command("RemoteStartTransaction", {"idTag": "ME", "connectorId": connector_id})
     assert answer == {"status": "Accepted"}
     await central.until(lambda: any(call["connectorId"] == connector_id for _, call in central.open.values()))
@@ -29,7 +29,7 @@ async def start(central, connector_id=1):
     return max(central.open)
 
 
-async def test_remote_start_and_stop_really_do(central, running):
+async def test_remote_start_and_stop_start_and_stop_a_transaction(central, running):
     async with running() as simulation:
         number = await start(central, 2)
         assert central.open[number][1]["idTag"] == "ME"
@@ -45,7 +45,7 @@ async def test_remote_start_and_stop_really_do(central, running):
 
 
 @pytest.mark.parametrize("kind", ["Hard", "Soft"])
-async def test_a_reset_stops_tells_why_and_boots_anew(central, running, kind):
+async def test_a_reset_stops_transactions_and_boots_again(central, running, kind):
     async with running() as simulation:
         await start(central)
         assert await central.command("Reset", {"type": kind}) == {"status": "Accepted"}
@@ -106,8 +106,8 @@ async def test_a_profile_limits_the_current_until_it_is_cleared(central, running
         await start(central)
         limit = {"connectorId": 1, "csChargingProfiles": profile(7, purpose="TxProfile")}
         assert await central.command("SetChargingProfile", limit) == {"status": "Accepted"}
-        told = len(central.of("MeterValues"))
-        await central.until(lambda: len(central.of("MeterValues")) >= told + 3)
+        reported = len(central.of("MeterValues"))
+        await central.until(lambda: len(central.of("MeterValues")) >= reported + 3)
         assert 0 < current(central.of("MeterValues")[-1]) <= 7.2
         schedule = await central.command("GetCompositeSchedule", {"connectorId": 1, "duration": 600})
         assert schedule["chargingSchedule"]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 7.0}]
@@ -151,7 +151,7 @@ async def test_profiles_in_the_wrong_place_are_rejected(central, running):
         ("FirmwareStatusNotification", "FirmwareStatusNotification"),
     ],
 )
-async def test_a_trigger_really_triggers(central, running, requested, comes):
+async def test_a_trigger_sends_the_requested_message(central, running, requested, comes):
     async with running():
         await central.until(lambda: len(central.of("StatusNotification")) == 3)
         before = len(central.of(comes))
@@ -159,7 +159,7 @@ async def test_a_trigger_really_triggers(central, running, requested, comes):
         await central.until(lambda: len(central.of(comes)) > before)
 
 
-async def test_extended_triggers_really_trigger(central, running):
+async def test_an_extended_trigger_sends_the_requested_message(central, running):
     async with running():
         for requested, comes in (
             ("LogStatusNotification", "LogStatusNotification"),
@@ -191,15 +191,15 @@ async def test_a_reservation_is_cancelled_or_expires(central, running):
     call = {"connectorId": 1, "idTag": "ME", "reservationId": 5}
     async with running():
         for expires_in_s in (3_600, 0):
-            told = len(central.statuses(1))
+            reported = len(central.statuses(1))
             expires = (datetime.now(UTC) + timedelta(seconds=expires_in_s)).isoformat()
             assert await central.command("ReserveNow", call | {"expiryDate": expires}) == {"status": "Accepted"}
             if expires_in_s:
                 assert await central.command("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
-            await central.until(lambda told=told: central.statuses(1)[told:] == ["Reserved", "Available"])
+            await central.until(lambda reported=reported: central.statuses(1)[reported:] == ["Reserved", "Available"])
 
 
-async def test_diagnostics_and_logs_are_told_step_by_step(central, running):
+async def test_diagnostics_and_logs_report_each_step(central, running):
     async with running():
         assert "fileName" in await central.command("GetDiagnostics", {"location": "ftp://nowhere"})
         log = {"logType": "SecurityLog", "requestId": 7, "log": {"remoteLocation": "ftp://nowhere"}}
@@ -210,7 +210,7 @@ async def test_diagnostics_and_logs_are_told_step_by_step(central, running):
     assert central.of("LogStatusNotification")[1] == {"status": "Uploaded", "requestId": 7}
 
 
-async def test_new_firmware_is_told_step_by_step_and_booted(central, running):
+async def test_a_firmware_update_reports_each_step_and_boots(central, running):
     when = datetime.now(UTC).isoformat()
     async with running():
         assert await central.command("UpdateFirmware", {"location": "ftp://nowhere", "retrieveDate": when}) == {}
@@ -220,8 +220,8 @@ async def test_new_firmware_is_told_step_by_step_and_booted(central, running):
         answer = await central.command("SignedUpdateFirmware", {"requestId": 3, "firmware": signed})
         assert answer == {"status": "Accepted"}
         await central.until(lambda: len(central.of("BootNotification")) == 3)
-    told = [call["status"] for call in central.of("FirmwareStatusNotification")]
-    assert told == ["Downloading", "Downloaded", "Installing", "Installed"]
+    reported = [call["status"] for call in central.of("FirmwareStatusNotification")]
+    assert reported == ["Downloading", "Downloaded", "Installing", "Installed"]
     assert central.of("SignedFirmwareStatusNotification")[-1] == {"status": "Installed", "requestId": 3}
     assert [call["firmwareVersion"] for call in central.of("BootNotification")] == ["1.0.0", "1.0.1", "1.0.2"]
 
@@ -240,7 +240,7 @@ async def test_the_local_list_is_kept(central, running):
         assert simulation.fleet[0].local_list.keys() == {"B", "C"}
 
 
-async def test_certificates_come_and_go(central, running):
+async def test_certificates_are_installed_listed_and_deleted(central, running):
     roots = {"certificateType": "CentralSystemRootCertificate"}
     async with running():
         assert await central.command("GetInstalledCertificateIds", roots) == {"status": "NotFound"}
@@ -252,12 +252,16 @@ async def test_certificates_come_and_go(central, running):
         assert await central.command("CertificateSigned", {"certificateChain": "PEM"}) == {"status": "Accepted"}
 
 
-async def test_what_it_does_not_know_it_says(central, running):
+async def test_unknown_and_invalid_commands_get_a_callerror(central, running):
+    no_phases = {"connectorId": 1, "csChargingProfiles": profile(6)}
+    no_phases["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]["numberPhases"] = 0
     async with running():
         assert await central.command("ClearCache", {}) == {"status": "Accepted"}
         assert await central.command("DataTransfer", {"vendorId": "Acme"}) == {"status": "UnknownVendorId"}
         assert (await central.raw_command("Dance", {}))[2] == "NotImplemented"
         assert (await central.raw_command("Reset", {"type": "Gentle"}))[2] == "FormationViolation"
+        assert (await central.raw_command("Reset", ["Hard"]))[2] == "FormationViolation"
+        assert (await central.raw_command("SetChargingProfile", no_phases))[2] == "FormationViolation"
 
 
 async def test_a_late_answer_is_still_an_answer(central, running):

@@ -1,9 +1,9 @@
 import pytest
 
-from wattspan.simulator.profiles import Moment, Profiles
+from wattspan.simulator.profiles import EvaluationTime, Profiles
 
 NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z, a Tuesday
-IN_TRANSACTION = Moment(NOW, 7, NOW - 100)
+IN_TRANSACTION = EvaluationTime(NOW, 7, NOW - 100)
 
 
 def profile(*periods, number=1, level=0, purpose="TxDefaultProfile", kind="Relative", unit="A", schedule=None, **more):
@@ -70,12 +70,12 @@ def test_the_limit_in_force(installed, expected):
     assert limit(*installed) == pytest.approx(expected)
 
 
-def test_the_same_id_or_the_same_place_replaces():
+def test_the_same_id_or_the_same_key_replaces():
     assert limit((1, profile((0, 10))), (1, profile((0, 20)))) == 20
     assert limit((1, profile((0, 10))), (1, profile((0, 20), number=2))) == 20
 
 
-def test_a_composite_schedule_tells_every_change():
+def test_a_composite_schedule_has_every_change():
     profiles = Profiles()
     profiles.set(1, profile((0, 10), (200, 12)))
     profiles.set(0, profile((0, 11), number=2, purpose="ChargePointMaxProfile", validTo="2023-11-14T22:16:40Z"))
@@ -89,7 +89,7 @@ def test_a_composite_schedule_tells_every_change():
 def test_a_transactions_profile_ends_with_it():
     profiles = Profiles()
     profiles.set(1, profile((0, 10), purpose="TxProfile"))
-    profiles.forget_transaction(1)
+    profiles.remove_transaction_profile(1)
     assert profiles.limit_a(1, IN_TRANSACTION, 32.0) == 32
 
 
@@ -104,6 +104,6 @@ def test_a_transactions_profile_ends_with_it():
         profile((0, 10), kind="Recurring", recurrencyKind="Hourly"),
     ],
 )
-def test_what_is_no_profile_is_told_when_it_is_set(broken):
+def test_an_invalid_profile_is_refused_when_it_is_set(broken):
     with pytest.raises((KeyError, TypeError, ValueError)):
         Profiles().set(1, broken)

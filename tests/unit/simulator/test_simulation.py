@@ -1,4 +1,4 @@
-"""Whole fleets against a small central system: what the ledger says is what that one saw."""
+"""Fleets against a small central system: the ledger must equal what that system received."""
 
 import asyncio
 import json
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from wattspan.simulator import FaultRates, Habits, Simulation
+from wattspan.simulator import ArrivalPattern, FaultRates, Simulation
 
-BUSY = Habits(sessions_per_day=200, busy_at_start=1.0, stay_s=(600, 3_600), meter_interval_s=60)
+BUSY = ArrivalPattern(sessions_per_day=200, busy_at_start=1.0, stay_s=(600, 3_600), meter_interval_s=60)
 
 
 async def play(central, running, sessions, **options):
-    """Lets a fleet charge until `sessions` have stopped, then finishes it."""
-    async with running(charge_points=4, habits=BUSY, seed=7, time_factor=5_000, **options) as simulation:
+    """Run a fleet until `sessions` have stopped, finish it, and return its ledger."""
+    async with running(charge_points=4, arrivals=BUSY, seed=7, time_factor=5_000, **options) as simulation:
         await central.until(lambda: len(central.stopped_wh) >= sessions)
     return simulation.ledger
 
@@ -30,7 +30,7 @@ def agrees(ledger, central):
     assert total.unacknowledged == 0
 
 
-async def test_the_ledger_is_what_the_central_system_saw(central, running):
+async def test_the_ledger_equals_what_the_central_system_received(central, running):
     ledger = await play(central, running, 12)
     agrees(ledger, central)
     total, seen = ledger.total, central.counted()
@@ -39,11 +39,11 @@ async def test_the_ledger_is_what_the_central_system_saw(central, running):
     assert (total.boots, total.statuses) == (4, seen["StatusNotification"])
     assert total.starts == seen["StartTransaction"]
     assert (total.errors, total.drops, total.repeats) == (0, 0, 0)
-    assert central.goodbyes == [1000] * 4
+    assert central.close_codes == [1000] * 4
     assert {"Available", "Preparing", "Charging", "Finishing"} <= set(central.statuses(1))
 
 
-async def test_the_ledger_holds_when_everything_goes_wrong(central, running):
+async def test_the_ledger_is_right_under_all_faults(central, running):
     faults = replace(FaultRates.all(0.4), late_answer_s=0.01)
     ledger = await play(central, running, 25, faults=faults)
     agrees(ledger, central)
@@ -62,7 +62,7 @@ async def test_a_wrong_clock_shows_in_the_timestamps(central, running):
 
 async def test_a_start_that_is_always_refused_is_given_up_with_all_that_follows(central, running):
     central.refuse = lambda action, _: action == "StartTransaction"
-    async with running(habits=BUSY, connectors=1) as simulation:
+    async with running(arrivals=BUSY, connectors=1) as simulation:
         await central.until(lambda: len(central.of("StartTransaction")) >= 3)
     total = simulation.ledger.total
     assert total.starts == total.stops == total.meter_values == 0
@@ -81,7 +81,7 @@ async def test_a_message_refused_once_is_sent_again_in_its_place(central, runnin
         return False
 
     central.refuse = once
-    async with running(habits=BUSY, connectors=1) as simulation:
+    async with running(arrivals=BUSY, connectors=1) as simulation:
         await central.until(lambda: len(central.stopped_wh) >= 2)
     assert central.of("StopTransaction")[:2] == [refused[0], refused[0]]
     agrees(simulation.ledger, central)
@@ -89,7 +89,7 @@ async def test_a_message_refused_once_is_sent_again_in_its_place(central, runnin
 
 async def test_a_card_that_is_refused_does_not_charge(central, running):
     central.id_tag_status = "Blocked"
-    async with running(habits=BUSY, connectors=1):
+    async with running(arrivals=BUSY, connectors=1):
         await central.until(lambda: len(central.of("Authorize")) >= 2)
     assert central.of("StartTransaction") == []
 
@@ -102,7 +102,7 @@ async def test_a_card_refused_at_the_start_ends_the_transaction(central, running
     assert central.of("StopTransaction")[0]["reason"] == "DeAuthorized"
 
 
-async def test_nothing_is_told_before_the_central_system_accepts(central, running):
+async def test_nothing_is_sent_before_the_boot_is_accepted(central, running):
     central.boots = ["Pending", "Rejected", "Accepted"]
     async with running() as simulation:
         pass
@@ -110,13 +110,13 @@ async def test_nothing_is_told_before_the_central_system_accepts(central, runnin
     assert simulation.ledger.total.boots == 1
 
 
-async def test_heartbeats_come_by_the_interval_that_was_given(central, running):
+async def test_heartbeats_use_the_interval_of_the_boot_answer(central, running):
     async with running() as simulation:
         await central.until(lambda: len(central.of("Heartbeat")) >= 2)
     assert simulation.fleet[0].configuration.text("HeartbeatInterval") == "100"
 
 
-async def test_the_password_goes_along(central, running):
+async def test_the_password_is_sent_as_basic_credentials(central, running):
     async with running(password="s3cret") as simulation:
         pass
     assert central.headers[0]["Authorization"] == f"Basic {b64encode(b'SIM0001:s3cret').decode()}"
@@ -130,14 +130,14 @@ async def test_the_same_seed_gives_the_same_cards_in_the_same_order(central, run
     played = []
     for _ in range(2):
         central.calls.clear()
-        async with running(habits=BUSY, seed=3, connectors=1, time_factor=20_000):
+        async with running(arrivals=BUSY, seed=3, connectors=1, time_factor=20_000):
             await central.until(lambda: len(central.of("StartTransaction")) >= 4)
         played.append(tags(central.calls))
     assert played[0] == played[1]
 
 
-async def test_progress_tells_how_it_stands(central, running):
-    async with running(habits=BUSY, charge_points=2) as simulation:
+async def test_progress_counts_connections_transactions_and_energy(central, running):
+    async with running(arrivals=BUSY, charge_points=2) as simulation:
         await central.until(lambda: central.open and central.of("MeterValues"))
         await central.until(lambda: simulation.progress().energy_wh > 0)
         progress = simulation.progress()
@@ -146,14 +146,14 @@ async def test_progress_tells_how_it_stands(central, running):
     assert progress.errors == 0
 
 
-async def test_a_duration_ends_it(central):
+async def test_a_simulation_finishes_after_its_duration(central):
     simulation = Simulation(url=central.url, charge_points=1, duration_s=0.0)
     async with asyncio.timeout(10):
         await simulation.run()
 
 
-async def test_cancellation_hangs_up_and_leaves_nothing_behind(central):
-    simulation = Simulation(url=central.url, charge_points=3, habits=BUSY, time_factor=2_000)
+async def test_cancellation_closes_the_connections_and_leaves_no_task(central):
+    simulation = Simulation(url=central.url, charge_points=3, arrivals=BUSY, time_factor=2_000)
     task = asyncio.create_task(simulation.run())
     await central.until(lambda: central.open)
     task.cancel()
@@ -162,10 +162,10 @@ async def test_cancellation_hangs_up_and_leaves_nothing_behind(central):
     assert len(asyncio.all_tasks() - {asyncio.current_task()}) <= 8  # the server's own
     assert simulation.progress().connected == 0
     await central.until(lambda: central.disconnects == 3)
-    assert central.goodbyes == [1000] * 3
+    assert central.close_codes == [1000] * 3
 
 
-async def test_a_central_system_that_is_away_is_dialled_until_it_finishes(unused_tcp_port):
+async def test_charge_points_reconnect_until_the_simulation_finishes(unused_tcp_port):
     simulation = Simulation(url=f"ws://127.0.0.1:{unused_tcp_port}", charge_points=1, duration_s=0.05)
     async with asyncio.timeout(10):
         ledger = await simulation.run()

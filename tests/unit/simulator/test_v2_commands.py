@@ -1,4 +1,4 @@
-"""Every command of 2.0.1 and 2.1 that 1.6 has in its words, sent over a socket; answers are checked by the schemas."""
+"""Every supported command of OCPP 2.0.1 and 2.1, over a socket; answers are checked against the schemas."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ def version(request):
 
 @pytest.fixture
 def fleet(running, version):
-    """One quiet charge point of the version."""
+    """Return a context manager that runs one charge point of the version, without cars."""
     return lambda **options: running(versions=(version,), **options)
 
 
@@ -30,15 +30,15 @@ def profile(limit, *, purpose="TxDefaultProfile", number=1, **more):
 
 
 async def start(central, evse_id=1):
-    """Starts a transaction by command and gives its id."""
+    """Start a transaction by command and return its id."""
     call = {"idToken": TOKEN, "evseId": evse_id, "remoteStartId": 7}
     assert (await central.command("RequestStartTransaction", call))["status"] == "Accepted"
-    await central.until(lambda: any(told["evse"]["id"] == evse_id for _, told in central.open.values()))
-    await central.until(lambda: central.told("Updated", "ChargingStateChanged"))
-    return next(name for name, (_, told) in central.open.items() if told["evse"]["id"] == evse_id)
+    await central.until(lambda: any(reported["evse"]["id"] == evse_id for _, reported in central.open.values()))
+    await central.until(lambda: central.transaction_events("Updated", "ChargingStateChanged"))
+    return next(name for name, (_, reported) in central.open.items() if reported["evse"]["id"] == evse_id)
 
 
-async def test_remote_start_and_stop_really_do(central, fleet):
+async def test_remote_start_and_stop_start_and_stop_a_transaction(central, fleet):
     async with fleet():
         name = await start(central, 2)
         again = {"idToken": TOKEN, "evseId": 2, "remoteStartId": 8}
@@ -52,7 +52,7 @@ async def test_remote_start_and_stop_really_do(central, fleet):
         over = await central.command("GetTransactionStatus", {"transactionId": name})
         assert over["ongoingIndicator"] is False
         assert "ongoingIndicator" not in await central.command("GetTransactionStatus", {})
-    assert central.told("Ended")[0]["transactionInfo"]["stoppedReason"] == "Remote"
+    assert central.transaction_events("Ended")[0]["transactionInfo"]["stoppedReason"] == "Remote"
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Immediate", "Accepted"), ("OnIdle", "Scheduled")])
@@ -65,7 +65,7 @@ async def test_a_reset_comes_at_once_or_when_idle(central, fleet, kind, status):
         await central.until(lambda: len(central.of("BootNotification")) == 2)
     reasons = [call["reason"] for call in central.of("BootNotification")]
     assert reasons == ["PowerUp", "RemoteReset" if kind == "Immediate" else "ScheduledReset"]
-    stopped = central.told("Ended")[0]["transactionInfo"]["stoppedReason"]
+    stopped = central.transaction_events("Ended")[0]["transactionInfo"]["stoppedReason"]
     assert stopped == ("ImmediateReset" if kind == "Immediate" else "Remote")
 
 
@@ -146,9 +146,9 @@ async def test_a_profile_limits_the_current_until_it_is_cleared(central, fleet):
         name = await start(central)
         limit = {"evseId": 1, "chargingProfile": profile(7, purpose="TxProfile", transactionId=name)}
         assert await central.command("SetChargingProfile", limit) == {"status": "Accepted"}
-        told = len(central.told("Updated", "MeterValuePeriodic"))
-        await central.until(lambda: len(central.told("Updated", "MeterValuePeriodic")) >= told + 3)
-        assert current(central.told("Updated", "MeterValuePeriodic")[-1]) < 7.5
+        reported = len(central.transaction_events("Updated", "MeterValuePeriodic"))
+        await central.until(lambda: len(central.transaction_events("Updated", "MeterValuePeriodic")) >= reported + 3)
+        assert current(central.transaction_events("Updated", "MeterValuePeriodic")[-1]) < 7.5
         schedule = (await central.command("GetCompositeSchedule", {"evseId": 1, "duration": 60}))["schedule"]
         assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 7}]
         asked = {"requestId": 3, "evseId": 1, "chargingProfile": {"chargingProfilePurpose": "TxProfile"}}
@@ -160,16 +160,16 @@ async def test_a_profile_limits_the_current_until_it_is_cleared(central, fleet):
         assert await central.command("ClearChargingProfile", gone) == {"status": "Accepted"}
         assert await central.command("ClearChargingProfile", gone) == {"status": "Unknown"}
         assert await central.command("GetChargingProfiles", asked) == {"status": "NoProfiles"}
-        nobody = {"evseId": 9, "chargingProfile": profile(7)}
-        assert await central.command("SetChargingProfile", nobody) == {"status": "Rejected"}
+        unknown_evse = {"evseId": 9, "chargingProfile": profile(7)}
+        assert await central.command("SetChargingProfile", unknown_evse) == {"status": "Rejected"}
 
 
 async def test_a_profile_comes_with_a_remote_start(central, fleet):
     call = {"idToken": TOKEN, "remoteStartId": 1, "chargingProfile": profile(6, purpose="TxProfile")}
     async with fleet():
         assert (await central.command("RequestStartTransaction", call))["status"] == "Accepted"
-        await central.until(lambda: len(central.told("Updated", "MeterValuePeriodic")) > 2)
-    assert max(current(event) for event in central.told("Updated", "MeterValuePeriodic")) < 6.5
+        await central.until(lambda: len(central.transaction_events("Updated", "MeterValuePeriodic")) > 2)
+    assert max(current(event) for event in central.transaction_events("Updated", "MeterValuePeriodic")) < 6.5
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ async def test_a_profile_comes_with_a_remote_start(central, fleet):
         ("SignChargingStationCertificate", "SignCertificate"),
     ],
 )
-async def test_a_message_that_is_triggered_comes(central, fleet, message, comes):
+async def test_a_trigger_sends_the_requested_message(central, fleet, message, comes):
     async with fleet():
         await start(central)
         before = len(central.of(comes))
@@ -207,11 +207,11 @@ async def test_a_reservation_keeps_the_evse_for_its_card(central, fleet):
         stranger = {"idToken": TOKEN | {"idToken": "YOU"}, "evseId": 1, "remoteStartId": 1}
         assert (await central.command("RequestStartTransaction", stranger))["status"] == "Rejected"
         await start(central)
-        assert central.told("Started")[0]["reservationId"] == 5
+        assert central.transaction_events("Started")[0]["reservationId"] == 5
         assert await central.command("CancelReservation", {"reservationId": 5}) == {"status": "Rejected"}
 
 
-async def test_logs_and_firmware_are_told_step_by_step(central, fleet):
+async def test_logs_and_firmware_report_each_step(central, fleet):
     log = {"logType": "SecurityLog", "requestId": 7, "log": {"remoteLocation": "ftp://nowhere"}}
     firmware = {"location": "x", "retrieveDateTime": datetime.now(UTC).isoformat(), "signature": "x"}
     async with fleet():
@@ -220,8 +220,8 @@ async def test_logs_and_firmware_are_told_step_by_step(central, fleet):
         update = {"requestId": 3, "firmware": firmware}
         assert await central.command("UpdateFirmware", update) == {"status": "Accepted"}
         await central.until(lambda: len(central.of("BootNotification")) == 2)
-    told = [call["status"] for call in central.of("FirmwareStatusNotification")]
-    assert told == ["Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed"]
+    reported = [call["status"] for call in central.of("FirmwareStatusNotification")]
+    assert reported == ["Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed"]
     last = central.of("BootNotification")[-1]
     assert (last["reason"], last["chargingStation"]["firmwareVersion"]) == ("FirmwareUpdate", "1.0.1")
 
@@ -245,7 +245,7 @@ async def test_the_local_list_is_kept(central, fleet):
         assert simulation.fleet[0].local_list == {"C": "Accepted"}
 
 
-async def test_certificates_come_and_go(central, fleet):
+async def test_certificates_are_installed_listed_and_deleted(central, fleet):
     root = {"certificateType": "CSMSRootCertificate"}
     async with fleet():
         assert await central.command("GetInstalledCertificateIds", {}) == {"status": "NotFound"}
@@ -257,14 +257,17 @@ async def test_certificates_come_and_go(central, fleet):
         assert await central.command("CertificateSigned", {"certificateChain": "PEM"}) == {"status": "Accepted"}
 
 
-async def test_what_it_does_not_know_it_says(central, fleet):
+async def test_unknown_and_invalid_commands_get_a_callerror(central, fleet):
     async with fleet():
         assert await central.command("ClearCache", {}) == {"status": "Accepted"}
         assert await central.command("DataTransfer", {"vendorId": "Acme"}) == {"status": "UnknownVendorId"}
         assert (await central.raw_command("RemoteStopTransaction", {"transactionId": 1}))[2] == "NotImplemented"
         assert (await central.raw_command("Reset", {"type": "Gentle"}))[2] == "FormatViolation"
+        assert (await central.raw_command("Reset", ["Hard"]))[2] == "FormatViolation"
+        no_schedule = {"evseId": 1, "chargingProfile": profile(6) | {"chargingSchedule": []}}
+        assert (await central.raw_command("SetChargingProfile", no_schedule))[2] == "FormatViolation"
 
 
-async def test_21_says_that_it_has_no_tariffs(central, running):
+async def test_21_answers_that_it_has_no_tariffs(central, running):
     async with running(versions=("2.1",)):
         assert await central.command("GetTariffs", {"evseId": 0}) == {"status": "NoTariff"}

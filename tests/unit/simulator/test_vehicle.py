@@ -6,7 +6,7 @@ from wattspan.simulator.vehicle import VOLTAGE_V, Vehicle
 
 
 def car(**changed):
-    return Vehicle(**({"battery_wh": 50_000, "phases": 3, "most_a": 16, "soc": 0.2} | changed))
+    return Vehicle(**({"battery_wh": 50_000, "phases": 3, "max_current_a": 16, "soc": 0.2} | changed))
 
 
 def test_it_ramps_up_and_then_takes_what_it_is_offered():

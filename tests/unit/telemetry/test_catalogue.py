@@ -1,7 +1,9 @@
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from wattspan.chargy import reference as chargy_reference
 from wattspan.telemetry import catalogue, reference
 from wattspan.telemetry.catalogue import Kind, Metric
 from wattspan.telemetry.families import FAMILIES, Scope
@@ -81,4 +83,16 @@ def test_every_label_is_explained() -> None:
 
 
 def test_the_reference_is_what_the_catalogue_says_now() -> None:
-    assert DOCS.read_text(encoding="utf-8") == reference.text(), "run: python -m wattspan.telemetry.reference"
+    message = "run: python -m wattspan.telemetry.reference, python -m wattspan.chargy.reference"
+    assert DOCS.read_text(encoding="utf-8") == reference.text() + chargy_reference.text(), message
+
+
+@pytest.mark.parametrize("part", [reference, chargy_reference])
+def test_each_generator_keeps_the_part_of_the_other(part: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "metrics.md"
+    page.write_text(DOCS.read_text(encoding="utf-8").replace("| counter |", "| old |"), encoding="utf-8")
+    part.write(page)
+    other = chargy_reference if part is reference else reference
+    found = page.read_text(encoding="utf-8")
+    assert part.text() in found
+    assert other.text().replace("| counter |", "| old |") in found

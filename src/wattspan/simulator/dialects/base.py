@@ -1,90 +1,105 @@
-"""What a dialect is: one OCPP version's words for what a virtual charge point does. It knows no version."""
+"""The protocol of a dialect: how one OCPP version expresses what a virtual charge point does.
+
+It must not know any single version.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from wattspan.simulator.facts import NO_ERROR, Reading, State, Transaction
-from wattspan.simulator.link import Answer, Payload
+from wattspan.ocppj.frames import Framing
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Transaction
+from wattspan.simulator.rpc import Answer, Payload
 
 if TYPE_CHECKING:
     from wattspan.simulator.charge_point import ChargePoint
 
 Command = Callable[["ChargePoint", Payload], Answer]
-"""Answers a command. May raise AttributeError, KeyError, TypeError or ValueError for what it can't read."""
-Then = Callable[[], None]
-"""What a command promised, done once its answer is sent."""
+"""Returns the answer to a command. Raises one of INVALID_PAYLOAD for an invalid payload."""
+INVALID_PAYLOAD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What code that trusts a payload raises for an invalid one."""
+FollowUp = Callable[[], None]
+"""What to do once the answer to a command is sent."""
 
 
-class EventRef(NamedTuple):
-    """A CALL to be made. `payload` is asked at each sending: 1.6's transaction id may come late."""
+class OutgoingCall(NamedTuple):
+    """A CALL to send. `payload()` is called at each attempt: 1.6's transaction id may arrive late."""
 
     action: str
     payload: Callable[[], Payload]
     error_code: str = NO_ERROR
-    """The error that it tells of."""
+    """The error that it reports, or NO_ERROR."""
 
 
 class Dialect(Protocol):
-    """One OCPP version. Has no state: all it needs is in the facts."""
+    """The messages of one OCPP version. It has no state; every method that returns a call only creates it."""
 
     @property
     def name(self) -> str:
-        """The version's number: "1.6"."""
+        """Version number, such as "1.6"."""
 
     @property
     def subprotocol(self) -> str:
-        """Its name in the handshake."""
+        """WebSocket subprotocol."""
 
     @property
-    def unreadable(self) -> str:
-        """The CALLERROR code for a command that can't be read."""
+    def framing(self) -> Framing:
+        """How the version frames messages, and its CALLERROR codes."""
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        """The commands it answers, by action."""
+        """Supported commands by action."""
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> EventRef:
-        """BootNotification; `reason` in 2.x's words (2.0.1 Part 2, BootReasonEnumType)."""
+    def boot(self, cp_id: str, firmware: str, reason: str) -> OutgoingCall:
+        """Return a BootNotification; `reason` is a BootReasonEnumType of 2.x, unused in 1.6."""
 
-    def authorize(self, id_tag: str) -> EventRef:
-        """Authorize."""
+    def authorize(self, id_tag: str) -> OutgoingCall:
+        """Return an Authorize."""
 
     def token_status(self, answer: Payload) -> str | None:
-        """What an answer says of the token; None: nothing."""
+        """Return the authorization status in an answer, or None if it has none."""
 
-    def station_state(self, ts: float) -> Iterable[EventRef]:
-        """How the charge point as a whole stands, where the version has words for it."""
+    def station_status(self, ts: float) -> Iterable[OutgoingCall]:
+        """Return the status of the charge point as a whole; empty in versions that do not report it."""
 
-    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[EventRef]:
-        """How an outlet stands; of a change, only what is news. `before` None: all is news."""
+    def connector_status(
+        self, number: int, now: ConnectorState, before: ConnectorState | None, ts: float
+    ) -> Iterable[OutgoingCall]:
+        """Return the calls that report a change of status since `before`; None: the whole status."""
 
     def new_transaction_id(self) -> str | None:
-        """What the charge point calls a new transaction; None: the central system names it."""
+        """Return the id of a new transaction, or None if the central system assigns it."""
 
-    def given_transaction_id(self, answer: Payload) -> int | None:
-        """What the central system called it; None: it does not name them. KeyError, ValueError for a bad answer."""
+    def assigned_transaction_id(self, answer: Payload) -> int | None:
+        """Return the transaction id in the answer to a start, or None if the charge point assigns it.
 
-    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> EventRef:
-        """A transaction starts."""
+        Raises KeyError, TypeError or ValueError if it is missing or invalid.
+        """
 
-    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> EventRef | None:
-        """Its charging state changed; None: the outlet's status tells it."""
+    def transaction_started(self, transaction: Transaction, begin: Reading, *, offline: bool) -> OutgoingCall:
+        """Return the start of a transaction."""
 
-    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> EventRef:
-        """A reading of a transaction."""
+    def charging_state_changed(
+        self, transaction: Transaction, status: str, ts: float, *, offline: bool
+    ) -> OutgoingCall | None:
+        """Return a change of the charging state, or None if the connector status already reports it."""
 
-    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> EventRef:
-        """A transaction stops, for a reason in 1.6's words."""
+    def meter_reading(self, transaction: Transaction, reading: Reading, *, offline: bool) -> OutgoingCall:
+        """Return a periodic reading of a transaction."""
 
-    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> EventRef:
-        """A reading that was asked for."""
+    def transaction_stopped(
+        self, transaction: Transaction, end: Reading, reason: str, *, offline: bool
+    ) -> OutgoingCall:
+        """Return the stop of a transaction; `reason` as 1.6 names it."""
+
+    def meter_values(self, number: int, transaction: Transaction | None, reading: Reading) -> OutgoingCall:
+        """Return MeterValues that TriggerMessage requested."""
 
 
-def granted(then: Then | None, *, otherwise: str = "Rejected") -> Answer:
-    """Accepted, and then this is done; None: it can't be."""
-    return Answer({"status": otherwise}) if then is None else Answer({"status": "Accepted"}, then)
+def accepted_if(follow_up: FollowUp | None, *, otherwise: str = "Rejected") -> Answer:
+    """Return Accepted with `follow_up`, or the status `otherwise` if `follow_up` is None."""
+    return Answer({"status": otherwise}) if follow_up is None else Answer({"status": "Accepted"}, follow_up)
 
 
-def says(status: str, then: Then | None = None) -> Answer:
-    """An answer of a status alone."""
-    return Answer({"status": status}, then)
+def status_answer(status: str, follow_up: FollowUp | None = None) -> Answer:
+    """Return an answer that contains only `status`."""
+    return Answer({"status": status}, follow_up)

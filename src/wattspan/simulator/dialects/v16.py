@@ -1,13 +1,15 @@
-"""OCPP 1.6's words. Pure: facts in, payload out."""
+"""The messages of OCPP 1.6. Pure: it creates payloads from `model`, and must not know the connection."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wattspan.domain.timestamps import wire_time
+from wattspan.ocppj.frames import FRAMING_16
 from wattspan.simulator.dialects import v16_commands
-from wattspan.simulator.dialects.base import Command, EventRef
-from wattspan.simulator.facts import Reading, State, Transaction, timestamp
-from wattspan.simulator.link import Payload
+from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
+from wattspan.simulator.model import ConnectorState, Reading, Transaction
+from wattspan.simulator.rpc import Payload
 
 
 class V16:
@@ -15,15 +17,15 @@ class V16:
 
     name = "1.6"
     subprotocol = "ocpp1.6"
-    unreadable = "FormationViolation"
+    framing = FRAMING_16
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        """OCPP 1.6 §5 and the security extension."""
+        """Supported commands by action (OCPP 1.6 §5 and the security extension)."""
         return v16_commands.COMMANDS
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> EventRef:
-        """BootNotification.req (OCPP 1.6 §6.3)."""
+    def boot(self, cp_id: str, firmware: str, reason: str) -> OutgoingCall:
+        """Return BootNotification.req (OCPP 1.6 §6.3)."""
         payload = {
             "chargePointVendor": "Wattspan",
             "chargePointModel": "Virtual AC 22",
@@ -31,87 +33,97 @@ class V16:
             "firmwareVersion": firmware[:50],
             "meterType": "Simulated",
         }
-        return EventRef("BootNotification", lambda: payload)
+        return OutgoingCall("BootNotification", lambda: payload)
 
-    def authorize(self, id_tag: str) -> EventRef:
-        """Authorize.req (OCPP 1.6 §6.1)."""
-        return EventRef("Authorize", lambda: {"idTag": id_tag})
+    def authorize(self, id_tag: str) -> OutgoingCall:
+        """Return Authorize.req (OCPP 1.6 §6.1)."""
+        return OutgoingCall("Authorize", lambda: {"idTag": id_tag})
 
     def token_status(self, answer: Payload) -> str | None:
-        """The status of idTagInfo."""
+        """Return the status of idTagInfo, or None if it is missing."""
         info = answer.get("idTagInfo")
         return info.get("status") if isinstance(info, dict) else None
 
-    def station_state(self, ts: float) -> Iterable[EventRef]:
-        """Connector 0 is the charge point itself."""
-        return self.state(0, State("Available"), None, ts)
+    def station_status(self, ts: float) -> Iterable[OutgoingCall]:
+        """Return the status of connector 0, which is the charge point itself."""
+        return self.connector_status(0, ConnectorState("Available"), None, ts)
 
-    def state(self, number: int, now: State, before: State | None, ts: float) -> Iterable[EventRef]:
-        """StatusNotification.req (OCPP 1.6 §6.47)."""
+    def connector_status(
+        self, number: int, now: ConnectorState, before: ConnectorState | None, ts: float
+    ) -> Iterable[OutgoingCall]:
+        """Return StatusNotification.req (OCPP 1.6 §6.47)."""
         payload = {
             "connectorId": number,
             "status": now.status,
             "errorCode": now.error_code,
-            "timestamp": timestamp(ts),
+            "timestamp": wire_time(ts),
         }
-        return [EventRef("StatusNotification", lambda: payload, now.error_code)]
+        return [OutgoingCall("StatusNotification", lambda: payload, now.error_code)]
 
     def new_transaction_id(self) -> str | None:
-        """The central system's to give."""
+        """Return None: the central system assigns it."""
         return None
 
-    def given_transaction_id(self, answer: Payload) -> int | None:
-        """StartTransaction.conf's."""
+    def assigned_transaction_id(self, answer: Payload) -> int | None:
+        """Return the transactionId of StartTransaction.conf. Raises KeyError, TypeError or ValueError without one."""
         return int(answer["transactionId"])
 
-    def started(self, of: Transaction, begin: Reading, *, offline: bool) -> EventRef:
-        """StartTransaction.req (OCPP 1.6 §6.45)."""
+    def transaction_started(self, transaction: Transaction, begin: Reading, *, offline: bool) -> OutgoingCall:
+        """Return StartTransaction.req (OCPP 1.6 §6.45)."""
         payload: Payload = {
-            "connectorId": of.connector_id,
-            "idTag": of.id_tag,
+            "connectorId": transaction.connector_id,
+            "idTag": transaction.id_tag,
             "meterStart": begin.register_wh,
-            "timestamp": timestamp(begin.ts),
+            "timestamp": wire_time(begin.ts),
         }
-        if of.reservation_id is not None:
-            payload["reservationId"] = of.reservation_id
-        return EventRef("StartTransaction", lambda: payload)
+        if transaction.reservation_id is not None:
+            payload["reservationId"] = transaction.reservation_id
+        return OutgoingCall("StartTransaction", lambda: payload)
 
-    def changed(self, of: Transaction, status: str, ts: float, *, offline: bool) -> EventRef | None:
-        """StatusNotification tells it."""
+    def charging_state_changed(
+        self, transaction: Transaction, status: str, ts: float, *, offline: bool
+    ) -> OutgoingCall | None:
+        """Return None: StatusNotification reports it."""
         return None
 
-    def metered(self, of: Transaction, reading: Reading, *, offline: bool) -> EventRef:
-        """MeterValues.req (OCPP 1.6 §6.31)."""
-        return EventRef("MeterValues", lambda: _meter_values(of.connector_id, of, reading, "Sample.Periodic"))
+    def meter_reading(self, transaction: Transaction, reading: Reading, *, offline: bool) -> OutgoingCall:
+        """Return MeterValues.req (OCPP 1.6 §6.31)."""
+        return OutgoingCall(
+            "MeterValues", lambda: _meter_values(transaction.connector_id, transaction, reading, "Sample.Periodic")
+        )
 
-    def stopped(self, of: Transaction, end: Reading, reason: str, *, offline: bool) -> EventRef:
-        """StopTransaction.req (OCPP 1.6 §6.49)."""
-        return EventRef(
+    def transaction_stopped(
+        self, transaction: Transaction, end: Reading, reason: str, *, offline: bool
+    ) -> OutgoingCall:
+        """Return StopTransaction.req (OCPP 1.6 §6.49)."""
+        return OutgoingCall(
             "StopTransaction",
             lambda: {
-                "transactionId": of.id,
-                "idTag": of.id_tag,
+                "transactionId": transaction.id,
+                "idTag": transaction.id_tag,
                 "meterStop": end.register_wh,
-                "timestamp": timestamp(end.ts),
+                "timestamp": wire_time(end.ts),
                 "reason": reason,
             },
         )
 
-    def meter_values(self, number: int, of: Transaction | None, reading: Reading) -> EventRef:
-        """MeterValues.req, asked for by TriggerMessage."""
-        payload = _meter_values(number, of, reading, "Trigger")
-        return EventRef("MeterValues", lambda: payload)
+    def meter_values(self, number: int, transaction: Transaction | None, reading: Reading) -> OutgoingCall:
+        """Return MeterValues.req, requested by TriggerMessage."""
+        payload = _meter_values(number, transaction, reading, "Trigger")
+        return OutgoingCall("MeterValues", lambda: payload)
 
 
-def _meter_values(number: int, of: Transaction | None, reading: Reading, context: str) -> Payload:
-    shown = [_sample(REGISTER, "Wh", "", str(reading.register_wh), context)]
-    shown += [_sample(what, unit, phase, f"{value:.2f}", context) for what, unit, phase, value in reading.samples]
+def _meter_values(number: int, transaction: Transaction | None, reading: Reading, context: str) -> Payload:
+    sampled = [_sample(REGISTER, "Wh", "", str(reading.register_wh), context)]
+    sampled += [
+        _sample(measurand, unit, phase, f"{value:.2f}", context) for measurand, unit, phase, value in reading.samples
+    ]
     payload: Payload = {
         "connectorId": number,
-        "meterValue": [{"timestamp": timestamp(reading.ts), "sampledValue": shown}],
+        "meterValue": [{"timestamp": wire_time(reading.ts), "sampledValue": sampled}],
     }
-    if of is not None and of.id is not None:
-        payload["transactionId"] = of.id
+    if transaction is not None and transaction.id is not None:
+        payload["transactionId"] = transaction.id
     return payload
 
 

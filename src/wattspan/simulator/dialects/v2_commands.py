@@ -1,4 +1,7 @@
-"""How a virtual charge point answers the commands of OCPP 2.0.1, and of 2.1 where it has the same: one table."""
+"""The commands of OCPP 2.0.1, and of 2.1 where they are the same: one table from action to answer.
+
+It owns their payloads; `command_actions` carries them out.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,105 +9,110 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from wattspan.simulator import deeds
+from wattspan.domain.timestamps import wire_time
+from wattspan.simulator import command_actions
 from wattspan.simulator.connector import Reservation
 from wattspan.simulator.dialects import v2, v2_profiles, variables
-from wattspan.simulator.dialects.base import Command, Then, granted, says
-from wattspan.simulator.facts import Summons, timestamp
-from wattspan.simulator.link import Answer, Payload
+from wattspan.simulator.dialects.base import Command, FollowUp, accepted_if, status_answer
+from wattspan.simulator.model import RemoteStartRequest
+from wattspan.simulator.rpc import Answer, Payload
 
 if TYPE_CHECKING:
     from wattspan.simulator.charge_point import ChargePoint
 
 COMMANDS: dict[str, Command] = {}
 _REPORT_ENTRIES = 8
-"""Variables in one NotifyReport."""
+"""Maximum number of variables in one NotifyReport."""
 
 
 def _answers(action: str) -> Callable[[Command], Command]:
-    def enter(command: Command) -> Command:
+    def register(command: Command) -> Command:
         COMMANDS[action] = command
         return command
 
-    return enter
+    return register
 
 
 @_answers("RequestStartTransaction")
 def _request_start(cp: "ChargePoint", call: Payload) -> Answer:
-    summons = Summons(str(call["idToken"]["idToken"]), int(call["remoteStartId"]))
-    told = call.get("chargingProfile")
-    profile = None if told is None else v2_profiles.told_as_16(told)
-    return granted(deeds.remote_start(cp, call.get("evseId"), summons, profile))
+    request = RemoteStartRequest(str(call["idToken"]["idToken"]), int(call["remoteStartId"]))
+    profile_v2 = call.get("chargingProfile")
+    profile = None if profile_v2 is None else v2_profiles.to_v16_profile(profile_v2)
+    return accepted_if(command_actions.remote_start(cp, call.get("evseId"), request, profile))
 
 
 @_answers("RequestStopTransaction")
 def _request_stop(cp: "ChargePoint", call: Payload) -> Answer:
-    return granted(deeds.remote_stop(cp, call["transactionId"]))
+    return accepted_if(command_actions.remote_stop(cp, call["transactionId"]))
 
 
 @_answers("GetTransactionStatus")
 def _transaction_status(cp: "ChargePoint", call: Payload) -> Answer:
-    waiting: Payload = {"messagesInQueue": cp.outbox.durable > 0}
-    asked = call.get("transactionId")
-    if asked is None:  # E14.FR.06
-        return Answer(waiting)
+    answer: Payload = {"messagesInQueue": cp.outbox.durable > 0}
+    transaction_id = call.get("transactionId")
+    if transaction_id is None:  # E14.FR.06
+        return Answer(answer)
     running = {connector.transaction.id for connector in cp.connectors if connector.transaction is not None}
-    return Answer(waiting | {"ongoingIndicator": asked in running})
+    return Answer(answer | {"ongoingIndicator": transaction_id in running})
 
 
 @_answers("Reset")
 def _reset(cp: "ChargePoint", call: Payload) -> Answer:
     if "evseId" in call:
-        return says("Rejected")  # an EVSE alone can't be reset (B11.FR.09)
+        return status_answer("Rejected")  # a single EVSE cannot be reset (B11.FR.09)
     if {"Immediate": True, "OnIdle": False}[call["type"]]:
-        return says("Accepted", deeds.reset(cp, "HardReset"))
+        return status_answer("Accepted", command_actions.reset(cp, "HardReset"))
     busy = any(connector.transaction is not None for connector in cp.connectors)
-    return says("Scheduled" if busy else "Accepted", deeds.reset_when_idle(cp))
+    return status_answer("Scheduled" if busy else "Accepted", command_actions.reset_when_idle(cp))
 
 
 @_answers("UnlockConnector")
 def _unlock(cp: "ChargePoint", call: Payload) -> Answer:
     connector = cp.connector(call["evseId"])
     if connector is None or call["connectorId"] != 1:
-        return says("UnknownConnector")
+        return status_answer("UnknownConnector")
     if connector.transaction is not None:  # F05.FR.02
-        return says("OngoingAuthorizedTransaction")
-    return says("Unlocked", deeds.unlock(cp, connector.id))
+        return status_answer("OngoingAuthorizedTransaction")
+    return status_answer("Unlocked", command_actions.unlock(cp, connector.id))
 
 
 @_answers("ChangeAvailability")
 def _change_availability(cp: "ChargePoint", call: Payload) -> Answer:
     operative = {"Operative": True, "Inoperative": False}[call["operationalStatus"]]
-    return says(*deeds.change_availability(cp, call.get("evse", {"id": 0})["id"], operative=operative))
+    return status_answer(
+        *command_actions.change_availability(cp, call.get("evse", {"id": 0})["id"], operative=operative)
+    )
 
 
 @_answers("GetVariables")
 def _get_variables(cp: "ChargePoint", call: Payload) -> Answer:
-    found = [variables.get_variable(cp.configuration, asked) for asked in call["getVariableData"]]
+    found = [variables.get_variable(cp.configuration, each) for each in call["getVariableData"]]
     return Answer({"getVariableResult": found})
 
 
 @_answers("SetVariables")
 def _set_variables(cp: "ChargePoint", call: Payload) -> Answer:
-    done = [variables.set_variable(cp.configuration, asked) for asked in call["setVariableData"]]
+    done = [variables.set_variable(cp.configuration, each) for each in call["setVariableData"]]
     return Answer({"setVariableResult": done}, cp.limits_changed)
 
 
 @_answers("GetBaseReport")
 def _base_report(cp: "ChargePoint", call: Payload) -> Answer:
     request_id = int(call["requestId"])
-    known = {"ConfigurationInventory", "FullInventory", "SummaryInventory"}
-    return granted(partial(_report, cp, request_id) if call["reportBase"] in known else None, otherwise="NotSupported")
+    supported = {"ConfigurationInventory", "FullInventory", "SummaryInventory"}
+    return accepted_if(
+        partial(_report, cp, request_id) if call["reportBase"] in supported else None, otherwise="NotSupported"
+    )
 
 
 def _report(cp: "ChargePoint", request_id: int) -> None:
-    """NotifyReport, as many as it takes (B07.FR.02)."""
+    """Send all variables in as many NotifyReports as needed (B07.FR.02)."""
     entries = variables.report(cp)
     parts = list(iter(lambda: list(islice(entries, _REPORT_ENTRIES)), []))
     for number, part in enumerate(parts):
         payload = {
             "requestId": request_id,
-            "generatedAt": timestamp(cp.now_ts()),
+            "generatedAt": wire_time(cp.now_ts()),
             "seqNo": number,
             "tbc": number < len(parts) - 1,
             "reportData": part,
@@ -114,36 +122,38 @@ def _report(cp: "ChargePoint", request_id: int) -> None:
 
 @_answers("ClearCache")
 def _clear_cache(_: "ChargePoint", __: Payload) -> Answer:
-    return says("Accepted")
+    return status_answer("Accepted")
 
 
 @_answers("DataTransfer")
 def _data_transfer(_: "ChargePoint", call: Payload) -> Answer:
-    return says("Accepted" if call["vendorId"] == "Wattspan" else "UnknownVendorId")
+    return status_answer("Accepted" if call["vendorId"] == "Wattspan" else "UnknownVendorId")
 
 
 @_answers("SetChargingProfile")
 def _set_profile(cp: "ChargePoint", call: Payload) -> Answer:
-    return granted(deeds.set_profile(cp, call["evseId"], v2_profiles.told_as_16(call["chargingProfile"])))
+    return accepted_if(
+        command_actions.set_profile(cp, call["evseId"], v2_profiles.to_v16_profile(call["chargingProfile"]))
+    )
 
 
 @_answers("ClearChargingProfile")
 def _clear_profile(cp: "ChargePoint", call: Payload) -> Answer:
-    cleared = cp.profiles.clear(v2_profiles.criteria_as_16(call))
-    return says("Accepted" if cleared else "Unknown", cp.limits_changed)
+    cleared = cp.profiles.clear(v2_profiles.to_v16_criteria(call))
+    return status_answer("Accepted" if cleared else "Unknown", cp.limits_changed)
 
 
 @_answers("GetChargingProfiles")
 def _get_profiles(cp: "ChargePoint", call: Payload) -> Answer:
     reports = list(v2_profiles.reports(cp.profiles, call))
     if not reports:
-        return says("NoProfiles")
+        return status_answer("NoProfiles")
 
-    def tell() -> None:
+    def send_reports() -> None:
         for payload in reports:
             cp.send("ReportChargingProfiles", payload)
 
-    return says("Accepted", tell)
+    return status_answer("Accepted", send_reports)
 
 
 @_answers("GetCompositeSchedule")
@@ -151,32 +161,32 @@ def _composite_schedule(cp: "ChargePoint", call: Payload) -> Answer:
     number, duration_s = int(call["evseId"]), int(call["duration"])
     connector = cp.connector(number)
     if (number and connector is None) or call.get("chargingRateUnit", "A") != "A":
-        return says("Rejected")
-    moment = cp.moment(connector.transaction if connector else None)
+        return status_answer("Rejected")
+    at = cp.evaluation_time(connector.transaction if connector else None)
     schedule = {
         "evseId": number,
         "duration": duration_s,
-        "scheduleStart": timestamp(moment.ts),
+        "scheduleStart": wire_time(at.ts),
         "chargingRateUnit": "A",
-        "chargingSchedulePeriod": cp.profiles.composite(number, moment, duration_s, cp.hardware_a),
+        "chargingSchedulePeriod": cp.profiles.composite(number, at, duration_s, cp.max_current_a),
     }
     return Answer({"status": "Accepted", "schedule": schedule})
 
 
 @_answers("ReserveNow")
 def _reserve(cp: "ChargePoint", call: Payload) -> Answer:
-    kept = Reservation(
+    reservation = Reservation(
         id=int(call["id"]),
         id_tag=str(call["idToken"]["idToken"]),
         expires_ts=datetime.fromisoformat(call["expiryDateTime"]).timestamp(),
     )
     free = next((connector.id for connector in cp.connectors if connector.free), 0)
-    return says(*deeds.reserve(cp, call.get("evseId", free), kept))
+    return status_answer(*command_actions.reserve(cp, call.get("evseId", free), reservation))
 
 
 @_answers("CancelReservation")
 def _cancel_reservation(cp: "ChargePoint", call: Payload) -> Answer:
-    return granted(deeds.cancel_reservation(cp, call["reservationId"]))
+    return accepted_if(command_actions.cancel_reservation(cp, call["reservationId"]))
 
 
 @_answers("GetLocalListVersion")
@@ -191,40 +201,42 @@ def _send_local_list(cp: "ChargePoint", call: Payload) -> Answer:
         (entry["idToken"]["idToken"], entry["idTokenInfo"]["status"] if "idTokenInfo" in entry else None)
         for entry in call.get("localAuthorizationList", ())
     ]
-    return says(deeds.send_local_list(cp, version, entries, differential=differential))
+    return status_answer(command_actions.send_local_list(cp, version, entries, differential=differential))
 
 
 @_answers("TriggerMessage")
 def _trigger(cp: "ChargePoint", call: Payload) -> Answer:
-    chosen = deeds.connectors(cp, call.get("evse", {"id": 0})["id"])
+    chosen = command_actions.connectors(cp, call.get("evse", {"id": 0})["id"])
     if not chosen:
-        return says("Rejected")
+        return status_answer("Rejected")
     csr = {"csr": f"virtual request of {cp.cp_id}", "certificateType": "ChargingStationCertificate"}
-    requests: dict[str, Then] = {
+    triggers: dict[str, FollowUp] = {
         "BootNotification": cp.boot,
         "Heartbeat": cp.heartbeat,
-        "MeterValues": deeds.read_meters(cp, chosen),
-        "StatusNotification": deeds.report_states(cp, chosen),
-        "TransactionEvent": partial(_tell_transactions, cp, [connector.id for connector in chosen]),
+        "MeterValues": command_actions.read_meters(cp, chosen),
+        "StatusNotification": command_actions.report_states(cp, chosen),
+        "TransactionEvent": partial(_queue_transaction_events, cp, [connector.id for connector in chosen]),
         "FirmwareStatusNotification": partial(cp.send, "FirmwareStatusNotification", {"status": "Idle"}),
         "LogStatusNotification": partial(cp.send, "LogStatusNotification", {"status": "Idle"}),
         "SignChargingStationCertificate": partial(cp.send, "SignCertificate", csr),
     }
-    return granted(requests.get(call["requestedMessage"]), otherwise="NotImplemented")
+    return accepted_if(triggers.get(call["requestedMessage"]), otherwise="NotImplemented")
 
 
-def _tell_transactions(cp: "ChargePoint", numbers: list[int]) -> None:
+def _queue_transaction_events(cp: "ChargePoint", numbers: list[int]) -> None:
     for connector in cp.connectors:
         if connector.id in numbers and connector.transaction is not None:
             state = connector.status if connector.status in v2.CHARGING_STATES else "EVConnected"
-            cp.tell_durably(v2.asked(connector.transaction, connector.reading(), state), connector.transaction)
+            cp.queue_durably(
+                v2.triggered_event(connector.transaction, connector.reading(), state), connector.transaction
+            )
 
 
 @_answers("GetLog")
 def _get_log(cp: "ChargePoint", call: Payload) -> Answer:
     steps = [{"status": status, "requestId": int(call["requestId"])} for status in ("Uploading", "Uploaded")]
-    then = deeds.step_by_step(cp, "LogStatusNotification", steps)
-    return Answer({"status": "Accepted", "filename": f"{cp.cp_id}.log"}, then)
+    follow_up = command_actions.send_in_steps(cp, "LogStatusNotification", steps)
+    return Answer({"status": "Accepted", "filename": f"{cp.cp_id}.log"}, follow_up)
 
 
 @_answers("UpdateFirmware")
@@ -232,31 +244,31 @@ def _update_firmware(cp: "ChargePoint", call: Payload) -> Answer:
     checked = ("SignatureVerified",) if "signature" in call["firmware"] else ()
     statuses = ("Downloading", "Downloaded", *checked, "Installing", "Installed")
     steps = [{"status": status, "requestId": int(call["requestId"])} for status in statuses]
-    return granted(deeds.install(cp, "FirmwareStatusNotification", steps))
+    return accepted_if(command_actions.install(cp, "FirmwareStatusNotification", steps))
 
 
 @_answers("InstallCertificate")
 def _install_certificate(cp: "ChargePoint", call: Payload) -> Answer:
-    deeds.install_certificate(cp, call["certificateType"], call["certificate"])
-    return says("Accepted")
+    command_actions.install_certificate(cp, call["certificateType"], call["certificate"])
+    return status_answer("Accepted")
 
 
 @_answers("GetInstalledCertificateIds")
 def _installed_certificates(cp: "ChargePoint", call: Payload) -> Answer:
     wanted = call.get("certificateType")
     found = [
-        {"certificateType": kept["certificateType"], "certificateHashData": kept["hash"]}
-        for kept in cp.certificates.values()
-        if wanted is None or kept["certificateType"] in wanted
+        {"certificateType": each["certificateType"], "certificateHashData": each["hash"]}
+        for each in cp.certificates.values()
+        if wanted is None or each["certificateType"] in wanted
     ]
-    return Answer({"status": "Accepted", "certificateHashDataChain": found}) if found else says("NotFound")
+    return Answer({"status": "Accepted", "certificateHashDataChain": found}) if found else status_answer("NotFound")
 
 
 @_answers("DeleteCertificate")
 def _delete_certificate(cp: "ChargePoint", call: Payload) -> Answer:
-    return says(deeds.delete_certificate(cp, call["certificateHashData"]))
+    return status_answer(command_actions.delete_certificate(cp, call["certificateHashData"]))
 
 
 @_answers("CertificateSigned")
 def _certificate_signed(_: "ChargePoint", call: Payload) -> Answer:
-    return says("Accepted" if call["certificateChain"] else "Rejected")
+    return status_answer("Accepted" if call["certificateChain"] else "Rejected")

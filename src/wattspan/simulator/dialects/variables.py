@@ -1,96 +1,102 @@
-"""The device model of a 2.x charge point: its variables, most of them 1.6's configuration keys by another name."""
+"""The device model of a 2.x charge point. Most variables are 1.6's configuration keys under another name.
+
+It owns the mapping; values are in `configuration`.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from wattspan.simulator.configuration import READ_ONLY, WRITE_ONLY, Configuration
-from wattspan.simulator.link import Payload
+from wattspan.simulator.rpc import Payload
 
 if TYPE_CHECKING:
     from wattspan.simulator.charge_point import ChargePoint
 
 
-class _Name(NamedTuple):
-    """A variable as 2.x addresses it (2.0.1 Part 2 §3); `instance` is the variable's."""
+class _VariableName(NamedTuple):
+    """The address of a variable in 2.x (2.0.1 Part 2 §3); `instance` is the variable's."""
 
     component: str
     variable: str
     instance: str | None = None
 
     @property
-    def words(self) -> Payload:
-        """As messages carry it."""
+    def payload(self) -> Payload:
+        """The component and variable fields of a message."""
         variable = {"name": self.variable} | ({"instance": self.instance} if self.instance else {})
         return {"component": {"name": self.component}, "variable": variable}
 
 
-_KEYS = {
-    _Name("AuthCtrlr", "LocalPreAuthorize"): "LocalPreAuthorize",
-    _Name("AuthCtrlr", "OfflineTxForUnknownIdEnabled"): "AllowOfflineTxForUnknownId",
-    _Name("AuthCtrlr", "AuthorizeRemoteStart"): "AuthorizeRemoteTxRequests",
-    _Name("LocalAuthListCtrlr", "Enabled"): "LocalAuthListEnabled",
-    _Name("LocalAuthListCtrlr", "ItemsPerMessage"): "SendLocalListMaxLength",
-    _Name("OCPPCommCtrlr", "HeartbeatInterval"): "HeartbeatInterval",
-    _Name("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent"): "TransactionMessageAttempts",
-    _Name("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent"): "TransactionMessageRetryInterval",
-    _Name("OCPPCommCtrlr", "WebSocketPingInterval"): "WebSocketPingInterval",
-    _Name("SampledDataCtrlr", "TxUpdatedInterval"): "MeterValueSampleInterval",
-    _Name("SampledDataCtrlr", "TxUpdatedMeasurands"): "MeterValuesSampledData",
-    _Name("SecurityCtrlr", "BasicAuthPassword"): "AuthorizationKey",
-    _Name("SmartChargingCtrlr", "PeriodsPerSchedule"): "ChargingScheduleMaxPeriods",
-    _Name("SmartChargingCtrlr", "ProfileStackLevel"): "ChargeProfileMaxStackLevel",
-    _Name("TxCtrlr", "EVConnectionTimeOut"): "ConnectionTimeOut",
-    _Name("TxCtrlr", "StopTxOnInvalidId"): "StopTransactionOnInvalidId",
+_CONFIGURATION_KEYS = {
+    _VariableName("AuthCtrlr", "LocalPreAuthorize"): "LocalPreAuthorize",
+    _VariableName("AuthCtrlr", "OfflineTxForUnknownIdEnabled"): "AllowOfflineTxForUnknownId",
+    _VariableName("AuthCtrlr", "AuthorizeRemoteStart"): "AuthorizeRemoteTxRequests",
+    _VariableName("LocalAuthListCtrlr", "Enabled"): "LocalAuthListEnabled",
+    _VariableName("LocalAuthListCtrlr", "ItemsPerMessage"): "SendLocalListMaxLength",
+    _VariableName("OCPPCommCtrlr", "HeartbeatInterval"): "HeartbeatInterval",
+    _VariableName("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent"): "TransactionMessageAttempts",
+    _VariableName("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent"): "TransactionMessageRetryInterval",
+    _VariableName("OCPPCommCtrlr", "WebSocketPingInterval"): "WebSocketPingInterval",
+    _VariableName("SampledDataCtrlr", "TxUpdatedInterval"): "MeterValueSampleInterval",
+    _VariableName("SampledDataCtrlr", "TxUpdatedMeasurands"): "MeterValuesSampledData",
+    _VariableName("SecurityCtrlr", "BasicAuthPassword"): "AuthorizationKey",
+    _VariableName("SmartChargingCtrlr", "PeriodsPerSchedule"): "ChargingScheduleMaxPeriods",
+    _VariableName("SmartChargingCtrlr", "ProfileStackLevel"): "ChargeProfileMaxStackLevel",
+    _VariableName("TxCtrlr", "EVConnectionTimeOut"): "ConnectionTimeOut",
+    _VariableName("TxCtrlr", "StopTxOnInvalidId"): "StopTransactionOnInvalidId",
 }
-_COMPONENTS = {name.component for name in _KEYS}
+_COMPONENTS = {name.component for name in _CONFIGURATION_KEYS}
 
 
-def get_variable(configuration: Configuration, asked: Payload) -> Payload:
-    """One entry of GetVariablesResponse."""
-    told, name = _echo(asked), _name(asked)
-    status = _refusal(asked, name)
-    if status is None and _KEYS[name] in WRITE_ONLY:
+def get_variable(configuration: Configuration, request: Payload) -> Payload:
+    """Return one entry of GetVariablesResponse. Raises KeyError or TypeError for an invalid request."""
+    echo, name = _echo(request), _variable_name(request)
+    status = _refusal(request, name)
+    if status is None and _CONFIGURATION_KEYS[name] in WRITE_ONLY:
         status = "Rejected"
     if status is not None:
-        return told | {"attributeStatus": status}
-    return told | {"attributeStatus": "Accepted", "attributeValue": configuration.text(_KEYS[name])}
+        return echo | {"attributeStatus": status}
+    return echo | {"attributeStatus": "Accepted", "attributeValue": configuration.text(_CONFIGURATION_KEYS[name])}
 
 
-def set_variable(configuration: Configuration, asked: Payload) -> Payload:
-    """Sets it, and gives its entry of SetVariablesResponse."""
-    name = _name(asked)
-    status = _refusal(asked, name)
+def set_variable(configuration: Configuration, request: Payload) -> Payload:
+    """Set a variable if allowed and return its entry of SetVariablesResponse.
+
+    Raises KeyError or TypeError for an invalid request.
+    """
+    name = _variable_name(request)
+    status = _refusal(request, name)
     if status is None:
-        status = configuration.change(_KEYS[name], str(asked["attributeValue"]))
-    return _echo(asked) | {"attributeStatus": status}
+        status = configuration.change(_CONFIGURATION_KEYS[name], str(request["attributeValue"]))
+    return _echo(request) | {"attributeStatus": status}
 
 
 def report(cp: "ChargePoint") -> Iterator[Payload]:
-    """ReportDataType of every variable."""
-    for what, fact in (("Model", "Virtual AC 22"), ("VendorName", "Wattspan"), ("FirmwareVersion", cp.firmware)):
-        yield _entry(_Name("ChargingStation", what), fact, "ReadOnly", "string")
+    """Return a ReportDataType for every variable."""
+    for variable, value in (("Model", "Virtual AC 22"), ("VendorName", "Wattspan"), ("FirmwareVersion", cp.firmware)):
+        yield _entry(_VariableName("ChargingStation", variable), value, "ReadOnly", "string")
     for connector in cp.connectors:
-        yield _at_evse(connector.id, _entry(_Name("EVSE", "Power"), "22000", "ReadOnly", "decimal"))
-    for name, key in _KEYS.items():
-        value = None if key in WRITE_ONLY else cp.configuration.text(key)
+        yield _at_evse(connector.id, _entry(_VariableName("EVSE", "Power"), "22000", "ReadOnly", "decimal"))
+    for name, key in _CONFIGURATION_KEYS.items():
+        current = None if key in WRITE_ONLY else cp.configuration.text(key)
         mutability = "WriteOnly" if key in WRITE_ONLY else "ReadOnly" if key in READ_ONLY else "ReadWrite"
-        yield _entry(name, value, mutability, _data_type(name, value))
+        yield _entry(name, current, mutability, _data_type(name, current))
 
 
 def _at_evse(number: int, entry: Payload) -> Payload:
     return entry | {"component": entry["component"] | {"evse": {"id": number}}}
 
 
-def _entry(name: _Name, value: str | None, mutability: str, data_type: str) -> Payload:
+def _entry(name: _VariableName, value: str | None, mutability: str, data_type: str) -> Payload:
     attribute: Payload = {"mutability": mutability} | ({} if value is None else {"value": value})
     return {
-        **name.words,
+        **name.payload,
         "variableAttribute": [attribute],
         "variableCharacteristics": {"dataType": data_type, "supportsMonitoring": False},
     }
 
 
-def _data_type(name: _Name, value: str | None) -> str:
+def _data_type(name: _VariableName, value: str | None) -> str:
     if name.variable.endswith("Measurands"):
         return "MemberList"
     if value in {"true", "false"}:
@@ -98,19 +104,19 @@ def _data_type(name: _Name, value: str | None) -> str:
     return "integer" if value is not None and value.isdecimal() else "string"
 
 
-def _name(asked: Payload) -> _Name:
-    variable = asked["variable"]
-    return _Name(asked["component"]["name"], variable["name"], variable.get("instance"))
+def _variable_name(request: Payload) -> _VariableName:
+    variable = request["variable"]
+    return _VariableName(request["component"]["name"], variable["name"], variable.get("instance"))
 
 
-def _refusal(asked: Payload, name: _Name) -> str | None:
+def _refusal(request: Payload, name: _VariableName) -> str | None:
     if name.component not in _COMPONENTS:
         return "UnknownComponent"
-    if name not in _KEYS:
+    if name not in _CONFIGURATION_KEYS:
         return "UnknownVariable"
-    return "NotSupportedAttributeType" if asked.get("attributeType", "Actual") != "Actual" else None
+    return "NotSupportedAttributeType" if request.get("attributeType", "Actual") != "Actual" else None
 
 
-def _echo(asked: Payload) -> Payload:
-    kept = ("component", "variable", "attributeType")
-    return {field: asked[field] for field in kept if field in asked}
+def _echo(request: Payload) -> Payload:
+    fields = ("component", "variable", "attributeType")
+    return {field: request[field] for field in fields if field in request}

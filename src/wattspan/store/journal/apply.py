@@ -1,4 +1,4 @@
-"""Writes a batch inside a transaction. On the writer's thread; it knows neither the loop nor the fleet."""
+"""Writes a batch within a transaction, on the writer's thread. It knows neither the event loop nor the fleet."""
 
 from collections.abc import Callable
 from itertools import chain, groupby
@@ -13,23 +13,23 @@ from wattspan.domain.events import (
     ReservationMade,
     SecurityEventReported,
 )
-from wattspan.store.journal import device_apply
+from wattspan.store.journal import device_model
 from wattspan.store.journal.batch import Batch
 from wattspan.store.journal.statements import Cursor, Prepared, Statements
 from wattspan.store.rows import Row
 from wattspan.store.samples import Shapes
 
 DECOMMISSIONED = "Decommissioned"
-"""The reason of a transaction that was open when its charge point was removed."""
+"""The stop reason of a transaction that was open when its charge point was removed."""
 
 Run = Callable[[Cursor, Prepared, list[Row]], None]
-"""How a statement is executed for its rows: all at once, or each for itself."""
+"""Executes a statement for its rows: all at once, or each by itself."""
 
 _NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
 
 
 def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
-    """The quick way: one bad row fails them all."""
+    """Execute the statement for all rows in as few calls as possible. One bad row fails them all."""
     done = 0
     for size, sql in prepared.blocks:
         while len(rows) - done >= size:
@@ -42,14 +42,14 @@ def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
 def apply(
     cursor: Cursor, batch: Batch, statements: Statements, shapes: Shapes, now_ts: float, run: Run = at_once
 ) -> None:
-    """Write everything in `batch`; the caller commits. Readings come first: other rows tell how far they go."""
+    """Write everything in `batch`; the caller commits. Readings are first: other rows refer to the newest one."""
     before = _newest_reading(cursor) if batch.transactions else 0
-    gone: list[Row] = [(cp_id,) for cp_id in batch.decommissioned]
-    if gone:
-        # First: one that came back within this batch is written anew below.
-        run(cursor, statements.drop_connectors, gone)
-        run(cursor, statements.drop_charge_point, gone)
-        device_apply.drop(cursor, statements.device, gone, run)
+    removed: list[Row] = [(cp_id,) for cp_id in batch.decommissioned]
+    if removed:
+        # Before everything else: one that was added again within this batch is written below.
+        run(cursor, statements.drop_connectors, removed)
+        run(cursor, statements.drop_charge_point, removed)
+        device_model.drop(cursor, statements.device, removed, run)
     if batch.readings:
         encode = shapes.encode
         rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
@@ -58,9 +58,9 @@ def apply(
         run(cursor, statements.reading, rows)
     if batch.transactions or batch.connectors or batch.begins or batch.ends:
         _apply_figures(cursor, batch, statements, before, run)
-    if gone:
-        # Their transactions stay for the books, none of them open: the id may come back as another charge point.
-        run(cursor, statements.close_orphans, [(now_ts, DECOMMISSIONED, *row) for row in gone])
+    if removed:
+        # Their transactions are kept, but closed: another charge point may be added under the same id.
+        run(cursor, statements.close_orphans, [(now_ts, DECOMMISSIONED, *row) for row in removed])
     if batch.charge_points:
         run(cursor, statements.charge_point, batch.charge_points)
     for kind, notes in groupby(batch.notes, key=type):
@@ -91,7 +91,7 @@ def _newest_reading(cursor: Cursor) -> int:
 
 
 def _reserve(cursor: Cursor, statements: Statements, notes: list[ReservationMade], run: Run) -> None:
-    # Each key once, the last one told: PostgreSQL takes none twice in a statement.
+    # The last one for each key: PostgreSQL accepts no key twice in a statement.
     rows: dict[Row, Row] = {
         (n.cp_id, n.reservation_id): (
             *(n.cp_id, n.reservation_id, n.connector_id, n.id_token, n.parent_id_token),
@@ -115,7 +115,7 @@ def _security(cursor: Cursor, statements: Statements, notes: list[SecurityEventR
 
 
 def _of_device(write: Callable[..., None]) -> Callable[..., None]:
-    """One of `device_apply`'s, which know the device model's statements alone."""
+    """Adapt a function of `device_model`, which takes only the device model's statements."""
     return lambda cursor, statements, notes, run: write(cursor, statements.device, notes, run)
 
 
@@ -123,8 +123,8 @@ _APPLY_NOTES: dict[type[Note], Callable[..., None]] = {
     ReservationMade: _reserve,
     ReservationCancelled: _cancel,
     SecurityEventReported: _security,
-    DeviceModelReported: _of_device(device_apply.report),
-    EventStreamOpened: _of_device(device_apply.open_streams),
-    EventStreamClosed: _of_device(device_apply.close_streams),
-    EventStreamReceived: _of_device(device_apply.tell_streams),
+    DeviceModelReported: _of_device(device_model.report),
+    EventStreamOpened: _of_device(device_model.open_streams),
+    EventStreamClosed: _of_device(device_model.close_streams),
+    EventStreamReceived: _of_device(device_model.add_stream_values),
 }

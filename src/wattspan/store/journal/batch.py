@@ -1,4 +1,4 @@
-"""What one commit writes, taken from the fleet on its own thread. How it is written is `apply`'s."""
+"""What one commit writes: snapshots taken from the fleet on its own thread. `apply` writes them."""
 
 import logging
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from wattspan.store.rows import Row, charge_point_row, connector_row, meter_row,
 log = logging.getLogger(__name__)
 
 
-AT_ONCE = 64
-"""Stale charge points, and stale connectors, that one batch takes along: each costs the loop some 20 µs, and a fleet of
-thousands that was all heard within a second would stop it for a fifth of one."""
+MAX_STALE = 64
+"""Stale charge points, and stale connectors, in one batch. Each takes the event loop about 20 µs, so thousands that all
+sent a message within a second would block it for a fifth of a second."""
 
 
 @dataclass(slots=True)
 class Flush:
-    """Figures that may wait, on their way to their rows: a part of them with each batch."""
+    """Figures whose writing is not urgent: each batch takes a part of them."""
 
     charge_points: list[ChargePoint] = field(default_factory=list)
     connectors: list[tuple[str, Connector]] = field(default_factory=list)
     through: int = 0
-    """The newest reading when it began, found by the writer: what is left then includes it."""
+    """The newest reading when the flush began, set by the writer. All rows of the flush include it."""
 
     @property
     def done(self) -> bool:
@@ -33,7 +33,7 @@ class Flush:
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Snapshots of what changed; the fleet may go on changing."""
+    """Snapshots of changed objects, independent of later changes to the fleet."""
 
     readings: list[ReadingRow] = field(default_factory=list)
     charge_points: list[Row] = field(default_factory=list)
@@ -45,11 +45,11 @@ class Batch:
     marks: list[Row] = field(default_factory=list)
     begins: Flush | None = None
     ends: Flush | None = None
-    """With this batch all that the flush had is written: what was read before it began is included in the rows."""
+    """The flush that this batch completes: all readings from before it began are then included in stored rows."""
 
 
 def begin_flush(fleet: Fleet) -> Flush:
-    """Move all figures that may wait out of the fleet. On the fleet's thread."""
+    """Move all figures that are not urgent from the fleet to a new flush. On the fleet's thread."""
     changes = fleet.changes
     flush = Flush(
         list(changes.stale_charge_points.values()),
@@ -60,13 +60,16 @@ def begin_flush(fleet: Fleet) -> Flush:
     return flush
 
 
-def take(fleet: Fleet, flush: Flush | None = None, *, most: int = AT_ONCE) -> Batch:
-    """Move what changed out of the fleet, and `most` things of each kind out of `flush`. On the fleet's thread."""
+def take(fleet: Fleet, flush: Flush | None = None, *, max_stale: int = MAX_STALE) -> Batch:
+    """Return a batch of the fleet's changes and up to `max_stale` objects of each kind from `flush`.
+
+    On the fleet's thread.
+    """
     changes = fleet.changes
     batch = Batch(readings=changes.readings)
     changes.readings = []
     if flush is not None:
-        _take_stale(fleet, batch, flush, most)
+        _take_stale(fleet, batch, flush, max_stale)
     if changes.charge_points or changes.connectors or changes.transactions:
         _take_due(fleet, batch)
     if changes.notes:
@@ -79,10 +82,10 @@ def take(fleet: Fleet, flush: Flush | None = None, *, most: int = AT_ONCE) -> Ba
 def _take_due(fleet: Fleet, batch: Batch) -> None:
     changes = fleet.changes
     for cp in changes.charge_points.values():
-        if _is_there(fleet, cp):
+        if _is_current(fleet, cp):
             _add(batch.charge_points, charge_point_row, cp)
     for (cp_id, _), connector in changes.connectors.items():
-        if _is_part(fleet, cp_id, connector):
+        if _has_connector(fleet, cp_id, connector):
             _add(batch.connectors, connector_row, cp_id, connector)
     if changes.transactions:
         for transaction in changes.transactions.values():
@@ -93,16 +96,16 @@ def _take_due(fleet: Fleet, batch: Batch) -> None:
     changes.transactions.clear()
 
 
-def _take_stale(fleet: Fleet, batch: Batch, flush: Flush, most: int) -> None:
-    """What is due is left to `_take_due`. The meters of a connector's open transactions, mostly one, go with it."""
+def _take_stale(fleet: Fleet, batch: Batch, flush: Flush, limit: int) -> None:
+    """Take what `_take_due` does not. A connector takes the meters of its open transactions, usually one, with it."""
     changes = fleet.changes
-    charge_points, flush.charge_points = flush.charge_points[:most], flush.charge_points[most:]
-    connectors, flush.connectors = flush.connectors[:most], flush.connectors[most:]
+    charge_points, flush.charge_points = flush.charge_points[:limit], flush.charge_points[limit:]
+    connectors, flush.connectors = flush.connectors[:limit], flush.connectors[limit:]
     for cp in charge_points:
-        if cp.cp_id not in changes.charge_points and _is_there(fleet, cp):
+        if cp.cp_id not in changes.charge_points and _is_current(fleet, cp):
             _add(batch.charge_points, charge_point_row, cp)
     for cp_id, connector in connectors:
-        if not _is_part(fleet, cp_id, connector):
+        if not _has_connector(fleet, cp_id, connector):
             continue
         connector_id = connector.connector_id
         if (cp_id, connector_id) not in changes.connectors:
@@ -113,18 +116,18 @@ def _take_stale(fleet: Fleet, batch: Batch, flush: Flush, most: int) -> None:
 
 
 def _add(rows: list[Row], snapshot: Callable[..., Row], *of: object) -> None:
-    """One thing that can't be told as a row must not keep the others, and whoever waits for them, from going on."""
+    """Append a snapshot; log and skip one that fails, so that it does not block the others and their waiters."""
     try:
         rows.append(snapshot(*of))
     except Exception:
-        log.exception("a change can't be written and is left out")
+        log.exception("a change can't be converted to a row and is skipped")
 
 
-def _is_there(fleet: Fleet, cp: ChargePoint) -> bool:
+def _is_current(fleet: Fleet, cp: ChargePoint) -> bool:
     return fleet.charge_points.get(cp.cp_id) is cp
 
 
-def _is_part(fleet: Fleet, cp_id: str, connector: Connector) -> bool:
-    """Not of a charge point that was decommissioned since."""
+def _has_connector(fleet: Fleet, cp_id: str, connector: Connector) -> bool:
+    """Return False for a connector whose charge point has been decommissioned since."""
     cp = fleet.charge_points.get(cp_id)
     return cp is not None and cp.connectors.get(connector.connector_id) is connector

@@ -1,6 +1,6 @@
-"""Rows that no database takes, kept from harming the others: each row for itself, the bad ones mended or set aside.
+"""Isolates rows that the database rejects: writes each row by itself, and bad ones sanitized or into `unwritable`.
 
-This is the slow way, gone only after the quick one failed on what a row holds.
+This is slow, and used only after writing the batch at once failed because of a row.
 """
 
 import logging
@@ -14,13 +14,13 @@ from wattspan.store.rows import Row
 log = logging.getLogger(__name__)
 
 NOTED_LIMIT = 1000
-"""Rows set aside a process; what a charger sends must not fill the disk by this door either."""
+"""Maximum number of rows written to `unwritable` by one process, so that a charger can't fill the disk with them."""
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
 class Isolator:
-    """Runs statements row by row, and counts what it set aside. `is_row_fault`: `engine.row_fault`'s."""
+    """Runs statements row by row, and counts the rejected rows. `is_row_fault`: see `engine.row_fault`."""
 
     def __init__(
         self, statements: Statements, is_row_fault: Callable[[Exception], bool], clock: Callable[[], float]
@@ -31,14 +31,14 @@ class Isolator:
         self.noted = 0
 
     def run(self, cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
-        """An `apply.Run`: each row for itself."""
+        """Execute the statement for each row by itself (an `apply.Run`)."""
         for row in rows:
             fault = self._attempt(cursor, prepared, row)
             if fault is not None:
                 self._set_aside(cursor, prepared, row, fault)
 
     def _attempt(self, cursor: Cursor, prepared: Prepared, row: Row) -> Exception | None:
-        """Write `row` in a savepoint; the error if it was the row's own, and then nothing of it is left."""
+        """Write `row` in a savepoint. Return the error if the row caused it, with the savepoint rolled back."""
         cursor.execute("SAVEPOINT one_row")
         try:
             cursor.executemany(prepared.sql, [row])
@@ -51,33 +51,33 @@ class Isolator:
         return None
 
     def _set_aside(self, cursor: Cursor, prepared: Prepared, row: Row, fault: Exception) -> None:
-        """Write a mended copy if that can be done, and note the row as it was."""
-        mended = self._attempt(cursor, prepared, tuple(map(sanitize, row))) is None
+        """Write a sanitized copy if possible, and the original row into `unwritable`."""
+        sanitized = self._attempt(cursor, prepared, tuple(map(sanitize, row))) is None
         self.noted += 1
         if self.noted > NOTED_LIMIT:
             return
         log.error(
-            "a row of %s can't be written as it is (%s); it is kept in the table unwritable%s",
+            "a row of %s can't be written as it is (%s); it is stored in the table unwritable%s",
             prepared.table,
             type(fault).__name__,
-            ", and was written mended" if mended else "",
+            ", and a sanitized copy was written" if sanitized else "",
         )
-        as_it_was = to_json(dict(zip(prepared.columns, row, strict=True))).replace("\0", "")
-        note = (self._clock(), prepared.table, as_it_was, _told(fault), mended)
+        original = to_json(dict(zip(prepared.columns, row, strict=True))).replace("\0", "")
+        note = (self._clock(), prepared.table, original, _first_line(fault), sanitized)
         cursor.executemany(self._statements.unwritable.sql, [note])
 
 
-def _told(fault: Exception) -> str:
-    """The error's first line, without parameters: they hold id tokens, and the row is beside it anyway."""
+def _first_line(fault: Exception) -> str:
+    """Return the error's first line, without the parameters, which may contain id tokens."""
     lines = str(fault).splitlines()
     return f"{type(fault).__name__}: {ascii(lines[0][:200]) if lines else ''}"
 
 
 def sanitize(value: object) -> object:
-    """`value` as every database takes it: Unicode without NUL, integers in 64 bits, numbers that are numbers."""
+    """Return `value` as every database accepts it: Unicode without NUL, 64-bit integers, None for NaN and infinity."""
     if isinstance(value, str):
-        well = value.encode("utf-8", "replace").decode().replace("\0", "")
-        return value if well == value else well
+        cleaned = value.encode("utf-8", "replace").decode().replace("\0", "")
+        return value if cleaned == value else cleaned  # the same object, so that callers see that nothing changed
     if isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
         return max(_LOWEST, min(value, _HIGHEST))
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,6 +1,6 @@
-"""Group commit: what the fleet changed is written a batch at a time, and whoever waits for it is told.
+"""Group commit: writes the fleet's changes in batches, and notifies those who wait for them to be durable.
 
-On the loop's thread, like the fleet. One batch is in flight; all that happens meanwhile makes the next one.
+Runs on the event loop's thread, like the fleet. One batch is in flight; changes made meanwhile go into the next one.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.errors import StoreUnavailable
-from wattspan.store.journal.batch import AT_ONCE, Batch, Flush, begin_flush, take
+from wattspan.store.journal.batch import MAX_STALE, Batch, Flush, begin_flush, take
 from wattspan.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -20,18 +20,18 @@ log = logging.getLogger(__name__)
 Done = Callable[[StoreUnavailable | None], None]
 
 STALE_S = 1.0
-"""Figures that no answer waits for are written this often; a crash loses so much of them."""
+"""Interval, in seconds, at which figures are written that no answer waits for. A crash loses up to this much."""
 STALLED_S = 5.0
-"""An attempt that takes longer counts as failed as long as it is under way: a server that hangs says nothing."""
+"""Seconds after which an attempt in progress makes the store unavailable: a server that hangs reports no error."""
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-"""Pauses between attempts at a batch that can't be written now; the last one stays."""
+"""Seconds between attempts at a batch that can't be written; the last value repeats."""
 
 
 class Journal:
     """Writes `fleet.changes` to `store`.
 
-    `hold_s` is how long a waiter is kept while the store is down. `on_commit` is told the seconds that each batch took
-    from being taken to being durable. `clock` is monotonic.
+    `hold_s`: seconds that a waiter is held while the store is unavailable. `on_commit` is called with the seconds that
+    each batch took to become durable. `clock` is monotonic.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Journal:
         retry_s: Sequence[float] = RETRY_S,
     ) -> None:
         self.available = True
-        """False from a failed attempt to the next one that succeeds."""
+        """False from a failed attempt until the next one that succeeds."""
         self._store = store
         self._fleet = fleet
-        self._vitals = counters
+        self._counters = counters
         self._hold_s = hold_s
         self._on_commit = on_commit
         self._clock = clock
@@ -63,20 +63,20 @@ class Journal:
         self._failures = 0
         self._scheduled = False
         self._stale_due = False
-        self._most = AT_ONCE
+        self._max_stale = MAX_STALE
         self._flush: Flush | None = None
         self._timer = self._loop.call_later(STALE_S, self._on_timer)
 
     @property
     def waiting(self) -> int:
-        """How many are waiting to be told."""
+        """Return how many callers wait for a commit."""
         return len(self._next) + len(self._waiters)
 
     def commit(self, done: Done | None = None) -> None:
-        """Have what changed written. `done(None)` once all that was applied before this call is durable.
+        """Schedule the writing of changes, and call `done(None)` once all changes made before this call are durable.
 
-        `done(StoreUnavailable)` after `hold_s` without success: the changes are kept and still written later, but
-        nothing may be acknowledged. `done` is called on the loop; within this call if there is nothing to wait for.
+        After `hold_s` without success it calls `done(StoreUnavailable)`: the changes are kept and written later, but
+        must not be acknowledged. `done` is called on the event loop, and within this call if there is nothing to write.
         """
         if not (self._scheduled or self._batch is not None or self._due):
             if done is not None:
@@ -84,14 +84,14 @@ class Journal:
             return
         if done is not None:
             self._next.append((done, self._clock()))
-            self._vitals.store_waiting += 1
+            self._counters.store_waiting += 1
         if self._batch is None and not self._scheduled:
-            # After the callbacks that are ready now: what they bring goes into the same batch.
+            # After the callbacks that are ready now, so that their changes go into the same batch.
             self._scheduled = True
             self._loop.call_soon(self._send)
 
     async def flush(self) -> None:
-        """Write all there is, stale figures too. Raises StoreUnavailable after `hold_s`; the changes stay waiting."""
+        """Write all changes, stale figures included. Raises StoreUnavailable after `hold_s`; the changes are kept."""
         future: asyncio.Future[None] = self._loop.create_future()
 
         def done(error: StoreUnavailable | None) -> None:
@@ -102,12 +102,12 @@ class Journal:
             else:
                 future.set_exception(error)
 
-        self._stale_due, self._most = True, sys.maxsize
+        self._stale_due, self._max_stale = True, sys.maxsize
         self.commit(done)
         await future
 
     def close(self) -> None:
-        """Stop writing stale figures by itself. What is in flight goes on."""
+        """Stop the periodic writing of stale figures. A batch in flight is not affected."""
         self._timer.cancel()
 
     def _send(self) -> None:
@@ -116,7 +116,7 @@ class Journal:
             return
         self._waiters, self._next = self._next, []
         if not self._due:
-            self._tell(None)
+            self._notify(None)
             return
         self._batch = self._take()
         self._taken_at = self._tried_at = self._clock()
@@ -127,19 +127,19 @@ class Journal:
         return self._fleet.changes.due or self._stale_due or self._flush is not None
 
     def _take(self) -> Batch:
-        """The next batch, with a part of the flush that is under way, or with all of it where `flush` asks for it."""
+        """Return the next batch with a part of the current flush, or all of it if `flush` was called."""
         begins = None
-        if self._stale_due and (self._flush is None or self._most > AT_ONCE):
+        if self._stale_due and (self._flush is None or self._max_stale > MAX_STALE):
             fresh, self._stale_due = begin_flush(self._fleet), False
             if self._flush is None:
                 begins = self._flush = fresh
             else:
                 self._flush.charge_points += fresh.charge_points
                 self._flush.connectors += fresh.connectors
-        batch = take(self._fleet, self._flush, most=self._most)
+        batch = take(self._fleet, self._flush, max_stale=self._max_stale)
         batch.begins = begins
         if self._flush is not None and self._flush.done:
-            batch.ends, self._flush, self._most = self._flush, None, AT_ONCE
+            batch.ends, self._flush, self._max_stale = self._flush, None, MAX_STALE
         return batch
 
     def _written(self, error: Exception | None) -> None:
@@ -148,25 +148,25 @@ class Journal:
             self._failed(error)
             return
         if not self.available:
-            log.warning("the database takes writes again, after %d failed attempts", self._failures)
+            log.warning("the database accepts writes again, after %d failed attempts", self._failures)
         self.available, self._failures, self._batch = True, 0, None
-        # The next batch leaves before the waiters of this one are told: the writer needs no rest meanwhile.
+        # The next batch is sent before this one's waiters are notified, so that the writer does not idle.
         waiters, self._waiters = self._waiters, []
         if self._next or self._due:
             self._send()
         self._on_commit(now - self._taken_at)
-        self._tell(None, waiters)
+        self._notify(None, waiters)
 
     def _failed(self, error: Exception) -> None:
-        self._vitals.store_failures += 1
-        self._tell_unavailable(str(error))
+        self._counters.store_failures += 1
+        self._set_unavailable(str(error))
         pause_s = self._retry_s[min(self._failures, len(self._retry_s) - 1)]
         self._failures += 1
         self._loop.call_later(pause_s, self._retry)
 
-    def _tell_unavailable(self, reason: str) -> None:
+    def _set_unavailable(self, reason: str) -> None:
         if self.available:
-            log.error("the database can't be written; answers are held and it is tried again: %s", reason)
+            log.error("the database can't be written; holding answers and retrying: %s", reason)
         self.available = False
 
     def _retry(self) -> None:
@@ -174,15 +174,15 @@ class Journal:
             self._tried_at = self._clock()
             self._store.write(self._batch, self._written)
 
-    def _tell(self, error: StoreUnavailable | None, waiters: list[tuple[Done, float]] | None = None) -> None:
+    def _notify(self, error: StoreUnavailable | None, waiters: list[tuple[Done, float]] | None = None) -> None:
         if waiters is None:
             waiters, self._waiters = self._waiters, []
-        self._vitals.store_waiting -= len(waiters)
+        self._counters.store_waiting -= len(waiters)
         for done, _ in waiters:
             try:
                 done(error)
             except Exception:
-                log.exception("whoever waited for a commit failed")
+                log.exception("a callback after a commit failed")
 
     def _on_timer(self) -> None:
         if self._store.closed:
@@ -191,21 +191,21 @@ class Journal:
         self.tick()
 
     def tick(self) -> None:
-        """What is done each second: let go those who waited too long, and write what is stale."""
+        """Release waiters that have waited too long and write stale figures. Called every STALE_S seconds."""
         if self._batch is not None and self._clock() > self._tried_at + STALLED_S:
-            self._tell_unavailable(f"no word from it in {STALLED_S:g} s")
+            self._set_unavailable(f"no response within {STALLED_S:g} s")
         if not self.available:
-            self._let_go()
+            self._release_late()
         changes = self._fleet.changes
         if changes.stale_charge_points or changes.stale_connectors:
             self._stale_due = True
             self.commit()
 
-    def _let_go(self) -> None:
+    def _release_late(self) -> None:
         limit = self._clock() - self._hold_s
         late = [waiter for waiter in (*self._waiters, *self._next) if waiter[1] <= limit]
         if not late:
             return
         self._waiters = [waiter for waiter in self._waiters if waiter[1] > limit]
         self._next = [waiter for waiter in self._next if waiter[1] > limit]
-        self._tell(StoreUnavailable(f"not written within {self._hold_s:g} s"), late)
+        self._notify(StoreUnavailable(f"not written within {self._hold_s:g} s"), late)

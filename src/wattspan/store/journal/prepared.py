@@ -1,4 +1,4 @@
-"""A statement compiled to text, and the driver's cursor it runs on. It knows no table."""
+"""A statement compiled to SQL text, and the driver's cursor that runs it. It knows no table."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,15 +9,15 @@ import sqlalchemy as sa
 from wattspan.store.rows import Row
 
 BLOCKS = (64, 8)
-"""Rows that go out in one execution on SQLite. Its driver lets go of the interpreter lock with each execution, and a
-busy event loop gives it back half a millisecond later: row by row, a batch would wait for that a hundred times.
+"""Rows in one execution on SQLite. Its driver releases the interpreter lock with each execution, and a busy event loop
+returns it half a millisecond later: row by row, a batch would wait for that a hundred times.
 
-PostgreSQL's driver sends rows one after the other without waiting in between, which was measured to be quicker.
+PostgreSQL's driver pipelines single rows, which was measured to be faster.
 """
 
 
 class Cursor(Protocol):
-    """The driver's own cursor (PEP 249): a batch goes straight to it, past what SQLAlchemy does for each execution."""
+    """The driver's own cursor (PEP 249). Batches use it directly, without SQLAlchemy's work for each execution."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
     def executemany(self, sql: str, rows: list[Row], /) -> Any: ...
@@ -27,9 +27,9 @@ class Cursor(Protocol):
 
 
 class Prepared:
-    """One statement's text for the dialect, and the order of its parameters.
+    """A statement's text for one dialect, and the order of its parameters.
 
-    `several(rows)` makes a statement that does the same for several rows, their parameters one after the other; an
+    `several(rows)` returns a statement that does the same for several rows, with their parameters in sequence; an
     insert needs none.
     """
 
@@ -42,11 +42,11 @@ class Prepared:
         several: Callable[[int], Any] | None = None,
     ) -> None:
         if statement.is_insert:
-            statement = statement.inline()  # nobody asks for the ids that were given
+            statement = statement.inline()  # the assigned ids are not needed
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self.blocks: tuple[tuple[int, str], ...] = ()
-        """The same for several rows at once, the largest first: (rows, text)."""
+        """(rows, text) of the statement for several rows, the largest first."""
         blocks = BLOCKS if dialect.name == "sqlite" else ()
         if several is not None:
             self.blocks = tuple((rows, str(several(rows).compile(dialect=dialect))) for rows in blocks)
@@ -60,5 +60,5 @@ class Prepared:
 
 
 def _repeated(sql: str, rows: int) -> str:
-    """An INSERT's text with its row of parameters `rows` times."""
+    """Return an INSERT's text with its row of parameters repeated `rows` times."""
     return re.sub(r"VALUES (\([^()]*\))", lambda found: "VALUES " + ", ".join([found[1]] * rows), sql, count=1)

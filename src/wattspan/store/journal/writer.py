@@ -1,4 +1,4 @@
-"""The one thread that writes, with its own connection. Jobs run one after the other; answers come back on the loop."""
+"""The one thread that writes, with its own connection. Jobs run in order; results are delivered on the event loop."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from wattspan.store.journal.statements import Cursor
 log = logging.getLogger(__name__)
 
 CLOSE_S = 5.0
-"""How long the end of a server waits for a database that says nothing."""
+"""Seconds that shutdown waits for a database that does not respond."""
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -26,9 +26,9 @@ Work = Callable[[Cursor], None]
 
 
 class Writer:
-    """Runs jobs inside a transaction each; commits, or rolls back and reports.
+    """Runs each job in a transaction: commits it, or rolls back and reports the error.
 
-    Made on the event loop it answers on. `close` ends the thread after the jobs that wait already.
+    Created on the event loop on which it reports. `close` ends the thread after the queued jobs.
     """
 
     def __init__(self, engine: sa.Engine, claim: Claim) -> None:
@@ -43,16 +43,16 @@ class Writer:
         self._thread.start()
 
     def write(self, work: Work, done: Callable[[Exception | None], None], *, otherwise: Work) -> None:
-        """Run `work` in a transaction; then, on the loop, `done(None)` once it is durable, or `done(error)`.
+        """Run `work` in a transaction, then call `done(None)` once it is durable, or `done(error)`, on the event loop.
 
-        Where it failed on what a row holds, nothing of it is left and `otherwise` is run instead.
+        If it fails because of a row, it is rolled back and `otherwise` runs instead.
         """
         self._jobs.put(
             lambda: self._report(lambda: self._transact_plainly(work, otherwise), lambda _none, error: done(error))
         )
 
     async def do(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in a transaction; what it returned, once durable. Cancelling the wait does not take it back."""
+        """Run `work` in a transaction and return its result once it is durable. Cancellation does not undo it."""
         future: asyncio.Future[T] = self._loop.create_future()
 
         def done(result: T | None, error: Exception | None) -> None:
@@ -61,13 +61,13 @@ class Writer:
             if error is not None:
                 future.set_exception(error)
             else:
-                future.set_result(result)  # type: ignore[arg-type]  # None only where T is
+                future.set_result(result)  # type: ignore[arg-type]  # None only if T allows it
 
         self._jobs.put(lambda: self._report(lambda: self._transact(work), done))
         return await future
 
     async def close(self) -> None:
-        """End the thread when the jobs that wait are done, and close the connection; it is cut after CLOSE_S."""
+        """End the thread after the queued jobs and close the connection, which is terminated after CLOSE_S."""
         self._jobs.put(None)
         await self._loop.run_in_executor(None, self._thread.join, CLOSE_S)
         if self._thread.is_alive():
@@ -80,17 +80,17 @@ class Writer:
         self._disconnect()
 
     def _report(self, work: Callable[[], T], done: Callable[[T | None, Exception | None], None]) -> None:
-        """Do `work`, and have `done` called on the loop with what came of it."""
+        """Run `work`, and have `done` called on the event loop with its result or error."""
         try:
             result = work()
-        except Exception as error:  # noqa: BLE001 - handed over to whoever asked; the thread has to live on
+        except Exception as error:  # noqa: BLE001 - reported to the caller; the thread must survive
             self._answer(done, None, error)
         else:
             self._answer(done, result, None)
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
-        """The connection, made when there is none; after an error it is thrown away, whatever state it is in."""
+        """Yield the connection, opening it if necessary. After an error it is discarded, whatever its state."""
         try:
             with translate_errors(self._engine):
                 self._claim.check()
@@ -134,7 +134,7 @@ class Writer:
         if connection is None:
             return
         try:
-            connection.invalidate()  # closed for good, whatever state it is in: a pool would try to mend it
+            connection.invalidate()  # closed whatever its state: a pool would try to reuse it
             connection.close()
         except sa.exc.SQLAlchemyError:
             log.debug("closing a broken database connection failed", exc_info=True)
@@ -145,5 +145,5 @@ class Writer:
     ) -> None:
         try:
             self._loop.call_soon_threadsafe(done, result, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed, so nobody waits
             log.debug("a write ended after its event loop")

@@ -1,8 +1,7 @@
-"""The tables, as the newest migration leaves them. They hold; what they mean is the domain's.
+"""The tables, as the newest migration leaves them. Their meaning is in `domain`.
 
-Times are Unix seconds as floats. JSON is text. `number` of a transaction is ours; its `transaction_id` is OCPP's.
-`readings_through` is the newest meter reading that a row's figures already include: after a crash the later ones are
-told again, and no others.
+Times are Unix seconds as floats. JSON is text. A transaction's `number` is ours, its `transaction_id` OCPP's.
+`readings_through` is the newest meter reading that a row's figures include: after a crash only later ones are replayed.
 """
 
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ metadata = sa.MetaData(
 
 Seconds = sa.Double
 Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""64 bits everywhere; on SQLite the row id itself, which needs no index beside it."""
+"""64 bits everywhere; on SQLite it is the row id, which needs no index of its own."""
 
 charge_points = sa.Table(
     "charge_points",

@@ -1,6 +1,6 @@
-"""Writes what chargers told of their device model, within a batch's transaction, and bounds how much is kept of it.
+"""Writes device models within a batch's transaction, and limits how much of each is stored.
 
-A charger may send millions of variables: past its limit only known ones still change.
+A charger may send millions of variables: beyond its limit, only stored ones are updated.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,16 +18,16 @@ MAX_ATTRIBUTES = 20_000
 MAX_CHARACTERISTICS = 20_000
 MAX_MONITORS = 5_000
 MAX_STREAMS = 1_000
-"""Rows kept a charge point."""
+"""Maximum number of rows for each charge point."""
 
 Run = Callable[[Cursor, Prepared, list[Row]], None]
 _KEY = slice(0, 8)
-"""Charge point, variable and type of an attribute's row."""
-_MUTABILITY, _TOLD = 9, 12
+"""Charge point, variable and type in an attribute's row."""
+_MUTABILITY, _REPORTED_TS = 9, 12
 
 
 def report(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceModelReported], run: Run) -> None:
-    """Variables, what they may be, and what is watched."""
+    """Write attributes, characteristics and monitors of variables."""
     attributes: dict[Row, Row] = {}
     for note in notes:
         for attribute in note.attributes:
@@ -35,45 +35,47 @@ def report(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceM
             _newest(attributes, (note.cp_id, *of, *rest, note.told_ts))
     taken = _within(cursor, statements, attributes.values(), MAX_ATTRIBUTES, t.device_attributes)
     _write(cursor, statements.attribute, taken, run)
-    told = {
+    characteristics = {
         (note.cp_id, *each.of): (note.cp_id, *each.of, *each[1:]) for note in notes for each in note.characteristics
     }
-    taken = _within(cursor, statements, told.values(), MAX_CHARACTERISTICS, t.device_characteristics)
+    taken = _within(cursor, statements, characteristics.values(), MAX_CHARACTERISTICS, t.device_characteristics)
     _write(cursor, statements.characteristics, taken, run)
-    _watch(cursor, statements, notes, run)
+    _write_monitors(cursor, statements, notes, run)
 
 
 def _newest(rows: dict[Row, Row], row: Row) -> None:
-    """Each key once, for PostgreSQL takes none twice: the newest value, with all that was told of it."""
+    """Merge `row` into `rows`: the newest value with all known fields. PostgreSQL accepts no key twice."""
     key = row[_KEY]
     before = rows.get(key)
     if before is not None:
-        older, newer = (before, row) if before[_TOLD] <= row[_TOLD] else (row, before)
-        told = [
+        older, newer = (before, row) if before[_REPORTED_TS] <= row[_REPORTED_TS] else (row, before)
+        merged = [
             new if new is not None else old
-            for new, old in zip(newer[_MUTABILITY:_TOLD], older[_MUTABILITY:_TOLD], strict=True)
+            for new, old in zip(newer[_MUTABILITY:_REPORTED_TS], older[_MUTABILITY:_REPORTED_TS], strict=True)
         ]
-        row = (*newer[:_MUTABILITY], *told, newer[_TOLD])
+        row = (*newer[:_MUTABILITY], *merged, newer[_REPORTED_TS])
     rows[key] = row
 
 
-def _watch(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceModelReported], run: Run) -> None:
-    """In order: what was set may be cleared again within one batch."""
+def _write_monitors(
+    cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceModelReported], run: Run
+) -> None:
+    """Write and delete monitors in the order of the notes: one that was set may be cleared in the same batch."""
     monitors: dict[Row, Row] = {}
     for note in notes:
         for of, monitor_id, *rest in note.monitors:
             monitors[note.cp_id, monitor_id] = (note.cp_id, monitor_id, *of, *rest)
         if note.cleared_monitors:
-            gone = [(note.cp_id, monitor_id) for monitor_id in note.cleared_monitors]
-            for key in gone:
+            cleared = [(note.cp_id, monitor_id) for monitor_id in note.cleared_monitors]
+            for key in cleared:
                 monitors.pop(key, None)
-            run(cursor, statements.drop_monitor, list(gone))
+            run(cursor, statements.drop_monitor, list(cleared))
     taken = _within(cursor, statements, monitors.values(), MAX_MONITORS, t.device_monitors)
     _write(cursor, statements.monitor, taken, run)
 
 
 def open_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[EventStreamOpened], run: Run) -> None:
-    """Which monitor a stream carries."""
+    """Write which monitor each stream reports."""
     rows: dict[Row, Row] = {
         (n.cp_id, n.stream_id): (n.cp_id, n.stream_id, n.monitor_id, n.interval_s, n.values, n.received_ts)
         for n in notes
@@ -83,12 +85,14 @@ def open_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[E
 
 
 def close_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[EventStreamClosed], run: Run) -> None:
-    """A stream that is no more."""
+    """Delete closed streams."""
     run(cursor, statements.drop_stream, [(n.cp_id, n.stream_id) for n in notes])
 
 
-def tell_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[EventStreamReceived], run: Run) -> None:
-    """The newest value of a stream, and how many came."""
+def add_stream_values(
+    cursor: Cursor, statements: DeviceStatements, notes: Sequence[EventStreamReceived], run: Run
+) -> None:
+    """Write the newest value of each stream, and add to its count."""
     rows: dict[Row, Row] = {}
     for n in notes:
         before = rows.get((n.cp_id, n.stream_id))
@@ -100,10 +104,10 @@ def tell_streams(cursor: Cursor, statements: DeviceStatements, notes: Sequence[E
     _write(cursor, statements.stream_value, taken, run)
 
 
-def drop(cursor: Cursor, statements: DeviceStatements, gone: list[Row], run: Run) -> None:
-    """Charge points that were decommissioned."""
+def drop(cursor: Cursor, statements: DeviceStatements, cp_ids: list[Row], run: Run) -> None:
+    """Delete everything of charge points that were decommissioned."""
     for prepared in statements.drop_all:
-        run(cursor, prepared, gone)
+        run(cursor, prepared, cp_ids)
 
 
 def _write(cursor: Cursor, prepared: Prepared, rows: list[Row], run: Run) -> None:
@@ -114,7 +118,7 @@ def _write(cursor: Cursor, prepared: Prepared, rows: list[Row], run: Run) -> Non
 def _within(
     cursor: Cursor, statements: DeviceStatements, rows: Iterable[Row], limit: int, table: sa.Table
 ) -> list[Row]:
-    """The rows that may be written, so that no charge point exceeds `limit`: past it those alone that are there."""
+    """Return the rows that keep each charge point within `limit`; beyond it, only rows that are stored already."""
     by_charge_point: dict[str, list[Row]] = {}
     for row in rows:
         by_charge_point.setdefault(row[0], []).append(row)
@@ -128,7 +132,7 @@ def _within(
 
 
 def _is_there(cursor: Cursor, prepared: Prepared, key: Row) -> bool:
-    """Whether the row of that key is in the table; one that no database takes can't be."""
+    """Return whether a row of that key is stored. A key that the database can't store is not."""
     return key == tuple(map(sanitize, key)) and _count(cursor, prepared, key) > 0
 
 

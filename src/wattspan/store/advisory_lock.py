@@ -1,9 +1,9 @@
-"""The claim on a PostgreSQL database: an advisory lock of the writer's session, and a mark that moves with each batch.
+"""The claim on a PostgreSQL database: an advisory lock of the writer's session, and a number incremented by each batch.
 
-The lock ends with the session, however that ends, and is taken anew with each connection. The mark makes it safe:
-a batch moves it from where this server left it. If it does not stand there, either the batch itself was committed
-before the connection broke, or another server wrote meanwhile. An older session's commit that is still under way
-holds the mark's row, and is waited for.
+The lock ends with the session and is taken again with each connection. The number makes that safe: a batch increments
+it from the value this server left. If the value differs, either the batch was committed before the connection broke,
+or another server has written since. The commit of an older session that is still in progress holds the number's row,
+so the increment waits for it.
 """
 
 import secrets
@@ -16,11 +16,11 @@ from wattspan.store.journal.prepared import Cursor
 from wattspan.store.schema import tables as t
 
 TAKE_S = 5.0
-"""How long a claim waits at the start: the session of a server that was killed ends with the statement it is at."""
+"""Seconds to wait for the lock at start: the session of a killed server ends with the statement it runs."""
 
 MARK = "batch"
 
-# The schema is part of it: two servers may share a database, each in its own.
+# The schema is part of the key: servers may share a database, each in its own schema.
 _LOCK = "SELECT pg_advisory_lock(1464947316, hashtext(current_schema()))"
 _LOCKED = "55P03"
 _MOVE = "UPDATE marks SET value = value + 1 WHERE name = %s AND value = %s"
@@ -29,12 +29,12 @@ _FIRST_BITS = 62
 
 
 class AdvisoryLockClaim:
-    """A `Claim`. Until `take`, it watches nothing."""
+    """A `Claim` by advisory lock. It guards nothing before `take`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._settled: int | None = None
-        """Where the mark stood after the last batch known to be committed; None: not claimed."""
+        """The number after the last batch known to be committed; None before `take`."""
 
     def check(self) -> None:
         pass
@@ -45,7 +45,7 @@ class AdvisoryLockClaim:
         with connection.begin():
             if not _lock(connection):
                 raise StoreUnavailable(
-                    f"database {self._name} is in use by another Wattspan server, or ends a lost session"
+                    f"database {self._name} is in use by another Wattspan server, or is still ending a lost session"
                 )
 
     def take(self, connection: sa.Connection) -> None:
@@ -54,7 +54,7 @@ class AdvisoryLockClaim:
             raise StoreUnusable(
                 f"{self._name} is in use by another Wattspan server; stop that one, or name another --database"
             )
-        # Unlike anything that a server before could still expect there.
+        # Random, so that it differs from what any former server expects.
         first = secrets.randbits(_FIRST_BITS)
         statement = insert(t.marks).values(name=MARK, value=first)
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": first}))
@@ -77,11 +77,11 @@ class AdvisoryLockClaim:
             self._settled += 1
 
     def release(self) -> None:
-        pass  # the session ended, and the lock with it
+        pass  # the lock ended with the session
 
 
 def _lock(connection: sa.Connection) -> bool:
-    """Take the lock for as long as the session lasts. False, and the transaction is of no use: another has it."""
+    """Take the lock for the session's lifetime. Return False, with the transaction aborted, if another one has it."""
     try:
         connection.exec_driver_sql(_LOCK)
     except sa.exc.OperationalError as error:

@@ -1,11 +1,11 @@
-"""Every metric of `wattspan chargy`, once: another process than the central system, so another page."""
+"""Every metric of `wattspan chargy`, with its unit, labels and help text. It must not know where values come from."""
 
 from wattspan.telemetry.catalogue import Kind, Metric
 
 METRICS: dict[str, Metric] = {}
-"""By name, in order."""
+"""Metrics by name, in the order of the page."""
 ATTRIBUTES: dict[str, str] = {}
-"""What each label means."""
+"""Meaning of each label."""
 
 
 def _label(name: str, text: str) -> str:
@@ -33,15 +33,17 @@ FAULT = _label(
     "a state nobody knows, or a double (two connectors with the same labels, told as one).",
 )
 FAULTS = ("station", "device", "connector", "speed", "state", "double")
+"""Values of the label `fault`."""
 
-PLACE = (CONNECTOR, DEVICE, STATION, SPEED)
+CONNECTOR_LABELS = (CONNECTOR, DEVICE, STATION, SPEED)
+"""Labels that identify a connector."""
 
 CONNECTOR_STATE = _metric(
     "chargy_connector_state",
     Kind.GAUGE,
     "{state}",
     "1 for the state the connector is in, 0 for the other two.",
-    *PLACE,
+    *CONNECTOR_LABELS,
     SIMPLE_STATE,
 )
 CONNECTOR_DETAILS = _metric(
@@ -49,7 +51,7 @@ CONNECTOR_DETAILS = _metric(
     Kind.GAUGE,
     "{info}",
     "1, with the connector's state as the feed spells it.",
-    *PLACE,
+    *CONNECTOR_LABELS,
     DETAILED_STATE,
 )
 UP = _metric("chargy_up", Kind.GAUGE, "{up}", "1 when the last fetch of the feed brought usable data, else 0.")
