@@ -258,16 +258,7 @@ SYSTEM_CHECK_SECONDS = seconds(
 )
 USER_SESSIONS = gauge("user_sessions_active", "{session}", "Active log-ins, as of the last health check.")
 
-OCCASIONAL = (
-    CALLS,
-    SESSIONS,
-    COMMITS,
-    HTTP_SECONDS,
-    LOGIN_SECONDS,
-    REGISTRATION_SECONDS,
-    DATABASE_CHECK_SECONDS,
-    SYSTEM_CHECK_SECONDS,
-)
+OCCASIONAL = tuple(each for each in METRICS.values() if each.kind is Kind.HISTOGRAM and each is not HANDLING)
 """The histograms other than HANDLING: those not recorded with every message."""
 
 # The process, by OpenTelemetry instruments (process.py).

@@ -95,7 +95,7 @@ class GivenProviders(NamedTuple):
     meter_provider: metrics.MeterProvider | None = None
 
 
-OURS = GivenProviders()
+BUILTIN = GivenProviders()
 
 
 class _Tracing(NamedTuple):
@@ -189,7 +189,7 @@ async def setup_telemetry(
     environ: Mapping[str, str] = process_environ,
     *,
     handling_by_charge_point: bool = True,
-    given: GivenProviders = OURS,
+    given: GivenProviders = BUILTIN,
     token_key: bytes | None = None,
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Telemetry:

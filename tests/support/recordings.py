@@ -1,4 +1,4 @@
-"""Both back ends under one roof, for tests: the recorder, what it sent as parsed OTLP, and its histograms."""
+"""Both implementations of spans and measures for tests: the recorder, what it sent as parsed OTLP, its histograms."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,8 +63,8 @@ class Kept(SpanProcessor):
 
 
 @dataclass
-class EventRef:
-    """A recorder with one of the back ends."""
+class Recording:
+    """A recorder with one implementation, and what it recorded."""
 
     recorder: Recorder
     clock: Clock
@@ -120,7 +120,7 @@ def phase(after_s: float, name: str) -> TimelineEntry:
     return TimelineEntry(NOW_TS + after_s, name, {}, phase=True)
 
 
-def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventRef:
+def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Recording:
     """What our own server runs."""
     clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -131,7 +131,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventR
     fleet.charge_points["CP1"] = ChargePoint(cp_id="CP1", known_since_ts=NOW_TS)
     counters = ServerCounters(started_ts=NOW_TS)
     points = Points(State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock.now_ns / NS))
-    return EventRef(
+    return Recording(
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
@@ -146,7 +146,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventR
     )
 
 
-def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventRef:
+def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Recording:
     """The OpenTelemetry API, with the SDK as its provider."""
     clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -154,7 +154,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> EventR
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
     tracer = tracers.get_tracer("wattspan")
-    return EventRef(
+    return Recording(
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
@@ -183,7 +183,7 @@ def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Metric]:
 
 
 @contextmanager
-def current(telling: EventRef, name: str) -> Iterator[Any]:
+def current(recording: Recording, name: str) -> Iterator[Any]:
     """A span of somebody else's, current inside: an operator's HTTP request."""
-    with telling.tracers.get_tracer("web").start_as_current_span(name, start_time=telling.clock.now_ns) as span:
+    with recording.tracers.get_tracer("web").start_as_current_span(name, start_time=recording.clock.now_ns) as span:
         yield span
