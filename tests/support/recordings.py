@@ -63,7 +63,7 @@ class Kept(SpanProcessor):
 
 
 @dataclass
-class Recording:
+class RecorderHarness:
     """A recorder with one implementation, and what it recorded."""
 
     recorder: Recorder
@@ -120,7 +120,7 @@ def phase(after_s: float, name: str) -> TimelineEntry:
     return TimelineEntry(NOW_TS + after_s, name, {}, phase=True)
 
 
-def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Recording:
+def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """What our own server runs."""
     clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -131,7 +131,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
     fleet.charge_points["CP1"] = ChargePoint(cp_id="CP1", known_since_ts=NOW_TS)
     counters = ServerCounters(started_ts=NOW_TS)
     points = Points(State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock.now_ns / NS))
-    return Recording(
+    return RecorderHarness(
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
@@ -146,7 +146,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
     )
 
 
-def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Recording:
+def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """The OpenTelemetry API, with the SDK as its provider."""
     clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
@@ -154,7 +154,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
     tracer = tracers.get_tracer("wattspan")
-    return Recording(
+    return RecorderHarness(
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
@@ -183,7 +183,7 @@ def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Metric]:
 
 
 @contextmanager
-def current(recording: Recording, name: str) -> Iterator[Any]:
+def current(recording: RecorderHarness, name: str) -> Iterator[Any]:
     """A span of somebody else's, current inside: an operator's HTTP request."""
     with recording.tracers.get_tracer("web").start_as_current_span(name, start_time=recording.clock.now_ns) as span:
         yield span

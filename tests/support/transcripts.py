@@ -139,7 +139,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class EventRef:
+class Playback:
     """A transcript on its way through a central system. `told` and `sessions` outlive its restarts."""
 
     transcript: Transcript
@@ -274,11 +274,11 @@ def _fields(of: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def telling(transcript: Transcript, make: Callable[..., Any]) -> AsyncIterator[EventRef]:
+async def telling(transcript: Transcript, make: Callable[..., Any]) -> AsyncIterator[Playback]:
     """A central system that lives in the transcript's time."""
     clock, listener = Clock(transcript.began_ts), Listener()
     plugins = ["orphans", listener]
     csms = await make(plugins=plugins, clock_ns=clock, ping_interval_s=0, **transcript.settings)
-    told = EventRef(transcript, csms, clock, listener)
+    told = Playback(transcript, csms, clock, listener)
     told.listen()
     yield told

@@ -7,14 +7,14 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased
 
-from support.recordings import Recording, api, closed, current, hot, phase, transaction
+from support.recordings import RecorderHarness, api, closed, current, hot, phase, transaction
 from wattspan.domain.model import TimelineEntry
 
 SAMPLERS = [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
 IDS = ("traceId", "spanId", "parentSpanId")
 
 
-def converse(recording: Recording) -> None:
+def converse(recording: RecorderHarness) -> None:
     """Several messages, a schema fault, an error, commands with and without a request around them, and a session."""
     recorder, clock = recording.recorder, recording.clock
     session = transaction()
@@ -64,7 +64,7 @@ def converse(recording: Recording) -> None:
     recorder.store_committed(0.002)
 
 
-def wire(recording: Recording) -> list[dict[str, Any]]:
+def wire(recording: RecorderHarness) -> list[dict[str, Any]]:
     """Spans without their ids, which differ; parents and links by the name of what they point to."""
     spans = recording.spans()
     names = {span.span_id: span.name for span in spans}
@@ -87,7 +87,7 @@ def wire(recording: Recording) -> list[dict[str, Any]]:
     return told
 
 
-def measured(recording: Recording) -> dict[str, list[dict[str, Any]]]:
+def measured(recording: RecorderHarness) -> dict[str, list[dict[str, Any]]]:
     """Histograms by name; exemplars by bucket."""
     found = {}
     for metric in recording.metrics():
@@ -138,8 +138,8 @@ def test_resource_and_scope_are_the_same():
     "sampler", [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
 )
 def test_a_samplers_word_counts_the_same(sampler):
-    recordings: list[Recording] = []
-    make: Callable[..., Recording]
+    recordings: list[RecorderHarness] = []
+    make: Callable[..., RecorderHarness]
     for make in (hot, api):
         recording = make(sampler)
         converse(recording)

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from support.otlp import until
-from support.recordings import Recording, attributes, hot, transaction
+from support.recordings import RecorderHarness, attributes, hot, transaction
 from wattspan.telemetry.otlp.outbox import Outbox
 from wattspan.telemetry.otlp.protobuf import varint
 from wattspan.telemetry.otlp.spans import Encoder
@@ -18,7 +18,7 @@ from wattspan.telemetry.otlp.spans import Encoder
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def tell(recording: Recording, action: str = "Heartbeat", cp_id: str = "CP1", **known: Any) -> None:
+def tell(recording: RecorderHarness, action: str = "Heartbeat", cp_id: str = "CP1", **known: Any) -> None:
     span = recording.recorder.message(cp_id, action, recording.clock.now_ns)
     recording.clock.pass_s(0.001)
     rest: dict[str, Any] = {"connector_id": None, "session": None, "error": None, "store_wait_s": 0.0}
