@@ -6,7 +6,6 @@ It owns what is connected. It must not know what is measured or who scrapes.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from os import environ as process_environ
 
 from opentelemetry.metrics import Meter
@@ -14,13 +13,12 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.logs import SERVICE
 from wattspan.telemetry.otlp.exporters import exporter
 from wattspan.telemetry.otlp.log_handler import export_logs
 from wattspan.telemetry.otlp.outbox import EXPORT_TIMEOUT_S, LogOutbox
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.prometheus.reader import PrometheusReader, cardinality_limits
-from wattspan.telemetry.resource import resource_of
+from wattspan.telemetry.resource import VERSION, resource_of
 from wattspan.telemetry.sdk_private import LoggerProvider
 from wattspan.telemetry.shutdown import in_threads
 
@@ -61,7 +59,7 @@ def setup_metering(service_name: str, environ: Mapping[str, str] = process_envir
     if (metrics := exporter("metrics", environ)) is not None:
         readers.append(PeriodicExportingMetricReader(metrics, **cardinality_limits()))
     meters = MeterProvider(readers, resource, shutdown_on_exit=False)
-    meter = meters.get_meter(catalogue.METER, version(SERVICE))
+    meter = meters.get_meter(catalogue.METER, VERSION)
     register_process(meter)
     loggers = LoggerProvider(resource, shutdown_on_exit=False)
     handler = None

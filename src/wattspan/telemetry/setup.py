@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from os import environ as process_environ
 from typing import Any, NamedTuple
 
@@ -38,7 +37,7 @@ from wattspan.telemetry.otlp.points import Points
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.prometheus.reader import PrometheusReader
 from wattspan.telemetry.recorder import Measures, Recorder, Spans
-from wattspan.telemetry.resource import resource_of
+from wattspan.telemetry.resource import VERSION, resource_of
 from wattspan.telemetry.sdk_private import LoggerProvider
 from wattspan.telemetry.sessions import SessionSpans
 from wattspan.telemetry.shutdown import in_thread, in_threads
@@ -208,7 +207,7 @@ async def setup_telemetry(
     parts = _Parts(
         environ=environ,
         resource=resource_of(environ, SERVICE),
-        scope=InstrumentationScope(catalogue.METER, version(SERVICE)),
+        scope=InstrumentationScope(catalogue.METER, VERSION),
         exporters=exporters,
         dropped=DropCounter(counters),
         state=state,
