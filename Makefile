@@ -1,14 +1,24 @@
 # Needs python3 >= 3.11 with venv and pip, nothing else. `make` alone lists the targets.
 PYTHON ?= python3
+NAMED_BY := $(origin PYTHON)
 KILLS ?= 100
 FRAMES ?= 1000000
 FUZZ_S ?= 3600
 SOAK_S ?= 600
 SOAK_CPS ?= 2000
 FLEET_S ?= 600
+TESTS ?= tests/unit tests/wire tests/store
 
-BIN := .venv/bin
-READY := .venv/.ready
+# A pyenv shim runs only the version that is switched on, so its others are found by their path.
+override PYTHON := $(or $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null),\
+	$(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/*/bin/$(PYTHON)))),$(PYTHON))
+# A Python that is named gets its own virtual environment where .venv has another version.
+version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+PRESENT := $(call version_of,.venv/bin/python)
+NAMED := $(if $(filter file,$(NAMED_BY)),$(PRESENT),$(call version_of,$(PYTHON)))
+VENV := $(if $(filter-out $(NAMED),$(PRESENT)),.venv-$(NAMED),.venv)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
 # Two workers a core, within reason: a test waits half of its time, for disks and clocks.
 WORKERS := -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocesses 8
 
@@ -18,13 +28,15 @@ WORKERS := -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocess
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(READY) ## prepare .venv
+setup: $(READY) ## prepare .venv, or .venv-3.13 with PYTHON=python3.13
 
 run: setup ## run a central system with a small fleet that charges
 	$(BIN)/wattspan demo
 
+# pytest keeps the tests it compiled: to do so anew in each worker takes as long as 500 of the tests.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## run the quick suite
-	$(BIN)/pytest $(WORKERS) tests/unit tests/wire tests/store
+	$(BIN)/pytest $(WORKERS) $(TESTS)
 
 check: setup ## lint, format, types, the direction of imports, and what looks insecure
 	$(BIN)/ruff check .
@@ -36,8 +48,9 @@ check: setup ## lint, format, types, the direction of imports, and what looks in
 docs: setup ## build the documentation as a site into build/site; a dead link or an orphan page fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-reference: setup ## write what is generated anew: pages of docs/ (settings, metrics, OCPP messages, HTTP API) and type stubs
+reference: setup ## write what is generated anew: pages of docs/ (settings, command line, metrics, messages, HTTP API), type stubs
 	$(BIN)/python -m wattspan.cli.settings_reference
+	$(BIN)/python -m wattspan.cli.reference
 	$(BIN)/python -m wattspan.telemetry.reference
 	$(BIN)/python -m wattspan.chargy.reference
 	$(BIN)/python -m wattspan.versions.reference
@@ -78,8 +91,8 @@ $(READY): requirements/dev.txt pyproject.toml
 		|| { echo "Wattspan needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Setting up .venv: the first time takes about a minute."
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	@echo "Setting up $(VENV): the first time takes about a minute."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ".[server]"
 	@touch $@

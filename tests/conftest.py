@@ -1,13 +1,19 @@
 """What every test shares: the event loop the product runs on, how hard the chaos tests hit, a PostgreSQL server."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from support.postgres import PostgresServer, programs
+
+# This check counts seconds, of which a busy machine has more; what a test claims it does not look at.
+settings.register_profile("busy machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +51,12 @@ def needs_postgres(item: pytest.Item) -> bool:
     """By a fixture, or as one of the databases that a test is run on."""
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     return "postgres" in getattr(item, "fixturenames", ()) or params.get("database") == "postgresql"
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -42,6 +41,7 @@ from wattspan.settings_keywords import SettingsKeywords
 from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
+from wattspan.telemetry.resource import VERSION
 from wattspan.telemetry.setup import GivenProviders, Telemetry, setup_telemetry
 from wattspan.versions.base import Payload
 
@@ -95,6 +95,7 @@ class CentralSystem(TypedCalls):
         self._exit = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
         self._lasting: list[asyncio.Task[None]] = []
+        self._http: list[HttpServer] = []
 
     store: Store
     """Open from entering to leaving; as are the parts below."""
@@ -186,7 +187,7 @@ class CentralSystem(TypedCalls):
             admission=Admission(
                 fleet=self.fleet,
                 records=self.store,
-                accepts_unknown_id_tags=settings.lets_unknown_id_tags,
+                accepts_unknown_id_tags=settings.accepts_unknown_id_tags,
                 heartbeat_interval_s=settings.heartbeat_interval_s,
                 data_transfer=host.data_transfer,
                 sign_certificate=self._sign_certificate,
@@ -199,6 +200,8 @@ class CentralSystem(TypedCalls):
         authority = await self._open_authority()
         self._checker = SecretChecker()
         enter.callback(self._checker.close)
+        self._keeper = AuthService(self.store, self.counters, recorder, session_s=settings.session_hours * 3600.0)
+        enter.callback(self._keeper.close)
         self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
         self.commands = Commands(self._core, self._gateway.live, settings.command_timeout_s)
         self._signing = self._make_signing(authority, host)
@@ -206,9 +209,8 @@ class CentralSystem(TypedCalls):
         enter.callback(self._cancel_lasting)
         enter.push_async_callback(host.stop)
         await host.start(self._plugin_context())
-        self._metrics = self._metrics_server()
-        await self._metrics.start()
-        enter.push_async_callback(self._metrics.stop)
+        enter.push_async_callback(self._stop_http)
+        self._metrics = await self._serve(self._metrics_server())
         await self._start_api()
         await self._gateway.start()
         enter.push_async_callback(self._gateway.stop)
@@ -233,8 +235,6 @@ class CentralSystem(TypedCalls):
 
     async def _start_api(self) -> None:
         settings, recorder = self.settings, self.telemetry.recorder
-        self._keeper = AuthService(self.store, self.counters, recorder, session_s=settings.session_hours * 3600.0)
-        self._exit.callback(self._keeper.close)
         self.first_password = await self._keeper.make_first_admin(settings.admin_password)
         self._chores = Maintenance(
             settings=settings,
@@ -271,8 +271,8 @@ class CentralSystem(TypedCalls):
             feed=self._feed,
             files=self._files,
         )
-        self._api = HttpServer(
-            make_app(services, version("wattspan")),
+        api = HttpServer(
+            make_app(services, VERSION),
             host=settings.api_host,
             port=settings.api_port,
             name="API port",
@@ -280,9 +280,17 @@ class CentralSystem(TypedCalls):
             tls_cert=settings.api_tls_cert,
             tls_key=settings.api_tls_key,
         )
-        await self._api.start()
-        self._exit.push_async_callback(self._api.stop)
+        self._api = await self._serve(api)
         self._exit.callback(self._feed.close)
+
+    async def _serve(self, server: HttpServer) -> HttpServer:
+        await server.start()
+        self._http.append(server)
+        return server
+
+    async def _stop_http(self) -> None:
+        """Stop the HTTP servers at the same time: each waits for its own running answers."""
+        await asyncio.gather(*(server.stop() for server in self._http))
 
     async def _sign_certificate(self, cp_id: str, csr: str, kind: str, echo: Payload) -> bool:
         return await self._signing.ask(cp_id, csr, kind, echo)

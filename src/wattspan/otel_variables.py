@@ -1,6 +1,6 @@
-"""The `OTEL_*` variables we rely on, and which values of them OpenTelemetry understands. Reads no environment itself.
+"""Checks the `OTEL_*` variables that we rely on. It reads no environment itself.
 
-The SDK only logs what it can't read and goes on with something else; so it is told before anything starts.
+The SDK only logs a value that it cannot parse and continues with a default; we report it before anything starts.
 """
 
 import re
@@ -10,24 +10,27 @@ from urllib.parse import urlsplit
 
 
 def otel_faults(environ: Mapping[str, str]) -> Iterator[str]:
-    """OTel spec, environment variables: empty means not set. A fault never shows headers: they hold tokens."""
-    for variable, (right, must) in _OTEL.items():
-        if (value := environ.get(variable, "").strip()) and not right(value, environ):
-            yield f"{variable}: {'it' if 'HEADERS' in variable else value} is not {must}"
+    """Yield a line for each invalid variable. An empty one counts as not set (OTel spec, environment variables).
+
+    The value of a HEADERS variable is never shown: it holds tokens.
+    """
+    for variable, (is_valid, requirement) in _CHECKS.items():
+        if (value := environ.get(variable, "").strip()) and not is_valid(value, environ):
+            yield f"{variable}: {'the value' if 'HEADERS' in variable else value} is not {requirement}"
 
 
 _Check = tuple[Callable[[str, Mapping[str, str]], bool], str]
-_EVERY_SIGNAL = ("", "TRACES_", "METRICS_", "LOGS_")
+_SIGNALS = ("", "TRACES_", "METRICS_", "LOGS_")
 _SAMPLERS = {
     f"{parent}{sampler}" for parent in ("", "parentbased_") for sampler in ("always_on", "always_off", "traceidratio")
 }
 
 
 def _is_endpoint(value: str, environ: Mapping[str, str]) -> bool:
-    """An http(s) URL; gRPC takes `host:port` as well."""
+    """Whether it is an http or https URL, or for gRPC `host:port`."""
     try:
         url = urlsplit(value if "://" in value else f"grpc://{value}")
-        port = url.port  # raises when it is no number
+        port = url.port  # raises ValueError if it is not a number
     except ValueError:
         return False
     grpc = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "") in {"", "grpc"}
@@ -41,35 +44,36 @@ def _is_sampler(value: str, _: Mapping[str, str]) -> bool:
 
 
 def _is_sampler_argument(value: str, environ: Mapping[str, str]) -> bool:
-    """Only the ratio samplers of the specification read it as a ratio."""
+    """Whether it is a ratio. Only the ratio samplers of the specification read it as one."""
     ratio = environ.get("OTEL_TRACES_SAMPLER", "").lower() in {"traceidratio", "parentbased_traceidratio"}
     return not ratio or _in_range(0, 1)[0](value, environ)
 
 
-def _one_of(*words: str) -> _Check:
-    return lambda value, _: value.lower() in words, f"one of {', '.join(words)}"
+def _one_of(*choices: str) -> _Check:
+    return lambda value, _: value.lower() in choices, f"one of {', '.join(choices)}"
 
 
-def _in_range(least: float, most: float = float("inf")) -> _Check:
-    def right(value: str, _: Mapping[str, str]) -> bool:
+def _in_range(minimum: float, maximum: float = float("inf")) -> _Check:
+    def is_in_range(value: str, _: Mapping[str, str]) -> bool:
         try:
-            return least <= float(value) <= most
+            return minimum <= float(value) <= maximum
         except ValueError:
             return False
 
-    return right, f"between {least:g} and {most:g}" if most < float("inf") else f"a number of {least:g} or more"
+    has_maximum = maximum < float("inf")
+    return is_in_range, f"between {minimum:g} and {maximum:g}" if has_maximum else f"a number of at least {minimum:g}"
 
 
 _PAIRS: _Check = (
     lambda value, _: all(re.match(r"\s*[^=\s]+\s*=", pair) for pair in value.split(",") if pair.strip()),
-    "a list of key=value, commas between them",
+    "a comma-separated list of key=value pairs",
 )
-_OTEL: dict[str, _Check] = {
-    **{f"OTEL_EXPORTER_OTLP_{of}ENDPOINT": (_is_endpoint, "an http or https URL") for of in _EVERY_SIGNAL},
-    **{f"OTEL_EXPORTER_OTLP_{of}PROTOCOL": _one_of("grpc", "http/protobuf") for of in _EVERY_SIGNAL},
-    **{f"OTEL_EXPORTER_OTLP_{of}COMPRESSION": _one_of("none", "gzip", "deflate") for of in _EVERY_SIGNAL},
-    **{f"OTEL_EXPORTER_OTLP_{of}TIMEOUT": _in_range(0) for of in _EVERY_SIGNAL},
-    **{f"OTEL_EXPORTER_OTLP_{of}HEADERS": _PAIRS for of in _EVERY_SIGNAL},
+_CHECKS: dict[str, _Check] = {
+    **{f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT": (_is_endpoint, "an http or https URL") for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}PROTOCOL": _one_of("grpc", "http/protobuf") for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}COMPRESSION": _one_of("none", "gzip", "deflate") for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}TIMEOUT": _in_range(0) for signal in _SIGNALS},
+    **{f"OTEL_EXPORTER_OTLP_{signal}HEADERS": _PAIRS for signal in _SIGNALS},
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": _one_of("cumulative", "delta", "lowmemory"),
     "OTEL_METRIC_EXPORT_INTERVAL": _in_range(1),
     "OTEL_METRIC_EXPORT_TIMEOUT": _in_range(1),

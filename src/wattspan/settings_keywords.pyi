@@ -7,110 +7,110 @@ class SettingsKeywords(TypedDict, total=False):
     """Every setting by name. One that is left out has its default."""
 
     host: str
-    """Where charge points connect to."""
+    """Address that charge points connect to."""
     port: int
-    """Port for OCPP; 0 takes a free one."""
+    """OCPP port; 0 picks a free one."""
     tls_port: int | None
-    """A second port for OCPP, with TLS; not set: `port` itself has TLS where there is a certificate."""
+    """Second OCPP port, with TLS. Without it, `port` itself uses TLS if there is a certificate."""
     tls_cert: Path | str | None
-    """PEM certificate chain for OCPP, with `tls_key`. Renewed files are read without a restart."""
+    """PEM certificate chain for OCPP, used with `tls_key`. Renewed files are read without a restart."""
     tls_key: Path | str | None
-    """Its private key."""
+    """Private key of `tls_cert`."""
     tls_client_ca: Path | str | None
-    """PEM certificates of the authorities whose client certificates are believed (security profile 3)."""
+    """PEM certificates of the authorities that sign client certificates (security profile 3)."""
     tls_client_crl: Path | str | None
-    """PEM revocation lists of theirs."""
+    """PEM revocation lists of those authorities."""
     min_security_profile: int
-    """Least OCPP security profile of a connection: 1 credentials, 2 with TLS, 3 client certificate."""
+    """Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate."""
     credential_grace_s: float
-    """How long the old secret of a charge point works beside a rotated one."""
+    """Seconds that the old password of a charge point keeps working after a rotation."""
     ca_dir: Path | str | None
-    """Folder of the certificate authority that signs charge points' certificates; not set: there is none."""
+    """Folder of the certificate authority that signs charge points' certificates. Without it there is none."""
     certificate_days: float
-    """How long a certificate that it signs is good."""
+    """Days that a certificate signed by our authority is valid."""
     renewal_days: float
-    """How long before its end a charge point is asked to renew its certificate; 0: never."""
+    """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
     metrics_host: str
-    """Where /metrics, /healthz and /readyz are; `host` when not set."""
+    """Address of /metrics, /healthz and /readyz. Defaults to `host`."""
     metrics_port: int
-    """Port for /metrics; 0 takes a free one."""
+    """Port of /metrics; 0 picks a free one."""
     api_host: str
-    """Where the HTTP API is; `host` when not set."""
+    """Address of the HTTP API and the console. Defaults to `host`."""
     api_port: int
-    """Port of the HTTP API; 0 takes a free one."""
+    """Port of the HTTP API and the console; 0 picks a free one."""
     api_url: str | None
-    """How people and charge points reach the API from outside; not set: by `api_host` and `api_port`."""
+    """URL of the API as browsers and charge points reach it. Defaults to one made from `api_host` and `api_port`."""
     api_tls_cert: Path | str | None
-    """PEM certificate chain for the API, with `api_tls_key`."""
+    """PEM certificate chain for the API, used with `api_tls_key`."""
     api_tls_key: Path | str | None
-    """Its private key."""
+    """Private key of `api_tls_cert`."""
     admin_password: str | None
-    """Password of the first user, `admin`, made when there is none; not set: one is made up and printed once."""
+    """Password of the first user, `admin`, created when there are no users. Without it, one is generated and printed once."""
     jaeger_url: str | None
-    """Where the console leads to for traces, e.g. `http://127.0.0.1:16686`."""
+    """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: str | None
-    """Whose alerts the console shows, e.g. `http://127.0.0.1:9093`."""
+    """Address of the Alertmanager whose alerts the console shows, such as `http://127.0.0.1:9093`."""
     registration: bool
-    """People may register themselves, as viewers."""
+    """Let people register themselves as viewers."""
     session_hours: float
-    """How long a log-in lasts."""
+    """Hours until a login to the console expires."""
     files: Path | str
-    """Folder of diagnostics that charge points upload and of firmware they fetch; made when the first one comes."""
+    """Folder for diagnostics that charge points upload and firmware that they download. Created when first used."""
     max_file_bytes: int
-    """The largest of them."""
+    """Largest file accepted, in bytes."""
     database: str
-    """A path (SQLite) or a database URL."""
+    """Path of a SQLite file, or a database URL."""
     log_level: Literal["debug", "info", "warning", "error", "critical"]
-    """Least severity that is logged."""
+    """Lowest severity that is logged."""
     log_format: Literal["text", "json"]
-    """For eyes or for a log shipper."""
+    """Format of log lines: text for people, JSON for log shippers."""
     unknown_charge_points: Literal["accept", "pending", "reject"] | None
-    """Accept, reject or leave pending those whom nobody registered; not set: accept only when `host` is loopback."""
+    """What to do with charge points that are not registered. By default they are accepted only if `host` is a loopback address."""
     unknown_id_tags: Literal["accept", "reject"] | None
-    """What those get whom nobody registered; not set: accept only when `host` is loopback."""
+    """What to do with id tags that are not registered. By default they are accepted only if `host` is a loopback address."""
     default_subprotocol: Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
-    """Spoken with a charge point that offers no WebSocket subprotocol."""
+    """OCPP version for charge points that offer no WebSocket subprotocol."""
     strict: bool
-    """Schema faults are answered with a CALLERROR, even where the facts could be saved."""
+    """Answer every schema violation with a CALLERROR, even if the data could be saved."""
     heartbeat_interval_s: int
-    """Told to charge points at boot."""
+    """Heartbeat interval in seconds, sent to charge points when they boot."""
     command_timeout_s: float
-    """How long a charge point may take to answer a command."""
+    """Seconds that a charge point may take to answer a command."""
     ping_interval_s: float
-    """Between WebSocket pings; 0: none, for chargers that dislike them."""
+    """Seconds between WebSocket pings; 0 sends none, for chargers that cannot handle them."""
     ping_timeout_s: float
-    """How long a pong may take."""
+    """Seconds to wait for a pong before the connection is closed."""
     max_frame_bytes: int
-    """A longer frame closes the connection (1009)."""
+    """Largest WebSocket message accepted, in bytes. A longer one closes the connection (1009)."""
     store_hold_s: float
-    """How long an answer waits for a store that is down before the connection is closed unanswered."""
+    """Seconds that answers wait for a database that is down before the connection is closed unanswered."""
     metrics_token: str | None
-    """Bearer token that /metrics asks for."""
+    """Bearer token required for /metrics."""
     metrics_user: str | None
-    """User name that /metrics asks for, with `metrics_password`."""
+    """User name required for /metrics, with `metrics_password`."""
     metrics_password: str | None
-    """Its password."""
+    """Password of `metrics_user`."""
     metrics_tls_cert: Path | str | None
-    """PEM certificate chain for /metrics, with `metrics_tls_key`."""
+    """PEM certificate chain for /metrics, used with `metrics_tls_key`."""
     metrics_tls_key: Path | str | None
-    """Its private key."""
+    """Private key of `metrics_tls_cert`."""
     handling_by_charge_point: bool
-    """`ocpp_msg_handling_seconds` has the label `cp_id`; without it, far fewer series."""
+    """Give `ocpp_msg_handling_seconds` the label `cp_id`. Without it there are far fewer series."""
     reading_retention_days: float | None
-    """Meter readings older than this are deleted; 0: never."""
+    """Days until meter readings are deleted; 0 keeps them forever."""
     audit_retention_days: float | None
-    """Rows of the operators' audit log older than this are deleted; 0: never."""
+    """Days until rows of the operators' audit log are deleted; 0 keeps them forever."""
     plug_and_charge_id_tag: str | None
-    """Id tag of the remote start that plugging in brings about (plugin `plug_and_charge`)."""
+    """Id tag for the remote start when a car is plugged in (plugin `plug_and_charge`)."""
     audit_log: Path | str | None
-    """File of the audit plugin; not set: its entries go to the log."""
+    """File that the audit plugin writes to. Without it, entries go to the log."""
     audit_unmasked: bool
-    """The audit log shows id tokens and keys as they are."""
+    """Write id tokens and keys to the audit log unmasked."""
     kml_url: str | None
-    """`wattspan chargy`: address of the public network's KML; KML_URL works as well."""
+    """`wattspan chargy`: address of the public network's KML feed; the variable KML_URL works as well."""
     kml_interval_s: float
-    """`wattspan chargy`: between two looks at the feed."""
+    """`wattspan chargy`: seconds between two fetches of the feed."""
     kml_timeout_s: float
-    """`wattspan chargy`: for one whole fetch of it."""
+    """`wattspan chargy`: seconds that one fetch of the feed may take."""
     kml_max_bytes: int
-    """`wattspan chargy`: a larger feed is refused."""
+    """`wattspan chargy`: largest feed accepted, in bytes."""

@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -157,7 +158,7 @@ async def test_old_rows_of_the_audit_log_expire_oldest_first_and_the_newest_stay
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_expiry_does_not_search_the_table(site):
-    with sqlite3.connect(site.path) as connection:
+    with closing(sqlite3.connect(site.path)) as connection:
         plan = connection.execute(
             "EXPLAIN QUERY PLAN DELETE FROM meter_readings WHERE id <= 5 AND received_ts < 1 "
             "AND id < (SELECT max(id) FROM meter_readings)"

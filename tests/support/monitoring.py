@@ -49,6 +49,11 @@ class Rule:
         return self.name, self.labels.get("window", "")
 
 
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file, read by libyaml: ten times as fast as the parser in Python."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
 def rules(folder: Path = RULES) -> list[Rule]:
     """Every rule, file by file."""
     return [
@@ -61,7 +66,7 @@ def rules(folder: Path = RULES) -> list[Rule]:
             annotations=rule.get("annotations", {}),
         )
         for path in sorted(folder.glob("*.yml"))
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for group in read_yaml(path)["groups"]
         for rule in group["rules"]
     ]
 
@@ -73,11 +78,7 @@ def alerts() -> list[Rule]:
 
 def promtool_tests() -> list[dict[str, Any]]:
     """The tests of all files in alerts/tests."""
-    return [
-        test
-        for path in sorted(RULE_TESTS.glob("*.yml"))
-        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
-    ]
+    return [test for path in sorted(RULE_TESTS.glob("*.yml")) for test in read_yaml(path)["tests"]]
 
 
 def filled_in(expression: str, variables: Mapping[str, str] = VARIABLES) -> str:

@@ -24,7 +24,7 @@ def toml(folder: Path, text: str) -> Path:
     return file
 
 
-def test_without_anything_the_defaults_hold():
+def test_without_any_source_the_defaults_apply():
     settings = load()
     assert (settings.host, settings.port, settings.metrics_host, settings.metrics_port) == (
         "127.0.0.1", 9000, "127.0.0.1", 9090,
@@ -32,14 +32,14 @@ def test_without_anything_the_defaults_hold():
     assert settings.plugins == ("orphans",)
 
 
-def test_overrides_beat_environment_beats_toml_beats_defaults(tmp_path):
+def test_overrides_take_precedence_over_environment_over_toml_over_defaults(tmp_path):
     config = toml(tmp_path, 'port = 1\nmetrics_port = 2\napi_port = 3\nplugins = ["a", "b"]')
     settings = load(config, {"WATTSPAN_PORT": "11", "WATTSPAN_METRICS_PORT": "12"}, port=21)
     assert (settings.port, settings.metrics_port, settings.api_port) == (21, 12, 3)
     assert settings.plugins == ("a", "b")
 
 
-def test_metrics_port_has_a_short_alias_that_is_weaker():
+def test_metrics_port_has_a_short_alias_with_lower_precedence():
     assert load(env={"METRICS_PORT": "1"}).metrics_port == 1
     assert load(env={"METRICS_PORT": "1", "WATTSPAN_METRICS_PORT": "2"}).metrics_port == 2
     assert load(env={"WATTSPAN_METRICS_PORT": "2", "METRICS_PORT": "1"}).metrics_port == 2
@@ -54,7 +54,7 @@ def test_none_and_empty_mean_not_set():
     assert load(env={"WATTSPAN_METRICS_TOKEN": "", "WATTSPAN_PORT": ""}, port=None) == load()
 
 
-def test_every_kind_of_value_reads_from_text():
+def test_every_type_of_value_is_read_from_text():
     settings = load(
         env={
             "WATTSPAN_STRICT": "true",
@@ -74,13 +74,13 @@ def test_every_kind_of_value_reads_from_text():
     assert load(env={"WATTSPAN_PLUGINS": ","}).plugins == ()
 
 
-def test_metrics_are_where_charge_points_connect_unless_told():
+def test_metrics_host_defaults_to_host():
     assert load(host="0.0.0.0").metrics_host == "0.0.0.0"
     assert load(host="0.0.0.0", metrics_host="127.0.0.1").metrics_host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
-    ("host", "policy", "lets"),
+    ("host", "policy", "accepts"),
     [
         ("127.0.0.1", None, True),
         ("::1", None, True),
@@ -91,10 +91,10 @@ def test_metrics_are_where_charge_points_connect_unless_told():
         ("127.0.0.1", "refuse", False),
     ],
 )
-def test_strangers_are_let_in_on_loopback_or_when_told(host, policy, lets):
+def test_unregistered_charge_points_and_id_tags_are_accepted_on_loopback_or_by_setting(host, policy, accepts):
     settings = load(host=host, unknown_charge_points=policy, unknown_id_tags=policy)
-    assert settings.charge_point_policy == ("accept" if lets else "reject")
-    assert settings.lets_unknown_id_tags is lets
+    assert settings.charge_point_policy == ("accept" if accepts else "reject")
+    assert settings.accepts_unknown_id_tags is accepts
 
 
 @pytest.mark.parametrize(
@@ -121,38 +121,65 @@ def test_a_fault_names_the_variable_the_value_and_what_would_be_right(variable, 
     assert faults(env={variable: value}) == (line,)
 
 
-def test_every_fault_is_told_at_once_whatever_its_source(tmp_path):
+def test_every_fault_is_reported_at_once_whatever_its_source(tmp_path):
     config = toml(tmp_path, 'log_format = "xml"\nprot = 1\napi_port = true')
     env = {"WATTSPAN_PORT": "70000", "OTEL_TRACES_SAMPLER": "sometimes"}
-    told = faults(config, env, metrics_port="x")
-    assert len(told) == 6
-    assert "wattspan.toml: log_format: xml is not text or json" in told
-    assert "wattspan.toml: prot: there is no such setting; did you mean port?" in told
-    assert "wattspan.toml: api_port: True is not a whole number between 0 and 65535" in told
-    assert "metrics_port: x is not a whole number between 0 and 65535" in told
-    assert any(line.startswith("OTEL_TRACES_SAMPLER: sometimes is not one of always_off, always_on") for line in told)
+    lines = faults(config, env, metrics_port="x")
+    assert len(lines) == 6
+    assert "wattspan.toml: log_format: xml is not text or json" in lines
+    assert "wattspan.toml: prot: there is no such setting; did you mean port?" in lines
+    assert "wattspan.toml: api_port: True is not a whole number between 0 and 65535" in lines
+    assert "metrics_port: x is not a whole number between 0 and 65535" in lines
+    assert any(line.startswith("OTEL_TRACES_SAMPLER: sometimes is not one of always_off, always_on") for line in lines)
 
 
-def test_a_file_that_is_missing_or_no_toml_is_a_fault(tmp_path):
-    assert faults(tmp_path / "no.toml") == (f"{tmp_path}/no.toml: can't be read: No such file or directory",)
-    assert faults(toml(tmp_path, "port 1"))[0].startswith(f"{tmp_path}/wattspan.toml: is no TOML: ")
+def test_a_file_that_is_missing_or_not_toml_is_a_fault(tmp_path):
+    assert faults(tmp_path / "no.toml") == (f"{tmp_path}/no.toml: cannot be read: No such file or directory",)
+    assert faults(toml(tmp_path, "port 1"))[0].startswith(f"{tmp_path}/wattspan.toml: is not valid TOML: ")
 
 
-def test_what_belongs_together_is_asked_for_together(tmp_path):
+def test_settings_that_need_each_other_are_required_together(tmp_path):
     cert = toml(tmp_path, "")
     assert faults(metrics_user="me") == ("metrics_user: needs metrics_password as well",)
     assert faults(metrics_tls_cert=cert) == ("metrics_tls_cert: needs metrics_tls_key as well",)
-    assert faults(port=1, metrics_port=1) == ("metrics_port: 1 is the port for OCPP already",)
+    assert faults(port=1, metrics_port=1) == ("metrics_port: 1 is already the OCPP port",)
     assert faults(plugins=["plug_and_charge"]) == ("plugins: plug_and_charge needs plug_and_charge_id_tag as well",)
-    assert faults(metrics_tls_cert=cert, metrics_tls_key=tmp_path / "key")[0].endswith("key is no file")
+    assert faults(metrics_tls_cert=cert, metrics_tls_key=tmp_path / "key")[0].endswith("key is not a file")
 
 
-def test_two_free_ports_and_two_addresses_are_no_contradiction():
+def test_conflicts_are_reported_beside_invalid_values_but_not_about_them(tmp_path):
+    assert faults(port="x", metrics_user="me", log_level="loud") == (
+        "log_level: loud is not debug, info, warning, error or critical",
+        "metrics_user: needs metrics_password as well",
+        "port: x is not a whole number between 0 and 65535",
+    )
+    assert faults(port="x", metrics_port=9000) == ("port: x is not a whole number between 0 and 65535",)
+    assert len(faults(tls_cert=5, tls_port=9443)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("admin_password", "short", "admin_password: must be 12 to 200 characters long"),
+        ("metrics_token", "", "metrics_token: must not be empty"),
+        ("host", 5, "host: 5 is not a string"),
+        ("certificate_days", 4000, "certificate_days: 4000 is not above 0 and at most 3650"),
+        ("jaeger_url", "jaeger", "jaeger_url: jaeger is not a URL like https://traces.example"),
+        ("plugins", 5, "plugins: 5 is not a list of names"),
+        ("tls_cert", 5, "tls_cert: 5 is not a path"),
+        ("heartbeat_interval_s", 1.5, "heartbeat_interval_s: 1.5 is not a whole number of at least 1"),
+    ],
+)
+def test_limits_are_worded_from_the_bounds_of_the_field(name, value, line):
+    assert faults(**{name: value}) == (line,)
+
+
+def test_two_free_ports_or_two_addresses_are_not_a_conflict():
     load(port=0, metrics_port=0)
     load(host="127.0.0.2", port=1, metrics_host="127.0.0.1", metrics_port=1)
 
 
-def test_secrets_show_neither_in_repr_nor_in_faults():
+def test_secrets_appear_neither_in_repr_nor_in_faults():
     settings = load(
         env={"WATTSPAN_METRICS_TOKEN": "s3cret", "WATTSPAN_METRICS_USER": "me", "WATTSPAN_METRICS_PASSWORD": "s3cret"},
         database="postgresql://me:s3cret@db/wattspan",
@@ -163,9 +190,9 @@ def test_secrets_show_neither_in_repr_nor_in_faults():
     assert "s3cret" not in repr(load(database="postgresql://me@db/wattspan?password=s3cret&sslmode=require"))
     assert settings.metrics_token is not None
     assert settings.metrics_token.get_secret_value() == "s3cret"
-    told = faults(env={"OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}, plug_and_charge_id_tag="s3cret" * 10, metrics_token="")
-    assert len(told) == 3
-    assert "s3cret" not in "".join(told)
+    lines = faults(env={"OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}, plug_and_charge_id_tag="s3cret" * 10, metrics_token="")
+    assert len(lines) == 3
+    assert "s3cret" not in "".join(lines)
 
 
 def test_settings_never_change():
@@ -185,7 +212,7 @@ def test_settings_never_change():
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_SERVICE_NAME": "x", "OTEL_UNRELATED": "?"},
     ],
 )
-def test_what_opentelemetry_understands_is_no_fault(env):
+def test_values_that_opentelemetry_accepts_are_not_faults(env):
     load(env=env)
 
 
@@ -203,13 +230,13 @@ def test_what_opentelemetry_understands_is_no_fault(env):
         {"OTEL_SDK_DISABLED": "perhaps"},
     ],
 )
-def test_what_opentelemetry_would_silently_ignore_is_a_fault(env):
-    told = faults(env=env)
-    assert len(told) == 1
-    assert told[0].split(":")[0] in env
+def test_values_that_opentelemetry_would_ignore_are_faults(env):
+    lines = faults(env=env)
+    assert len(lines) == 1
+    assert lines[0].split(":")[0] in env
 
 
-def test_security_settings_that_could_not_hold_are_faults(tmp_path):
+def test_security_settings_without_effect_are_faults(tmp_path):
     cert = str(toml(tmp_path, ""))
     tls = {"tls_cert": cert, "tls_key": cert}
     assert faults(tls_cert=cert) == ("tls_cert: needs tls_key as well",)
@@ -218,14 +245,14 @@ def test_security_settings_that_could_not_hold_are_faults(tmp_path):
     assert faults(tls_client_crl=cert) == ("tls_client_crl: needs tls_client_ca as well",)
     assert faults(min_security_profile=2) == ("min_security_profile: 2 needs tls_cert and tls_key as well",)
     assert faults(min_security_profile=3, **tls) == ("min_security_profile: 3 needs tls_client_ca or ca_dir as well",)
-    assert faults(port=9443, tls_port=9443, **tls) == ("tls_port: 9443 is the port for OCPP without TLS already",)
-    assert faults(tls_cert="no", tls_key=cert) == ("tls_cert: no is no file",)
+    assert faults(port=9443, tls_port=9443, **tls) == ("tls_port: 9443 is already the OCPP port without TLS",)
+    assert faults(tls_cert="no", tls_key=cert) == ("tls_cert: no is not a file",)
     assert faults(unknown_charge_points="perhaps") == (
         "unknown_charge_points: perhaps is not accept, pending or reject",
     )
     assert faults(unknown_id_tags="pending") == ("unknown_id_tags: pending is not accept or reject",)
 
 
-def test_refuse_is_still_understood():
+def test_refuse_is_an_alias_of_reject():
     assert load(unknown_charge_points="Refuse").charge_point_policy == "reject"
-    assert not load(unknown_id_tags="refuse").lets_unknown_id_tags
+    assert not load(unknown_id_tags="refuse").accepts_unknown_id_tags

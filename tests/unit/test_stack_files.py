@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from support.monitoring import read_yaml
 from wattspan.cli.stack import MAKERS
 from wattspan.telemetry import catalogue
 
 ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-COLLECTOR: dict[str, Any] = yaml.safe_load((ROOT / "otel-collector/config.yaml").read_text())
+COMPOSE: dict[str, Any] = read_yaml(ROOT / "compose.yaml")
+PROMETHEUS: dict[str, Any] = read_yaml(ROOT / "deploy/prometheus/prometheus.yml")
+COLLECTOR: dict[str, Any] = read_yaml(ROOT / "otel-collector/config.yaml")
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 CORE = {"volumes", "wattspan", "otelcol", "jaeger", "loki", "prometheus", "alertmanager", "grafana"}
 FULL = CORE | {"chargy", "node-exporter", "postgres", "postgres-exporter", "redis", "redis-exporter"}

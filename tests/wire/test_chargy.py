@@ -285,16 +285,16 @@ async def test_once_prints_the_page_exports_it_by_otlp_and_exits():
 async def test_once_reports_a_failure_in_one_line():
     async with Site.run(says(b"", 500)) as site:
         done = await asyncio.to_thread(run_once, "--kml-url", site.url)
-    assert (done.returncode, done.stderr) == (1, "wattspan: status: HTTP status 500\n")
+    assert (done.returncode, done.stderr) == (1, "Error: status: HTTP status 500\n")
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ([], "wattspan: kml_url: needed; name it by --kml-url or KML_URL\n"),
+        ([], "Error: kml_url: is required; set it with --kml-url or KML_URL\n"),
         (
             ["--kml-url", "ftp://x"],
-            "wattspan: kml_url: ftp://x is not an address that begins with http:// or https://\n",
+            "Error: kml_url: ftp://x is not a URL like https://feed.example/chargy.kml\n",
         ),
     ],
 )

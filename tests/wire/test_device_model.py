@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -117,7 +118,7 @@ async def test_passwords_and_what_may_only_be_written_never_reach_the_database(c
     kept = {each.of.variable: each.attributes[0] for each in await csms.store.device_model("CP1")}
     assert {name: attribute.value for name, attribute in kept.items()} == {"BasicAuthPassword": None, "Pin": None}
     assert kept["Pin"].mutability == "WriteOnly"
-    with sqlite3.connect(tmp_path / "fleet.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "fleet.db")) as connection:
         assert hidden not in "".join(connection.iterdump())
 
 

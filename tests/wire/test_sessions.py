@@ -255,7 +255,7 @@ async def test_a_flood_that_waits_for_the_store_stops_being_read(csms, monkeypat
             await charger.send("StartTransaction", {**START, "meterStart": number})
         (connection,) = csms.central._gateway._ports.connections()
         await eventually(lambda: connection._holds)
-        assert len(csms.central._gateway._sessions["CP1"].session._waiting) <= 150
+        assert len(csms.central._gateway._connections["CP1"].rpc._waiting) <= 150
         monkeypatch.undo()
         for batch, done in held:
             csms.central.store.write(batch, done)

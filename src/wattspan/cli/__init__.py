@@ -1,4 +1,4 @@
-"""The command line. It turns words into settings and results into lines; what is done is done elsewhere."""
+"""The command line: it turns arguments into settings and calls, and results into text. It has no logic of its own."""
 
 from wattspan.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`wattspan backup`: a copy of the database while a server charges."""
+"""`wattspan backup`: a copy of the database while a server runs on it."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from wattspan.store.backup import backup
 @click.command(name="backup")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @settings_options("database")
-def make_backup(file: Path, **given: Any) -> None:
-    """Copy the SQLite database to FILE, which must not exist; a server may run, and is not held up.
+def backup_database(file: Path, **options: Any) -> None:
+    """Copy the SQLite database to FILE, which must not exist yet.
 
-    The copy is of one moment, whole and checked: all that was acknowledged until then. It is a database as it is: to
-    restore, stop the server and put it in the place of the database, without the -wal and -shm files beside that one.
+    A server may run on the database meanwhile and is not slowed down. The copy is a consistent, checked snapshot that
+    has everything acknowledged before it began.
+
+    To restore it, stop the server, put the copy in the database's place and delete the -wal and -shm files beside it.
     """
-    size_bytes = backup(read_settings(given).database, file)
-    click.echo(f"{file} has {size_bytes / 1e6:.1f} MB", err=True)
+    size_bytes = backup(read_settings(options).database, file)
+    click.echo(f"{file}: {size_bytes / 1e6:.1f} MB", err=True)

@@ -1,4 +1,4 @@
-"""`wattspan cp`: charge points, who may connect, how they are, and commands to them."""
+"""`wattspan cp`: charge points, who may connect, their state, and commands to them."""
 
 import json
 import sys
@@ -7,96 +7,97 @@ from typing import Any
 
 import click
 
-from wattspan.cli.client import Json, segment
-from wattspan.cli.output import Column, instant, json_option, kilo, show, show_one, yes_no
-from wattspan.cli.reach import api_options, books, books_options, client
+from wattspan.cli.api_client import Json, quote_segment
+from wattspan.cli.backends import api_options, open_client, open_registry, registry_options
+from wattspan.cli.help import DescribedOption, SectionedCommand
+from wattspan.cli.output import Column, json_option, print_fields, print_rows, thousands, timestamp, yes_no
 
 NOT_ACCEPTED = 3
-"""Exit code of a command that the charge point answered, but not with acceptance."""
+"""Exit code if the charge point answered, but did not accept the command."""
 
 COLUMNS = (
-    Column("id", "cp_id"),
-    Column("connected", "connected", yes_no),
-    Column("status", "status"),
-    Column("registered", "registered_at", instant),
-    Column("credentials", "has_credentials", yes_no),
-    Column("profile", "security_profile"),
-    Column("charging", "transactions"),
-    Column("power", "power_w", kilo("W")),
-    Column("vendor", "vendor"),
-    Column("model", "model"),
-    Column("firmware", "firmware"),
-    Column("protocol", "protocol"),
-    Column("last message", "last_message_at", instant),
+    Column("id", "cp_id", priority=0),
+    Column("connected", "connected", yes_no, priority=1),
+    Column("status", "status", priority=1),
+    Column("registered", "registered_at", timestamp, priority=8),
+    Column("credentials", "has_credentials", yes_no, priority=6),
+    Column("profile", "security_profile", priority=9),
+    Column("charging", "transactions", priority=2),
+    Column("power", "power_w", thousands("W"), priority=3),
+    Column("vendor", "vendor", priority=7),
+    Column("model", "model", priority=7),
+    Column("firmware", "firmware", priority=10),
+    Column("protocol", "protocol", priority=5),
+    Column("last message", "last_message_at", timestamp, priority=4),
 )
-WHOLE = (
+DETAILS = (
     *COLUMNS,
     Column("name", "name"),
     Column("location", "location"),
     Column("note", "note"),
     Column("serial number", "serial_number"),
-    Column("known since", "known_since", instant),
-    Column("last heartbeat", "last_heartbeat_at", instant),
+    Column("known since", "known_since", timestamp),
+    Column("last heartbeat", "last_heartbeat_at", timestamp),
     Column("boots", "boots"),
     Column("disconnects", "disconnects"),
     Column("sessions", "transactions_total"),
-    Column("energy", "energy_total_wh", kilo("Wh")),
+    Column("energy", "energy_total_wh", thousands("Wh")),
 )
 CONNECTORS = (
-    Column("connector", "connector_id"),
-    Column("status", "status"),
-    Column("error", "error_code"),
-    Column("power", "power_w", kilo("W")),
-    Column("current", "current_a", "{} A".format),
-    Column("limit", "limit_a", "{} A".format),
-    Column("energy", "energy_wh", kilo("Wh")),
-    Column("transaction", "transaction"),
+    Column("connector", "connector_id", priority=0),
+    Column("status", "status", priority=0),
+    Column("error", "error_code", priority=1),
+    Column("power", "power_w", thousands("W"), priority=2),
+    Column("current", "current_a", "{} A".format, priority=4),
+    Column("limit", "limit_a", "{} A".format, priority=5),
+    Column("energy", "energy_wh", thousands("Wh"), priority=3),
+    Column("transaction", "transaction", priority=1),
 )
 
 
 @click.group(name="cp")
 def charge_points() -> None:
-    """Charge points: who may connect, how they are, what they are to do."""
+    """Manage charge points and send commands to them."""
 
 
-@charge_points.command(name="add")
+@charge_points.command(name="add", cls=SectionedCommand)
 @click.argument("cp_id")
-@click.option("--password", help="A password of your own; without it a strong one is made and shown, once.")
-@click.option("--no-password", is_flag=True, help="Let it connect without credentials.")
+@click.option("--password", help="Password of your own. Without it, a strong one is generated and printed once.")
+@click.option("--no-password", is_flag=True, help="Let it connect without a password.")
 @click.option(
     "--profile",
     type=click.IntRange(0, 3),
-    help="OCPP security profile that is required: 1 credentials, 2 with TLS, 3 client certificate.",
+    help="Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate.",
 )
-@books_options
-def add_charge_point(cp_id: str, password: str | None, no_password: bool, profile: int | None, **where: Any) -> None:
-    """Register CP_ID, or give it new credentials."""
+@registry_options
+def add_charge_point(cp_id: str, password: str | None, no_password: bool, profile: int | None, **source: Any) -> None:
+    """Register the charge point CP_ID, or change its password."""
     if password is not None and no_password:
-        raise click.UsageError("--password and --no-password exclude each other")
-    with books(**where) as found:
-        make = password is None and not no_password
-        is_new, made = found.add_charge_point(cp_id, password, make=make, security_profile=profile)
+        raise click.UsageError("--password and --no-password cannot be used together")
+    with open_registry(**source) as registry:
+        generate = password is None and not no_password
+        is_new, generated = registry.add_charge_point(cp_id, password, generate=generate, security_profile=profile)
     click.echo(f"{cp_id} {'added' if is_new else 'changed'}", err=True)
-    if made is not None:
-        click.echo(made)
+    if generated is not None:
+        click.echo(generated)
 
 
-@charge_points.command(name="list")
+@charge_points.command(name="list", cls=SectionedCommand)
 @json_option
-@books_options
-def list_charge_points(as_json: bool, **where: Any) -> None:
-    """All charge points: as they are now, or as they are in the database."""
-    with books(**where) as found:
-        show(found.charge_points(), COLUMNS, as_json=as_json)
+@registry_options
+def list_charge_points(as_json: bool, **source: Any) -> None:
+    """List all charge points, with their current state if a server is asked."""
+    with open_registry(**source) as registry:
+        print_rows(registry.charge_points(), COLUMNS, as_json=as_json)
 
 
-@charge_points.command(name="remove")
+@charge_points.command(name="remove", cls=SectionedCommand)
 @click.argument("cp_id")
-@books_options
-def remove_charge_point(cp_id: str, **where: Any) -> None:
-    """Decommission CP_ID: it may not connect and leaves /metrics; its transactions stay in the books."""
-    with books(**where) as found:
-        found.remove_charge_point(cp_id)
+@registry_options
+def remove_charge_point(cp_id: str, **source: Any) -> None:
+    """Decommission CP_ID: it may no longer connect, and its metrics end. Its transactions are kept."""
+    with open_registry(**source) as registry:
+        registry.remove_charge_point(cp_id)
     click.echo(f"{cp_id} removed", err=True)
 
 
@@ -105,20 +106,27 @@ def remove_charge_point(cp_id: str, **where: Any) -> None:
 @json_option
 @api_options
 def show_charge_point(cp_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """All about CP_ID, as it is now."""
-    with client(url, token) as api:
-        found: Json = api.ask("GET", f"/charge-points/{segment(cp_id)}")
-    show_one(found, WHOLE, as_json=as_json)
+    """Show the current state of CP_ID and its connectors."""
+    with open_client(url, token) as client:
+        charge_point: Json = client.request("GET", f"/charge-points/{quote_segment(cp_id)}")
+    print_fields(charge_point, DETAILS, as_json=as_json)
     if not as_json:
         click.echo()
-        show(found["connectors"], CONNECTORS, as_json=False)
+        print_rows(charge_point["connectors"], CONNECTORS, as_json=False)
 
 
 @charge_points.command(name="command")
 @click.argument("cp_id")
 @click.argument("action", required=False)
 @click.argument("payload", required=False, default="{}")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(1, 300), help="Seconds for the answer; the server's own.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    cls=DescribedOption,
+    type=click.FloatRange(1, 300),
+    shown_default="the server's",
+    help="Seconds to wait for the answer.",
+)
 @json_option
 @api_options
 @click.pass_context
@@ -132,41 +140,41 @@ def send_command(  # noqa: PLR0913, PLR0917  one argument an option
     url: str | None,
     token: str | None,
 ) -> None:
-    """Send ACTION (OCPP's name) to CP_ID; without it, list what it can be sent.
+    """Send the command ACTION, an action of OCPP, to CP_ID. Without ACTION, list the commands that it supports.
 
-    PAYLOAD is JSON as the charge point's OCPP version has it; - reads it from standard input, @FILE from a file. Exit
-    code 3: it answered, and did not accept.
+    PAYLOAD is JSON in the form of the charge point's OCPP version; `-` reads it from standard input, @FILE from a file.
+    If the charge point answers but does not accept the command, the exit code is 3.
     """
-    path = f"/charge-points/{segment(cp_id)}/commands"
-    with client(url, token) as api:
+    path = f"/charge-points/{quote_segment(cp_id)}/commands"
+    with open_client(url, token) as client:
         if action is None:
-            for name in api.ask("GET", path)["commands"]:
+            for name in client.request("GET", path)["commands"]:
                 click.echo(name)
             return
         params = {} if timeout_s is None else {"timeout_s": timeout_s}
-        answer: Json = api.ask("POST", f"{path}/{segment(action)}", json=_payload(payload), params=params)
+        body = _read_payload(payload)
+        answer: Json = client.request("POST", f"{path}/{quote_segment(action)}", json=body, params=params)
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        click.echo(
-            f"{answer['status'] or 'answered'} in {answer['duration_s']:.3f} s, trace {answer['trace_id']}", err=True
-        )
+        status = answer["status"] or "answered"
+        click.echo(f"{status} in {answer['duration_s']:.3f} s, trace {answer['trace_id']}", err=True)
         click.echo(json.dumps(answer["payload"], indent=2))
     if not answer["accepted"]:
         ctx.exit(NOT_ACCEPTED)
 
 
-def _payload(given: str) -> Json:
+def _read_payload(argument: str) -> Json:
     try:
-        if given == "-":
-            given = sys.stdin.read()
-        elif given.startswith("@"):
-            given = Path(given[1:]).read_text(encoding="utf-8")
-        payload = json.loads(given)
+        if argument == "-":
+            argument = sys.stdin.read()
+        elif argument.startswith("@"):
+            argument = Path(argument[1:]).read_text(encoding="utf-8")
+        payload = json.loads(argument)
     except OSError as exc:
-        raise click.UsageError(f"the payload can't be read: {exc}") from exc
+        raise click.UsageError(f"payload: cannot be read: {exc}") from exc
     except ValueError as exc:
-        raise click.UsageError(f"the payload is no JSON: {exc}") from exc
+        raise click.UsageError(f"payload: is not valid JSON: {exc}") from exc
     if not isinstance(payload, dict):
-        raise click.UsageError('the payload is a JSON object, like \'{"type": "Soft"}\'')
+        raise click.UsageError('payload: must be a JSON object, such as \'{"type": "Soft"}\'')
     return payload

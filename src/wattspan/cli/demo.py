@@ -1,4 +1,4 @@
-"""`wattspan demo`: a central system with a small simulated fleet, so that there is something to see at once."""
+"""`wattspan demo`: a central system with a small simulated fleet."""
 
 import asyncio
 import socket
@@ -15,10 +15,11 @@ from wattspan.api.access.auth_service import FIRST_ADMIN
 from wattspan.api.access.passwords import generated
 from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
+from wattspan.cli.help import DescribedOption
 from wattspan.cli.options import read_settings, settings_options
-from wattspan.cli.running import run_until_stopped
-from wattspan.cli.serving import tell_addresses
-from wattspan.cli.simulating import run_simulation, showing
+from wattspan.cli.process import run_until_stopped
+from wattspan.cli.serve import print_addresses
+from wattspan.cli.simulate import run_simulation, showing
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import ArrivalPattern, FaultRates, Simulation
@@ -27,28 +28,43 @@ from wattspan.store.records import User
 from wattspan.telemetry.logs import setup_logging
 
 DATABASE = "wattspan-demo.db"
+LOG_LEVEL = "warning"
 TIME_FACTOR = 60.0
-"""A minute a second: a session takes a minute or two."""
+"""One second is a minute of the simulation: a session takes a minute or two."""
 FAULTS = FaultRates(drop=0.05, error=0.03, repeat=0.05)
 ARRIVALS = ArrivalPattern(sessions_per_day=24.0, busy_at_start=0.6, stay_s=(1_200.0, 7_200.0), meter_interval_s=120.0)
 SHOWN_ROWS = 24
 
 
 @click.command()
-@click.option("--charge-points", type=click.IntRange(1, 2_000), default=8, show_default=True, help="How many.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), help="Seconds; until Ctrl-C when not given.")
-@settings_options("port", "metrics_port", "api_port", "database", "log_level", "log_format")
-def demo(charge_points: int, duration: float | None, **given: Any) -> None:
-    """Run a central system and a small fleet that charges, a minute a second. Ctrl-C ends it."""
-    settings = _settings(given)
+@click.option("--charge-points", type=click.IntRange(1, 2_000), default=8, help="Number of charge points.")
+@click.option(
+    "--duration",
+    cls=DescribedOption,
+    type=click.FloatRange(0, min_open=True),
+    shown_default="until Ctrl-C",
+    help="Seconds to run.",
+)
+@settings_options(
+    *("port", "metrics_port", "api_port", "database", "log_level", "log_format"),
+    defaults={"database": DATABASE, "log_level": LOG_LEVEL},
+    sections={},
+)
+def demo(charge_points: int, duration: float | None, **options: Any) -> None:
+    """Run a central system with a small simulated fleet.
+
+    The charge points charge sixty times faster than in reality. The address of the console and a login are printed.
+    Without port options, a free port is used where a default port is taken.
+    """
+    settings = _settings(options)
     setup_logging(settings)
 
     async def main(stop: asyncio.Event) -> None:
         async with CentralSystem(settings) as csms:
-            log_in = await _log_in(csms, settings)
+            login = await _login_line(csms, settings)
             csms.first_password = None
-            tell_addresses(settings, csms)
-            click.echo(log_in)
+            print_addresses(settings, csms)
+            click.echo(login)
             simulation = Simulation(
                 url=f"ws://127.0.0.1:{csms.port}/ws",
                 charge_points=charge_points,
@@ -58,41 +74,41 @@ def demo(charge_points: int, duration: float | None, **given: Any) -> None:
                 prefix="DEMO",
                 duration_s=duration,
             )
-            async with showing(lambda: _table(csms, log_in), lambda: _line(csms)):
+            async with showing(lambda: _table(csms, login), lambda: _summary(csms)):
                 await run_simulation(simulation, stop)
-        click.echo(f"{_line(csms)}; {Path(settings.database).name} keeps it")
+        click.echo(f"{_summary(csms)}; saved in {Path(settings.database).name}")
 
     run_until_stopped(main)
 
 
-def _settings(given: dict[str, Any]) -> Settings:
-    """The demo's own database, on loopback; a default port that is taken gives way to a free one."""
-    chosen = read_settings(dict(given))
+def _settings(options: dict[str, Any]) -> Settings:
+    """Return the settings: loopback, a database of its own, and a free port where a default one is taken."""
+    chosen = read_settings(options)
     own: dict[str, Any] = {
         "host": "127.0.0.1",
         "metrics_host": "127.0.0.1",
         "api_host": "127.0.0.1",
-        "log_level": given["log_level"] or "warning",
+        "log_level": options["log_level"] or LOG_LEVEL,
     }
     if chosen.database == Settings.model_fields["database"].default:
         own["database"] = DATABASE
     for name in ("port", "metrics_port", "api_port"):
         if getattr(chosen, name) == Settings.model_fields[name].default and _is_taken(getattr(chosen, name)):
             own[name] = 0
-    return read_settings({**given, **own})
+    return read_settings({**options, **own})
 
 
-async def _log_in(csms: CentralSystem, settings: Settings) -> str:
-    """How to get in. The demo's own database has a new password each run, or nobody would know it the second time."""
+async def _login_line(csms: CentralSystem, settings: Settings) -> str:
+    """Return how to log in. The demo's own database gets a new password each run, so that it can always be shown."""
     password = csms.first_password
     if password is None and settings.admin_password is None and settings.database == DATABASE:
         password, stored = generated()
-        await csms.store.do(_let_in, stored)
+        await csms.store.do(_set_admin_password, stored)
     known = "the password it has" if password is None else f"password {password}"
     return f"open {csms.api_url()}/ and log in as {FIRST_ADMIN}, {known}"
 
 
-def _let_in(connection: Any, stored: str) -> None:
+def _set_admin_password(connection: Any, stored: str) -> None:
     fields = {"password": stored, "role": Role.ADMIN.value, "disabled": False}
     if user_queries.change_user(connection, FIRST_ADMIN, fields, lambda _: None) is None:
         user_queries.add_user(
@@ -110,7 +126,7 @@ def _is_taken(port: int) -> bool:
     return False
 
 
-def _line(csms: CentralSystem) -> str:
+def _summary(csms: CentralSystem) -> str:
     fleet = csms.fleet.charge_points.values()
     connected = sum(cp.connected for cp in fleet)
     sessions = sum(cp.tx_total for cp in fleet)
@@ -119,13 +135,13 @@ def _line(csms: CentralSystem) -> str:
     return f"{connected} connected, {charging} charging, {sessions} sessions, {energy_kwh:.1f} kWh delivered"
 
 
-def _table(csms: CentralSystem, log_in: str) -> RenderableType:
-    table = Table("charge point", "", "status", "power", "this session", "sessions", "delivered", title=_line(csms))
+def _table(csms: CentralSystem, login: str) -> RenderableType:
+    table = Table("charge point", "", "status", "power", "this session", "sessions", "delivered", title=_summary(csms))
     for cp in sorted(csms.fleet.charge_points.values(), key=lambda cp: cp.cp_id):
         for connector in sorted(cp.connectors.values(), key=lambda connector: connector.connector_id):
             if connector.connector_id != "0" and table.row_count < SHOWN_ROWS:
                 table.add_row(*_row(cp, connector))
-    return Group(table, Text(log_in), "Ctrl-C ends it")
+    return Group(table, Text(login), "Ctrl-C stops it")
 
 
 def _row(cp: ChargePoint, connector: Connector) -> tuple[str, ...]:

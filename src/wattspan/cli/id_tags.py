@@ -1,41 +1,67 @@
-"""`wattspan tag`: id tags, who may charge."""
+"""`wattspan tag`: id tags, which decide who may charge."""
 
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import click
 
-from wattspan.cli.output import Column, instant, json_option, listed, show
-from wattspan.cli.reach import books, books_options
+from wattspan.cli.backends import open_registry, registry_options
+from wattspan.cli.help import DescribedOption, SectionedCommand
+from wattspan.cli.output import Column, comma_separated, json_option, print_rows, timestamp
 
 STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 COLUMNS = (
-    Column("id tag", "id_tag"),
-    Column("type", "type"),
+    Column("id tag", "id_tag", priority=0),
+    Column("type", "type", priority=5),
     Column("status", "status"),
-    Column("expires", "expires_at", instant),
-    Column("parent", "parent"),
-    Column("max active", "max_active_transactions"),
-    Column("EVSEs", "evse_ids", listed),
+    Column("expires", "expires_at", timestamp, priority=2),
+    Column("parent", "parent", priority=3),
+    Column("max active", "max_active_transactions", priority=4),
+    Column("EVSEs", "evse_ids", comma_separated, priority=6),
 )
 
 
 @click.group(name="tag")
 def id_tags() -> None:
-    """Id tags: who may charge."""
+    """Manage id tags, which decide who may charge."""
 
 
-@id_tags.command(name="add")
+@id_tags.command(name="add", cls=SectionedCommand)
 @click.argument("id_tag")
-@click.option("--status", type=click.Choice(STATUSES), default="Accepted", show_default=True)
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC; never when not given.")
-@click.option("--parent", help="Id tag of the group it belongs to.")
-@click.option("--max-active", type=click.IntRange(min=0), help="Transactions it may have at once; any when not given.")
-@click.option("--type", "kind", default="", help="Its type in OCPP 2.x, as ISO14443 or eMAID; any when not given.")
+@click.option("--status", type=click.Choice(STATUSES), default="Accepted", help="Authorization status.")
 @click.option(
-    "--evse", "evse_ids", type=click.IntRange(min=1), multiple=True, help="The EVSE where alone it may charge."
+    "--expires",
+    cls=DescribedOption,
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    shown_default="never",
+    help="When it expires, in UTC.",
 )
-@books_options
+@click.option("--parent", help="Id tag of the group that it belongs to.")
+@click.option(
+    "--max-active",
+    cls=DescribedOption,
+    type=click.IntRange(min=0),
+    shown_default="unlimited",
+    help="Largest number of transactions at the same time.",
+)
+@click.option(
+    "--type",
+    "kind",
+    cls=DescribedOption,
+    default="",
+    shown_default="any",
+    help="Token type of OCPP 2.x, such as ISO14443 or eMAID.",
+)
+@click.option(
+    "--evse",
+    "evse_ids",
+    cls=DescribedOption,
+    type=click.IntRange(min=1),
+    multiple=True,
+    shown_default="any",
+    help="EVSE where it may charge. Can be given several times.",
+)
+@registry_options
 def add_id_tag(
     id_tag: str,
     status: str,
@@ -44,9 +70,9 @@ def add_id_tag(
     max_active: int | None,
     kind: str,
     evse_ids: tuple[int, ...],
-    **where: Any,
+    **source: Any,
 ) -> None:
-    """Put ID_TAG on file, or change it."""
+    """Add ID_TAG, or replace it."""
     tag = {
         "id_tag": id_tag,
         "status": status,
@@ -56,38 +82,42 @@ def add_id_tag(
         "type": kind,
         "evse_ids": list(evse_ids),
     }
-    with books(**where) as found:
-        found.put_id_tag(tag)
-    click.echo(f"{id_tag} {status}", err=True)
+    with open_registry(**source) as registry:
+        registry.put_id_tag(tag)
+    click.echo(f"{id_tag}: {status}", err=True)
 
 
-@id_tags.command(name="list")
+@id_tags.command(name="list", cls=SectionedCommand)
 @json_option
-@books_options
-def list_id_tags(as_json: bool, **where: Any) -> None:
-    """All id tags on file."""
-    with books(**where) as found:
-        show(found.id_tags(), COLUMNS, as_json=as_json)
+@registry_options
+def list_id_tags(as_json: bool, **source: Any) -> None:
+    """List all id tags."""
+    with open_registry(**source) as registry:
+        print_rows(registry.id_tags(), COLUMNS, as_json=as_json)
 
 
-@id_tags.command(name="remove")
+@id_tags.command(name="remove", cls=SectionedCommand)
 @click.argument("id_tag")
-@books_options
-def remove_id_tag(id_tag: str, **where: Any) -> None:
-    """Take ID_TAG off file; what may charge without being on file is `--unknown-id-tags`'s to say."""
-    with books(**where) as found:
-        found.remove_id_tag(id_tag)
+@registry_options
+def remove_id_tag(id_tag: str, **source: Any) -> None:
+    """Remove ID_TAG.
+
+    The setting `unknown_id_tags` decides whether an id tag that is not registered may charge.
+    """
+    with open_registry(**source) as registry:
+        registry.remove_id_tag(id_tag)
     click.echo(f"{id_tag} removed", err=True)
 
 
-@id_tags.command(name="import")
+@id_tags.command(name="import", cls=SectionedCommand)
 @click.argument("file", type=click.File("rb"))
-@books_options
-def import_id_tags(file: BinaryIO, **where: Any) -> None:
-    """Put the id tags of a CSV FILE (- for standard input) on file: all of its lines, or none.
+@registry_options
+def import_id_tags(file: BinaryIO, **source: Any) -> None:
+    """Add or replace all id tags of the CSV file FILE, or none if one is invalid. `-` reads standard input.
 
-    Its first line names the columns: id_tag, and as wanted status, expires_at, parent, max_active_transactions, type.
+    The first line names the columns: id_tag and, optionally, status, expires_at, parent, max_active_transactions and
+    type.
     """
-    with books(**where) as found:
-        count = found.import_id_tags(file.read())
+    with open_registry(**source) as registry:
+        count = registry.import_id_tags(file.read())
     click.echo(f"{count} id tags imported", err=True)

@@ -1,48 +1,48 @@
-"""`wattspan tx`: charging sessions, running and past."""
+"""`wattspan tx`: transactions, both open and closed."""
 
 from datetime import UTC, datetime
 
 import click
 
-from wattspan.cli.client import Json
-from wattspan.cli.output import Column, instant, json_option, kilo, show, show_one
-from wattspan.cli.reach import api_options, client
+from wattspan.cli.api_client import Json
+from wattspan.cli.backends import api_options, open_client
+from wattspan.cli.output import Column, json_option, print_fields, print_rows, thousands, timestamp
 
-WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 COLUMNS = (
-    Column("number", "number"),
-    Column("charge point", "cp_id"),
-    Column("connector", "connector_id"),
-    Column("id tag", "id_tag"),
-    Column("began", "began_at", instant),
-    Column("ended", "ended_at", instant),
-    Column("energy", "energy_wh", kilo("Wh")),
-    Column("reason", "reason"),
+    Column("number", "number", priority=0),
+    Column("charge point", "cp_id", priority=0),
+    Column("connector", "connector_id", priority=4),
+    Column("id tag", "id_tag", priority=1),
+    Column("began", "began_at", timestamp, priority=0),
+    Column("ended", "ended_at", timestamp, priority=3),
+    Column("energy", "energy_wh", thousands("Wh"), priority=2),
+    Column("reason", "reason", priority=5),
 )
-WHOLE = (
+DETAILS = (
     *COLUMNS,
-    Column("OCPP's id", "transaction_id"),
-    Column("meter start", "meter_start_wh", kilo("Wh")),
-    Column("meter stop", "meter_stop_wh", kilo("Wh")),
+    Column("OCPP id", "transaction_id"),
+    Column("meter start", "meter_start_wh", thousands("Wh")),
+    Column("meter stop", "meter_stop_wh", thousands("Wh")),
     Column("readings", "readings_total"),
     Column("trace", "trace_id"),
 )
-TIMELINE = (Column("at", "at", instant), Column("what happened", "name"))
+TIMELINE = (Column("time", "at", timestamp, priority=0), Column("event", "name", priority=0))
 
 
 @click.group(name="tx")
 def transactions() -> None:
-    """Transactions: charging sessions, running and past."""
+    """Show transactions, both open and closed."""
 
 
 @transactions.command(name="list")
-@click.option("--cp", "cp_id", help="Of this charge point.")
-@click.option("--id-tag", help="By this id tag.")
-@click.option("--open/--closed", "is_open", default=None, help="Running, or ended; both when not given.")
-@click.option("--from", "from_at", type=WHEN, help="Begun at this time or later, UTC.")
-@click.option("--until", "until_at", type=WHEN, help="Begun before it, UTC.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@click.option("--cp", "cp_id", help="Only transactions of this charge point.")
+@click.option("--id-tag", help="Only transactions of this id tag.")
+@click.option("--open/--closed", "is_open", default=None, help="Only open or only closed transactions.")
+@click.option("--from", "from_at", type=TIME, help="Only transactions that began at this time (UTC) or later.")
+@click.option("--until", "until_at", type=TIME, help="Only transactions that began before this time (UTC).")
+@click.option("--limit", type=click.IntRange(min=1), default=50, help="Largest number of transactions to list.")
 @json_option
 @api_options
 def list_transactions(  # noqa: PLR0913, PLR0917  one argument an option
@@ -56,16 +56,16 @@ def list_transactions(  # noqa: PLR0913, PLR0917  one argument an option
     url: str | None,
     token: str | None,
 ) -> None:
-    """Transactions, the newest first."""
-    asked = {
+    """List transactions, the newest first."""
+    filters = {
         "cp_id": cp_id,
         "id_tag": id_tag,
         "open": is_open,
         "from_at": _utc(from_at),
         "until_at": _utc(until_at),
     }
-    with client(url, token) as api:
-        show(api.each("/transactions", limit, **asked), COLUMNS, as_json=as_json)
+    with open_client(url, token) as client:
+        print_rows(client.pages("/transactions", limit, **filters), COLUMNS, as_json=as_json)
 
 
 @transactions.command(name="show")
@@ -73,13 +73,13 @@ def list_transactions(  # noqa: PLR0913, PLR0917  one argument an option
 @json_option
 @api_options
 def show_transaction(number: int, as_json: bool, url: str | None, token: str | None) -> None:
-    """One transaction with its story; with --json, its meter curve too."""
-    with client(url, token) as api:
-        found: Json = api.ask("GET", f"/transactions/{number}")
-    show_one(found, WHOLE, as_json=as_json)
+    """Show the transaction NUMBER and its timeline; with --json, its meter curve too."""
+    with open_client(url, token) as client:
+        transaction: Json = client.request("GET", f"/transactions/{number}")
+    print_fields(transaction, DETAILS, as_json=as_json)
     if not as_json:
         click.echo()
-        show(found["timeline"], TIMELINE, as_json=False)
+        print_rows(transaction["timeline"], TIMELINE, as_json=False)
 
 
 def _utc(at: datetime | None) -> str | None:

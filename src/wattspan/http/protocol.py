@@ -29,11 +29,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._stuck_bytes = 0
         self._too_long = False
         self._timer: asyncio.TimerHandle | None = None
+        self.closed: asyncio.Future[None] = self.loop.create_future()
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timer()
         super().connection_lost(exc)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         steps = self._steps

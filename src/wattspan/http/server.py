@@ -1,10 +1,11 @@
 """HTTP servers in this event loop. It owns sockets, TLS and shutdown; the applications it serves are passed in."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -14,16 +15,56 @@ from starlette.types import ASGIApp
 from wattspan.errors import SettingsError
 from wattspan.http.protocol import BoundedHttp
 
+log = logging.getLogger(__name__)
+
 STOP_S = 3
 """How long running answers may take at shutdown, s."""
+CANCEL_S = 1.0
+"""How long answers that were cancelled may take to clean up, s."""
+DATE_S = 1.0
+"""How often the Date header is renewed."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the application has its own, and stops its parts in order."""
+    """uvicorn without signal handlers (the application has its own) and without polling.
+
+    uvicorn checks ten times a second whether it should exit, and waits a tenth of a second for connections to close.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.exiting = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        """Renew the Date header each second until `exiting` is set."""
+        while not self.exiting.is_set():
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DATE_S):
+                    await self.exiting.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port and idle connections at once, the others after their answer or after STOP_S."""
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        connections = [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]
+        for connection in connections:
+            connection.shutdown()
+        closing = [*self.server_state.tasks, *(each.closed for each in connections)]
+        if not closing:
+            return
+        await asyncio.wait(closing, timeout=self.config.timeout_graceful_shutdown)
+        if tasks := list(self.server_state.tasks):
+            log.error("%d running answers are cut off: they did not end in time", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=CANCEL_S)  # what they note at their end needs the store
 
 
 class HttpServer:
@@ -84,7 +125,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Close the port. If this is cancelled, the server goes on stopping by itself."""
         if self._serving is not None:
-            self._server.should_exit = True
+            self._server.exiting.set()
             await asyncio.shield(self._serving)
             self._serving = None
 

@@ -148,6 +148,8 @@ class Schemas:
 
     def _fault(self, error: jsonschema_rs.ValidationError) -> SchemaFault:
         kind, text = _TEXTS.get(error.kind.name, ("formation", "breaks the schema"))
+        if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
+            text = f"`{error.kind.property}` is required"  # the name is the schema's, not the charger's
         path = "".join(f"/{step}" for step in error.instance_path)
         return SchemaFault(getattr(self._source.codes, kind), path, text)
 

@@ -24,7 +24,7 @@ from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, r
 from wattspan.store.journal.apply import apply
 from wattspan.store.journal.batch import Batch
 from wattspan.store.journal.isolate import Isolator
-from wattspan.store.journal.statements import Cursor, Statements
+from wattspan.store.journal.statements import Cursor, statements_for
 from wattspan.store.journal.writer import CLOSE_S, Writer
 from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.queries import device_model as device
@@ -58,7 +58,7 @@ class Store:
         self._clock = clock
         self._reads = reads
         self._is_postgresql = writes.dialect.name == "postgresql"
-        self._statements = Statements(writes.dialect)
+        self._statements = statements_for(writes.dialect)
         self._shapes = Shapes()
         self._isolator = Isolator(self._statements, row_fault(writes), clock)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")

@@ -105,7 +105,7 @@ def test_without_docker_one_line_says_so_and_nothing_is_written(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert wattspan("stack", "--directory", str(project), "setup") == 1
-    assert capsys.readouterr().err.startswith("wattspan: docker is not installed")
+    assert capsys.readouterr().err.startswith("Error: docker is not installed")
     assert not (project / "deploy").exists()
 
 

@@ -5,9 +5,8 @@ from itertools import chain
 from typing import Any
 
 import pytest
-import yaml
 
-from support.monitoring import ALERTS, ROOT, Rule, alerts, promtool_tests, rules
+from support.monitoring import ALERTS, ROOT, Rule, alerts, promtool_tests, read_yaml, rules
 
 ALWAYS_ON = {"Watchdog"}
 COMPONENT_OF_ANOTHER = {"CriticalAlertUnresolved": "that of the alert it escalates"}
@@ -48,7 +47,7 @@ HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1, "d": 24, "w": 7 * 24}
 
 
 def of_loki() -> list[Rule]:
-    groups = yaml.safe_load((ALERTS / "loki" / "wattspan.yml").read_text(encoding="utf-8"))["groups"]
+    groups = read_yaml(ALERTS / "loki" / "wattspan.yml")["groups"]
     return [
         Rule(
             file="loki",
@@ -138,7 +137,7 @@ def test_texts_use_only_labels_that_the_alert_can_have() -> None:
 
 
 def test_every_inhibition_names_alerts_and_components_that_exist() -> None:
-    config = yaml.safe_load((ALERTS / "alertmanager.yml").read_text(encoding="utf-8"))
+    config = read_yaml(ALERTS / "alertmanager.yml")
     known = {
         "alertname": {rule.name for rule in EVERY},
         "severity": SEVERITIES,

@@ -3,15 +3,22 @@ import contextlib
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from support.scraping import fill, state
+from support.waiting import eventually
 from wattspan.errors import SettingsError
+from wattspan.http import server as http
 from wattspan.http.access import Access
 from wattspan.http.metrics import metrics_app
 from wattspan.http.server import HttpServer
@@ -181,3 +188,54 @@ async def test_after_stop_the_port_is_free_at_once_and_stopping_twice_is_nothing
     again = HttpServer(app, host="127.0.0.1", port=server.port)
     await again.start()
     await again.stop()
+
+
+async def test_a_stop_waits_for_no_tick_and_closes_idle_connections() -> None:
+    app = metrics_app(PrometheusReader(state()), ready=tuple)
+    taken_s = []
+    async with httpx.AsyncClient() as client:
+        for _ in range(5):
+            server = HttpServer(app, host="127.0.0.1", port=0)
+            await server.start()
+            await client.get(f"http://127.0.0.1:{server.port}/healthz")
+            begun_s = time.perf_counter()
+            await server.stop()
+            taken_s.append(time.perf_counter() - begun_s)
+    assert min(taken_s) < 0.1  # uvicorn's own stop takes 0.1 s to 0.2 s
+
+
+async def test_a_stop_lets_running_answers_finish_and_cuts_off_those_that_do_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reached, released = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(request: Request) -> Response:
+        reached.release()
+        await (released.wait() if request.url.path == "/slow" else asyncio.Event().wait())
+        return PlainTextResponse("done")
+
+    monkeypatch.setattr(http, "STOP_S", 0.2)
+    server = HttpServer(Starlette(routes=[Route("/{path}", answer)]), host="127.0.0.1", port=0)
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        slow, endless = asyncio.create_task(client.get("/slow")), asyncio.create_task(client.get("/endless"))
+        for _ in (slow, endless):
+            await reached.acquire()
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(0)
+        released.set()
+        assert (await slow).text == "done"
+        await stopping
+        assert (await endless).status_code == 500
+    assert "1 running answers are cut off" in caplog.text
+
+
+async def test_the_date_is_renewed_while_the_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "DATE_S", 0.01)
+    async with serving() as client:
+        first = (await client.get("/healthz")).headers["date"]
+
+        async def renewed() -> bool:
+            return (await client.get("/healthz")).headers["date"] != first
+
+        await eventually(renewed)

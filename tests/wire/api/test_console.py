@@ -91,7 +91,7 @@ async def test_who_stops_watching_costs_the_connection_nothing(csms: Csms, opera
         async with operator.http.stream("GET", "/api/v1/charge-points/CP1/messages") as answer:
             await charger.call("Heartbeat", {})
             await _told(answer.aiter_lines())
-        await eventually(lambda: csms.central._gateway._sessions["CP1"].connection.tap is None)
+        await eventually(lambda: csms.central._gateway._connections["CP1"].connection.tap is None)
 
 
 async def test_without_an_alertmanager_there_are_no_alerts(operator: Operator) -> None:

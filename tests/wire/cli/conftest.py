@@ -25,15 +25,15 @@ def basic() -> Basic:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `wattspan` with these words, off the loop, and demand its exit code; `told` is its standard input."""
+    """Run `wattspan` with these arguments in a thread, and check its exit code; `stdin` is its standard input."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
     for name in ("WATTSPAN_TOKEN", "WATTSPAN_API_URL", "WATTSPAN_DATABASE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
-    async def run(*words: Any, code: int = 0, told: str | bytes | None = None, **environment: str) -> Result:
+    async def run(*words: Any, code: int = 0, stdin: str | bytes | None = None, **environment: str) -> Result:
         def invoke() -> Result:
-            return CliRunner().invoke(main, [str(word) for word in words], input=told, env=environment)
+            return CliRunner().invoke(main, [str(word) for word in words], input=stdin, env=environment)
 
         result = await asyncio.to_thread(invoke)
         assert result.exit_code == code, result.output

@@ -1,4 +1,4 @@
-"""`wattspan backup` while chargers charge, and a server that goes on from the copy."""
+"""`wattspan backup` while chargers charge, and a server that continues from the copy."""
 
 import asyncio
 import sqlite3
@@ -18,23 +18,23 @@ Run = Callable[..., Awaitable[Result]]
 
 @asynccontextmanager
 async def metering(charger: Charger, transaction_id: int) -> AsyncIterator[list[float]]:
-    """Reading after reading, 1 Wh more each, until the end of the block; those that were answered."""
+    """Send readings, each 1 Wh higher, until the block ends. Yield those that were answered."""
     acknowledged: list[float] = []
 
-    async def tell() -> None:
+    async def send() -> None:
         while True:
             wh = float(len(acknowledged) + 1)
             values = [{"timestamp": "2026-11-21T12:00:00Z", "sampledValue": [energy(START["meterStart"] + wh)]}]
-            told = {"connectorId": 1, "transactionId": transaction_id, "meterValue": values}
-            await charger.call("MeterValues", told)
+            payload = {"connectorId": 1, "transactionId": transaction_id, "meterValue": values}
+            await charger.call("MeterValues", payload)
             acknowledged.append(wh)
 
-    telling = asyncio.create_task(tell())
+    sending = asyncio.create_task(send())
     try:
         yield acknowledged
     finally:
-        telling.cancel()
-        await asyncio.wait([telling])
+        sending.cancel()
+        await asyncio.wait([sending])
 
 
 async def more(acknowledged: list[float]) -> None:
@@ -47,7 +47,7 @@ async def more(acknowledged: list[float]) -> None:
     await eventually(came)
 
 
-async def test_a_backup_during_charging_has_all_that_was_answered_and_a_server_goes_on_from_it(
+async def test_a_backup_during_charging_has_everything_that_was_answered_and_a_server_continues_from_it(
     csms: Csms, run: Run, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy.db"
@@ -60,9 +60,9 @@ async def test_a_backup_during_charging_has_all_that_was_answered_and_a_server_g
             after = len(acknowledged) + 1
             await more(acknowledged)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    with closing(sqlite3.connect(copy)) as books:
-        ((readings,),) = books.execute("SELECT count(*) FROM meter_readings").fetchall()
-        assert books.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with closing(sqlite3.connect(copy)) as database:
+        ((readings,),) = database.execute("SELECT count(*) FROM meter_readings").fetchall()
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert before <= readings <= after
     restored = Csms(copy)
     await restored.start()
@@ -85,7 +85,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-async def test_a_backup_replaces_nothing_and_leaves_nothing_when_it_fails(run: Run, tmp_path: Path) -> None:
+async def test_a_backup_never_overwrites_a_file_and_leaves_none_when_it_fails(run: Run, tmp_path: Path) -> None:
     database, copy = tmp_path / "fleet.db", tmp_path / "copy.db"
     assert "there is no database" in (await run("backup", copy, "--database", database, code=1)).stderr
     database.write_bytes(b"no database at all" * 1000)

@@ -22,4 +22,4 @@ async def test_simulate_against_a_closed_port_reports_it_and_exits_1(unused_tcp_
             await child.wait()
     assert child.returncode == 1
     assert output == b""
-    assert errors.decode() == f"wattspan: cannot connect to {url}: connection refused\n"
+    assert errors.decode() == f"Error: cannot connect to {url}: connection refused\n"

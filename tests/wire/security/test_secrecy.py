@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import sqlite3
 from base64 import b64encode
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from websockets.typing import Subprotocol
 
 from support.chargers import BOOT
+from support.databases import query
 from support.operators import admin
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.telemetry import logs
@@ -92,6 +92,6 @@ async def test_two_charge_points_with_one_secret_can_not_be_told_from_the_books(
     secret = new_secret()
     await secured.register("CP1", secret)
     await secured.register("CP2", secret)
-    rows = sqlite3.connect(tmp_path / "fleet.db").execute("select secret from charge_points").fetchall()
+    rows = query(str(tmp_path / "fleet.db"), "select secret from charge_points")
     assert len({row[0] for row in rows}) == 2
     assert not any(re.search(secret, row[0]) for row in rows)

@@ -112,7 +112,8 @@ def parsed(data: bytes) -> list[IdTag]:
             try:
                 tag = _tag(row)
             except ValidationError as exc:
-                faults += [(f"line {rows.line_num}", f"{error['loc']}: {error['msg']}") for error in exc.errors()]
+                line = f"line {rows.line_num}"
+                faults += [(line, f"{'.'.join(map(str, error['loc']))}: {error['msg']}") for error in exc.errors()]
             except ValueError as exc:
                 faults.append((f"line {rows.line_num}", str(exc)))
             else:

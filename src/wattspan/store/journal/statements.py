@@ -5,6 +5,7 @@ Executing through SQLAlchemy Core would cost more for each row than the row itse
 
 from collections.abc import Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from wattspan.store.rows import CHARGE_POINT_COLUMNS, CONNECTOR_COLUMNS, METER_C
 from wattspan.store.schema import tables as t
 from wattspan.store.upsert import insert_values, upsert
 
-__all__ = ["Cursor", "Prepared", "Statements"]
+__all__ = ["Cursor", "Prepared", "Statements", "statements_for"]
 
 READING_COLUMNS = tuple(column.name for column in t.meter_readings.columns if column.name != "id")
 
@@ -110,6 +111,16 @@ class Statements:
 
     def _upsert(self, table: sa.Table, columns: Sequence[str], keep_first: Sequence[str] = ()) -> Prepared:
         return Prepared(self._dialect, upsert(self._dialect, table, columns, keep_first), columns, table)
+
+
+_shared: dict[str, Statements] = {}
+_sharing = Lock()
+
+
+def statements_for(dialect: sa.Dialect) -> Statements:
+    """Return the statements of a dialect, shared by all stores of the process: compiling them takes up to 0.1 s."""
+    with _sharing:
+        return _shared.setdefault(dialect.name, Statements(dialect))
 
 
 def _meters(rows: int) -> Any:

@@ -1,4 +1,4 @@
-"""`wattspan cp`, `tx`, `tag`, `user` by the API of a running server."""
+"""`wattspan cp`, `tx`, `tag`, `user` through the API of a running server."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ Basic = Callable[[str, str], dict[str, str]]
 async def url(csms: Csms, run: Run) -> str:
     """The API, with the admin logged in."""
     address = csms.central.api_url()
-    await run("login", "--url", address, "--user", "admin", told=f"{csms.first_password}\n")
+    await run("login", "--url", address, "--user", "admin", stdin=f"{csms.first_password}\n")
     return address
 
 
@@ -35,34 +35,34 @@ async def boot(charger: Charger) -> None:
     await charger.call("BootNotification", {"chargePointVendor": "Acme\x1b[2J", "chargePointModel": "One"})
 
 
-async def test_a_login_is_kept_for_its_owner_alone_and_ends_with_logout(csms: Csms, run: Run, url: str) -> None:
-    assert stat.S_IMODE(logins.path().stat().st_mode) == 0o600
-    (kept,) = logins.kept()
-    assert kept.token not in repr(kept)
-    assert csms.first_password not in logins.path().read_text()
+async def test_a_login_is_readable_by_its_owner_only_and_ends_with_logout(csms: Csms, run: Run, url: str) -> None:
+    assert stat.S_IMODE(logins.logins_path().stat().st_mode) == 0o600
+    (saved,) = logins.saved_logins()
+    assert saved.token not in repr(saved)
+    assert csms.first_password not in logins.logins_path().read_text()
     await run("logout")
-    assert logins.kept() == []
-    refused = await run("tx", "list", "--url", url, code=1, WATTSPAN_TOKEN=kept.token)
-    assert "has expired: wattspan login" in refused.stderr
+    assert logins.saved_logins() == []
+    refused = await run("tx", "list", "--url", url, code=1, WATTSPAN_TOKEN=saved.token)
+    assert "has expired; log in again with `wattspan login`" in refused.stderr
 
 
-async def test_a_printed_token_is_kept_nowhere_and_works_by_environment(csms: Csms, run: Run) -> None:
+async def test_a_printed_token_is_not_saved_and_works_as_a_variable(csms: Csms, run: Run) -> None:
     address = csms.central.api_url()
-    printed = await run("login", "--url", address, "--print", told=f"{csms.first_password}\n")
-    assert logins.kept() == []
+    printed = await run("login", "--url", address, "--print", stdin=f"{csms.first_password}\n")
+    assert logins.saved_logins() == []
     token = printed.stdout.split()[-1]
     assert (
         rows(await run("user", "list", "--json", WATTSPAN_TOKEN=token, WATTSPAN_API_URL=address))[0]["name"] == "admin"
     )
 
 
-async def test_a_wrong_password_is_told_and_keeps_nothing(csms: Csms, run: Run) -> None:
-    refused = await run("login", "--url", csms.central.api_url(), code=1, told="wrong password\n")
-    assert "wattspan: wrong name or password" in refused.stderr
-    assert logins.kept() == []
+async def test_a_wrong_password_is_reported_and_nothing_is_saved(csms: Csms, run: Run) -> None:
+    refused = await run("login", "--url", csms.central.api_url(), code=1, stdin="wrong password\n")
+    assert "Error: wrong name or password" in refused.stderr
+    assert logins.saved_logins() == []
 
 
-async def test_a_charge_point_is_seen_as_it_is_now(csms: Csms, run: Run, url: str) -> None:
+async def test_the_current_state_of_a_charge_point_is_shown(csms: Csms, run: Run, url: str) -> None:
     async with csms.charger("CP1") as charger:
         await boot(charger)
         await charger.call("StartTransaction", START)
@@ -85,7 +85,7 @@ async def test_in_a_pipe_there_are_tab_separated_lines(csms: Csms, run: Run, url
     assert len(line.split("\t")) == len(head.split("\t"))
 
 
-async def test_a_security_profile_is_required_by_option_and_stays_without_it(run: Run, url: str) -> None:
+async def test_a_security_profile_is_set_by_option_and_unchanged_without_it(run: Run, url: str) -> None:
     for words, required in ((("--profile", 2), 2), (("--profile", 1), 1), ((), 1)):
         await run("cp", "add", "CP1", *words)
         (shown,) = rows(await run("cp", "show", "CP1", "--json"))
@@ -100,7 +100,7 @@ async def answering(charger: Charger, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("status", "code"), [("Accepted", 0), ("Rejected", 3)])
-async def test_a_command_goes_out_and_its_exit_code_says_what_came_back(
+async def test_a_command_is_sent_and_its_exit_code_tells_whether_it_was_accepted(
     csms: Csms, run: Run, url: str, status: str, code: int
 ) -> None:
     async with csms.charger("CP1") as charger:
@@ -110,44 +110,46 @@ async def test_a_command_goes_out_and_its_exit_code_says_what_came_back(
     assert (answer["status"], answer["payload"]) == (status, {"status": status})
 
 
-async def test_a_payload_comes_by_a_pipe_or_from_a_file(csms: Csms, run: Run, url: str, tmp_path: Path) -> None:
+async def test_a_payload_is_read_from_a_pipe_or_a_file(csms: Csms, run: Run, url: str, tmp_path: Path) -> None:
     file = tmp_path / "payload.json"
     file.write_text('{"requestedMessage": "Heartbeat"}')
-    for payload, told in (("-", file.read_text()), (f"@{file}", "")):
+    for payload, stdin in (("-", file.read_text()), (f"@{file}", "")):
         async with csms.charger("CP1") as charger:
-            running = asyncio.create_task(run("cp", "command", "CP1", "TriggerMessage", payload, told=told))
+            running = asyncio.create_task(run("cp", "command", "CP1", "TriggerMessage", payload, stdin=stdin))
             assert await answering(charger, {"status": "Accepted"}) == {"requestedMessage": "Heartbeat"}
             await running
 
 
-async def test_what_a_charge_point_can_be_sent_is_listed(csms: Csms, run: Run, url: str) -> None:
+async def test_the_commands_that_a_charge_point_supports_are_listed(csms: Csms, run: Run, url: str) -> None:
     async with csms.charger("CP1"):
         assert "RemoteStartTransaction" in (await run("cp", "command", "CP1")).stdout.split()
 
 
-async def test_problems_are_told_in_words(csms: Csms, run: Run, url: str) -> None:
+async def test_problems_are_reported_in_one_line(csms: Csms, run: Run, url: str) -> None:
     assert "no such charge point" in (await run("cp", "show", "CP9", code=1)).stderr
     async with csms.charger("CP1") as charger:
         fault = await run("cp", "command", "CP1", "Reset", '{"type": "Medium"}', code=1)
-        assert "the payload breaks its schema: /type: " in fault.stderr
+        assert "Error: type: not one of the " in fault.stderr
+        missing = await run("cp", "command", "CP1", "Reset", "{}", code=1)
+        assert "Error: payload: `type` is required" in missing.stderr
         running = asyncio.create_task(run("cp", "command", "CP1", "ClearCache", code=1))
         frame = await charger.expect("ClearCache")
         await charger.send_raw(json.dumps([4, frame[1], "NotSupported", "", {}]))
         assert "answered with an error: NotSupported" in (await running).stderr
     await csms.becomes(0.0, "ocpp_cp_connected", cp_id="CP1")
     assert "is not connected" in (await run("cp", "command", "CP1", "ClearCache", code=1)).stderr
-    assert "no JSON" in (await run("cp", "command", "CP1", "Reset", "{", code=2)).stderr
+    assert "payload: is not valid JSON" in (await run("cp", "command", "CP1", "Reset", "{", code=2)).stderr
 
 
-async def test_a_server_that_is_none_of_ours_is_told(csms: Csms, run: Run) -> None:
+async def test_a_server_without_our_api_is_reported(csms: Csms, run: Run) -> None:
     metrics = f"http://127.0.0.1:{csms.central.metrics_port}"
-    assert "is the --url right?" in (await run("tx", "list", "--url", metrics, code=1, WATTSPAN_TOKEN="t")).stderr
+    assert "check --url" in (await run("tx", "list", "--url", metrics, code=1, WATTSPAN_TOKEN="t")).stderr
     nobody = await run("tx", "list", "--url", "http://127.0.0.1:1", code=1, WATTSPAN_TOKEN="t")
-    assert "does the server run" in nobody.stderr
-    assert "nobody is logged in" in (await run("tx", "list", "--url", metrics, code=1)).stderr
+    assert "check that the server is running" in nobody.stderr
+    assert "not logged in to" in (await run("tx", "list", "--url", metrics, code=1)).stderr
 
 
-async def test_registering_again_changes_the_secret_and_never_leaves_none(
+async def test_registering_again_changes_the_password_and_never_leaves_none(
     csms: Csms, run: Run, basic: Basic, url: str
 ) -> None:
     made = (await run("cp", "add", "CP1")).stdout.strip()
@@ -167,20 +169,21 @@ async def test_registering_again_changes_the_secret_and_never_leaves_none(
 async def test_id_tags_are_added_changed_imported_and_removed(csms: Csms, run: Run, url: str) -> None:
     await run("tag", "add", "T1", "--expires", "2030-01-01", "--max-active", "1")
     await run("tag", "add", "T1", "--status", "Blocked")
-    await run("tag", "import", "-", told="id_tag,status\nT2,Accepted\nT3,Invalid\n")
+    await run("tag", "import", "-", stdin="id_tag,status\nT2,Accepted\nT3,Invalid\n")
     found = {row["id_tag"]: row["status"] for row in rows(await run("tag", "list", "--json"))}
     assert found == {"T1": "Blocked", "T2": "Accepted", "T3": "Invalid"}
-    assert "line 2" in (await run("tag", "import", "-", code=1, told="id_tag,status\nT4,Perhaps\n")).stderr
+    invalid = await run("tag", "import", "-", code=1, stdin="id_tag,status\nT4,Perhaps\n")
+    assert "Error: nothing was imported: line 2: status: must be 'Accepted', 'Blocked'" in invalid.stderr
     await run("tag", "remove", "T1")
     assert "no such id tag" in (await run("tag", "remove", "T1", code=1)).stderr
 
 
-async def test_users_are_made_given_passwords_and_removed(csms: Csms, run: Run, url: str) -> None:
-    await run("user", "add", "sam", "--role", "viewer", told="correct horse battery\n")
-    await run("user", "password", "sam", told="another long password\n")
-    await run("login", "--url", url, "--user", "sam", told="another long password\n")
+async def test_users_are_added_given_passwords_and_removed(csms: Csms, run: Run, url: str) -> None:
+    await run("user", "add", "sam", "--role", "viewer", stdin="correct horse battery\n")
+    await run("user", "password", "sam", stdin="another long password\n")
+    await run("login", "--url", url, "--user", "sam", stdin="another long password\n")
     assert "asks for the right 'admin'" in (await run("user", "list", code=1)).stderr
-    await run("login", "--url", url, "--user", "admin", told=f"{csms.first_password}\n")
+    await run("login", "--url", url, "--user", "admin", stdin=f"{csms.first_password}\n")
     await run("user", "remove", "sam")
     assert [row["name"] for row in rows(await run("user", "list", "--json"))] == ["admin"]
     assert "the last admin stays" in (await run("user", "remove", "admin", code=1)).stderr

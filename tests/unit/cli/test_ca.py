@@ -28,7 +28,7 @@ def revoked(folder: Path) -> list[int]:
     return [each.serial_number for each in x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())]
 
 
-def test_what_it_issues_is_signed_by_it_and_the_key_is_its_owners_alone(folder, tmp_path, capsys):
+def test_an_issued_certificate_is_signed_and_its_key_is_readable_by_its_owner_only(folder, tmp_path, capsys):
     assert wattspan("issue", "CP/1", "--ca-dir", str(folder), "--out", str(tmp_path), "--certificate-days", "2") == 0
     key, cert = tmp_path / "CP_1.key", tmp_path / "CP_1.pem"
     assert capsys.readouterr().out.split()[-2:] == [str(key), str(cert)]
@@ -40,7 +40,7 @@ def test_what_it_issues_is_signed_by_it_and_the_key_is_its_owners_alone(folder, 
     assert "PRIVATE KEY" not in cert.read_text()
 
 
-def test_an_authority_and_a_key_that_are_there_are_never_overwritten(folder, tmp_path, capsys):
+def test_an_existing_authority_or_key_is_never_overwritten(folder, tmp_path, capsys):
     before = (folder / "ca.key").read_bytes()
     assert wattspan("init", "--ca-dir", str(folder)) == 1
     assert (folder / "ca.key").read_bytes() == before
@@ -61,18 +61,18 @@ def test_certificates_are_revoked_by_file_or_serial_and_stay_so(folder, tmp_path
 
 
 @pytest.mark.parametrize("what", ["zz", "no-such-file.pem", ""])
-def test_what_is_no_certificate_is_not_revoked(folder, what, capsys):
+def test_something_else_than_a_certificate_is_not_revoked(folder, what, capsys):
     assert wattspan("revoke", what, "--ca-dir", str(folder)) == 1
     assert "neither a certificate nor a serial number" in capsys.readouterr().err
     assert revoked(folder) == []
 
 
-def test_a_folder_without_a_whole_authority_is_told_in_one_line(tmp_path, folder, capsys):
+def test_a_folder_without_a_complete_authority_is_reported_in_one_line(tmp_path, folder, capsys):
     assert wattspan("issue", "CP1", "--ca-dir", str(tmp_path / "none")) == 1
     (folder / "ca.key").write_bytes(Authority.create(tmp_path / "other").folder.joinpath("ca.key").read_bytes())
     assert wattspan("issue", "CP1", "--ca-dir", str(folder)) == 1
     (folder / "ca.key").write_text("nonsense")
     assert wattspan("issue", "CP1", "--ca-dir", str(folder)) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 3
-    assert all(line.startswith("wattspan: ") for line in told)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("Error: ") for line in lines)

@@ -11,7 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from wattspan.cli.running import run_until_stopped
+from wattspan.cli.help import DescribedOption
+from wattspan.cli.process import run_until_stopped
 from wattspan.simulator import DIALECTS, MIX, FaultRates, Progress, Simulation
 
 REDRAW_S = 0.5
@@ -20,38 +21,46 @@ ALL = "mix"
 
 
 @click.command()
-@click.option("--url", required=True, help="Where they connect to, without the identity: ws://HOST:9000/ws")
-@click.option("--charge-points", type=click.IntRange(1, 20_000), default=10, show_default=True, help="How many.")
-@click.option("--connectors", type=click.IntRange(1, 20), default=2, show_default=True, help="Of each.")
+@click.option("--url", required=True, help="Address to connect to, without the identity: ws://HOST:9000/ws")
+@click.option("--charge-points", type=click.IntRange(1, 20_000), default=10, help="Number of charge points.")
+@click.option("--connectors", type=click.IntRange(1, 20), default=2, help="Number of connectors of each charge point.")
 @click.option(
     "--version",
     type=click.Choice([*DIALECTS, ALL]),
     default=ALL,
-    show_default=True,
-    help="The OCPP they speak; mix: each version in turn.",
+    help="OCPP version of the charge points; mix gives them each version in turn.",
 )
 @click.option(
     "--time-factor",
     type=click.FloatRange(0, 10_000, min_open=True),
     default=1.0,
-    show_default=True,
-    help="Cars charge this much faster.",
+    help="How many times faster than in reality cars charge.",
 )
 @click.option(
     "--faults",
     type=click.FloatRange(0, 1),
     default=0.0,
-    show_default=True,
-    help="Rate of drops, repeats, late answers, wrong clocks, offline sessions.",
+    help="Rate of dropped connections, repeated messages, late answers, wrong clocks and offline sessions.",
+)
+@click.option("--seed", type=int, default=0, help="Seed of the random numbers: the same seed gives the same fleet.")
+@click.option(
+    "--duration",
+    cls=DescribedOption,
+    type=click.FloatRange(0, min_open=True),
+    shown_default="until Ctrl-C",
+    help="Seconds to run.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="The same seed gives the same cars, drivers and faults."
+    "--password",
+    envvar="WATTSPAN_SIMULATE_PASSWORD",
+    show_envvar=True,
+    help="Password of every charge point, for Basic authentication.",
 )
-@click.option("--duration", type=click.FloatRange(0, min_open=True), help="Seconds; until Ctrl-C when not given.")
-@click.option("--password", envvar="WATTSPAN_SIMULATE_PASSWORD", help="Basic credentials of all of them.")
-@click.option("--prefix", default="SIM", show_default=True, help="Identities are this and a number.")
+@click.option("--prefix", default="SIM", help="Prefix of the identities; a number follows it.")
 @click.option(
-    "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Write what they did to this JSON file."
+    "--ledger",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON file for a record of what the charge points did.",
 )
 def simulate(  # noqa: PLR0913, PLR0917  one argument an option
     url: str,
@@ -66,9 +75,12 @@ def simulate(  # noqa: PLR0913, PLR0917  one argument an option
     prefix: str,
     ledger: Path | None,
 ) -> None:
-    """Run virtual charge points: cars come, charge, taper and leave. Ctrl-C ends their sessions and leaves."""
+    """Run virtual charge points: cars come, charge, taper and leave.
+
+    Ctrl-C ends their sessions and stops. If no charge point can connect at the start, the exit code is 1.
+    """
     if not url.startswith(("ws://", "wss://")):
-        raise click.UsageError("--url begins with ws:// or wss://")
+        raise click.UsageError("--url: must begin with ws:// or wss://")
     simulation = Simulation(
         url=url,
         charge_points=charge_points,
@@ -94,7 +106,7 @@ def simulate(  # noqa: PLR0913, PLR0917  one argument an option
 
 
 async def run_simulation(simulation: Simulation, stop: asyncio.Event) -> None:
-    """Run it to its end, or until `stop` is set and its sessions are ended."""
+    """Run the simulation to its end, or until `stop` is set and its sessions have ended."""
     running = asyncio.ensure_future(simulation.run())
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -108,7 +120,7 @@ async def run_simulation(simulation: Simulation, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def showing(table: Callable[[], RenderableType], line: Callable[[], str]) -> AsyncIterator[None]:
-    """Show progress while the block runs: a live table on a terminal, a line now and then elsewhere."""
+    """Show progress while the block runs: a live table on a terminal, a line every ten seconds elsewhere."""
     console = Console(file=sys.stdout)
     show = _redraw(console, table) if console.is_terminal else _repeat(line)
     task = asyncio.ensure_future(show)
@@ -148,4 +160,4 @@ def _progress_table(now: Progress) -> RenderableType:
         f"{now.energy_wh / 1000:.1f} kWh",
         str(now.errors),
     )
-    return Group(table, "Ctrl-C ends the sessions and leaves")
+    return Group(table, "Ctrl-C ends the sessions and stops")

@@ -1,0 +1,79 @@
+"""Checks between settings that are each valid: what must be set together, files that must exist, ports used twice."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from wattspan.settings.model import Settings
+
+
+class Conflict(NamedTuple):
+    """What is wrong with the setting `name`, considering the settings `others`."""
+
+    name: str
+    text: str
+    others: tuple[str, ...] = ()
+
+
+_PAIRS = (
+    ("metrics_user", "metrics_password"),
+    ("metrics_tls_cert", "metrics_tls_key"),
+    ("api_tls_cert", "api_tls_key"),
+    ("tls_cert", "tls_key"),
+)
+_FILES = (
+    *("metrics_tls_cert", "metrics_tls_key", "api_tls_cert", "api_tls_key"),
+    *("tls_cert", "tls_key", "tls_client_ca", "tls_client_crl"),
+)
+_PROFILE_WITH_CLIENT_CERTIFICATE = 3
+
+
+def conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Yield every conflict."""
+    yield from _ports_used_twice(settings)
+    yield from _incomplete_pairs(settings)
+    yield from _tls_missing(settings)
+    yield from _files_missing(settings)
+    if "plug_and_charge" in settings.plugins and settings.plug_and_charge_id_tag is None:
+        text = "plug_and_charge needs plug_and_charge_id_tag as well"
+        yield Conflict("plugins", text, ("plug_and_charge_id_tag",))
+
+
+def _ports_used_twice(settings: Settings) -> Iterator[Conflict]:
+    if settings.metrics_port == settings.port != 0 and settings.metrics_host == settings.host:
+        yield Conflict("metrics_port", f"{settings.port} is already the OCPP port", ("port", "host", "metrics_host"))
+    if settings.tls_port is not None and settings.tls_port == settings.port != 0:
+        yield Conflict("tls_port", f"{settings.tls_port} is already the OCPP port without TLS", ("port",))
+    for prefix, description in (("", "the OCPP port"), ("metrics_", "the port of /metrics")):
+        host, port = f"{prefix}host", f"{prefix}port"
+        if settings.api_port == getattr(settings, port) != 0 and settings.api_host == getattr(settings, host):
+            yield Conflict("api_port", f"{settings.api_port} is already {description}", (host, port, "api_host"))
+
+
+def _incomplete_pairs(settings: Settings) -> Iterator[Conflict]:
+    for one, other in _PAIRS:
+        for present, missing in ((one, other), (other, one)):
+            if getattr(settings, present) is not None and getattr(settings, missing) is None:
+                yield Conflict(present, f"needs {missing} as well", (missing,))
+
+
+def _tls_missing(settings: Settings) -> Iterator[Conflict]:
+    """Settings that have no effect unless the OCPP port uses TLS, and revocation lists without an authority."""
+    profile = settings.min_security_profile
+    if settings.tls_cert is None:
+        for name in ("tls_port", "tls_client_ca"):
+            if getattr(settings, name) is not None:
+                yield Conflict(name, "needs tls_cert and tls_key as well", ("tls_cert",))
+        if profile > 1:
+            yield Conflict("min_security_profile", f"{profile} needs tls_cert and tls_key as well", ("tls_cert",))
+    if settings.tls_client_crl is not None and settings.tls_client_ca is None:
+        yield Conflict("tls_client_crl", "needs tls_client_ca as well", ("tls_client_ca",))
+    if profile == _PROFILE_WITH_CLIENT_CERTIFICATE and settings.tls_client_ca is None and settings.ca_dir is None:
+        text = f"{profile} needs tls_client_ca or ca_dir as well"
+        yield Conflict("min_security_profile", text, ("tls_client_ca", "ca_dir"))
+
+
+def _files_missing(settings: Settings) -> Iterator[Conflict]:
+    for name in _FILES:
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            yield Conflict(name, f"{path} is not a file")

@@ -1,0 +1,209 @@
+"""The settings: their names, types, defaults, limits and descriptions. It opens nothing that they name."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _policy(value: object) -> object:
+    """`refuse` is an older word for `reject`."""
+    word = _lower(value)
+    return "reject" if word == "refuse" else word
+
+
+def _split(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def _path_to_text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+Text = Annotated[str, BeforeValidator(_path_to_text), Field(min_length=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Bytes = Annotated[int, Field(ge=1024)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+DaysOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ChargePointPolicy = Annotated[Literal["accept", "pending", "reject"], BeforeValidator(_policy)]
+IdTagPolicy = Annotated[Literal["accept", "reject"], BeforeValidator(_policy)]
+Subprotocol = Annotated[Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_lower)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
+PluginNames = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+# A pattern's first example is shown in error messages.
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+/?$", examples=["https://csms.example"])]
+WebUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$", examples=["https://traces.example"])]
+FeedUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://feed.example/chargy.kml"])]
+
+
+class Settings(BaseModel):
+    """Every setting, validated and frozen; its repr masks secrets. Made by `load_settings`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    host: Text = "127.0.0.1"
+    """Address that charge points connect to."""
+    port: Port = 9000
+    """OCPP port; 0 picks a free one."""
+    tls_port: Port | None = None
+    """Second OCPP port, with TLS. Without it, `port` itself uses TLS if there is a certificate."""
+    tls_cert: Path | None = None
+    """PEM certificate chain for OCPP, used with `tls_key`. Renewed files are read without a restart."""
+    tls_key: Path | None = None
+    """Private key of `tls_cert`."""
+    tls_client_ca: Path | None = None
+    """PEM certificates of the authorities that sign client certificates (security profile 3)."""
+    tls_client_crl: Path | None = None
+    """PEM revocation lists of those authorities."""
+    min_security_profile: Annotated[int, Field(ge=0, le=3)] = 0
+    """Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate."""
+    credential_grace_s: SecondsOrZero = 86_400.0
+    """Seconds that the old password of a charge point keeps working after a rotation."""
+    ca_dir: Path | None = None
+    """Folder of the certificate authority that signs charge points' certificates. Without it there is none."""
+    certificate_days: Annotated[float, Field(gt=0, le=3650)] = 365.0
+    """Days that a certificate signed by our authority is valid."""
+    renewal_days: DaysOrZero = 30.0
+    """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
+    metrics_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
+    """Address of /metrics, /healthz and /readyz. Defaults to `host`."""
+    metrics_port: Port = 9090
+    """Port of /metrics; 0 picks a free one."""
+    api_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
+    """Address of the HTTP API and the console. Defaults to `host`."""
+    api_port: Port = 8080
+    """Port of the HTTP API and the console; 0 picks a free one."""
+    api_url: BaseUrl | None = None
+    """URL of the API as browsers and charge points reach it. Defaults to one made from `api_host` and `api_port`."""
+    api_tls_cert: Path | None = None
+    """PEM certificate chain for the API, used with `api_tls_key`."""
+    api_tls_key: Path | None = None
+    """Private key of `api_tls_cert`."""
+    admin_password: Annotated[SecretStr, Field(min_length=12, max_length=200)] | None = None
+    """Password of the first user, `admin`, created when there are no users. Without it, one is generated and
+    printed once."""
+    jaeger_url: WebUrl | None = None
+    """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
+    alertmanager_url: WebUrl | None = None
+    """Address of the Alertmanager whose alerts the console shows, such as `http://127.0.0.1:9093`."""
+    registration: bool = False
+    """Let people register themselves as viewers."""
+    session_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
+    """Hours until a login to the console expires."""
+    files: Path = Path("wattspan-files")
+    """Folder for diagnostics that charge points upload and firmware that they download. Created when first used."""
+    max_file_bytes: Bytes = 268_435_456
+    """Largest file accepted, in bytes."""
+    database: Text = "wattspan.db"
+    """Path of a SQLite file, or a database URL."""
+    log_level: LogLevel = "info"
+    """Lowest severity that is logged."""
+    log_format: LogFormat = "text"
+    """Format of log lines: text for people, JSON for log shippers."""
+    unknown_charge_points: ChargePointPolicy | None = None
+    """What to do with charge points that are not registered. By default they are accepted only if `host` is a
+    loopback address."""
+    unknown_id_tags: IdTagPolicy | None = None
+    """What to do with id tags that are not registered. By default they are accepted only if `host` is a loopback
+    address."""
+    default_subprotocol: Subprotocol = "ocpp1.6"
+    """OCPP version for charge points that offer no WebSocket subprotocol."""
+    strict: bool = False
+    """Answer every schema violation with a CALLERROR, even if the data could be saved."""
+    heartbeat_interval_s: Annotated[int, Field(ge=1)] = 120
+    """Heartbeat interval in seconds, sent to charge points when they boot."""
+    command_timeout_s: Seconds = 30.0
+    """Seconds that a charge point may take to answer a command."""
+    ping_interval_s: SecondsOrZero = 20.0
+    """Seconds between WebSocket pings; 0 sends none, for chargers that cannot handle them."""
+    ping_timeout_s: Seconds = 20.0
+    """Seconds to wait for a pong before the connection is closed."""
+    max_frame_bytes: Bytes = 1_048_576
+    """Largest WebSocket message accepted, in bytes. A longer one closes the connection (1009)."""
+    store_hold_s: SecondsOrZero = 30.0
+    """Seconds that answers wait for a database that is down before the connection is closed unanswered."""
+    metrics_token: Secret | None = None
+    """Bearer token required for /metrics."""
+    metrics_user: Annotated[str, Field(min_length=1)] | None = None
+    """User name required for /metrics, with `metrics_password`."""
+    metrics_password: Secret | None = None
+    """Password of `metrics_user`."""
+    metrics_tls_cert: Path | None = None
+    """PEM certificate chain for /metrics, used with `metrics_tls_key`."""
+    metrics_tls_key: Path | None = None
+    """Private key of `metrics_tls_cert`."""
+    handling_by_charge_point: bool = True
+    """Give `ocpp_msg_handling_seconds` the label `cp_id`. Without it there are far fewer series."""
+    reading_retention_days: DaysOrZero | None = 400.0
+    """Days until meter readings are deleted; 0 keeps them forever."""
+    audit_retention_days: DaysOrZero | None = 730.0
+    """Days until rows of the operators' audit log are deleted; 0 keeps them forever."""
+    plugins: PluginNames = ("orphans",)
+    """Names of the plugins to load, separated by commas; a single comma loads none."""
+    plug_and_charge_id_tag: Annotated[str, Field(min_length=1, max_length=20)] | None = Field(None, repr=False)
+    """Id tag for the remote start when a car is plugged in (plugin `plug_and_charge`)."""
+    audit_log: Path | None = None
+    """File that the audit plugin writes to. Without it, entries go to the log."""
+    audit_unmasked: bool = False
+    """Write id tokens and keys to the audit log unmasked."""
+
+    kml_url: FeedUrl | None = None
+    """`wattspan chargy`: address of the public network's KML feed; the variable KML_URL works as well."""
+    kml_interval_s: Seconds = 300.0
+    """`wattspan chargy`: seconds between two fetches of the feed."""
+    kml_timeout_s: Seconds = 30.0
+    """`wattspan chargy`: seconds that one fetch of the feed may take."""
+    kml_max_bytes: Bytes = 33_554_432
+    """`wattspan chargy`: largest feed accepted, in bytes."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _reject_bool_as_number(cls, value: object, info: ValidationInfo) -> object:
+        """TOML's `true` is not a number, although Python's is."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("a bool")
+        return value
+
+    @property
+    def charge_point_policy(self) -> Literal["accept", "pending", "reject"]:
+        """What happens to a charge point that is not registered."""
+        return self.unknown_charge_points or ("accept" if is_loopback(self.host) else "reject")
+
+    @property
+    def accepts_unknown_id_tags(self) -> bool:
+        """Whether an id tag that is not registered may charge."""
+        return is_loopback(self.host) if self.unknown_id_tags is None else self.unknown_id_tags == "accept"
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, mask_database_password(value) if name == "database" else value
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of this setting must never be shown."""
+    field = Settings.model_fields[name]
+    return not field.repr or "SecretStr" in str(field.annotation)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def mask_database_password(database: str) -> str:
+    """Return the database URL with its password replaced by asterisks."""
+    masked = re.sub(r"(://[^:/@]*):.*@", r"\1:**********@", database)
+    return re.sub(r"([?&]password=)[^&]*", r"\1**********", masked)

@@ -1,0 +1,62 @@
+"""`wattspan serve` prints where everything is, ends cleanly on SIGTERM, and reports wrong settings before it starts."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+START_S = 60.0
+PORTS = ("--port", "0", "--metrics-port", "0", "--api-port", "0")
+
+
+@asynccontextmanager
+async def serving(folder: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+    """The process, and the addresses that it printed by what they are for."""
+    command = [sys.executable, "-m", "wattspan", "serve", *options]
+    child = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    printed: dict[str, str] = {}
+    try:
+        async with asyncio.timeout(START_S):
+            while "log in as" not in printed:
+                line = (await child.stdout.readline()).decode()
+                assert line, printed
+                name, address = re.split(r" {2,}", line.strip(), maxsplit=1)
+                printed[name] = address
+        yield child, printed
+    finally:
+        if child.returncode is None:
+            child.terminate()
+        await child.communicate()
+
+
+async def test_it_prints_where_the_console_the_api_and_the_metrics_are(tmp_path: Path) -> None:
+    async with serving(tmp_path, *PORTS) as (child, printed), httpx.AsyncClient(trust_env=False) as http:
+        pages = {name: await http.get(printed[name]) for name in ("console", "API", "metrics")}
+    assert {name: page.status_code for name, page in pages.items()} == dict.fromkeys(pages, 200)
+    assert printed["console"].endswith("/")
+    assert pages["console"].headers["Content-Type"].startswith("text/html")
+    assert re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d*/\{cp_id\}", printed["charge points"])
+    assert re.fullmatch(r"admin, password \S+  \(shown only once\)", printed["log in as"])
+    assert child.returncode == 0
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_wrong_settings_are_all_reported_and_nothing_is_created(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wattspan", "serve", "--port", "x", "--log-level", "loud"]
+    child = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+    _, errors = await child.communicate()
+    assert child.returncode == 2
+    assert errors.decode().splitlines() == [
+        "Error: log_level: loud is not debug, info, warning, error or critical",
+        "Error: port: x is not a whole number between 0 and 65535",
+    ]
+    assert names(tmp_path) == []
