@@ -6,6 +6,7 @@ defaults, ranges and descriptions; a test compares the two.
 
 import sys
 from pathlib import Path
+from textwrap import fill
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_origin
 
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 
 from wattspan.settings import Settings
 
+WIDTH = 120
 STUB = Path(__file__).with_suffix(".pyi")
 NOT_HERE = {"plugins"}
 """`CentralSystem` has a parameter of its own for it, which takes objects as well."""
@@ -43,8 +45,12 @@ def text() -> str:
     for name, field in Settings.model_fields.items():
         if name not in NOT_HERE:
             description = " ".join((field.description or "").split())
-            lines += [f"    {name}: {_written(field.annotation)}", f'    """{description}"""']
+            lines += [f"    {name}: {_written(field.annotation)}", _docstring(description)]
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _docstring(description: str) -> str:
+    return fill(f'"""{description}"""', WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def _written(annotation: Any) -> str:

@@ -45,7 +45,8 @@ class SettingsKeywords(TypedDict, total=False):
     api_tls_key: Path | str | None
     """Private key of `api_tls_cert`."""
     admin_password: str | None
-    """Password of the first user, `admin`, created when there are no users. Without it, one is generated and printed once."""
+    """Password of the first user, `admin`, created when there are no users. Without it, one is generated and printed
+    once."""
     jaeger_url: str | None
     """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: str | None
@@ -65,9 +66,11 @@ class SettingsKeywords(TypedDict, total=False):
     log_format: Literal["text", "json"]
     """Format of log lines: text for people, JSON for log shippers."""
     unknown_charge_points: Literal["accept", "pending", "reject"] | None
-    """What to do with charge points that are not registered. By default they are accepted only if `host` is a loopback address."""
+    """What to do with charge points that are not registered. By default they are accepted only if `host` is a loopback
+    address."""
     unknown_id_tags: Literal["accept", "reject"] | None
-    """What to do with id tags that are not registered. By default they are accepted only if `host` is a loopback address."""
+    """What to do with id tags that are not registered. By default they are accepted only if `host` is a loopback
+    address."""
     default_subprotocol: Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
     """OCPP version for charge points that offer no WebSocket subprotocol."""
     strict: bool
