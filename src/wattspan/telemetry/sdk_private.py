@@ -1,7 +1,8 @@
 """What we use of OpenTelemetry's SDK beyond its public names: attributes and modules that begin with an underscore.
 
 No other module does. The SDK may change these in any release, so `tests/unit/telemetry/test_private_reaches.py` names
-the versions this holds for and checks the shape of each. It knows nothing of exporters, see `otlp.exporter_private`.
+the versions this holds for and checks the shape of each. It knows nothing of exporters: see `otlp.http_private` and
+`otlp.grpc_private`.
 """
 
 from collections import deque

@@ -12,9 +12,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from support.scraping import fill, state
-from wattspan.telemetry.otlp.exporter_private import POINTS_PER_REQUEST, Preferences
 from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
 from wattspan.telemetry.otlp.points import Points
+from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Preferences
 
 BUILTIN, THEIRS = InstrumentationScope("wattspan", "1"), InstrumentationScope("theirs")
 RESOURCE = Resource({"service.name": "wattspan"})

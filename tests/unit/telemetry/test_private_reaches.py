@@ -1,4 +1,4 @@
-"""What we use of OpenTelemetry beyond its public names exists and has the expected shape; three modules use it."""
+"""What we use of OpenTelemetry beyond its public names exists and has the expected shape; four modules use it."""
 
 import ast
 import inspect
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import wattspan
-from wattspan.telemetry.otlp import exporter_private
+from wattspan.telemetry.otlp import grpc_private, http_private
 from wattspan.telemetry.prometheus import mapping_private
 from wattspan.telemetry.sdk_private import (
     BatchLogRecordProcessor,
@@ -35,7 +35,8 @@ HOLDS_FOR = {
 
 ALLOWED = {
     "telemetry/sdk_private.py",
-    "telemetry/otlp/exporter_private.py",
+    "telemetry/otlp/grpc_private.py",
+    "telemetry/otlp/http_private.py",
     "telemetry/prometheus/mapping_private.py",
 }
 ROOT = Path(wattspan.__file__).parent
@@ -108,7 +109,7 @@ def test_a_reader_knows_whether_it_has_a_provider():
     provider.shutdown()
 
 
-@pytest.mark.parametrize("make", [exporter_private.HttpMetricExporter, exporter_private.GrpcMetricExporter])
+@pytest.mark.parametrize("make", [http_private.HttpMetricExporter, grpc_private.GrpcMetricExporter])
 def test_a_metric_exporter_has_preferences_that_an_exporter_around_it_accepts(make, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     exporter = make()
@@ -123,7 +124,7 @@ def test_a_metric_exporter_has_preferences_that_an_exporter_around_it_accepts(ma
 
 def test_the_http_exporters_have_a_client_that_takes_bytes(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    for exporter in (exporter_private.HttpSpanExporter(lambda _: b""), exporter_private.HttpMetricExporter()):
+    for exporter in (http_private.HttpSpanExporter(lambda _: b""), http_private.HttpMetricExporter()):
         assert exporter._shutdown is False
         parameters = list(inspect.signature(exporter._client.export).parameters)
         assert len(parameters) >= 1

@@ -5,16 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from wattspan.telemetry.otlp.exporter_private import (
-    GrpcLogExporter,
-    GrpcMetricExporter,
-    GrpcSpanExporter,
-    HttpLogExporter,
-    HttpMetricExporter,
-    HttpSpanExporter,
-)
-from wattspan.telemetry.otlp.spans import Encoder
-
 log = logging.getLogger(__name__)
 
 Signal = Literal["traces", "metrics", "logs"]
@@ -23,14 +13,28 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 GRPC, HTTP = "grpc", "http/protobuf"
 GRPC_PORT = 4317
 
-_EXPORTERS: dict[tuple[Signal, str], Callable[[], Any]] = {
-    ("traces", GRPC): lambda: GrpcSpanExporter(Encoder().request),
-    ("traces", HTTP): lambda: HttpSpanExporter(Encoder().request),
-    ("metrics", GRPC): GrpcMetricExporter,
-    ("metrics", HTTP): HttpMetricExporter,
-    ("logs", GRPC): GrpcLogExporter,
-    ("logs", HTTP): HttpLogExporter,
-}
+
+def _grpc(signal: Signal) -> Any:
+    """Return the exporter of a signal over gRPC; imported here, for it takes a tenth of a second."""
+    from wattspan.telemetry.otlp import grpc_private as grpc  # noqa: PLC0415
+    from wattspan.telemetry.otlp.spans import Encoder  # noqa: PLC0415
+
+    if signal == "traces":
+        return grpc.GrpcSpanExporter(Encoder().request)
+    return grpc.GrpcMetricExporter() if signal == "metrics" else grpc.GrpcLogExporter()
+
+
+def _http(signal: Signal) -> Any:
+    """Return the exporter of a signal over HTTP; imported here like the others."""
+    from wattspan.telemetry.otlp import http_private as http  # noqa: PLC0415
+    from wattspan.telemetry.otlp.spans import Encoder  # noqa: PLC0415
+
+    if signal == "traces":
+        return http.HttpSpanExporter(Encoder().request)
+    return http.HttpMetricExporter() if signal == "metrics" else http.HttpLogExporter()
+
+
+_EXPORTERS: dict[str, Callable[[Signal], Any]] = {GRPC: _grpc, HTTP: _http}
 
 
 def exporter(signal: Signal, environ: Mapping[str, str]) -> Any | None:
@@ -39,11 +43,11 @@ def exporter(signal: Signal, environ: Mapping[str, str]) -> Any | None:
     if not endpoint or disabled(environ) or not _wanted(signal, environ):
         return None
     protocol = _variable(signal, "PROTOCOL", environ) or _default_protocol(endpoint)
-    try:
-        return _EXPORTERS[signal, protocol]()
-    except KeyError:
+    make = _EXPORTERS.get(protocol)
+    if make is None:
         log.warning("%s are not sent: no exporter supports the protocol %s", signal, protocol)
         return None
+    return make(signal)
 
 
 def disabled(environ: Mapping[str, str]) -> bool:

@@ -16,10 +16,10 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from wattspan.telemetry.otlp.exporter_private import POINTS_PER_REQUEST, Preferences
 from wattspan.telemetry.otlp.outbox import Dropped
 from wattspan.telemetry.otlp.points import Piece, Points
 from wattspan.telemetry.otlp.protobuf import framed
+from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Preferences
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _SCOPE_METRICS, _RESOURCE_METRICS = b"\x12", b"\x0a"
 
 
 class Sender(Protocol):
-    """One of our OTLP metric exporters (`exporter_private`)."""
+    """One of our OTLP metric exporters (`http_private`, `grpc_private`)."""
 
     @property
     def preferences(self) -> Preferences: ...
