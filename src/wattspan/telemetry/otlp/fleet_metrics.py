@@ -42,7 +42,7 @@ class Sender(Protocol):
 
 
 class FleetMetrics(MetricExporter):
-    """Sends what the SDK collected, then our own families, on the reader's thread (`families` says why that is safe).
+    """Sends what the SDK collected, then our own families, on the reader's thread (see `families`).
 
     Each request is encoded after the one before has been sent: all points at once would take 5 kB a charge point.
     """
