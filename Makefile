@@ -62,7 +62,7 @@ bench: setup ## measure speed and memory (docs/benchmarks.md)
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 e2e: setup ## run against real servers and chargers nobody here wrote; a fleet for FLEET_S seconds (600) over two weeks of history
-	$(BIN)/python -m tests.stack.toolchain
+	PYTHONPATH=tests $(BIN)/python -m stack.toolchain
 	$(BIN)/pytest -m "not chaos" --timeout 600 --fleet-s $(FLEET_S) -n 2 --dist loadfile --no-loadscope-reorder tests/stack
 
 chaos: setup ## kill the server under load, KILLS times (100)

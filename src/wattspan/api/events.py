@@ -165,7 +165,10 @@ class _Tap(Plugin):
 
 
 def told(event: ev.Event) -> Mapping[str, Any]:
-    """An event as JSON has it: times as RFC 3339 under `_at`, without what is personal or long."""
+    """An event as JSON has it: times as RFC 3339 under `_at`, without what is personal or long.
+
+    `told_at` is the former name of `reported_at`, kept for one release.
+    """
     shown: dict[str, Any] = {}
     for field in fields(event):
         value = getattr(event, field.name)
@@ -175,6 +178,8 @@ def told(event: ev.Event) -> Mapping[str, Any]:
             shown[field.name.removesuffix("_ts") + "_at"] = None if value is None else _moment(value)
         else:
             shown[field.name] = value
+    if "reported_at" in shown:
+        shown["told_at"] = shown["reported_at"]
     return shown
 
 

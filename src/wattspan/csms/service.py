@@ -32,7 +32,7 @@ from wattspan.store.journal.journal import Journal
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import MessageSpan, Recorder
 from wattspan.versions.base import Payload, Request, Version
-from wattspan.versions.mixed import spoken
+from wattspan.versions.mixed import actual_version
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +238,7 @@ class CallHandler:
 
     def _spoken(self, call: Call, received_ts: float) -> Version:
         """The version the message is of: some chargers negotiate 2.x and go on in 1.6. Strict mode knows but one."""
-        older = None if self.core.strict else spoken(self.version, call.action, call.payload)
+        older = None if self.core.strict else actual_version(self.version, call.action, call.payload)
         if older is None:
             return self.version
         mixed = ev.VersionMixed(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action)

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased
 
-from support.recordings import RecorderHarness, api, closed, current, hot, phase, transaction
+from support.recorders import RecorderHarness, api, closed, current, hot, phase, transaction
 from wattspan.domain.model import TimelineEntry
 
 SAMPLERS = [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from support.recordings import api, hot
+from support.recorders import api, hot
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import SDK_EVERY_S, JsonFormatter, Limiter, RepeatFilter, limited, setup_logging
 

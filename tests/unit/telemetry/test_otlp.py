@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from support.otlp import until
-from support.recordings import RecorderHarness, attributes, hot, transaction
+from support.recorders import RecorderHarness, attributes, hot, transaction
 from wattspan.telemetry.otlp.outbox import Outbox
 from wattspan.telemetry.otlp.protobuf import varint
 from wattspan.telemetry.otlp.spans import Encoder

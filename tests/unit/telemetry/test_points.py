@@ -7,7 +7,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, M
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from support.recordings import metrics_of
+from support.recorders import metrics_of
 from support.scraping import NOW_TS, STARTED_TS, fill, state
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply

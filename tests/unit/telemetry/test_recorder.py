@@ -6,7 +6,7 @@ from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-from support.recordings import NS, api, attributes, current, hot, transaction
+from support.recorders import NS, api, attributes, current, hot, transaction
 from wattspan.telemetry.instruments import ApiMeasures
 from wattspan.telemetry.recorder import EXEMPLAR_EVERY_NS, SLOW_S, Recorder
 from wattspan.telemetry.sessions import SessionSpans

@@ -4,7 +4,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
-from support.recordings import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
+from support.recorders import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
 from wattspan.domain.model import TimelineEntry
 from wattspan.telemetry.sessions import SESSIONS_LOG, SessionSpans, phases
 

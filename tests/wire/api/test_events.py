@@ -13,7 +13,7 @@ from support.chargers import START, energy, meter_values, status
 from support.operators import PASSWORD, Operator, admin
 from support.waiting import WITHIN_S, eventually
 from wattspan.api import events
-from wattspan.domain.events import ConnectorStatusChanged, NoticeReceived
+from wattspan.domain.events import ConnectorStatusChanged, EventStreamReceived, NoticeReceived
 
 
 class Stream:
@@ -161,3 +161,10 @@ async def test_one_user_can_not_take_all_the_streams(csms: Csms, operator: Opera
 async def test_what_a_customer_is_told_is_not_told_to_viewers() -> None:
     notice = NoticeReceived(cp_id="CP1", received_ts=0.0, action="NotifyCustomerInformation", payload={"data": "Ada"})
     assert events.told(notice) == {"cp_id": "CP1", "received_at": "1970-01-01T00:00:00.000Z", "action": notice.action}
+
+
+async def test_the_time_of_a_report_has_its_former_name_too() -> None:
+    values = {"stream_id": 1, "value": "7", "count": 2}
+    stream = EventStreamReceived(cp_id="CP1", received_ts=1.0, reported_ts=0.0, **values)
+    shown = events.told(stream)
+    assert shown["reported_at"] == shown["told_at"] == "1970-01-01T00:00:00.000Z"

@@ -15,7 +15,7 @@ from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.csms.plugins.orphans import CloseOrphans
 from wattspan.csms.plugins.plug_and_charge import PlugAndCharge
 from wattspan.domain.counters import ServerCounters
-from wattspan.domain.events import Event
+from wattspan.domain.events import Event, TransactionEventReceived
 from wattspan.errors import SettingsError
 from wattspan.telemetry.logs import limited
 
@@ -61,14 +61,22 @@ class PluginHost:
         self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
 
     def publish(self, event: Event) -> None:
-        """Queue an event for every plugin that listens to its kind. Never waits."""
+        """Queue an event, or the parts of a TransactionEvent, for every plugin that listens. Never waits."""
+        if type(event) is TransactionEventReceived:
+            for part in event.parts(self._listeners_to):
+                self.publish(part)
+            return
         listeners = self._listeners.get(type(event))
-        if listeners is None:
-            listeners = self._listeners[type(event)] = [
-                runner for runner in self._runners if isinstance(event, runner.plugin.events)
-            ]
-        for runner in listeners:
+        for runner in self._listeners_to(type(event)) if listeners is None else listeners:
             runner.put(event)
+
+    def _listeners_to(self, kind: type[Event]) -> list["_Runner"]:
+        listeners = self._listeners.get(kind)
+        if listeners is None:
+            listeners = self._listeners[kind] = [
+                runner for runner in self._runners if issubclass(kind, runner.plugin.events)
+            ]
+        return listeners
 
     def frame(self, frame: FramePassed) -> None:
         """Queue a message for the plugins that want them."""

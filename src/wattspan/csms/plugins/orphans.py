@@ -6,9 +6,9 @@ chargers give transactions their ids themselves and go on with them after a boot
 
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.domain.events import ChargePointBooted, Event, TransactionStarted, TransactionStopped
-from wattspan.domain.fleet import ORPHANED, TOLD
+from wattspan.domain.fleet import CHARGER_ID, ORPHANED
 from wattspan.domain.model import Transaction, when
-from wattspan.domain.transactions.v2x import NOWHERE
+from wattspan.domain.transactions.v2x import NO_EVSE
 
 
 class CloseOrphans(Plugin):
@@ -26,7 +26,7 @@ class CloseOrphans(Plugin):
             return
         opened = list(cp.transactions.values())
         if isinstance(event, ChargePointBooted):
-            forgotten = [tx for tx in opened if not tx.key.startswith(TOLD)]
+            forgotten = [tx for tx in opened if not tx.key.startswith(CHARGER_ID)]
             self._close(event, [tx for tx in forgotten if tx.started_received_ts <= event.received_ts])
         elif isinstance(event, TransactionStarted):
             self._close(event, [tx for tx in opened if self._is_older(tx, event)])
@@ -38,7 +38,7 @@ class CloseOrphans(Plugin):
         if event.ref is None:
             return transaction.started_received_ts < event.received_ts
         # "0": no EVSE was named yet. A start from before the other one is only late.
-        return event.connector_id != NOWHERE and transaction.began_ts < when(event.started_ts, event.received_ts)
+        return event.connector_id != NO_EVSE and transaction.began_ts < when(event.started_ts, event.received_ts)
 
     def _close(self, event: Event, orphans: list[Transaction]) -> None:
         self._context.record(

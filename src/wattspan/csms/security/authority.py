@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wattspan.domain.certificates import MAX_CSR
 from wattspan.errors import AuthorityError, CsrRefused
 
 CERTIFICATE, KEY, REVOCATIONS = "ca.pem", "ca.key", "crl.pem"
@@ -26,8 +27,6 @@ YEARS_DAYS = 3650
 LEAST_RSA_BITS = 2048
 """OCPP security whitepaper §2.4: as strong as 112 symmetric bits."""
 LEAST_EC_BITS = 224
-MAX_CSR = 5500
-"""Characters of a request (OCPP 1.6 security whitepaper §5.24, 2.0.1 SignCertificateRequest)."""
 _EARLIER = timedelta(hours=1)
 """Certificates begin a little in the past: chargers' clocks are not exact."""
 
