@@ -13,19 +13,26 @@ if TYPE_CHECKING:
     from wattspan.csms.commands import CommandResult
     from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
     from wattspan.errors import (
+        AlreadyRegistered,
         AuthorityError,
         CommandError,
         CommandInvalid,
         CommandRefused,
         CommandTimeout,
         ConnectionLost,
+        LastAdmin,
         NotConnected,
+        NotRegistered,
+        OperationUnsupported,
+        Overloaded,
+        RegistryError,
         ResponseInvalid,
         SettingsError,
         Stale,
         StoreError,
         StoreUnavailable,
         StoreUnusable,
+        TransactionNotIdentified,
         WattspanError,
     )
     from wattspan.settings import Settings, load_settings
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlreadyRegistered",
     "AuthorityError",
     "CentralSystem",
     "CommandError",
@@ -43,9 +51,14 @@ __all__ = [
     "CommandTimeout",
     "ConnectionLost",
     "FramePassed",
+    "LastAdmin",
     "NotConnected",
+    "NotRegistered",
+    "OperationUnsupported",
+    "Overloaded",
     "Plugin",
     "PluginContext",
+    "RegistryError",
     "ResponseInvalid",
     "Settings",
     "SettingsError",
@@ -53,6 +66,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoreUnusable",
+    "TransactionNotIdentified",
     "WattspanError",
     "__version__",
     "events",

@@ -13,9 +13,16 @@ WattspanError
 │   ├── CommandTimeout       no answer within the time-out
 │   ├── CommandRefused       the charge point answered with a CALLERROR
 │   ├── CommandInvalid       not sent: the payload violates the schema, or the version has no such command
+│   │   └── OperationUnsupported    not sent: the charge point's OCPP version has no message for the operation
+│   ├── TransactionNotIdentified    not sent: a stop that does not name exactly one open transaction
 │   ├── ResponseInvalid      the CALLRESULT lacks required fields
 │   └── ConnectionLost       the WebSocket closed before the answer
 ├── FeedError                the feed of the public charging network cannot be fetched or read
+├── RegistryError            a charge point or user cannot be changed as requested
+│   ├── NotRegistered        there is no such charge point, user or pending charge point
+│   ├── AlreadyRegistered    the charge point is registered, or the name of the user is taken
+│   └── LastAdmin            the last user who may create users would be gone
+├── Overloaded               too much of this work is waiting; try again later
 ├── Stale                    the record has changed since the caller read it
 ├── AuthorityError           the certificate authority cannot be used
 ├── CsrRefused               a certificate signing request is not signed
@@ -152,6 +159,60 @@ class ConnectionLost(CommandError):
 
     def __init__(self, cp_id: str, action: str) -> None:
         super().__init__(cp_id, action, "the connection closed before the answer")
+
+
+class OperationUnsupported(CommandInvalid):
+    """The charge point's OCPP version has no message for the operation; `description` says what it has instead."""
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
+
+
+class TransactionNotIdentified(CommandError):
+    """Nothing was sent: the transaction to stop is not open, or several are; `description` says which."""
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
+
+
+class RegistryError(WattspanError):
+    """A charge point or a user cannot be changed as requested. Nothing was changed."""
+
+
+class NotRegistered(RegistryError):
+    """There is no such `what`: a charge point, a pending charge point or a user."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name}")
+        self.what = what
+        self.name = name
+
+
+class AlreadyRegistered(RegistryError):
+    """There is such a `what` already: a charge point or a user."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is a {what} {name} already")
+        self.what = what
+        self.name = name
+
+
+class LastAdmin(RegistryError):
+    """The last enabled admin cannot be removed, disabled or given another role: nobody could create users then."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the last admin stays: without {name} nobody could manage users")
+        self.name = name
+
+
+class Overloaded(WattspanError):
+    """Too many requests for the same slow work are waiting. `retry_after_s`: when to try again, s."""
+
+    def __init__(self, description: str, retry_after_s: int) -> None:
+        super().__init__(description)
+        self.retry_after_s = retry_after_s
 
 
 class FeedError(WattspanError):

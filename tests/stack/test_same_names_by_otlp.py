@@ -21,7 +21,7 @@ from stack.servers import Collector
 from stack.wattspan_server import otlp
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status, stop
-from support.operators import PASSWORD, admin, nobody
+from support.operators import PASSWORD, admin, anonymous
 from wattspan import Plugin
 from wattspan.domain.events import Event
 from wattspan.domain.model import MAX_CONNECTORS
@@ -163,7 +163,7 @@ def transaction(kind: str, seq_no: int) -> dict[str, object]:
 async def people(csms: Csms) -> None:
     """One who registers, registers again and is locked out; and the first, who looks whether all is well."""
     new = {"name": "eve", "password": PASSWORD}
-    async with nobody(csms) as eve, admin(csms) as first:
+    async with anonymous(csms) as eve, admin(csms) as first:
         await eve.ask("POST", "/registrations", 201, json=new)
         await eve.ask("POST", "/registrations", 409, json=new)
         await first.ask("GET", "/health")
