@@ -14,6 +14,7 @@ from typing import Literal
 import pytest
 from ocpp.v16 import call
 from ocpp.v16.enums import ResetType
+from opentelemetry.sdk.metrics import MeterProvider
 
 from stack.process import eventually
 from stack.servers import Collector
@@ -74,7 +75,9 @@ async def test_names_types_and_values_are_the_same_by_otlp(csms: Csms, collector
         await second.call("StartTransaction", START)
         await csms.durable()
 
-        assert await asyncio.to_thread(csms.central.telemetry.meter_provider.force_flush)
+        provider = csms.central.telemetry.meter_provider
+        assert isinstance(provider, MeterProvider)
+        assert await asyncio.to_thread(provider.force_flush)
         await eventually(partial(same, csms, collector))
         ours = told(await csms.page())
     named = {line.split()[2] for line in ours if line.startswith("# TYPE ")}

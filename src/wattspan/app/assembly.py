@@ -17,11 +17,14 @@ from wattspan.csms.security.passwords import Passwords
 from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.security.signing import Renewal, Signing
 from wattspan.domain.fleet import Fleet
-from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.http.access import Access
+from wattspan.http.metrics import metrics_app
+from wattspan.http.server import HttpServer
 from wattspan.maintenance import DAY_S
 from wattspan.settings import Settings
 from wattspan.store.store import Store
-from wattspan.telemetry.setup import VERSION, Telemetry
+from wattspan.telemetry.resource import VERSION
+from wattspan.telemetry.setup import Telemetry
 from wattspan.versions.base import Payload
 
 SignCertificate = Callable[[str, str, str, Payload], Awaitable[bool]]

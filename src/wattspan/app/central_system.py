@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
+
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.events import EventFeed
@@ -35,6 +38,7 @@ from wattspan.csms.registry import Registry, RunningFleet
 from wattspan.csms.security.credentials import SecretChecker
 from wattspan.csms.security.passwords import Passwords
 from wattspan.csms.security.signing import Renewal, Signing
+from wattspan.csms.typed_calls import TypedCalls
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.errors import NotRegistered, StoreError
@@ -43,16 +47,17 @@ from wattspan.gateway.tls import tls_files
 from wattspan.http.server import HttpServer
 from wattspan.maintenance import Maintenance
 from wattspan.settings import Settings, load_settings
+from wattspan.settings_keywords import SettingsKeywords
 from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
 from wattspan.telemetry.catalogue import METER
-from wattspan.telemetry.setup import Telemetry, setup_telemetry
+from wattspan.telemetry.setup import GivenProviders, Telemetry, setup_telemetry
 from wattspan.versions.base import Payload
 
 log = logging.getLogger(__name__)
 
 
-class CentralSystem(OperationMethods):
+class CentralSystem(TypedCalls, OperationMethods):
     """An OCPP central system, as an async context manager:
 
         async with CentralSystem(database="fleet.db", port=0, metrics_port=0, api_port=0, plugins=[MyPlugin()]) as csms:
@@ -61,7 +66,11 @@ class CentralSystem(OperationMethods):
 
     Every setting is a keyword (see `settings.Settings`). The environment is read only by `load_settings`, whose result
     `settings` takes. `plugins` are plugin objects, names, or both, and replaces the setting. `clock_ns` returns Unix
-    nanoseconds and dates everything.
+    nanoseconds and dates everything, so that a recorded conversation can be replayed with its own times.
+
+    With `tracer_provider` and `meter_provider`, spans and metrics go to these through OpenTelemetry's API: they decide
+    what is sampled and exported, and they are not shut down here. This costs many times as much for each message as the
+    default, which builds its own providers from the `OTEL_*` variables. /metrics is the same either way.
 
     Leaving the block stops accepting, answers the messages in progress, closes connections with 1001 and flushes
     store and telemetry.
@@ -76,8 +85,10 @@ class CentralSystem(OperationMethods):
         settings: Settings | None = None,
         *,
         plugins: Iterable[Plugin | str] | None = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
-        **overrides: Any,
+        **overrides: Unpack[SettingsKeywords],
     ) -> None:
         if settings is not None and overrides:
             raise TypeError("give either settings or keywords")
@@ -88,6 +99,7 @@ class CentralSystem(OperationMethods):
             *find_plugins([p for p in chosen if isinstance(p, str)]),
         ]
         self._clock_ns = clock_ns
+        self._providers = GivenProviders(tracer_provider, meter_provider)
         self.counters = ServerCounters(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet()
         self._exit = AsyncExitStack()
@@ -179,13 +191,6 @@ class CentralSystem(OperationMethods):
         """Send an operation, and return the charge point's answer. Raises as every method of `OperationMethods`."""
         return await self.operations.perform(cp_id, operation, timeout_s=timeout_s)
 
-    async def call(self, cp_id: str, command: Any, *, timeout_s: float | None = None) -> CommandResult:
-        """Send any command, a payload object of `ocpp.vXX.call`, and return the answer.
-
-        Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
-        """
-        return await self.commands.send(cp_id, command, timeout_s=timeout_s)
-
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Decommission a charge point: its connection closes, and it leaves the metrics. Returns False if unknown."""
         try:
@@ -201,7 +206,14 @@ class CentralSystem(OperationMethods):
         enter.push_async_callback(self.store.close)
         await self.store.claim()
         await self.store.restore(self.fleet)
-        self.telemetry = await setup_telemetry(settings, self.fleet, self.counters, os.environ, clock_ns=self._clock_ns)
+        self.telemetry = await setup_telemetry(
+            self.fleet,
+            self.counters,
+            os.environ,
+            handling_by_charge_point=settings.handling_by_charge_point,
+            given=self._providers,
+            clock_ns=self._clock_ns,
+        )
         enter.push_async_callback(self.telemetry.shutdown)
         self._feed = EventFeed(self.fleet)
         self._waiter = ConnectionWaiter(self._find_connection)

@@ -9,16 +9,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import orjson
 from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_case
 
 from wattspan.csms.core import Core
+from wattspan.csms.responses import response_of
 from wattspan.domain import events as ev
 from wattspan.errors import CommandError, CommandInvalid, NotConnected
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Command, Payload, Version
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # has defaults, which `typing` has from Python 3.13 on
+
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+"""The class of `ocpp.vXX.call_result` that answers the command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +44,7 @@ class ActiveConnection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandResult:
+class CommandResult(Generic[R]):
     """A charge point's answer. `status` is "" where the answer has none; `accepted` is our reading of it."""
 
     action: str
@@ -42,6 +53,14 @@ class CommandResult:
     payload: Payload
     duration_s: float
     trace_id: str
+    cp_id: str = ""
+    ocpp_version: str = "1.6"
+
+    @property
+    def response(self) -> R:
+        """The payload as an object of `ocpp.vXX.call_result`. Raises ResponseInvalid if it lacks required fields."""
+        found: R = response_of(self.cp_id, self.ocpp_version, self.action, self.payload)
+        return found
 
 
 class Commands:
@@ -137,6 +156,8 @@ class Commands:
             payload=answer,
             duration_s=duration_s,
             trace_id=f"{span.trace_id:032x}",
+            cp_id=cp_id,
+            ocpp_version=connection.version.name,
         )
 
     def _failed(self, cp_id: str, action: str, error_type: str, duration_s: float, connector_id: str | None) -> None:
