@@ -1,6 +1,6 @@
 """The registry in the database itself (see `backends.Registry`), for use before the first login or without a server.
 
-A running server sees changes at once. They are not audited, for nobody logged in.
+A running server sees changes at once. They are not audited, because there is no login.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ NO_LIMIT = 2**31
 
 
 class RegistryError(WattspanError):
-    """The request cannot be carried out; the text says why."""
+    """The request cannot be carried out; the text gives the reason."""
 
 
 class DatabaseRegistry:
