@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class ServerCounters:
-    """Counters since process start, and a few gauges. Keys are metric labels; whoever increments bounds them."""
+    """Counters since process start, and a few gauges. Keys are metric labels, bounded by the code that increments."""
 
     started_ts: float
     messages: dict[tuple[str, str], int] = field(default_factory=dict)

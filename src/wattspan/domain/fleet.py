@@ -17,7 +17,7 @@ ORPHANED = "Orphaned"
 """The reason of a transaction that we closed without a message of the charger."""
 
 PLACEHOLDER_IDS = frozenset({"0", "-1"})
-"""Transaction ids sent by chargers that were never given one, because it began offline: they name no transaction."""
+"""Ids that chargers send for transactions that began offline and were never assigned one: they name no transaction."""
 UNMATCHED = "stop "
 """Prefix of the key of a transaction known by its stop only. Its id is no key: all that began offline share it."""
 CHARGER_ID = "told "
@@ -63,7 +63,7 @@ class Fleet:
         return self.recalled(cp_id, key)
 
     def knows_transaction(self, cp_id: str, transaction_id: str) -> bool:
-        """Return whether it is in memory, so that its stop can be applied without the store."""
+        """Return whether the transaction is in memory, so that its stop can be applied without the store."""
         cp = self.charge_points.get(cp_id)
         return (cp is not None and transaction_id in cp.transactions) or (
             self.recalled(cp_id, transaction_id) is not None

@@ -14,7 +14,7 @@ def _lower(value: object) -> object:
 
 
 def _policy(value: object) -> object:
-    """`refuse` is an older word for `reject`."""
+    """Return the policy, with `refuse`, an older name, as `reject`."""
     word = _lower(value)
     return "reject" if word == "refuse" else word
 
@@ -47,7 +47,7 @@ FeedUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://
 
 
 class Settings(BaseModel):
-    """Every setting, validated and frozen; its repr masks secrets. Made by `load_settings`."""
+    """Every setting, validated and frozen; its repr masks secrets. Created by `load_settings`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 

@@ -161,7 +161,7 @@ def _apply_readings(
 def _apply_state(
     fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionEventReceived, *, is_late: bool
 ) -> None:
-    """Apply the chargingState: it begins a phase of the session, and says what Occupied means."""
+    """Apply the chargingState: it begins a phase of the session, and determines the status for Occupied."""
     if transaction.connector_id == NO_EVSE:
         _assign_evse(fleet, cp, transaction, e.connector_id)
     if is_late:
@@ -210,7 +210,7 @@ def _count_missing(fleet: Fleet, cp: ChargePoint, transaction: Transaction, rece
 
 
 def _identify(transaction: Transaction, id_token: str, id_token_type: str) -> None:
-    """Set the id token if there is none yet; a later token is of whoever stopped the transaction or took it over."""
+    """Set the id token if there is none yet; a later one belongs to the driver who stopped it or took it over."""
     if id_token and not transaction.id_token:
         transaction.id_token, transaction.id_token_type = id_token, id_token_type
 

@@ -147,7 +147,7 @@ def start_key(call: Payload) -> str:
 
 @v16.answers("StartTransaction", place=_place)
 async def start_transaction(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer StartTransaction (OCPP 1.6 §4.8), by an id even if the token may not charge: charging may have begun."""
+    """Answer StartTransaction (OCPP 1.6 §4.8), with an id even if the token may not charge: charging may have begun."""
     _needs_one_of(call, "idTag", "connectorId", "meterStart", "timestamp")
     decision = await cp.start(
         id_token=text(call.get("idTag")),
