@@ -72,5 +72,5 @@ def _shown(found: StoredVariable) -> Variable:
         attributes=[told(each, each._fields) for each in found.attributes],
         characteristics=None if limits is None else told(limits, limits._fields),
         monitors=[told(each, each._fields) for each in found.monitors],
-        told_at=moment(found.told_ts),
+        told_at=moment(found.reported_ts),
     )
