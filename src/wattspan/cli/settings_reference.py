@@ -95,7 +95,7 @@ def _row(name: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _option(name: str) -> str:
-    """The options of `wattspan serve` or `wattspan chargy` that set it; secrets have none."""
+    """Return the options of `wattspan serve` or `wattspan chargy` that set it; secrets have none."""
     for command in _COMMANDS:
         found = main.get_command(click.Context(main), command)
         for parameter in found.params if found is not None else ():
@@ -113,7 +113,7 @@ def _shown(value: Any) -> str:
 
 
 def _range(schema: Mapping[str, Any]) -> Iterator[str]:
-    """The type of a setting, then its bounds, in words."""
+    """Yield the type of a setting and then its bounds, in words."""
     one = next((each for each in schema.get("anyOf", ()) if each.get("type") != "null"), schema)
     if "enum" in one:
         yield "one of " + ", ".join(f"`{each}`" for each in one["enum"])

@@ -79,7 +79,7 @@ class EnergyMeter:
         return isfinite(register_wh) and register_wh >= 0.0 and self._interpret(register_wh)
 
     def _interpret(self, register_wh: float) -> bool:
-        """`read` for a register that may have jumped, fallen or changed its unit or origin."""
+        """Process a register that may have jumped, fallen or changed its unit or origin (see `read`)."""
         is_first = self.register_wh is None
         if is_first and not self.start_known:
             self.start_wh = register_wh

@@ -4,7 +4,7 @@ from wattspan.domain.model import Connector
 from wattspan.domain.status import CHARGING_STATES, OCCUPIED
 
 MAX_OUTLETS = 16
-"""Connectors kept apart per EVSE; where a charger names more, the last one is replaced."""
+"""Maximum number of connectors per EVSE. A further one replaces the last."""
 AVAILABLE = "Available"
 FINISHING = "Finishing"
 PREPARING = "Preparing"

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 MAX_RUNS = 100
-"""Runs kept apart, each without a gap; a charger that numbers at random must not fill the memory."""
+"""Maximum number of runs without a gap: a charger that numbers at random must not fill the memory."""
 
 
 class SeqNos:

@@ -169,7 +169,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _reject_bool_as_number(cls, value: object, info: ValidationInfo) -> object:
-        """TOML's `true` is not a number, although Python's is."""
+        """Reject `true` for a number: it is none in TOML, although it is in Python."""
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("a bool")
         return value
@@ -190,13 +190,13 @@ class Settings(BaseModel):
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of this setting must never be shown."""
+    """Return whether the value of this setting must never be shown."""
     field = Settings.model_fields[name]
     return not field.repr or "SecretStr" in str(field.annotation)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` can be reached from this machine only."""
+    """Return whether `host` can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

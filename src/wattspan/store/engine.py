@@ -61,7 +61,7 @@ def row_fault(engine: sa.Engine) -> Callable[[Exception], bool]:
 
 
 def terminate(engine: sa.Engine) -> None:
-    """Abort what waits for the database with an error. Calls to SQLite end without this."""
+    """Abort pending calls to the database, which raise an error. Calls to SQLite end without this."""
     if engine.dialect.name == "postgresql":
         postgresql.terminate(engine)
 

@@ -1,4 +1,4 @@
-"""The database as other rooms see it: opening, restoring, queries, and the journal's writes. It contains no SQL.
+"""The database's interface for other rooms: opening, restoring, queries, and the journal's writes. It contains no SQL.
 
 Writes use one thread, reads a few others; the event loop is never blocked.
 """

@@ -94,7 +94,7 @@ def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: fl
 
 
 def close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
-    """Close an open transaction whose readings are all measured: book its energy and free its connector."""
+    """Close an open transaction whose readings are all measured: add its energy to the total and free its connector."""
     connector = cp.connector(transaction.connector_id)
     settle(fleet, cp, transaction, e)
     cp.transactions.pop(transaction.transaction_id, None)
