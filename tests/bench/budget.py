@@ -84,7 +84,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
     turn = cycle(texts)
     request = v16.requests["MeterValues"]
     handler = CallHandler(core, cp, v16, Silent())
-    session = handler.session = RpcConnection("CP1", Silent(), handler)
+    session = handler.rpc = RpcConnection("CP1", Silent(), handler)
     span = recorder.message("CP1", "MeterValues", time.time_ns())
     events = [next(iter(request.observe(frames.parse(text).payload, {}, "CP1", time.time()))) for text in texts]  # type: ignore[union-attr]
     told = cycle(events)

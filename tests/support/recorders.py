@@ -23,13 +23,14 @@ from wattspan.domain.model import ChargePoint, TimelineEntry, Transaction
 from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Histograms
+from wattspan.telemetry.instruments import ApiMeasures
 from wattspan.telemetry.otlp.points import Points
 from wattspan.telemetry.otlp.spans import Encoder
 from wattspan.telemetry.recorder import Recorder
-from wattspan.telemetry.sessions import Sessions
-from wattspan.telemetry.setup import AllottedIds
-from wattspan.telemetry.spans.api import ApiMeasures, ApiSpans
+from wattspan.telemetry.sessions import SessionSpans
+from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
+from wattspan.telemetry.spans.ids import PresetIdGenerator
 from wattspan.telemetry.tokens import TokenHash
 
 NS = 1_000_000_000
@@ -121,7 +122,7 @@ def phase(after_s: float, name: str) -> TimelineEntry:
 
 def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """Return a recorder with the back end of our own server."""
-    clock, kept, ids = Clock(), Kept(), AllottedIds()
+    clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
     tracers.add_span_processor(kept)
     scope = InstrumentationScope("wattspan", "")
@@ -134,7 +135,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
-            Sessions(tracers.get_tracer("wattspan"), ids.allot, HASH),
+            SessionSpans(tracers.get_tracer("wattspan"), ids.preset, HASH),
             clock_ns=clock,
         ),
         clock=clock,
@@ -147,7 +148,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
 
 def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """Return a recorder that uses the OpenTelemetry API, with the SDK as its provider."""
-    clock, kept, ids = Clock(), Kept(), AllottedIds()
+    clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
     tracers.add_span_processor(kept)
     reader = InMemoryMetricReader()
@@ -157,7 +158,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
-            Sessions(tracer, ids.allot, HASH),
+            SessionSpans(tracer, ids.preset, HASH),
             clock_ns=clock,
         ),
         clock=clock,

@@ -47,3 +47,11 @@ def _parse_loosely(text: str) -> float | None:
 def wire_time(ts: float) -> str:
     """Return `ts` as OCPP's dateTime, UTC, milliseconds: 2026-01-31T12:00:00.000Z."""
     return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def wire_time_or_none(ts: float | None) -> str | None:
+    """Return `ts` as `wire_time` does; None for None, and for a time that no calendar has."""
+    try:
+        return None if ts is None else wire_time(ts)
+    except (OverflowError, ValueError, OSError):
+        return None

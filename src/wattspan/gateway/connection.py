@@ -3,6 +3,9 @@
 Taking frames in `process_event` instead of `async for` saves a queue and a task switch for each message
 (docs/adr/0012-founding-decisions.md#13). This class therefore does what the queue did: it assembles fragments, and
 stops reading from a peer that does not read.
+
+`create_connection` of `websockets.asyncio.server.serve` is documented, but not what a subclass may override or use. No
+other module depends on that; `tests/unit/gateway/test_websockets_private.py` names the versions this holds for.
 """
 
 import asyncio
