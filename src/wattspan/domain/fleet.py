@@ -21,7 +21,7 @@ PLACEHOLDER_IDS = frozenset({"0", "-1"})
 UNMATCHED = "stop "
 """Prefix of the key of a transaction known by its stop only. Its id is no key: all that began offline share it."""
 CHARGER_ID = "told "
-"""Prefix of the key of a transaction whose id the charger assigned (OCPP 2.x); the id follows."""
+"""Prefix of the key of a transaction whose id the charger assigned (OCPP 2.x); the id follows. Stored keys have it."""
 _MAX_ISSUED_DIGITS = 18
 
 
