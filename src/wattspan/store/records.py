@@ -8,9 +8,9 @@ class Registration:
     """The stored record of a charge point.
 
     `registered_ts`: when an operator added it; None: it connected without being registered. `secret` is hashed
-    (csms.credentials); None: it has none. `other_secret` is accepted too until `other_until_ts`, or, if that is None,
-    until it is known which of the two the charger has. `security_profile` None: the minimum of the server applies.
-    `unknown_id_tags` "": the policy of the server applies.
+    (csms.security.credentials); None: it has none. `other_secret` is accepted too until `other_until_ts`, or, if that
+    is None, until it is known which of the two the charger has. `security_profile` None: the minimum of the server
+    applies. `unknown_id_tags` "": the policy of the server applies.
     """
 
     cp_id: str
@@ -89,7 +89,7 @@ class StoredReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person who may use the API. `password` is its stored form (api.passwords)."""
+    """A user of the API. `password` is hashed (csms.security.passwords)."""
 
     name: str
     role: str

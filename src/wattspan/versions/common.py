@@ -47,7 +47,7 @@ async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
 
 
 async def sign_certificate(call: Payload, cp: ChargePointContext, *, kind: str, echo: Payload) -> Payload:
-    """Answer SignCertificate (security whitepaper §A02, 2.0.1 A02): Rejected if nothing may sign it.
+    """Answer SignCertificate (security whitepaper §A02, 2.0.1 A02): Rejected without an authority that may sign it.
 
     `kind` is its certificateType, "" for none; `echo`: the fields that CertificateSigned repeats.
     """
