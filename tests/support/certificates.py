@@ -39,6 +39,8 @@ class TestAuthority:
         made = (
             self._begun(self._name, self._key, timedelta(days=2))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
@@ -55,7 +57,13 @@ class TestAuthority:
         """A certificate for `common_name`; `ends_in` below 0: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = self._begun(subject, key, ends_in).add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        # Python 3.13 verifies strictly (RFC 5280 §4.2.1.1): a certificate names its issuer's key.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = (
+            self._begun(subject, key, ends_in)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            .add_extension(issuer, critical=False)
+        )
         if alternative:
             names = x509.SubjectAlternativeName([_general(name) for name in alternative])
             builder = builder.add_extension(names, critical=False)
@@ -98,6 +106,20 @@ class TestAuthority:
             .not_valid_before(now - timedelta(days=2))
             .not_valid_after(now + ends_in)
         )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _general(name: str) -> x509.GeneralName:
