@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from websockets.datastructures import Headers
+
 from wattspan.csms.security.credentials import SecretChecker, is_slow
 from wattspan.errors import HandshakeRefused
 from wattspan.gateway.certificates import PeerCertificate, Revocations
@@ -74,6 +76,17 @@ def identity(target: str) -> str:
     if not cp_id.isprintable() or len(cp_id) > MAX_CP_ID or "/" in cp_id or not cp_id.strip():
         raise HandshakeRefused(404, "identity", "no such charge point")
     return cp_id
+
+
+def is_browser(headers: Headers) -> bool:
+    """Return whether a browser sent the request: a page of another site can open WebSockets from inside a network.
+
+    Origin says nothing, because libraries that chargers use send it, too.
+    """
+    agents = headers.get_all("User-Agent")
+    return any("Mozilla/" in agent for agent in agents) or any(
+        name.lower().startswith("sec-fetch-") for name in headers
+    )
 
 
 class HandshakeAuthenticator:

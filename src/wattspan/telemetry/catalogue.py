@@ -249,6 +249,12 @@ STORE_WAITING = _gauge("ocpp_store_waiting", "{answer}", "Answers that wait for 
 STORE_FAILURES = _counter("ocpp_store_failures_total", "{failure}", "Batches the store could not write at once.")
 SOCKETS = _gauge("ocpp_central_sockets", "{socket}", "Open WebSockets.")
 HANDSHAKES_REJECTED = _counter("ocpp_central_handshakes_rejected_total", "{handshake}", "Handshakes rejected.", REASON)
+LIMIT_CLOSES = _counter(
+    "ocpp_central_limit_closes_total",
+    "{connection}",
+    "Connections closed because the charge point exceeded a limit.",
+    REASON,
+)
 PENDING = _gauge("ocpp_central_pending_charge_points", "{charge_point}", "Charge points that wait for approval.")
 SERVER_CERTIFICATE_EXPIRES = _gauge(
     "ocpp_central_certificate_expires_ts",
