@@ -18,6 +18,8 @@ from websockets.frames import CloseCode, Opcode
 from websockets.protocol import Event, State
 
 OnData = Callable[[bytes], None]
+OnLimit = Callable[["ChargePointConnection", str], None]
+"""(connection, reason): the reason is a metric label."""
 FrameTap = Callable[[str, bytes], None]
 """(direction, message): called with each text message that goes "in" or "out"; must not raise or block."""
 
@@ -96,8 +98,8 @@ class ChargePointConnection(ServerConnection):
         self.admitted: Any = None
         """The result of the handshake's authentication; set and read by the gateway."""
         self._on_data: OnData | None = None
-        self.on_limit: Callable[[str], None] | None = None
-        """Called with the reason, a metric label, when the connection is closed because the peer exceeds a limit."""
+        self.on_limit: OnLimit | None = None
+        """Called once, when the connection is closed because the peer exceeds a limit."""
         self._early: list[bytes] = []
         self._fragments: bytearray | None = None
         self._empty_fragments = 0
@@ -223,7 +225,7 @@ class ChargePointConnection(ServerConnection):
     def _limit_exceeded(self, reason: str) -> None:
         if self.on_limit is not None:
             on_limit, self.on_limit = self.on_limit, None
-            on_limit(reason)
+            on_limit(self, reason)
             self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
 
     async def lost(self) -> None:

@@ -83,6 +83,7 @@ class Gateway:
         self._pending = PendingConnections(core)
         self._ports = Ports(settings, self._tls)
         self._large = LargeMessages()
+        self._on_limit = self._limit_exceeded
 
     async def start(self) -> None:
         """Start listening.
@@ -169,10 +170,12 @@ class Gateway:
     async def stop(self) -> None:
         """Stop accepting, finish messages in progress, close every connection with 1001 and wait for their ends."""
         self._ports.stop_accepting()
-        live = list(self._connections.values())
+        live = [*self._connections.values(), *self._finishing]
         for each in live:
             each.connection.detach()
         await _bounded([each.rpc.finished() for each in live], FINISH_S)
+        for each in live:
+            each.rpc.close()
         closing = [close_quietly(each, 1001, "going away") for each in self._ports.connections()]
         await _bounded(closing, 2 * CLOSE_TIMEOUT_S)
         await self._ports.wait_closed()
@@ -207,7 +210,7 @@ class Gateway:
             connection.restrict(MAX_PENDING_MESSAGE_BYTES)
         else:
             connection.protocol.max_message_size = self._settings.max_frame_bytes
-        connection.on_limit = lambda reason: self._limit_exceeded(admitted.cp_id, reason)
+        connection.on_limit = self._on_limit
         return None
 
     def _answered(self, connection: ChargePointConnection, _request: Request, response: Response) -> None:
@@ -218,11 +221,18 @@ class Gateway:
         if not switching or not self._ports.accepting:
             connection.handshake_ended()
 
-    def _limit_exceeded(self, cp_id: str, reason: str) -> None:
+    def _limit_exceeded(self, connection: ChargePointConnection, reason: str) -> None:
         """Count and log a connection that is closed because its peer exceeded a limit."""
         counts = self._core.counters.limit_closes
         counts[reason] = counts.get(reason, 0) + 1
-        limited(log, logging.WARNING, f"limit {reason}", "connection of %s closed: %s", cp_id, _LIMITS[reason])
+        limited(
+            log,
+            logging.WARNING,
+            f"limit {reason}",
+            "connection of %s closed: %s",
+            connection.admitted.cp_id,
+            _LIMITS[reason],
+        )
 
     def _count(self, reason: str) -> None:
         counts = self._core.counters.handshakes_rejected

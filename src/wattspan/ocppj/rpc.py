@@ -140,7 +140,13 @@ class RpcConnection:
         except FrameError as fault:
             self._refuse_frame(fault)
             return
-        self._dispatch(frame, data)
+        if type(frame) is Call and self._current is None:  # here, not in `_dispatch`, to save a call for each message
+            self._current = frame
+            self._handler.on_call(frame)
+            if self._waiting:
+                self._drain()
+        else:
+            self._dispatch(frame, data)
 
     def _dispatch(self, frame: Frame | None, data: bytes) -> None:
         if type(frame) is Call:
