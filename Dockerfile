@@ -2,7 +2,7 @@
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-# What runs, in the versions that were tested, each by its hash.
+# What runs (the core and the `server` extra), in the versions that were tested, each by its hash.
 COPY requirements/run.txt requirements/dev.txt requirements/
 RUN python -m venv /opt/wattspan \
     && /opt/wattspan/bin/pip install --require-hashes --requirement requirements/run.txt
@@ -12,7 +12,7 @@ RUN python -m venv /opt/build \
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY src src
 RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist . \
-    && /opt/wattspan/bin/pip install --no-deps /dist/*.whl \
+    && /opt/wattspan/bin/pip install --no-deps "$(echo /dist/*.whl)[server]" \
     && /opt/wattspan/bin/pip check
 
 FROM python:3.11.14-slim-bookworm

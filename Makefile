@@ -48,19 +48,21 @@ check: setup ## lint, format, types, the direction of imports, and what looks in
 docs: setup ## build the documentation as a site into build/site; a dead link or an orphan page fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-reference: setup ## write the generated pages of docs/ anew: settings, command line, metrics, OCPP messages, HTTP API
+reference: setup ## write what is generated anew: pages of docs/ (settings, command line, metrics, messages, HTTP API), type stubs
 	$(BIN)/python -m wattspan.cli.settings_reference
 	$(BIN)/python -m wattspan.cli.reference
 	$(BIN)/python -m wattspan.telemetry.reference
 	$(BIN)/python -m wattspan.chargy.reference
 	$(BIN)/python -m wattspan.versions.reference
 	$(BIN)/python -m wattspan.api.reference
+	$(BIN)/python -m wattspan.csms.typed_calls
+	$(BIN)/python -m wattspan.settings_keywords
 
 bench: setup ## measure speed and memory (docs/benchmarks.md)
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 e2e: setup ## run against real servers and chargers nobody here wrote; a fleet for FLEET_S seconds (600) over two weeks of history
-	$(BIN)/python -m tests.stack.toolchain
+	PYTHONPATH=tests $(BIN)/python -m stack.toolchain
 	$(BIN)/pytest -m "not chaos" --timeout 600 --fleet-s $(FLEET_S) -n 2 --dist loadfile --no-loadscope-reorder tests/stack
 
 chaos: setup ## kill the server under load, KILLS times (100)
@@ -75,14 +77,14 @@ attack: setup ## attack a server as one peer could, and measure what others noti
 soak: setup ## let SOAK_CPS (2000) mixed charge points charge for SOAK_S seconds (600), and compare the books
 	PYTHONPATH=tests $(BIN)/python -m soak --charge-points $(SOAK_CPS) --seconds $(SOAK_S)
 
-tour: setup ## follow one session through the stack, and renew docs/tour.md (needs make e2e's servers, and chromium)
+tour: setup ## follow one session through the stack, and renew docs/tour.md (needs make e2e's servers, chromium, and Debian's prometheus installed for its page)
 	PYTHONPATH=tests $(BIN)/python -m tour
 
 # Keeps what is pinned; delete requirements/*.txt first to move to the newest.
 lock: ## pin pyproject.toml and requirements/dev.in with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv"; exit 1; }
-	uv pip compile $(LOCK) pyproject.toml -o requirements/run.txt
-	uv pip compile $(LOCK) -c requirements/run.txt pyproject.toml requirements/dev.in -o requirements/dev.txt
+	uv pip compile $(LOCK) --extra server pyproject.toml -o requirements/run.txt
+	uv pip compile $(LOCK) -c requirements/run.txt --extra server pyproject.toml requirements/dev.in -o requirements/dev.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
@@ -95,5 +97,5 @@ $(READY): requirements/dev.txt pyproject.toml
 	@echo "Setting up $(VENV): the first time takes about a minute."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ".[server]"
 	@touch $@

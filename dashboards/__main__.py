@@ -1,4 +1,7 @@
-"""`python -m dashboards` writes every dashboard to json/; `--check` only tells whether a file is out of date."""
+"""`python -m dashboards` writes every dashboard; `--check` only reports whether a file is out of date.
+
+json/ holds all of them, log panels asking Loki; victorialogs/ those with log panels once more, asking VictoriaLogs.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import sys
 from pathlib import Path
 
 from dashboards import authentication, business, central_system, charge_point, services, sessions, station, system
+from dashboards.log_query import LOKI, VICTORIALOGS
 from dashboards.model import Dashboard
 
 FOLDER = Path(__file__).parent / "json"
+VICTORIALOGS_FOLDER = Path(__file__).parent / "victorialogs"
 DASHBOARDS: tuple[Dashboard, ...] = tuple(
     page.DASHBOARD
     for page in (central_system, charge_point, sessions, services, authentication, system, station, business)
@@ -18,15 +23,18 @@ DASHBOARDS: tuple[Dashboard, ...] = tuple(
 
 def files() -> dict[Path, str]:
     """Every file and what belongs in it."""
+    written = [(FOLDER, each, LOKI) for each in DASHBOARDS]
+    written += [(VICTORIALOGS_FOLDER, each, VICTORIALOGS) for each in DASHBOARDS if each.has_logs]
     return {
-        FOLDER / f"{each.uid}.json": json.dumps(each.json(), indent=2, ensure_ascii=False) + "\n" for each in DASHBOARDS
+        folder / f"{each.uid}.json": json.dumps(each.json(store), indent=2, ensure_ascii=False) + "\n"
+        for folder, each, store in written
     }
 
 
 def stale() -> list[Path]:
     """Files that are not what the generator would write now, those it does not know included."""
     wanted = files()
-    there = set(FOLDER.glob("*.json"))
+    there = {path for folder in (FOLDER, VICTORIALOGS_FOLDER) for path in folder.glob("*.json")}
     changed = [path for path, text in wanted.items() if path not in there or path.read_text(encoding="utf-8") != text]
     return sorted([*changed, *there.difference(wanted)])
 
@@ -37,7 +45,8 @@ def main() -> int:
         for path in stale():
             sys.stderr.write(f"{path.name} is out of date: run python -m dashboards\n")
         return int(bool(stale()))
-    FOLDER.mkdir(exist_ok=True)
+    for folder in (FOLDER, VICTORIALOGS_FOLDER):
+        folder.mkdir(exist_ok=True)
     for path in stale():
         path.unlink(missing_ok=True)
     for path, text in files().items():

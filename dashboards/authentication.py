@@ -1,5 +1,6 @@
 """The dashboard *Authentication*: who logs in, who fails to, and what log-ins need."""
 
+from dashboards.log_query import LogFilter
 from dashboards.model import Dashboard, Query, Row
 from dashboards.panels import above, bars, lines, logs, stat, words
 from dashboards.parts import ADDRESSES, LINKS, datasource
@@ -122,7 +123,7 @@ NEEDS = Row(
         logs(
             "Log of Access",
             "Refusals, lockouts, log-ins; names of people are not in it.",
-            '{service_name="wattspan"} |~ "(?i)log-?in|lock(ed|out)|token|refused"',
+            LogFilter(service="wattspan", message="(?i)log-?in|lock(ed|out)|token|refused"),
         ),
     ),
 )

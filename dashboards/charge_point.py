@@ -1,5 +1,6 @@
 """The dashboard *Charge point*: one charger in depth, its boots, errors and sessions marked on every graph."""
 
+from dashboards.log_query import LogFilter
 from dashboards.model import Dashboard, Query, Row
 from dashboards.panels import GREEN_RED, above, bars, lines, logs, stat, steps, table, timeline, words
 from dashboards.parts import ADDRESSES, CP, LINKS, annotation, cp_id, datasource, link, status_mappings
@@ -181,7 +182,7 @@ CONVERSATION = Row(
         logs(
             "Log",
             "What the central system logged about it; a line's trace id leads to the trace.",
-            '{service_name="wattspan"} | cp_id=~"$cp_id"',
+            LogFilter(service="wattspan", matches={"cp_id": "$cp_id"}),
         ),
     ),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboards.model import LOKI, Json, Panel, Query
+from dashboards.log_query import LogFilter
+from dashboards.model import Json, Panel, Query
 
 _LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
@@ -212,9 +213,9 @@ def ranking(title: str, description: str, unit: str, *queries: Query, **given: A
     )
 
 
-def logs(title: str, description: str, expr: str, **given: Any) -> Panel:
-    """Lines from Loki, the newest first, each with a link to its trace."""
-    query = Query(expr=expr, datasource=LOKI)
+def logs(title: str, description: str, which: LogFilter, **given: Any) -> Panel:
+    """Log records, the newest first, each with a link to its trace."""
+    query = Query(logs=which)
     options = {
         "showTime": True,
         "wrapLogMessage": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards import model
 from dashboards.model import PROMETHEUS, Json
 
 CP = 'cp_id=~"$cp_id"'
@@ -31,17 +32,7 @@ def status_mappings() -> list[Json]:
 
 def datasource() -> Json:
     """Which Prometheus: /metrics and the Collector's page have the same names, so either will do."""
-    return {
-        "name": "datasource",
-        "type": "datasource",
-        "label": "Prometheus",
-        "query": "prometheus",
-        "current": {"text": "Prometheus", "value": "prometheus"},
-        "regex": "",
-        "includeAll": False,
-        "multi": False,
-        "hide": 0,
-    }
+    return model.datasource("datasource", "Prometheus", "prometheus")
 
 
 def label_values(name: str, label: str, metric: str, title: str, *, multi: bool = True) -> Json:

@@ -1,26 +1,34 @@
-"""Every exception Wattspan raises, one tree. It knows nothing of the rest.
+"""The errors that cross modules or reach users, in one tree. This module knows nothing of the others.
+
+An error that only one module raises and its neighbour handles is defined there, below the same root. Third-party errors
+are translated into these where the library is called.
 
 WattspanError
-├── SettingsError            the settings are wrong; names every fault
-├── FrameError               a frame that is no OCPP-J message; carries the CALLERROR code for it
-├── CallFault                a CALL we answer with a CALLERROR
-├── HandshakeRefused         a charge point that is not let in; carries the HTTP status and the reason's label
+├── SettingsError            settings are invalid; has every fault
+├── FrameError               a frame that is not an OCPP-J message; has the CALLERROR code for it
+├── CallFault                a CALL that is answered with a CALLERROR
+├── HandshakeRefused         a charge point may not connect; has the HTTP status and the reason
 ├── CommandError             a command to a charge point did not get a CALLRESULT
 │   ├── NotConnected         no open WebSocket of that charge point
 │   ├── CommandTimeout       no answer within the time-out
 │   ├── CommandRefused       the charge point answered with a CALLERROR
-│   ├── CommandInvalid       it was not sent: its payload breaks the schema, or the version has no such command
+│   ├── CommandInvalid       not sent: the payload violates the schema, or the version has no such command
+│   │   └── OperationUnsupported    not sent: the charge point's OCPP version has no message for the operation
+│   ├── TransactionNotIdentified    not sent: a stop that does not name exactly one open transaction
+│   ├── ResponseInvalid      the CALLRESULT lacks required fields
 │   └── ConnectionLost       the WebSocket closed before the answer
-├── FeedError                the public network's feed could not be had or read (chargy)
-├── Stale                    what was to be changed is not what the caller saw (api: If-Match)
-├── Problem                  an HTTP request that is answered with a problem document (api.problems)
-├── ConnectionDown           a virtual charge point lost its connection (simulator.rpc)
-├── CentralSystemUnreachable nothing listens where virtual charge points connect to (simulator.reachability)
-├── AuthorityError           our certificate authority can't be used (csms.authority)
-├── CsrRefused               a certificate that a charge point may not have (csms.authority)
+├── FeedError                the feed of the public charging network cannot be fetched or read
+├── RegistryError            a charge point or user cannot be changed as requested
+│   ├── NotRegistered        there is no such charge point, user or pending charge point
+│   ├── AlreadyRegistered    the charge point is registered, or the name of the user is taken
+│   └── LastAdmin            the last user who may create users would be gone
+├── Overloaded               too much of this work is waiting; try again later
+├── Stale                    the record has changed since the caller read it
+├── AuthorityError           the certificate authority cannot be used
+├── CsrRefused               a certificate signing request is not signed
 └── StoreError               the database
-    ├── StoreUnavailable     not now: locked, full, gone; what was to be written is held and tried again
-    └── StoreUnusable        not at all: corrupt, read-only, of a newer version; says what to do
+    ├── StoreUnavailable     not now: locked, full or gone; writes are held and retried
+    └── StoreUnusable        not at all: corrupt, read-only or of a newer version; the text says what to do
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +40,7 @@ class WattspanError(Exception):
 
 
 class SettingsError(WattspanError):
-    """Settings that can't be used. `faults` has one line a fault, all of them at once."""
+    """Settings are invalid. `faults` has one line for each fault, all of them at once."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
@@ -40,10 +48,10 @@ class SettingsError(WattspanError):
 
 
 class FrameError(WattspanError):
-    """A text that is no OCPP-J frame (OCPP-J 1.6 §4.1).
+    """A text is not an OCPP-J frame (OCPP-J 1.6 §4.1).
 
-    `code` is the CALLERROR code to answer with; `message_id` is "-1" where the frame's own could not be read.
-    `answered`: whether it gets that answer at all.
+    `code` is the CALLERROR code of the answer; `message_id` is "-1" if the frame's own could not be read. `answered`:
+    whether the frame is answered at all.
     """
 
     answered = True
@@ -56,7 +64,7 @@ class FrameError(WattspanError):
 
 
 class CallFault(WattspanError):
-    """A CALL that gets a CALLERROR instead of a result (OCPP-J 1.6 §4.2.3)."""
+    """A CALL is answered with a CALLERROR instead of a result (OCPP-J 1.6 §4.2.3)."""
 
     def __init__(self, code: str, description: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{code}: {description}")
@@ -66,9 +74,9 @@ class CallFault(WattspanError):
 
 
 class HandshakeRefused(WattspanError):
-    """A charge point that may not connect. `reason` is a metric label, bounded; `status` the HTTP status.
+    """A charge point may not connect. `reason` is a metric label from a fixed set, `status` the HTTP status.
 
-    `retry_after_s`: when it may try again, where it had better wait; None: at its own pace.
+    `retry_after_s`: how long it has to wait before it tries again; None: as it likes.
     """
 
     def __init__(self, status: int, reason: str, description: str = "", *, retry_after_s: float | None = None) -> None:
@@ -79,15 +87,15 @@ class HandshakeRefused(WattspanError):
 
 
 class AuthorityError(WattspanError):
-    """The certificate authority's folder can't be used; the text says why."""
+    """The folder of the certificate authority cannot be used; the text says why."""
 
 
 class CsrRefused(WattspanError):
-    """A request for a certificate that is not signed; the text says what is wrong with it, without quoting it."""
+    """A certificate signing request is not signed; the text says what is wrong with it, without quoting it."""
 
 
 class CommandError(WattspanError):
-    """A command that got no CALLRESULT. `error_type` is its label on `ocpp_central_call_errors_total`."""
+    """A command got no usable CALLRESULT. `error_type` is its label on `ocpp_central_call_errors_total`."""
 
     error_type = "InternalError"
 
@@ -107,7 +115,7 @@ class NotConnected(CommandError):
 
 
 class CommandTimeout(CommandError):
-    """No answer within `timeout_s` seconds. A late answer is counted and dropped."""
+    """The charge point did not answer within `timeout_s` seconds. A late answer is counted and dropped."""
 
     error_type = "Timeout"
 
@@ -117,7 +125,7 @@ class CommandTimeout(CommandError):
 
 
 class CommandRefused(CommandError):
-    """The charge point answered with a CALLERROR of this `code`."""
+    """The charge point answered with a CALLERROR. `code` is its error code."""
 
     def __init__(self, cp_id: str, action: str, code: str, description: str, details: Mapping[str, Any]) -> None:
         super().__init__(cp_id, action, f"{code} {description}".rstrip())
@@ -128,14 +136,20 @@ class CommandRefused(CommandError):
 
 
 class CommandInvalid(CommandError):
-    """Nothing was sent: the payload breaks its schema, or the charge point's OCPP version has no such command."""
+    """Nothing was sent: the payload violates its schema, or the OCPP version has no such command."""
 
     error_type = "Invalid"
 
     def __init__(self, cp_id: str, action: str, description: str, faults: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(cp_id, action, description)
         self.faults = tuple(faults)
-        """(JSON pointer, what is wrong there) of each schema fault; none: there is no such command."""
+        """(JSON pointer, description) of each schema fault; empty if there is no such command."""
+
+
+class ResponseInvalid(CommandError):
+    """The charge point answered with a CALLRESULT that lacks required fields; `CommandResult.payload` has it."""
+
+    error_type = "ResponseInvalid"
 
 
 class ConnectionLost(CommandError):
@@ -147,8 +161,62 @@ class ConnectionLost(CommandError):
         super().__init__(cp_id, action, "the connection closed before the answer")
 
 
+class OperationUnsupported(CommandInvalid):
+    """The charge point's OCPP version has no message for the operation; `description` says what it has instead."""
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
+
+
+class TransactionNotIdentified(CommandError):
+    """Nothing was sent: the transaction to stop is not open, or several are; `description` says which."""
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
+
+
+class RegistryError(WattspanError):
+    """A charge point or a user cannot be changed as requested. Nothing was changed."""
+
+
+class NotRegistered(RegistryError):
+    """There is no such `what`: a charge point, a pending charge point or a user."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name}")
+        self.what = what
+        self.name = name
+
+
+class AlreadyRegistered(RegistryError):
+    """There is such a `what` already: a charge point or a user."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is a {what} {name} already")
+        self.what = what
+        self.name = name
+
+
+class LastAdmin(RegistryError):
+    """The last enabled admin cannot be removed, disabled or given another role: nobody could create users then."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the last admin stays: without {name} nobody could manage users")
+        self.name = name
+
+
+class Overloaded(WattspanError):
+    """Too many requests for the same slow work are waiting. `retry_after_s`: when to try again, s."""
+
+    def __init__(self, description: str, retry_after_s: int) -> None:
+        super().__init__(description)
+        self.retry_after_s = retry_after_s
+
+
 class FeedError(WattspanError):
-    """The public network's feed gave nothing usable. `reason` is a metric label, bounded."""
+    """The feed of the public charging network cannot be used. `reason` is a metric label from a fixed set."""
 
     def __init__(self, reason: str, description: str) -> None:
         super().__init__(f"{reason}: {description}")
@@ -156,16 +224,16 @@ class FeedError(WattspanError):
 
 
 class Stale(WattspanError):
-    """What was to be changed has changed since the caller looked, or is not there, or is there already."""
+    """A record was changed, removed or created since the caller read it."""
 
 
 class StoreError(WattspanError):
-    """The database said no."""
+    """The database failed."""
 
 
 class StoreUnavailable(StoreError):
-    """The database can't be written or read just now."""
+    """The database cannot be read or written at the moment."""
 
 
 class StoreUnusable(StoreError):
-    """The database can't be used at all; the text says what to do about it."""
+    """The database cannot be used at all; the text says what to do."""

@@ -22,11 +22,11 @@ from bench.words import V16
 from wattspan import CentralSystem
 from wattspan.csms.service import CallHandler
 from wattspan.domain import events as ev
-from wattspan.domain.apply import apply as apply_event
+from wattspan.domain.apply import apply
 from wattspan.domain.fleet import Fleet
 from wattspan.ocppj import frames
 from wattspan.ocppj.rpc import RpcConnection
-from wattspan.store.journal.apply import apply
+from wattspan.store.journal.apply import write_batch
 from wattspan.store.journal.batch import Batch, take
 from wattspan.versions.v16.requests import v16
 
@@ -84,7 +84,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
     turn = cycle(texts)
     request = v16.requests["MeterValues"]
     handler = CallHandler(core, cp, v16, Silent())
-    session = handler.session = RpcConnection("CP1", Silent(), handler)
+    session = handler.rpc = RpcConnection("CP1", Silent(), handler)
     span = recorder.message("CP1", "MeterValues", time.time_ns())
     events = [next(iter(request.observe(frames.parse(text).payload, {}, "CP1", time.time()))) for text in texts]  # type: ignore[union-attr]
     told = cycle(events)
@@ -101,7 +101,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
             )
         ),
         "state changed": cost(
-            lambda: (fleet.seen(cp, 1.8e9), fleet.session_of("CP1", *place), apply_event(fleet, next(told))), tidy
+            lambda: (fleet.seen(cp, 1.8e9), fleet.session_of("CP1", *place), apply(fleet, next(told))), tidy
         ),
         "answer encoded": cost(lambda: frames.call_result("1", {})),
         "span begun, current, not current": cost(
@@ -135,7 +135,7 @@ async def budget(csms: CentralSystem) -> dict[str, float]:
 
 def _batch_taken(fleet: Fleet, told: Iterator[ev.Event]) -> tuple[float, Batch]:
     for _ in range(BATCH):
-        apply_event(fleet, next(told))
+        apply(fleet, next(told))
     readings = list(fleet.changes.readings)
 
     def taken() -> None:
@@ -156,7 +156,7 @@ async def _row_written(store: Any, batch: Batch) -> float:
             for _ in range(ROUNDS * 5):
                 began = time.process_time()
                 cursor.execute("BEGIN IMMEDIATE")
-                apply(cursor, batch, store._statements, store._shapes, time.time())
+                write_batch(cursor, batch, store._statements, store._shapes, time.time())
                 driver.commit()
                 best = min(best, time.process_time() - began)
             return best / BATCH * 1e6

@@ -20,11 +20,12 @@ from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.model import Transaction
 from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.histogram import Histograms
+from wattspan.telemetry.instruments import ApiMeasures
 from wattspan.telemetry.otlp.outbox import Outbox
 from wattspan.telemetry.otlp.spans import Encoder
 from wattspan.telemetry.recorder import Recorder
-from wattspan.telemetry.sessions import Sessions
-from wattspan.telemetry.spans.api import ApiMeasures, ApiSpans
+from wattspan.telemetry.sessions import SessionSpans
+from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
 
 MESSAGES = 20_000
@@ -68,7 +69,7 @@ def drive(recorder: Recorder, messages: int = MESSAGES) -> float:
 
 def hot(processor: SpanProcessor) -> Recorder:
     spans = HotSpans(Resource.create({}), InstrumentationScope("wattspan"), processor, ALWAYS_ON)
-    return Recorder(spans, ArrayMeasures(Histograms()), Sessions(trace.NoOpTracer(), None, str))
+    return Recorder(spans, ArrayMeasures(Histograms()), SessionSpans(trace.NoOpTracer(), None, str))
 
 
 def api(processor: SpanProcessor) -> Recorder:
@@ -76,7 +77,7 @@ def api(processor: SpanProcessor) -> Recorder:
     provider.add_span_processor(processor)
     meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     measures = ApiMeasures(meters.get_meter("wattspan"))
-    return Recorder(ApiSpans(provider.get_tracer("wattspan")), measures, Sessions(trace.NoOpTracer(), None, str))
+    return Recorder(ApiSpans(provider.get_tracer("wattspan")), measures, SessionSpans(trace.NoOpTracer(), None, str))
 
 
 def encoding() -> float:

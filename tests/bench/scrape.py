@@ -21,7 +21,7 @@ from support.scraping import ACTIONS, NOW_TS, fill, state
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Exemplar
-from wattspan.telemetry.instruments import register
+from wattspan.telemetry.instruments import FleetInstruments
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.prometheus.reader import PrometheusReader
 
@@ -90,7 +90,7 @@ async def stock(shown: State) -> tuple[float, float, int]:
     views = [View(instrument_name=catalogue.HANDLING.name, aggregation=buckets)]
     provider = MeterProvider([PrometheusMetricReader(registry=registry)], views=views)
     meter = provider.get_meter(catalogue.METER)
-    register(meter, shown)
+    FleetInstruments(meter, shown)
     handling = meter.create_histogram(catalogue.HANDLING.name, "s")
     for series in shown.histograms.handling:
         handling.record(0.003, dict(zip(catalogue.HANDLING.labels, series.labels, strict=True)))

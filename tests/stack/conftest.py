@@ -75,7 +75,7 @@ def prometheus(tmp_path: Path) -> RunPrometheus:
 
 @pytest.fixture
 async def shipped_stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    """Collector, Jaeger, Loki, Prometheus, Alertmanager from the shipped files; a tenth of the traces is kept."""
+    """The stack with VictoriaLogs from the shipped files; a tenth of the traces is kept."""
     async with Stack.run(tmp_path) as stack:
         yield stack
 

@@ -31,15 +31,14 @@ async def odd_alerts(fortnight: Fortnight, ledger: Ledger, fleet_s: int, left_s:
     must, may = script(ledger, fleet_s)
     wrong = []
     for page, prometheus in fortnight.pages.items():
-        own = {("ServiceDown", "grafana")} if prometheus is fortnight.stack.prometheus else set()
         fired_by_now = partial(firing, prometheus, fortnight.began_s, left_s + 240)
         with suppress(AssertionError):
-            await eventually(partial(have_fired, must | own, fired_by_now), within_s=WITHIN_S)
+            await eventually(partial(have_fired, must, fired_by_now), within_s=WITHIN_S)
         fired = await fired_by_now()
-        wrong += [f"{page}: {alert} of {whom!r} did not fire" for alert, whom in sorted((must | own) - fired)]
+        wrong += [f"{page}: {alert} of {whom!r} did not fire" for alert, whom in sorted(must - fired)]
         wrong += [
             f"{page}: {alert} of {whom!r} fired"
-            for alert, whom in sorted(fired - must - own)
+            for alert, whom in sorted(fired - must)
             if not {(alert, whom), (alert, "*")} & may
         ]
     return wrong + await untold(fortnight.receivers)

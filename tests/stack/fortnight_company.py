@@ -15,7 +15,7 @@ from stack.process import eventually
 from stack.test_dashboards import odd_charger
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status
-from support.operators import admin, nobody
+from support.operators import admin, anonymous
 from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Ledger, Simulation
 
 FLEET = [f"SIM{number:04}" for number in range(1, 6)]
@@ -79,7 +79,7 @@ async def draw(charger: Charger, transaction: int) -> None:
 
 async def operator(csms: Csms) -> None:
     """Looks at the fleet now and then, until cancelled; somebody else guesses the password until the name is locked."""
-    async with nobody(csms) as stranger, admin(csms) as someone:
+    async with anonymous(csms) as stranger, admin(csms) as someone:
         for _ in range(GUESSES):
             await stranger.send("POST", "/session", json={"name": "admin", "password": "guessed"})
             await asyncio.sleep(10)

@@ -12,7 +12,8 @@ from functools import partial
 
 from dashboards import central_system
 from dashboards.__main__ import DASHBOARDS
-from dashboards.model import LOKI, Dashboard
+from dashboards.log_query import VICTORIALOGS
+from dashboards.model import Dashboard
 from stack.fortnight import DAYS, Fortnight, Stopwatch
 from stack.fortnight_company import FLEET, errors_told
 from stack.process import eventually
@@ -181,7 +182,7 @@ def panel_queries(dashboard: Dashboard) -> Iterator[tuple[str, bool]]:
     """Expression, and whether it is asked for now alone."""
     for panel in dashboard.panels():
         for query in panel.queries:
-            if query.datasource != LOKI:
+            if query.logs is None:
                 yield filled_in(query.expr, LONG), query.instant or query.table
 
 
@@ -196,22 +197,21 @@ async def asked_over_weeks(fortnight: Fortnight, query: tuple[str, bool]) -> Non
 
 
 async def lost_lines(fortnight: Fortnight, ledger: Ledger) -> list[str]:
-    """Chargers whose ended sessions Loki does not tell of, sessions without trace or lines, panels without a line."""
+    """Chargers whose ended sessions are not in the log, sessions without trace or lines, panels without a line."""
     wrong = [
         f"{dashboard.title} / {panel.title} has no line"
         for dashboard in DASHBOARDS
         for panel in dashboard.panels()
         for query in panel.queries
-        if query.datasource == LOKI and not await fortnight.stack.loki.lines(filled_in(query.expr))
+        if query.logs and not await fortnight.stack.logs.lines(filled_in(VICTORIALOGS.spell(query.logs)))
     ]
     for cp_id, figures in ledger.charge_points.items():
-        query = f'{{service_name="wattspan"}} | cp_id="{cp_id}" |= "session ended"'
-        lines = await fortnight.stack.loki.lines(query)
+        lines = await fortnight.stack.logs.lines(f'{{service.name="wattspan"}} cp_id:="{cp_id}" "session ended"')
         if len(lines) != figures.stops:
             wrong.append(f"{cp_id}: {len(lines)} lines of {figures.stops} sessions")
         for line in lines[-1:]:
-            trace_id = line.labels["trace_id"]
-            if not await fortnight.stack.loki.lines(f'{{service_name="wattspan"}} | trace_id="{trace_id}"'):
+            trace_id = line.fields["trace_id"]
+            if not await fortnight.stack.logs.lines(f'{{service.name="wattspan"}} trace_id:="{trace_id}"'):
                 wrong.append(f"{cp_id}: no line by trace {trace_id}")
             trace = await eventually(partial(fortnight.stack.jaeger.trace, trace_id))
             assert trace is not None

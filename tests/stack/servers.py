@@ -80,13 +80,13 @@ class Collector:
         folder: Path,
         *,
         jaeger: str = NOWHERE,
-        loki: str = NOWHERE,
+        logs: str = NOWHERE,
         kept_percent: int | None = 100,
         ports: Sequence[int] | None = None,
         more: Sequence[Path] = (),
         **environment: str,
     ) -> AsyncIterator[Collector]:
-        """A healthy Collector that sends traces to `jaeger` and logs to `loki`; else they wait in its queue.
+        """A healthy Collector that sends traces to `jaeger` and logs to `logs`; else they wait in its queue.
 
         `kept_percent`: None is as shipped. `more`: files that are read after the shipped one, and win over it.
         `ports`: those of one that ran in this folder before; what waited then is sent.
@@ -105,7 +105,7 @@ class Collector:
                 "OTELCOL_TELEMETRY_PORT": str(telemetry),
                 "OTELCOL_FLUENT": f"{LOOPBACK}:{fluent}",
                 "OTELCOL_JAEGER": jaeger,
-                "OTELCOL_LOKI": f"http://{loki}/otlp",
+                "OTELCOL_LOGS": f"http://{logs}/insert/opentelemetry",
                 "OTELCOL_QUEUE": str(folder / "otelcol-queue"),
                 **({} if kept_percent is None else {"OTELCOL_KEPT_PERCENT": str(kept_percent)}),
                 **environment,

@@ -1,12 +1,15 @@
-"""The rest of the stack from the files that are shipped: Loki, Prometheus, Alertmanager, and all of it together.
+"""The rest of the stack from the files that are shipped, and all of it: VictoriaLogs, vmalert, Prometheus and so on.
 
-Addresses alone are changed: by environment variables where a program reads them, in Prometheus's file by replacing
-`name:port` as it stands. Knows nothing of Wattspan's code.
+Addresses and folders alone are changed: by environment variables where a program reads them, in Prometheus's file by
+replacing `name:port` as it stands, in the command lines of compose.yaml by other values for the same flags. Loki, the
+other log store of compose.yaml, is not built and does not run here: docs/adr/0011-victorialogs-in-tests.md. Knows
+nothing of Wattspan's code.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,81 +18,121 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from stack.process import LOOPBACK, Program, free_ports, on_free_ports
 from stack.servers import NOWHERE, Collector, Jaeger, Prometheus, answers, fetch
 from stack.toolchain import ROOT, tool
 
-LOKI_CONFIG = ROOT / "deploy" / "loki" / "config.yaml"
+COMPOSE = ROOT / "compose.yaml"
 PROMETHEUS_CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 ALERTMANAGER_CONFIG = ROOT / "alerts" / "alertmanager.yml"
 RULES = ROOT / "alerts" / "rules"
-LOKI_RULES = ROOT / "alerts" / "loki"
-LOKI_SOON = ["-ingester.min-ready-duration=0s", "-frontend.scheduler-dns-lookup-period=1s"]
-"""By itself Loki finds its own query scheduler after 10 s, and calls itself ready 15 s after it is."""
-NS = 1_000_000_000
+LOG_RULES = ROOT / "alerts" / "vmalert"
+
+
+def compose_flags(service: str, **changed: str) -> list[str]:
+    """Return the command line of a service in compose.yaml, its variables at their defaults.
+
+    `changed`: other values of flags that it has (`storageDataPath="/folder"`); ValueError for one that it has not.
+    """
+    command: list[str] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"][service]["command"]
+    flags = {}
+    for word in command:
+        name, _, value = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", word).lstrip("-").partition("=")
+        flags[name] = value
+    if unknown := changed.keys() - flags.keys():
+        raise ValueError(f"{service} is started without {', '.join(sorted(unknown))}")
+    return [f"-{name}={value}" for name, value in (flags | changed).items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A log line as Loki tells it: its labels and structured metadata are one."""
+    """A log record as VictoriaLogs returns it: its message, and all its other fields by name."""
 
     text: str
-    labels: Mapping[str, str]
+    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loki:
-    """A Loki with deploy/loki/config.yaml. `address` is `127.0.0.1:port`."""
+class VictoriaLogs:
+    """A VictoriaLogs with the flags of compose.yaml. `address` is `127.0.0.1:port`."""
 
     program: Program
     address: str
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path, *, ports: Sequence[int] | None = None) -> AsyncIterator[Loki]:
-        """A ready Loki, with what the last one in this folder kept. `ports`: that one's, HTTP and gRPC."""
-
-        rules = folder / "loki-rules" / "fake"
-        shutil.copytree(LOKI_RULES, rules, dirs_exist_ok=True)
+    async def run(cls, folder: Path, *, port: int | None = None, **changed: str) -> AsyncIterator[VictoriaLogs]:
+        """A ready one, with what the last one in this folder kept. `port`: that one's; `changed`: flags."""
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
-            http, grpc = ports
-            return [tool("loki"), f"-config.file={LOKI_CONFIG}", "-config.expand-env=true", *LOKI_SOON], {
-                "LOKI_HOST": LOOPBACK,
-                "LOKI_PORT": str(http),
-                "LOKI_GRPC_PORT": str(grpc),
-                "LOKI_DATA": str(folder / "loki"),
-                "LOKI_RULES": str(rules.parent),
-            }
+            own = {"httpListenAddr": f"{LOOPBACK}:{ports[0]}", "storageDataPath": str(folder / "victoria-logs")}
+            return [tool("victoria-logs"), *compose_flags("victorialogs", **(own | changed))], {}
 
         async def healthy(ports: Sequence[int]) -> bool:
-            return await answers(f"http://{LOOPBACK}:{ports[0]}/ready")
+            return await answers(f"http://{LOOPBACK}:{ports[0]}/health")
 
-        async with on_free_ports("loki", launch, healthy, ports=2, folder=folder, fixed=ports) as (program, taken):
+        fixed = None if port is None else [port]
+        async with on_free_ports("victoria-logs", launch, healthy, ports=1, folder=folder, fixed=fixed) as (
+            program,
+            taken,
+        ):
             yield cls(program=program, address=f"{LOOPBACK}:{taken[0]}")
 
     async def lines(self, query: str, *, last_s: float = 3600) -> list[Line]:
-        """What a LogQL query finds, oldest first."""
+        """Return what a LogsQL query finds, oldest first."""
         now_s = time.time()
-        parameters = {"query": query, "limit": "5000", "direction": "forward"}
-        parameters |= {"start": str(int((now_s - last_s) * NS)), "end": str(int((now_s + 60) * NS))}
-        found = json.loads(await fetch(f"http://{self.address}/loki/api/v1/query_range", parameters=parameters))
-        told = [
-            (int(ts), Line(text=text, labels=stream["stream"]))
-            for stream in found["data"]["result"]
-            for ts, text, *_ in stream["values"]
+        parameters = {"query": query, "start": str(int(now_s - last_s)), "end": str(int(now_s + 60))}
+        found = await fetch(f"http://{self.address}/select/logsql/query", parameters=parameters)
+        records = sorted((json.loads(line) for line in found.splitlines()), key=lambda record: record["_time"])
+        return [
+            Line(text=record.get("_msg", ""), fields={name: each for name, each in record.items() if name != "_msg"})
+            for record in records
         ]
-        return [line for _, line in sorted(told, key=lambda each: each[0])]
+
+    async def stream_fields(self) -> set[str]:
+        """Return the fields by which records are divided into streams."""
+        url = f"http://{self.address}/select/logsql/stream_field_names"
+        found = json.loads(await fetch(url, parameters={"query": "*"}))
+        return {each["value"] for each in found["values"]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vmalert:
+    """A vmalert with the flags of compose.yaml, which evaluates the log rules. `address` is `127.0.0.1:port`."""
+
+    program: Program
+    address: str
+
+    @classmethod
+    @asynccontextmanager
+    async def run(
+        cls, folder: Path, *, logs: str, alertmanager: str, rules: Path = LOG_RULES
+    ) -> AsyncIterator[Vmalert]:
+        """A ready one that asks `logs`, a VictoriaLogs, and notifies `alertmanager`; `rules` is a folder."""
+
+        def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
+            own = {
+                "rule": f"{rules}/*.yml",
+                "datasource.url": f"http://{logs}",
+                "notifier.url": f"http://{alertmanager}",
+                "httpListenAddr": f"{LOOPBACK}:{ports[0]}",
+            }
+            return [tool("vmalert"), *compose_flags("vmalert", **own)], {}
+
+        async def healthy(ports: Sequence[int]) -> bool:
+            return await answers(f"http://{LOOPBACK}:{ports[0]}/health")
+
+        async with on_free_ports("vmalert", launch, healthy, ports=1, folder=folder) as (program, taken):
+            yield cls(program=program, address=f"{LOOPBACK}:{taken[0]}")
 
     async def alerts(self) -> set[str]:
-        """The names of the alerts that its ruler evaluates."""
-        groups = json.loads(await fetch(f"http://{self.address}/prometheus/api/v1/rules"))["data"]["groups"]
-        return {rule["name"] for group in groups for rule in group["rules"]}
-
-    async def label_names(self) -> set[str]:
-        """The index labels there are."""
-        found = json.loads(await fetch(f"http://{self.address}/loki/api/v1/labels"))
-        return set(found.get("data", ()))
+        """Return the names of the alerts that it evaluates; AssertionError when one of them cannot be evaluated."""
+        groups = json.loads(await fetch(f"http://{self.address}/api/v1/rules"))["data"]["groups"]
+        found = [rule for group in groups for rule in group["rules"]]
+        assert not [rule for rule in found if rule["lastError"]], found
+        return {rule["name"] for rule in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +190,8 @@ SHIPPED_ADDRESSES = {
     "alertmanager:9093",
     "jaeger:8888",
     "loki:3100",
+    "victorialogs:9428",
+    "vmalert:8880",
     "grafana:3000",
     "node-exporter:9100",
     "postgres-exporter:9187",
@@ -181,7 +226,8 @@ class Stack:
 
     collector: Collector
     jaeger: Jaeger
-    loki: Loki
+    logs: VictoriaLogs
+    vmalert: Vmalert
     prometheus: Prometheus
     alertmanager: Alertmanager
     metrics_port: int
@@ -206,11 +252,14 @@ class Stack:
         address = f"{LOOPBACK}:{prometheus_port}"
         async with AsyncExitStack() as up:
             jaeger = await up.enter_async_context(Jaeger.run(folder, prometheus=address))
-            loki = await up.enter_async_context(Loki.run(folder))
+            logs = await up.enter_async_context(VictoriaLogs.run(folder))
             collector = await up.enter_async_context(
-                Collector.run(folder, jaeger=jaeger.otlp_grpc, loki=loki.address, kept_percent=None)
+                Collector.run(folder, jaeger=jaeger.otlp_grpc, logs=logs.address, kept_percent=None)
             )
             alertmanager = await up.enter_async_context(Alertmanager.run(folder, config=alertmanager_config))
+            vmalert = await up.enter_async_context(
+                Vmalert.run(folder, logs=logs.address, alertmanager=alertmanager.address)
+            )
             addresses = {
                 "wattspan:8080": f"{LOOPBACK}:{api_port}",
                 "wattspan:9090": f"{LOOPBACK}:{metrics_port}",
@@ -218,7 +267,8 @@ class Stack:
                 "otelcol:8888": collector.telemetry,
                 "127.0.0.1:9090": address,
                 "jaeger:8888": jaeger.telemetry,
-                "loki:3100": loki.address,
+                "victorialogs:9428": logs.address,
+                "vmalert:8880": vmalert.address,
                 "alertmanager:9093": alertmanager.address,
             } | dict(others or {})
             config = prometheus_config(folder, addresses, TOKEN)
@@ -226,7 +276,8 @@ class Stack:
             yield cls(
                 collector=collector,
                 jaeger=jaeger,
-                loki=loki,
+                logs=logs,
+                vmalert=vmalert,
                 prometheus=prometheus,
                 alertmanager=alertmanager,
                 metrics_port=metrics_port,

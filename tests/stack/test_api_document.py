@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.central import Csms
 from support.chargers import START, Charger
-from support.operators import nobody, somebody
+from support.operators import anonymous, user_of_role
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -110,7 +110,7 @@ async def csms(tmp_path: Path) -> AsyncIterator[Csms]:
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
 async def test_whatever_is_asked_as_each_role_the_answer_is_documented(csms: Csms, tmp_path: Path, role: str) -> None:
-    async with somebody(csms, "viewer", "sam"), somebody(csms, role) as user, answering(csms):
+    async with user_of_role(csms, "viewer", "sam"), user_of_role(csms, role) as user, answering(csms):
         scopes = (await user.ask("GET", "/session"))["rights"]
         token = (await user.ask("POST", "/tokens", 201, json={"scopes": scopes}))["secret"]
         code, output = await made_up(csms, tmp_path, f"Authorization: Bearer {token}")
@@ -119,6 +119,6 @@ async def test_whatever_is_asked_as_each_role_the_answer_is_documented(csms: Csm
 
 
 async def test_whatever_a_stranger_asks_the_answer_is_documented(csms: Csms, tmp_path: Path) -> None:
-    async with nobody(csms), answering(csms):
+    async with anonymous(csms), answering(csms):
         code, output = await made_up(csms, tmp_path)
     assert code == 0, faults(output)

@@ -22,7 +22,7 @@ from stack.ocpp_go import OcppGoCharger, OcppGoStation
 from stack.process import eventually
 from stack.relay import Become, Frame, Relay, as_it_is, relaying
 from support.central import Csms
-from support.operators import Operator, admin, somebody
+from support.operators import Operator, admin, user_of_role
 from wattspan.simulator import ArrivalPattern, Simulation
 from wattspan.versions import VERSIONS
 
@@ -137,7 +137,7 @@ async def wired(kind: Kind, tmp_path: Path) -> AsyncIterator[Wired]:
     await csms.start()
     try:
         async with (
-            somebody(csms, "operator") as operator,
+            user_of_role(csms, "operator") as operator,
             relaying(csms.url("/ws"), kind.protocol) as relay,
             running(kind, tmp_path, relay.url),
         ):

@@ -127,7 +127,7 @@ async def test_an_operator_sees_the_fleet_and_starts_and_stops_a_session_by_a_cl
     await expect(page.get_by_text("Charging", exact=True).first).to_be_visible()
     await console.seen("fleet")
     await page.get_by_placeholder("Search").fill("nothing like this")
-    await expect(page.get_by_text("No charge point fits the search.")).to_be_visible()
+    await expect(page.get_by_text("No charge point matches the search.")).to_be_visible()
     await page.get_by_placeholder("Search").fill("")
     free = await _with_a_free_connector(csms)
     await page.get_by_role("link", name=free[0]).click()
@@ -196,7 +196,7 @@ async def test_id_tags_users_tokens_and_the_audit_log_are_kept_from_the_console(
     await console.open("system", "System")
     await page.get_by_role("button", name="Make a token").click()
     await dialog.get_by_role("button", name="Make", exact=True).click()
-    await page.get_by_role("button", name="I have kept it").click()
+    await page.get_by_role("button", name="I have saved it").click()
     await expect(page.get_by_role("button", name="Revoke")).to_be_visible()
     await console.seen("system")
     for path, heading in (
@@ -212,7 +212,7 @@ async def test_id_tags_users_tokens_and_the_audit_log_are_kept_from_the_console(
     await expect(page.get_by_text("create_user")).to_be_visible()
 
 
-async def test_newcomers_are_approved_and_rejected_by_a_click(tmp_path: Path, browser: Browser) -> None:
+async def test_pending_charge_points_are_approved_and_rejected_by_a_click(tmp_path: Path, browser: Browser) -> None:
     csms = Csms(tmp_path / "pending.db", unknown_charge_points="pending")
     await csms.start()
     context = await browser.new_context(bypass_csp=True, viewport={"width": 390, "height": 844})
@@ -223,7 +223,7 @@ async def test_newcomers_are_approved_and_rejected_by_a_click(tmp_path: Path, br
         await stranger.call("BootNotification", BOOT)
         await console.log_in(csms.first_password or "")
         await page.get_by_role("link", name="2 charge points wait for approval.").click()
-        await expect(page.get_by_role("heading", name="Newcomers")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Pending charge points")).to_be_visible()
         await expect(page.get_by_text("Acme One").first).to_be_visible()
         await console.seen("newcomers")
         await page.get_by_role("button", name="Approve GATE-1").click()
@@ -232,7 +232,7 @@ async def test_newcomers_are_approved_and_rejected_by_a_click(tmp_path: Path, br
         await page.get_by_role("button", name="Reject STRANGER").click()
         await dialog.get_by_role("button", name="Reject").click()
         assert await stranger.closed() == 1008
-        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        await expect(page.get_by_text("No charge point waits for approval.")).to_be_visible()
     async with csms.charger("GATE-1") as wanted:
         assert (await wanted.call("BootNotification", BOOT))["status"] == "Accepted"
         await console.open("charge-points/GATE-1", "GATE-1")

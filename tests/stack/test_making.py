@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.toolchain import CLIENTS, SCHEMA, Recipe, ToolchainError, ensure, module_maker
+from stack.toolchain import BROWSER, CLIENTS, LOGQL, SCHEMA, Recipe, ToolchainError, ensure, module_maker
 
 
 def write_product(folder: Path) -> None:
@@ -74,7 +74,7 @@ def test_what_few_have_a_compiler_for_is_left_out_but_not_in_ci(
         ensure(rare, tmp_path)
 
 
-@pytest.mark.parametrize("folder", [CLIENTS, SCHEMA], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [BROWSER, CLIENTS, LOGQL, SCHEMA], ids=lambda folder: folder.name)
 def test_the_locks_of_node_packages_name_no_registry(folder: Path) -> None:
     locked = json.loads((folder / "package-lock.json").read_text())
     assert not [name for name, package in locked["packages"].items() if "resolved" in package]

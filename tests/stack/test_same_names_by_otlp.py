@@ -14,13 +14,14 @@ from typing import Literal
 import pytest
 from ocpp.v16 import call
 from ocpp.v16.enums import ResetType
+from opentelemetry.sdk.metrics import MeterProvider
 
 from stack.process import eventually
 from stack.servers import Collector
 from stack.wattspan_server import otlp
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status, stop
-from support.operators import PASSWORD, admin, nobody
+from support.operators import PASSWORD, admin, anonymous
 from wattspan import Plugin
 from wattspan.domain.events import Event
 from wattspan.domain.model import MAX_CONNECTORS
@@ -74,7 +75,9 @@ async def test_names_types_and_values_are_the_same_by_otlp(csms: Csms, collector
         await second.call("StartTransaction", START)
         await csms.durable()
 
-        assert await asyncio.to_thread(csms.central.telemetry.meter_provider.force_flush)
+        provider = csms.central.telemetry.meter_provider
+        assert isinstance(provider, MeterProvider)
+        assert await asyncio.to_thread(provider.force_flush)
         await eventually(partial(same, csms, collector))
         ours = told(await csms.page())
     named = {line.split()[2] for line in ours if line.startswith("# TYPE ")}
@@ -160,7 +163,7 @@ def transaction(kind: str, seq_no: int) -> dict[str, object]:
 async def people(csms: Csms) -> None:
     """One who registers, registers again and is locked out; and the first, who looks whether all is well."""
     new = {"name": "eve", "password": PASSWORD}
-    async with nobody(csms) as eve, admin(csms) as first:
+    async with anonymous(csms) as eve, admin(csms) as first:
         await eve.ask("POST", "/registrations", 201, json=new)
         await eve.ask("POST", "/registrations", 409, json=new)
         await first.ask("GET", "/health")

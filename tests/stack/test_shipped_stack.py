@@ -18,7 +18,7 @@ from ocpp.v16 import call
 
 from stack.process import LOOPBACK, eventually
 from stack.servers import Jaeger, attributes
-from stack.shipped import LOKI_RULES, TOKEN, Stack
+from stack.shipped import LOG_RULES, TOKEN, Stack
 from stack.wattspan_server import WattspanServer, to_collector
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status, stop
@@ -197,13 +197,15 @@ async def test_one_session_from_the_graph_to_its_trace_to_its_log_lines(shipped_
         assert trace is not None
         assert {"charging session"} <= {span["operationName"] for span in trace["spans"]}
 
-        by_trace = f'{{service_name="wattspan"}} | trace_id="{trace_id}"'
-        (line,) = await eventually(partial(shipped_stack.loki.lines, by_trace))
+        by_trace = f'{{service.name="wattspan"}} trace_id:="{trace_id}"'
+        (line,) = await eventually(partial(shipped_stack.logs.lines, by_trace))
         assert line.text == "session ended: 7500 Wh, Local"
-        assert (line.labels["cp_id"], line.labels["connector_id"]) == ("CP1", "1")
-        by_charger = '{service_name="wattspan"} | cp_id="CP1"'
-        assert [each.labels["trace_id"] for each in await shipped_stack.loki.lines(by_charger)] == [trace_id]
-        assert await shipped_stack.loki.label_names() <= {"service_name", "deployment_environment_name"}
+        assert (line.fields["cp_id"], line.fields["connector_id"]) == ("CP1", "1")
+        by_charger = '{service.name="wattspan"} cp_id:="CP1"'
+        assert [each.fields["trace_id"] for each in await shipped_stack.logs.lines(by_charger)] == [trace_id]
+        by_session = f'{{service.name="wattspan"}} transaction_id:="{transaction_id}"'
+        assert [each.fields["trace_id"] for each in await shipped_stack.logs.lines(by_session)] == [trace_id]
+        assert await shipped_stack.logs.stream_fields() <= {"service.name", "deployment.environment.name"}
 
 
 async def test_a_containers_json_line_is_found_by_service_charger_and_trace(shipped_stack: Stack) -> None:
@@ -218,10 +220,10 @@ async def test_a_containers_json_line_is_found_by_service_charger_and_trace(ship
     }
     for service, text in (("chargy", json.dumps(json_line)), ("grafana", "plain words, password=hunter2")):
         await fluent(shipped_stack.collector.fluent, f"wattspan-{service}-1", text)
-    (line,) = await eventually(partial(shipped_stack.loki.lines, f'{{service_name="chargy"}} | trace_id="{trace_id}"'))
-    assert (line.labels["cp_id"], line.labels["severity_text"]) == ("CP7", "WARNING")
+    (line,) = await eventually(partial(shipped_stack.logs.lines, f'{{service.name="chargy"}} trace_id:="{trace_id}"'))
+    assert (line.fields["cp_id"], line.fields["severity_text"]) == ("CP7", "WARNING")
     assert json.loads(line.text)["message"] == "odd"
-    (plain,) = await eventually(partial(shipped_stack.loki.lines, '{service_name="grafana"}'))
+    (plain,) = await eventually(partial(shipped_stack.logs.lines, '{service.name="grafana"}'))
     assert plain.text == "plain words, password=***"
 
 
@@ -246,7 +248,7 @@ def packed(text: str) -> bytes:
 async def test_prometheus_reads_the_shipped_file_and_scrapes_what_runs(shipped_stack: Stack) -> None:
     async def up() -> bool:
         alive = {labels["job"] for labels, value in await shipped_stack.prometheus.query("up") if value}
-        return {"otelcol", "jaeger", "loki", "prometheus", "spans"} <= alive
+        return {"otelcol", "jaeger", "victorialogs", "vmalert", "prometheus", "spans"} <= alive
 
     await eventually(up)
 
@@ -256,16 +258,16 @@ async def test_prometheus_reads_the_shipped_file_and_scrapes_what_runs(shipped_s
     await eventually(watched, within_s=150)
 
 
-async def test_loki_evaluates_the_shipped_rules(shipped_stack: Stack) -> None:
+async def test_vmalert_evaluates_the_shipped_rules(shipped_stack: Stack) -> None:
     shipped = {
         rule["alert"]
-        for file in LOKI_RULES.glob("*.yml")
+        for file in LOG_RULES.glob("*.yml")
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
     }
 
     async def loaded() -> bool:
-        return await shipped_stack.loki.alerts() == shipped
+        return await shipped_stack.vmalert.alerts() == shipped
 
     await eventually(loaded, within_s=90)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
+from alerts.__main__ import LOKI as LOKI_RULES
+from alerts.__main__ import VMALERT
+from dashboards.__main__ import DASHBOARDS
+from dashboards.log_query import LOKI
 from stack.servers import COLLECTOR_CONFIG, JAEGER_CONFIG, promtool
-from stack.shipped import LOKI_CONFIG, PROMETHEUS_CONFIG
-from stack.toolchain import ROOT, tool
+from stack.shipped import PROMETHEUS_CONFIG
+from stack.toolchain import HERE, ROOT, tool
 from wattspan.cli.stack import make_secrets
 
 
@@ -25,7 +31,7 @@ def check(reader: str, file: Path) -> tuple[int, str]:
     commands: dict[str, Sequence[str | Path]] = {
         "otelcol": [tool("otelcol"), "validate", f"--config={file}"],
         "jaeger": [tool("jaeger"), "validate", f"--config={file}"],
-        "loki": [tool("loki"), f"-config.file={file}", "-config.expand-env=true", "-verify-config"],
+        "vmalert": [tool("vmalert"), "-dryRun", f"-rule={file}", "-rule.defaultRuleType=vlogs"],
         "prometheus": [promtool(), "check", "config", "--syntax-only", file],
     }
     return exit_code(*commands[reader])
@@ -34,7 +40,7 @@ def check(reader: str, file: Path) -> tuple[int, str]:
 FILES = {
     "otelcol": (COLLECTOR_CONFIG, "memory_limiter:", "memory_limitter:"),
     "jaeger": (JAEGER_CONFIG, "ephemeral:", "ephemeron:"),
-    "loki": (LOKI_CONFIG, "retention_enabled:", "retention_enabld:"),
+    "vmalert": (VMALERT, "| stats by", "| statistics by"),
     "prometheus": (PROMETHEUS_CONFIG, "scrape_timeout: 5s", "scrape_timeout: 9s"),
 }
 
@@ -60,7 +66,30 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("profile", ["core", "full"])
+def unparsed(queries: Sequence[str], folder: Path) -> list[str]:
+    """Those of some queries that Grafana's grammar of LogQL does not take."""
+    package = tool("logql").parents[2]
+    script = folder / "logql.mjs"
+    script.write_text((HERE / "logql" / "parse.mjs").read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "node_modules").symlink_to(package)
+    done = subprocess.run(
+        ["node", script], check=True, input=json.dumps(list(queries)), capture_output=True, text=True, cwd=folder
+    )
+    return list(json.loads(done.stdout))
+
+
+def test_lokis_queries_are_logql(tmp_path: Path) -> None:
+    """Loki is not built here, so that its rules and the panels' queries go by its grammar alone."""
+    groups = yaml.safe_load(LOKI_RULES.read_text(encoding="utf-8"))["groups"]
+    queries = [rule["expr"] for group in groups for rule in group["rules"]]
+    panels = [panel for dashboard in DASHBOARDS for panel in dashboard.panels()]
+    queries += [LOKI.spell(query.logs) for panel in panels for query in panel.queries if query.logs]
+    assert len(queries) == 5
+    broken = [query.replace("{", "[", 1) for query in queries]
+    assert unparsed([*queries, *broken], tmp_path) == broken
+
+
+@pytest.mark.parametrize("profile", ["core", "full", "victorialogs"])
 def test_compose_takes_each_profile(project: Path, profile: str) -> None:
     code, said = exit_code(tool("docker-compose"), "--profile", profile, "config", "--quiet", cwd=project)
     assert (code, said) == (0, "")
@@ -82,3 +111,31 @@ def test_compose_takes_no_broken_file(project: Path, right: str, wrong: str) -> 
     file = project / "compose.yaml"
     file.write_text(file.read_text().replace(right, wrong, 1))
     assert exit_code(tool("docker-compose"), "config", "--quiet", cwd=project)[0] != 0
+
+
+@pytest.mark.parametrize("environment", [(), (".env",)])
+def test_victorialogs_stands_in_lokis_place_with_nothing_under_the_agpl(
+    project: Path, environment: Sequence[str]
+) -> None:
+    files = [word for name in (*environment, "deploy/victorialogs.env") for word in ("--env-file", name)]
+    shutil.copy(ROOT / "deploy" / "victorialogs.env", project / "deploy")
+    code, said = exit_code(tool("docker-compose"), *files, "config", "--format", "json", cwd=project)
+    assert code == 0, said
+    services = json.loads(said)["services"]
+    assert {"victorialogs", "vmalert", "wattspan", "otelcol", "jaeger"} <= services.keys()
+    assert services["otelcol"]["environment"]["OTELCOL_LOGS"] == "http://victorialogs:9428/insert/opentelemetry"
+    assert not [each["image"] for each in services.values() if "grafana" in each["image"]]
+
+
+def test_grafana_beside_victorialogs_has_its_plugin_and_its_files(project: Path) -> None:
+    for name in ("victorialogs.env", "victorialogs-grafana.yaml"):
+        shutil.copy(ROOT / "deploy" / name, project / "deploy")
+    files = ["--file", "compose.yaml", "--file", "deploy/victorialogs-grafana.yaml"]
+    words = [*files, "--env-file", "deploy/victorialogs.env", "config", "--format", "json"]
+    code, said = exit_code(tool("docker-compose"), *words, cwd=project)
+    assert code == 0, said
+    services = json.loads(said)["services"]
+    assert "loki" not in services
+    mounted = [Path(each["source"]) for each in services["grafana"]["volumes"] if each["type"] == "bind"]
+    assert all((ROOT / path.relative_to(project)).exists() for path in mounted)
+    assert {path.parent.name for path in mounted} >= {"victorialogs"}

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,20 +14,24 @@ import pytest
 
 from stack.process import LOOPBACK, eventually, free_ports
 from stack.servers import Collector, Jaeger
-from stack.shipped import Loki
+from stack.shipped import VictoriaLogs
 from stack.wattspan_server import WattspanServer, to_collector
 from support.chargers import BOOT, START, Charger, stop
 
-LINES = '{service_name="wattspan"}'
+LINES = '{service.name="wattspan"}'
 SESSION = "charging session"
+LOGS = "otlp_http/logs"
+"""The Collector's exporter of log records."""
 
 
 async def charge(server: WattspanServer, cp_id: str) -> None:
     """A session, each message of which is answered."""
     async with Charger(f"{server.url}/{cp_id}") as charger:
         await charger.call("BootNotification", BOOT)
-        transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
-        await charger.call("StopTransaction", stop(transaction_id, 8500))
+        # Jaeger searches two days back, and a session's spans have the charger's time.
+        at = {"timestamp": datetime.now(UTC).isoformat()}
+        transaction_id = (await charger.call("StartTransaction", START | at))["transactionId"]
+        await charger.call("StopTransaction", stop(transaction_id, 8500, **at))
 
 
 async def sessions(jaeger: Jaeger, *cp_ids: str) -> bool:
@@ -36,9 +41,9 @@ async def sessions(jaeger: Jaeger, *cp_ids: str) -> bool:
     return sorted(told) == sorted(cp_ids)
 
 
-async def logged(loki: Loki, *cp_ids: str) -> bool:
+async def logged(logs: VictoriaLogs, *cp_ids: str) -> bool:
     """Whether each of these has a line for its session, and no other has."""
-    return sorted(line.labels["cp_id"] for line in await loki.lines(LINES)) == sorted(cp_ids)
+    return sorted(line.fields["cp_id"] for line in await logs.lines(LINES)) == sorted(cp_ids)
 
 
 async def counted(collector: Collector, name: str, exporter: str) -> float:
@@ -53,7 +58,7 @@ async def waits(collector: Collector, exporter: str, least: int) -> bool:
 
 @asynccontextmanager
 async def refusing(port: int) -> AsyncIterator[list[bytes]]:
-    """Something at Loki's address that answers 503; the requests it got."""
+    """Something at VictoriaLogs' address that answers 503; the requests it got."""
     got: list[bytes] = []
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,45 +88,102 @@ async def test_jaeger_is_down_for_a_while(tmp_path: Path) -> None:
         assert await server.value('ocpp_central_telemetry_dropped_total{signal="traces"}') == 0
 
 
-async def test_loki_refuses_for_a_while(tmp_path: Path) -> None:
-    ports = free_ports(2)
+async def test_victorialogs_refuses_for_a_while(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
     async with (
-        Collector.run(tmp_path, loki=f"{LOOPBACK}:{ports[0]}") as collector,
+        Collector.run(tmp_path, logs=f"{LOOPBACK}:{port}") as collector,
         WattspanServer.run(tmp_path, to_collector(collector)) as server,
     ):
-        async with refusing(ports[0]) as got:
+        async with refusing(port) as got:
             await charge(server, "CP1")
 
             async def asked_twice() -> bool:
                 return len(got) >= 2
 
             await eventually(asked_twice)
-        async with Loki.run(tmp_path, ports=ports) as loki:
-            await eventually(partial(logged, loki, "CP1"))
-            assert await counted(collector, "otelcol_exporter_send_failed_log_records", "otlp_http/loki") == 0
+        async with VictoriaLogs.run(tmp_path, port=port) as logs:
+            await eventually(partial(logged, logs, "CP1"))
+            assert await counted(collector, "otelcol_exporter_send_failed_log_records", LOGS) == 0
+
+
+async def test_victorialogs_is_down_for_a_while(tmp_path: Path) -> None:
+    async with VictoriaLogs.run(tmp_path) as logs:
+        port = int(logs.address.rpartition(":")[2])
+        async with (
+            Collector.run(tmp_path, logs=logs.address) as collector,
+            WattspanServer.run(tmp_path, to_collector(collector)) as server,
+        ):
+            await charge(server, "CP1")
+            await eventually(partial(logged, logs, "CP1"))
+            await logs.program.stop()
+            await charge(server, "CP2")
+            await eventually(partial(waits, collector, LOGS, 1))
+            async with VictoriaLogs.run(tmp_path, port=port) as back:
+                await eventually(partial(logged, back, "CP1", "CP2"))
+            assert await counted(collector, "otelcol_exporter_enqueue_failed_log_records", LOGS) == 0
+            assert await server.value('ocpp_central_telemetry_dropped_total{signal="logs"}') == 0
+
+
+async def test_victorialogs_is_slow_for_a_while(tmp_path: Path) -> None:
+    """It is stopped in its tracks: connections are accepted, and nothing is answered."""
+    async with (
+        VictoriaLogs.run(tmp_path) as logs,
+        Collector.run(tmp_path, logs=logs.address) as collector,
+        WattspanServer.run(tmp_path, to_collector(collector)) as server,
+    ):
+        logs.program.pause()
+        await charge(server, "CP1")
+        await eventually(partial(waits, collector, LOGS, 1))
+        await charge(server, "CP2")
+        logs.program.resume()
+        await eventually(partial(logged, logs, "CP1", "CP2"))
+        assert await counted(collector, "otelcol_exporter_send_failed_log_records", LOGS) == 0
+
+
+async def test_victorialogs_has_no_room_on_its_disk_for_a_while(tmp_path: Path) -> None:
+    """A limit above what any disk has leaves it as little room as a full disk does: it refuses what is sent."""
+    no_room = {"storage.minFreeDiskSpaceBytes": "1000TB"}
+    async with VictoriaLogs.run(tmp_path, port=None, **no_room) as full:
+        port = int(full.address.rpartition(":")[2])
+        async with (
+            Collector.run(tmp_path, logs=full.address) as collector,
+            WattspanServer.run(tmp_path, to_collector(collector)) as server,
+        ):
+            await charge(server, "CP1")
+            await eventually(partial(waits, collector, LOGS, 1))
+
+            async def refused() -> bool:
+                return "cannot add rows into storage in read-only mode" in full.program.log_tail()
+
+            await eventually(refused)
+            assert await full.lines(LINES) == []
+            await full.program.stop()
+            async with VictoriaLogs.run(tmp_path, port=port) as roomy:
+                await eventually(partial(logged, roomy, "CP1"))
+            assert await counted(collector, "otelcol_exporter_send_failed_log_records", LOGS) == 0
 
 
 async def test_the_collector_is_killed_and_what_waited_in_it_arrives(tmp_path: Path) -> None:
     async with Jaeger.run(tmp_path) as jaeger:
         jaeger_ports = jaeger.ports
-    loki_ports = free_ports(2)
-    run = partial(Collector.run, tmp_path, jaeger=jaeger.otlp_grpc, loki=f"{LOOPBACK}:{loki_ports[0]}")
+    (logs_port,) = free_ports(1)
+    run = partial(Collector.run, tmp_path, jaeger=jaeger.otlp_grpc, logs=f"{LOOPBACK}:{logs_port}")
     async with run() as collector, WattspanServer.run(tmp_path, to_collector(collector)) as server:
         await charge(server, "CP1")
         await eventually(partial(waits, collector, "otlp_grpc/jaeger", 1))
-        await eventually(partial(waits, collector, "otlp_http/loki", 1))
+        await eventually(partial(waits, collector, LOGS, 1))
         collector.program.child.kill()
         await collector.program.child.wait()
         await charge(server, "WHILE-AWAY")
         async with (
             run(ports=collector.ports),
             Jaeger.run(tmp_path, ports=jaeger_ports) as back,
-            Loki.run(tmp_path, ports=loki_ports) as loki,
+            VictoriaLogs.run(tmp_path, port=logs_port) as logs,
         ):
 
             async def arrived() -> bool:
                 found = await back.traces("wattspan", operation=SESSION, tags={"cp_id": "CP1"})
-                lines = await loki.lines(f'{LINES} | cp_id="CP1"')
+                lines = await logs.lines(f"{LINES} cp_id:=CP1")
                 return len(found) == 1 and len(lines) == 1
 
             await eventually(arrived)

@@ -1,10 +1,10 @@
 """The real servers and foreign clients of the end-to-end tests: what they are, where they lie, how they are made.
 
-`python -m tests.stack.toolchain` makes what is missing, each tool in a folder of its own below `$WATTSPAN_CACHE`
+`python -m stack.toolchain` makes what is missing, each tool in a folder of its own below `$WATTSPAN_CACHE`
 (default `~/.cache/wattspan`) whose name holds its version and a hash of the files that shape it. A tool is made under
 another name and renamed when whole, so an interrupted run leaves nothing that looks finished. Needs go (1.25 or
 newer), npm and, on Debian, apt; cargo (Rust 1.87 or newer) for one of them, which is left out where there is none,
-though not in CI. Chromium, PostgreSQL and strace are installed for good, for which it must be root.
+though not in CI. Alertmanager, Chromium, PostgreSQL and strace are installed for good, for which it must be root.
 Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
 """
 
@@ -14,7 +14,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,24 +24,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack import licences
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CLIENTS = HERE / "clients"
 SCHEMA = HERE / "schema"
 BROWSER = HERE / "browser"
+LOGQL = HERE / "logql"
 COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
 
 COLLECTOR_VERSION = "0.159.0"
 AXE_VERSION = "4.14.1"
 GRAFANA_SCHEMA_VERSION = "13.1.3"
 JAEGER_VERSION = "1.76.0"
-LOKI_VERSION = "3.7.8"
+LEZER_LOGQL_VERSION = "0.4.2"
 PROMETHEUS_VERSION = "3.13.2"
 """Beside Debian's 2.42: compose.yaml runs a 3.x, and our files must do for both. As a Go module it is v0.313.2."""
+PROMETHEUS_MODULE_VERSION = f"v0.{PROMETHEUS_VERSION.replace('.', '', 1)}"
 COMPOSE_VERSION = "2.40.3"
 OCPP_GO_VERSION = "0.19.0"
 OCPP_RPC_VERSION = "2.2.1"
 OCPP_CLIENT_VERSION = "0.6.0"
+VICTORIALOGS_VERSION = "1.52.1"
+VMALERT_VERSION = "1.151.0"
 
 CORES = 2
 """How many cores a build may use: the machine has other work, tests among it."""
@@ -105,7 +110,7 @@ def tool(name: str) -> Path:
     """The file of a tool that is made; ToolchainError when it is not."""
     found = RECIPES[name].find(cache_folder())
     if found is None:
-        raise ToolchainError(name, "not made yet; run `python -m tests.stack.toolchain` (make e2e does)")
+        raise ToolchainError(name, "not made yet; run `python -m stack.toolchain` (make e2e does)")
     return found
 
 
@@ -140,12 +145,30 @@ def run_go(tool_name: str, arguments: Sequence[str], *, cwd: Path) -> str:
     return run(tool_name, ["go", *arguments], cwd=cwd, GOMAXPROCS=str(CORES), GOFLAGS="-buildvcs=false", GOWORK="off")
 
 
+def build(tool_name: str, main_module: Path, package: str, output: Path, *flags: str) -> None:
+    """Compile one Go program, unless a module that would be linked into it is under a licence that is refused.
+
+    `main_module` is the folder of the main module: go asks for no other, and its `replace` lines count.
+    """
+    try:
+        licences.licence_of(package, main_module)
+        licences.check(licences.modules_needed(main_module, package, *flags))
+    except licences.LicenceError as error:
+        raise ToolchainError(tool_name, str(error)) from error
+    except subprocess.CalledProcessError as error:
+        raise ToolchainError(tool_name, f"`go list` failed: {error.stderr.strip()}") from error
+    run_go(tool_name, ["build", "-trimpath", *flags, "-o", str(output), package], cwd=main_module)
+
+
 def make_collector(folder: Path) -> None:
-    """The OpenTelemetry Collector Builder turns our manifest into a Collector; it writes to `.build` below its cwd."""
+    """The OpenTelemetry Collector Builder turns our manifest into source, in `.build` below its cwd; go compiles it."""
     builder = f"go.opentelemetry.io/collector/cmd/builder@v{COLLECTOR_VERSION}"
-    run_go("otelcol", ["run", builder, f"--config={COLLECTOR_MANIFEST}"], cwd=folder)
-    (folder / ".build" / "otelcol-wattspan").rename(folder / "otelcol")
-    shutil.rmtree(folder / ".build")
+    run_go("otelcol", ["run", builder, f"--config={COLLECTOR_MANIFEST}", "--skip-compilation"], cwd=folder)
+    source = folder / ".build"
+    # What the builder writes is of our manifest, and so is its licence.
+    shutil.copy(ROOT / "LICENSE", source)
+    build("otelcol", source, ".", folder / "otelcol", "-ldflags=-s -w")
+    shutil.rmtree(source)
 
 
 def module_maker(name: str, module: str, packages: dict[str, str], *, tags: str = "") -> Callable[[Path], None]:
@@ -154,31 +177,24 @@ def module_maker(name: str, module: str, packages: dict[str, str], *, tags: str 
     def make(folder: Path) -> None:
         facts = json.loads(run_go(name, ["mod", "download", "-json", module], cwd=folder))
         for binary, package in packages.items():
-            command = ["build", "-trimpath", "-tags", tags, "-o", str(folder / binary), package]
-            run_go(name, command, cwd=Path(facts["Dir"]))
+            build(name, Path(facts["Dir"]), package, folder / binary, *(["-tags", tags] if tags else []))
 
     return make
 
 
-def make_loki(folder: Path) -> None:
-    """A small module of ours that requires Loki, with Loki's own `replace` lines: they count only in a main module."""
-    module = "github.com/grafana/loki/v3"
-    facts = json.loads(run_go("loki", ["mod", "download", "-json", f"{module}@v{LOKI_VERSION}"], cwd=folder))
-    theirs = Path(facts["GoMod"]).read_text(encoding="utf-8")
-    (folder / "go.mod").write_text(loki_module(theirs, f"{module} v{LOKI_VERSION}"), encoding="utf-8")
-    run_go("loki", ["build", "-mod=mod", "-trimpath", "-o", str(folder / "loki"), f"{module}/cmd/loki"], cwd=folder)
-    for left in ("go.mod", "go.sum"):
-        (folder / left).unlink()
+def package_maker(name: str, module: str, version: str, package: str) -> Callable[[Path], None]:
+    """Builds one command of a module as `go install` would, from a module of ours that requires it."""
 
+    def make(folder: Path) -> None:
+        source = folder / ".build"
+        source.mkdir()
+        shutil.copy(ROOT / "LICENSE", source)
+        run_go(name, ["mod", "init", f"wattspan.test/{name}"], cwd=source)
+        run_go(name, ["mod", "edit", f"-require={module}@v{version}"], cwd=source)
+        build(name, source, f"{module}/{package}", folder / name, "-mod=mod")
+        shutil.rmtree(source)
 
-def loki_module(theirs: str, required: str) -> str:
-    """The go.mod that builds `required`; the one local path in `theirs` becomes the version that is required there."""
-    push = "github.com/grafana/loki/pkg/push"
-    (version,) = re.findall(rf"^\t{push} (\S+)", theirs, re.MULTILINE)
-    (go,) = re.findall(r"^go \S+", theirs, re.MULTILINE)
-    kept = re.findall(r"^(?:replace|exclude) .*", theirs, re.MULTILINE)
-    lines = [line.replace("=> ./pkg/push", f"=> {push} {version}") for line in kept]
-    return "\n".join(["module wattspan.test/loki", go, f"require {required}", *lines]) + "\n"
+    return make
 
 
 def npm_maker(name: str, locked_in: Path) -> Callable[[Path], None]:
@@ -248,11 +264,15 @@ _ocpp_go = module_maker(
     },
 )
 _jaeger = module_maker("jaeger", f"github.com/jaegertracing/jaeger@v{JAEGER_VERSION}", {"jaeger": "./cmd/jaeger"})
+_victoria_logs = package_maker(
+    "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs", VICTORIALOGS_VERSION, "app/victoria-logs"
+)
+_vmalert = package_maker("vmalert", "github.com/VictoriaMetrics/VictoriaMetrics", VMALERT_VERSION, "app/vmalert")
 _prometheus = debian_maker("prometheus", ["prometheus"])
 # Without its service discoveries, but for files and HTTP: half the time to build. Its pages are not in the module.
 _prometheus_3 = module_maker(
     "prometheus-3",
-    f"github.com/prometheus/prometheus@v0.{PROMETHEUS_VERSION.replace('.', '', 1)}",
+    f"github.com/prometheus/prometheus@{PROMETHEUS_MODULE_VERSION}",
     {"prometheus": "./cmd/prometheus", "promtool": "./cmd/promtool"},
     tags="remove_all_sd",
 )
@@ -279,8 +299,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="alertmanager",
             version="debian",
-            products=("usr/bin/prometheus-alertmanager",),
-            make=debian_maker("alertmanager", ["prometheus-alertmanager"]),
+            products=("prometheus-alertmanager",),
+            # Debian's looks for its templates below /usr/share, so it cannot be run where it is merely unpacked.
+            make=installer("prometheus-alertmanager", "prometheus-alertmanager"),
             on_path=("prometheus-alertmanager",),
         ),
         Recipe(
@@ -323,6 +344,13 @@ RECIPES: dict[str, Recipe] = {
             inputs=(SCHEMA / "package.json", SCHEMA / "package-lock.json"),
         ),
         Recipe(
+            name="logql",
+            version=LEZER_LOGQL_VERSION,
+            products=("node_modules/@grafana/lezer-logql/package.json",),
+            make=npm_maker("logql", LOGQL),
+            inputs=(LOGQL / "package.json", LOGQL / "package-lock.json"),
+        ),
+        Recipe(
             name="ocpp-go",
             version=OCPP_GO_VERSION,
             products=("charge-point-16", "central-system-16", "charging-station-201"),
@@ -344,7 +372,8 @@ RECIPES: dict[str, Recipe] = {
             inputs=(COLLECTOR_MANIFEST,),
         ),
         Recipe(name="jaeger", version=JAEGER_VERSION, products=("jaeger",), make=_jaeger),
-        Recipe(name="loki", version=LOKI_VERSION, products=("loki",), make=make_loki),
+        Recipe(name="victoria-logs", version=VICTORIALOGS_VERSION, products=("victoria-logs",), make=_victoria_logs),
+        Recipe(name="vmalert", version=VMALERT_VERSION, products=("vmalert",), make=_vmalert),
         Recipe(
             name="prometheus-3",
             version=PROMETHEUS_VERSION,

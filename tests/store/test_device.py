@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.stories import NOW
+from support.fleet_events import NOW
 from wattspan.domain import events as ev
 from wattspan.domain.device_model import Attribute, Characteristics, Monitor, Variable
 from wattspan.store.journal import device_model
@@ -11,7 +11,7 @@ HEAT = Variable(component="Controller", variable="Temperature")
 
 
 def told(*attributes, cp_id="CP1", at_ts=NOW, **more):
-    return ev.DeviceModelReported(cp_id=cp_id, received_ts=NOW, told_ts=at_ts, attributes=attributes, **more)
+    return ev.DeviceModelReported(cp_id=cp_id, received_ts=NOW, reported_ts=at_ts, attributes=attributes, **more)
 
 
 def numbered(number):
@@ -73,7 +73,7 @@ async def test_streams_are_bounded_too(site, monkeypatch):
     for number in range(5):
         site.apply(ev.EventStreamOpened(cp_id="CP1", received_ts=NOW, stream_id=number, monitor_id=1))
         site.apply(
-            ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=number, value="1", told_ts=NOW, count=2)
+            ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=number, value="1", reported_ts=NOW, count=2)
         )
         await site.commit()
     assert [(each.stream_id, each.told) for each in await site.store.event_streams("CP1")] == [(0, 2), (1, 2)]
@@ -100,7 +100,7 @@ async def test_a_stream_names_the_variable_that_its_monitor_watches(site):
     site.apply(told(monitors=(Monitor(of=HEAT, monitor_id=5, type="Periodic"),)))
     for value, at_ts in (("late", NOW + 5), ("early", NOW)):
         site.apply(
-            ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=1, value=value, told_ts=at_ts, count=1)
+            ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=1, value=value, reported_ts=at_ts, count=1)
         )
         await site.commit()
     (stream,) = await site.store.event_streams("CP1")

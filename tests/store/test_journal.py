@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from support.databases import lock, query
-from support.stories import NOW, connected, metered, started
+from support.fleet_events import NOW, connected, metered, started
 from wattspan.errors import StoreUnavailable
 from wattspan.store.journal.batch import MAX_STALE
 from wattspan.store.journal.journal import STALE_S

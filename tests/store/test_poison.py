@@ -1,7 +1,7 @@
 import pytest
 
 from support import databases
-from support.stories import NOW, connected, metered, started
+from support.fleet_events import NOW, connected, metered, started
 from wattspan.domain import events as ev
 from wattspan.store.codec import from_json, to_json
 from wattspan.store.journal.isolate import sanitize

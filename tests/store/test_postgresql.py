@@ -13,8 +13,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from support import databases
+from support.fleet_events import NOW, connected, metered, started
 from support.sites import opened
-from support.stories import NOW, connected, metered, started
 from support.waiting import eventually
 from wattspan.domain import events as ev
 from wattspan.errors import StoreUnavailable, StoreUnusable

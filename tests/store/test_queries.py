@@ -4,7 +4,7 @@ from contextlib import closing
 import pytest
 
 from support.databases import query
-from support.stories import NOW, connected, metered, samples, started, stopped
+from support.fleet_events import NOW, connected, metered, samples, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.transactions.common import stop_key
 from wattspan.store.queries import audit as audit_queries

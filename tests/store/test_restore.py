@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.fleet_events import NOW, connected, day, metered, started, stopped
 from support.sites import opened
-from support.stories import NOW, connected, day, metered, started, stopped
 from wattspan.domain import events as ev
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
@@ -18,11 +18,11 @@ from wattspan.store.store import Store
 OF_THE_PROCESS = {"connected", "outage_counted"}
 """No connection outlives the process; the next one's outage is counted then."""
 MAY_BE_STALE = {"last_msg_ts", "last_heartbeat_ts", "errors", "authorizations", "schema_faults"}
-"""No charger was told that these are safe: a crash may lose the last second of them."""
+"""No answer waited for these to be stored: a crash may lose the last second of them."""
 
 
-def told(cp: ChargePoint, *, but: set[str]) -> dict[str, Any]:
-    """Every field, the meters of transactions by their three values."""
+def figures_of(cp: ChargePoint, *, but: set[str]) -> dict[str, Any]:
+    """Return every field, the meters of transactions by their three values."""
     found = {field.name: getattr(cp, field.name) for field in fields(cp) if field.name not in but}
     found["connectors"] = {name: repr(connector) for name, connector in sorted(cp.connectors.items())}
     found["transactions"] = {name: repr(transaction) for name, transaction in sorted(cp.transactions.items())}
@@ -32,7 +32,7 @@ def told(cp: ChargePoint, *, but: set[str]) -> dict[str, Any]:
 def same(fleet: Fleet, again: Fleet, *, but: set[str] = OF_THE_PROCESS) -> None:
     assert set(again.charge_points) == set(fleet.charge_points)
     for cp_id, cp in fleet.charge_points.items():
-        assert told(again.charge_points[cp_id], but=but) == told(cp, but=but)
+        assert figures_of(again.charge_points[cp_id], but=but) == figures_of(cp, but=but)
     assert (again.last_number, again.last_transaction_id) == (fleet.last_number, fleet.last_transaction_id)
 
 
@@ -77,7 +77,7 @@ async def test_an_end_amid_a_flush_loses_nothing(site, open_site, parts):
     same(site.fleet, (await open_site()).fleet, but=OF_THE_PROCESS | MAY_BE_STALE)
 
 
-async def test_readings_before_a_flush_are_not_told_twice(site, open_site):
+async def test_readings_before_a_flush_are_not_replayed(site, open_site):
     site.apply(connected(), started(), metered(1500.0, NOW + 10))
     await site.journal.flush()
     # The register was reset: read twice, 300 Wh would count twice.
@@ -211,8 +211,8 @@ async def test_meter_values_whose_answer_a_crash_took_are_stored_once(site, open
     assert [reading.register_wh for reading in await again.store.readings(1)] == [1500.0, 1600.0]
 
 
-async def test_what_was_told_again_survives_the_next_end_too(site, open_site):
-    """A flush says that all readings so far are included: so it must include those that a restart told again."""
+async def test_what_was_replayed_survives_the_next_end_too(site, open_site):
+    """A flush marks all readings so far as included, so it must write the figures that a restart replayed."""
     site.apply(connected(), started())
     await site.commit()
     site.apply(metered(1500.0, NOW + 10))
@@ -248,3 +248,58 @@ async def test_the_meters_of_many_transactions_are_written_together(site, open_s
     again = await open_site()
     meters = [again.fleet.charge_points[name].transactions[str(n)].meter for n, name in enumerate(names, 1)]
     assert [meter.energy_wh for meter in meters] == [float(number) for number in range(1, 76)]
+
+
+@pytest.mark.parametrize("flushed_after", range(5))
+async def test_the_figures_of_a_charger_whose_clock_is_behind_are_back(site, open_site, flushed_after):
+    """Its second reading shows that it is no replay, which the restart must not forget for those after a flush."""
+    site.apply(connected(), started())
+    for number in range(4):
+        if number == flushed_after:
+            await site.journal.flush()
+        at = NOW + 60 * number
+        site.apply(metered(1500.0 + 100 * number, at, charger_ts=at - 7200, current_a=10.0 + number))
+        await site.commit()
+    assert site.fleet.charge_points["CP1"].connectors["1"].current_a == 13.0
+    await site.end()
+    same(site.fleet, (await open_site()).fleet)
+
+
+def event_2x(seq_no: int, at: float, register_wh: float, *, late_s: float = 0.0, **parts: Any) -> ev.Event:
+    """Return a TransactionEvent with a reading, measured `late_s` before it arrived."""
+    charger_ts = at - late_s
+    offline = parts.pop("offline", False)
+    reading = ev.Reading(charger_ts, register_wh, current_a=float(seq_no), begins=parts.pop("begins", False))
+    return ev.TransactionEventReceived(
+        cp_id="CP1",
+        received_ts=at,
+        connector_id="1",
+        transaction_id="T1",
+        ref=ev.EventRef(seq_no, charger_ts, offline),
+        readings=(reading,),
+        **parts,
+    )
+
+
+@pytest.mark.parametrize("flushed_after", range(8))
+async def test_a_2x_transaction_is_back_with_late_repeated_and_replayed_messages(site, open_site, flushed_after):
+    events = [
+        event_2x(3, NOW + 30, 1300.0),
+        event_2x(4, NOW + 40, 1400.0, charging_state="Charging"),
+        event_2x(1, NOW + 45, 1100.0, late_s=30.0),
+        event_2x(4, NOW + 46, 1400.0, late_s=6.0),
+        event_2x(0, NOW + 47, 1000.0, late_s=47.0, begins=True),
+        event_2x(5, NOW + 5000, 1500.0, late_s=4000.0, offline=True),
+        event_2x(6, NOW + 5010, 1600.0),
+        event_2x(9, NOW + 5020, 14_000.0),
+    ]
+    site.apply(ev.ChargePointConnected(cp_id="CP1", received_ts=NOW, protocol="ocpp2.0.1"))
+    for number, event in enumerate(events):
+        if number == flushed_after:
+            await site.journal.flush()
+        site.apply(event)
+        await site.commit()
+    (running,) = site.fleet.charge_points["CP1"].transactions.values()
+    assert (running.meter.energy_wh, running.seq_nos.missing) == (13_000.0, 3)
+    await site.end()
+    same(site.fleet, (await open_site()).fleet, but=OF_THE_PROCESS | MAY_BE_STALE)

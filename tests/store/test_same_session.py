@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.physical import TOKEN, Message, Session, Step, told_2x, told_16
+from support.physical import TOKEN, Message, Session, Step, messages_2x, messages_16
 from support.sites import NOW, Site, opened
 from wattspan.csms.admission import Admission, ConnectionContext
 from wattspan.domain import events as ev
@@ -181,7 +181,7 @@ def sessions(draw: st.DrawFn) -> Session:
 
 
 def moments(session: Session) -> Iterator[float]:
-    yield from (message.at_ts for message in told_2x(session, 1, "T"))
+    yield from (message.at_ts for message in messages_2x(session, 1, "T"))
 
 
 SLOW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -193,8 +193,8 @@ SLOW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthChec
 def test_a_session_is_the_same_in_every_version(version: str, data: st.DataObject) -> None:
     session = data.draw(sessions())
     faults = {at_ts: data.draw(st.sampled_from(FAULTS)) for at_ts in moments(session)}
-    old = lived("ocpp1.6", in_order(lambda ids: told_16(session, 1, ids), faults))
-    new = lived(version, in_order(lambda ids: told_2x(session, 1, "T-1"), faults))
+    old = lived("ocpp1.6", in_order(lambda ids: messages_16(session, 1, ids), faults))
+    new = lived(version, in_order(lambda ids: messages_2x(session, 1, "T-1"), faults))
     assert new.metrics() == old.metrics()
     assert new.traces() == old.traces()
     assert new.metrics()["ocpp_cp_energy_total_wh"] == {(CP,): session.stop_wh - session.start_wh}
@@ -205,7 +205,7 @@ def test_a_session_is_the_same_in_every_version(version: str, data: st.DataObjec
 @SLOW
 def test_in_whatever_order_a_session_is_told_it_counts_once(version: str, data: st.DataObject) -> None:
     session = data.draw(sessions())
-    told = [message for message in told_2x(session, 1, "T-1") if message.action == "TransactionEvent"]
+    told = [message for message in messages_2x(session, 1, "T-1") if message.action == "TransactionEvent"]
     lost = data.draw(st.sets(st.integers(1, max(1, len(told) - 2)), max_size=2)) if len(told) > 2 else set()
     kept = [message for number, message in enumerate(told) if number not in lost]
     shuffled = data.draw(st.permutations(kept)) + data.draw(st.lists(st.sampled_from(kept), max_size=3))

@@ -16,7 +16,6 @@ import promql_parser as promql
 import yaml
 
 from dashboards.__main__ import DASHBOARDS
-from dashboards.model import LOKI
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "alerts"
@@ -26,6 +25,7 @@ VARIABLES = {
     "$__rate_interval": "1m",
     "$__range": "1h",
     "$cp_id": ".*",
+    "${cp_id:regex}": ".*",
     "$station": ".*",
     "$instance": ".*",
 }
@@ -101,7 +101,7 @@ def dashboard_queries() -> Iterator[Asked]:
     for dashboard in DASHBOARDS:
         for panel in dashboard.panels():
             for query in panel.queries:
-                if query.datasource != LOKI:
+                if query.logs is None:
                     yield Asked(where=f"{dashboard.title} / {panel.title}", expr=filled_in(query.expr))
         for mark in dashboard.annotations:
             yield Asked(where=f"{dashboard.title} / marks: {mark['name']}", expr=filled_in(mark["expr"]))

@@ -1,6 +1,6 @@
-"""A charging session as it physically was, and how a charger of each OCPP version tells of it.
+"""A charging session as it physically happened, and the messages of it in each OCPP version.
 
-Steps have the same times in every version; what differs is only who says it in which message.
+Steps have the same times in every version; only the messages differ.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TOKEN = "TAG1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing that happened, `after_s` seconds after the cable was plugged in.
+    """An event of the session, `after_s` seconds after the cable was plugged in.
 
     `kind`: "state" (`state` is new), "reading" (`register_wh`, `current_a` of now).
     """
@@ -54,8 +54,8 @@ class Message:
     payload: Payload
 
 
-def told_16(session: Session, connector_id: int, ids: dict[str, Any]) -> Iterator[Message]:
-    """As 1.6 tells it. `ids["transactionId"]` is read when the message is sent: the answer to the start gives it."""
+def messages_16(session: Session, connector_id: int, ids: dict[str, Any]) -> Iterator[Message]:
+    """Yield the messages of 1.6. `ids["transactionId"]` must be set from the answer to the start."""
     t = session.began_ts
 
     def status(at_ts: float, word: str) -> Message:
@@ -84,8 +84,8 @@ def told_16(session: Session, connector_id: int, ids: dict[str, Any]) -> Iterato
     yield status(end_ts + 20, "Available")
 
 
-def told_2x(session: Session, evse_id: int, transaction_id: str) -> Iterator[Message]:
-    """As 2.0.1 and 2.1 tell it, the registers in kWh by a multiplier."""
+def messages_2x(session: Session, evse_id: int, transaction_id: str) -> Iterator[Message]:
+    """Yield the messages of 2.0.1 and 2.1, with registers in kWh by a multiplier."""
     t, evse = session.began_ts, {"id": evse_id, "connectorId": 1}
 
     def status(at_ts: float, word: str) -> Message:

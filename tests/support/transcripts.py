@@ -1,6 +1,6 @@
-"""Recorded conversations as test data: a file of JSON lines, told again to a real central system at its own times.
+"""Recorded conversations as test data: a file of JSON lines, played to a real central system at its own times.
 
-The first line says what is told: `{"transcript", "version", "began", "source"}`, and perhaps `settings` of the central
+The first line describes it: `{"transcript", "version", "began", "source"}`, and perhaps `settings` of the central
 system. Every other line is one step, in order; `at` is seconds after `began`:
 
     {"at": 0, "is": "connected"}            what happens to the link or to us: one of HAPPENINGS
@@ -11,7 +11,7 @@ system. Every other line is one step, in order; `at` is seconds after `began`:
         cp_id goes without saying; null where the metric has none
     {"events": ["ChargePointConnected", …]}        every event of the whole conversation, in order
     {"event": "TransactionStopped", "has": {…}}    one of them with these fields
-    {"session": "1", "has": {…}, "phases": […]}    a session that was told as a trace: [phase, from, to] in seconds
+    {"session": "1", "has": {…}, "phases": […]}    a session that was exported as a trace: [phase, from, to] in seconds
 """
 
 import asyncio
@@ -47,7 +47,7 @@ Step = dict[str, Any]
 
 
 class TranscriptFault(Exception):
-    """The file is none that could be told, or would prove nothing."""
+    """The file is no transcript, or would prove nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class Transcript:
         for number, step in enumerate(steps, 2):
             if sum(kind in step for kind in STEPS) != 1 or step.get("is", HAPPENINGS[0]) not in HAPPENINGS:
                 raise TranscriptFault(f"{path.name}:{number}: exactly one of {', '.join(STEPS)}")
-        told = {kind for step in steps for kind in EXPECTATIONS if step.get(kind)}
-        if not {"metric", "events"} <= told:
+        expected = {kind for step in steps for kind in EXPECTATIONS if step.get(kind)}
+        if not {"metric", "events"} <= expected:
             raise TranscriptFault(f"{path.name}: expects nothing of the metrics, or not all events")
         times = [step["at"] for step in steps if "at" in step]
         if times != sorted(times) or any("at" not in step for step in steps if "cp" in step or "is" in step):
@@ -119,34 +119,34 @@ class Listener(Plugin):
     name = "listener"
 
     def __init__(self) -> None:
-        self.told: list[Event] = []
+        self.received: list[Event] = []
 
     async def on_event(self, event: Event) -> None:
-        self.told.append(event)
+        self.received.append(event)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A session, and its trace as it was told at its end; a late stop may still correct the session's figures."""
+class EndedSession:
+    """A session, and its trace at its end; a late stop may still correct the session's figures."""
 
     session: Transaction
     phases: list[Phase]
     timeline: list[str]
 
     @classmethod
-    def of(cls, session: Transaction) -> "Told":
-        return cls(session, list(phases(session)), [moment.name for moment in session.timeline if not moment.phase])
+    def of(cls, session: Transaction) -> "EndedSession":
+        return cls(session, list(phases(session)), [entry.name for entry in session.timeline if not entry.phase])
 
 
 @dataclass(slots=True)
 class Playback:
-    """A transcript on its way through a central system. `told` and `sessions` outlive its restarts."""
+    """A transcript that is played to a central system. `listener` and `sessions` outlive its restarts."""
 
     transcript: Transcript
     csms: Csms
     clock: Clock
     listener: Listener
-    sessions: list[Told] = field(default_factory=list)
+    sessions: list[EndedSession] = field(default_factory=list)
     charger: Charger | None = None
     _command: tuple[str, asyncio.Task[Any]] | None = None
 
@@ -196,7 +196,7 @@ class Playback:
 
     def listen(self) -> None:
         """Hear of the sessions that end from now on."""
-        self.csms.central.fleet.on_stopped.append(lambda session: self.sessions.append(Told.of(session)))
+        self.csms.central.fleet.on_stopped.append(lambda session: self.sessions.append(EndedSession.of(session)))
 
     # frames
 
@@ -234,26 +234,26 @@ class Playback:
         assert shown == step["value"], f"{step['metric']} is {shown}"
 
     async def _events(self, step: Step) -> None:
-        names = [type(event).__name__ for event in self.listener.told]
+        names = [type(event).__name__ for event in self.listener.received]
         assert names == step["events"], f"events were {json.dumps(names)}"
 
     async def _event(self, step: Step) -> None:
-        named = [event for event in self.listener.told if type(event).__name__ == step["event"]]
+        named = [event for event in self.listener.received if type(event).__name__ == step["event"]]
         assert any(has(_fields(event), step["has"]) for event in named), f"there were {named}"
 
     async def _session(self, step: Step) -> None:
-        named = [told for told in self.sessions if told.session.transaction_id == step["session"]]
-        assert len(named) == 1, f"it was told {len(named)} times"
-        (told,) = named
-        fields = {"energy_wh": told.session.meter.energy_wh, **_fields(told.session)}
+        named = [ended for ended in self.sessions if ended.session.transaction_id == step["session"]]
+        assert len(named) == 1, f"it ended {len(named)} times"
+        (ended,) = named
+        fields = {"energy_wh": ended.session.meter.energy_wh, **_fields(ended.session)}
         assert has(fields, step["has"]), f"it was {fields}"
         began_ts = self.transcript.began_ts
-        stretches = [[each.name, each.began_ts - began_ts, each.ended_ts - began_ts] for each in told.phases]
+        stretches = [[each.name, each.began_ts - began_ts, each.ended_ts - began_ts] for each in ended.phases]
         assert stretches == step["phases"], f"phases were {json.dumps(stretches)}"
-        assert told.timeline == step.get("story", []), f"the story was {told.timeline}"
+        assert ended.timeline == step.get("timeline", []), f"the timeline was {ended.timeline}"
 
     async def _heard(self) -> None:
-        """Wait until every plugin was told all that happened; what one of them does about it included."""
+        """Wait until every plugin has handled all events, and those that it recorded itself."""
         for runner in self.csms.central._core.plugins._runners:
             await runner._queue.join()
 
@@ -274,11 +274,11 @@ def _fields(of: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def telling(transcript: Transcript, make: Callable[..., Any]) -> AsyncIterator[Playback]:
+async def playback(transcript: Transcript, make: Callable[..., Any]) -> AsyncIterator[Playback]:
     """A central system that lives in the transcript's time."""
     clock, listener = Clock(transcript.began_ts), Listener()
     plugins = ["orphans", listener]
     csms = await make(plugins=plugins, clock_ns=clock, ping_interval_s=0, **transcript.settings)
-    told = Playback(transcript, csms, clock, listener)
-    told.listen()
-    yield told
+    played = Playback(transcript, csms, clock, listener)
+    played.listen()
+    yield played

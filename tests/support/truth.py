@@ -1,4 +1,4 @@
-"""What really happened to a charge point with some connectors, by the meaning of the metrics alone."""
+"""The expected metrics of a charge point, computed from what happened to it, without our code."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ CP = "CP1"
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """A transaction as it was: what its meter showed, and the messages that told of it."""
+    """A transaction: the registers of its meter, and its messages."""
 
     connector_id: int
     start_wh: int
@@ -28,25 +28,25 @@ class Session:
 
 @dataclass(slots=True)
 class Count:
-    """A counter of what nobody acknowledges: it lies between two figures, until the page is asked."""
+    """A counter of events without an answer: its value is between two bounds until /metrics is read."""
 
     low: int = 0
     high: int = 0
     safe: int = 0
-    """Where it stood at the last acknowledgement: all that a crash must leave."""
+    """Its value at the last answer: the least that must remain after a crash."""
 
     def add(self, sure: int, unsure: int = 0) -> None:
         self.low += sure
         self.high += sure + unsure
 
-    def meet(self, shown: int) -> None:
+    def check(self, shown: int) -> None:
         assert self.low <= shown <= self.high, f"{shown} is not within {self.low} and {self.high}"
         self.low = self.high = shown
 
 
 @dataclass(slots=True)
 class Truth:
-    """What happened to the charge point."""
+    """Everything that happened to the charge point."""
 
     sessions: list[Session] = field(default_factory=list)
     open: dict[int, Session] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Truth:
     connected: bool = False
 
     def figures(self) -> dict[str, float]:
-        """Every series of the page that follows from it with certainty."""
+        """Return the value of every series that is certain."""
         found: dict[str, float] = {
             series("ocpp_cp_connected"): self.connected,
             series("ocpp_cp_boots_total"): self.boots,

@@ -120,8 +120,8 @@ async def blocks(stack: Stack, since_s: float, trace_id: str, command_trace: str
     series = await exemplar(stack, trace_id, since_s)
     session = await whole(stack, trace_id, "charging session")
     command = await whole(stack, command_trace, "POST")
-    by_trace = f'{{service_name="wattspan"}} | trace_id="{trace_id}"'
-    found = await eventually(partial(stack.loki.lines, by_trace))
+    by_trace = f'{{service.name="wattspan"}} trace_id:="{trace_id}"'
+    found = await eventually(partial(stack.logs.lines, by_trace))
     return {
         "exemplar": told.exemplar(series),
         "trace": told.waterfall(session),

@@ -86,10 +86,10 @@ def exemplar(series: Mapping[str, Any]) -> str:
 
 
 def lines(found: Iterable[Any], shown: Sequence[str]) -> str:
-    """Log lines, each with those of its labels that are to be shown."""
+    """Log records, each with those of its fields that are to be shown."""
     return "\n".join(
-        f"{each.labels.get('severity_text', '-'):<8}{each.text}\n"
-        f"        {' '.join(f'{name}={each.labels[name]}' for name in shown if name in each.labels)}"
+        f"{each.fields.get('severity_text', '-'):<8}{each.text}\n"
+        f"        {' '.join(f'{name}={each.fields[name]}' for name in shown if name in each.fields)}"
         for each in found
     )
 

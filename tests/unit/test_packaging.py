@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from wattspan._extras import SERVER_MODULES
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
@@ -16,7 +18,9 @@ def names(requirements: Iterable[str]) -> set[str]:
     return {re.sub(r"[-_.]+", "-", match[0]).lower() for line in requirements if (match := NAME.match(line))}
 
 
-RUNTIME = names(PROJECT["project"]["dependencies"])
+CORE = names(PROJECT["project"]["dependencies"])
+SERVER = names(PROJECT["project"]["optional-dependencies"]["server"])
+RUNTIME = CORE | SERVER
 TOOLS = names((ROOT / "requirements/dev.in").read_text().splitlines())
 
 
@@ -35,6 +39,19 @@ def test_the_domain_may_import_no_runtime_dependency():
     (contract,) = (c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["id"] == "pure-domain")
     imported = {module for module, dists in packages_distributions().items() if RUNTIME & names(dists)}
     assert set(contract["forbidden_modules"]) == {module for module in imported if not module.startswith("_")}
+
+
+def test_the_extra_is_what_the_command_line_asks_for_and_the_core_is_apart_from_it():
+    imported = {module for module, dists in packages_distributions().items() if SERVER & names(dists)}
+    assert {module for module in imported if not module.startswith("_")} == SERVER_MODULES
+    assert not CORE & SERVER
+
+
+def test_opentelemetry_is_a_range_that_begins_where_the_locks_are():
+    for line in PROJECT["project"]["dependencies"]:
+        if line.startswith("opentelemetry-"):
+            name, lowest, _ = re.fullmatch(r"([a-z-]+)>=([0-9.b]+),<([0-9]+)", line).groups()
+            assert f"{name}=={lowest} " in (ROOT / "requirements/run.txt").read_text()
 
 
 def test_the_locks_pin_every_dependency_and_name_no_address():

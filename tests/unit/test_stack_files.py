@@ -18,6 +18,7 @@ PROMETHEUS: dict[str, Any] = read_yaml(ROOT / "deploy/prometheus/prometheus.yml"
 COLLECTOR: dict[str, Any] = read_yaml(ROOT / "otel-collector/config.yaml")
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 CORE = {"volumes", "wattspan", "otelcol", "jaeger", "loki", "prometheus", "alertmanager", "grafana"}
+VICTORIALOGS = CORE - {"loki", "grafana"} | {"victorialogs", "vmalert"}
 FULL = CORE | {"chargy", "node-exporter", "postgres", "postgres-exporter", "redis", "redis-exporter"}
 PUBLISHED = {
     "grafana": {3000},
@@ -25,6 +26,8 @@ PUBLISHED = {
     "alertmanager": {9093},
     "jaeger": {16686},
     "loki": {3100},
+    "victorialogs": {9428},
+    "vmalert": {8880},
     "chargy": {9001},
     "wattspan": {9000, 8080},
     "otelcol": {24224},
@@ -97,6 +100,7 @@ def test_profiles_and_published_ports_are_those_that_are_promised() -> None:
     profiles = {name: service["profiles"] for name, service in COMPOSE["services"].items()}
     assert {name for name, told in profiles.items() if "core" in told} == CORE
     assert {name for name, told in profiles.items() if "full" in told} == FULL
+    assert {name for name, told in profiles.items() if "victorialogs" in told} == VICTORIALOGS
     published = {
         name: {int(port.split(":")[1]) for port in service["ports"]}
         for name, service in COMPOSE["services"].items()
@@ -121,7 +125,7 @@ def test_what_is_mounted_is_there_and_what_is_secret_is_made() -> None:
 def test_prometheus_scrapes_services_that_there_are_often_enough() -> None:
     jobs = {job["job_name"]: job for job in PROMETHEUS["scrape_configs"]}
     targets = [target for job in jobs.values() for each in job["static_configs"] for target in each["targets"]]
-    assert {target.split(":")[0] for target in targets} <= FULL | {"127.0.0.1"}
+    assert {target.split(":")[0] for target in targets} <= FULL | VICTORIALOGS | {"127.0.0.1"}
     intervals = [job.get("scrape_interval", PROMETHEUS["global"]["scrape_interval"]) for job in jobs.values()]
     assert set(intervals) <= {"5s", "10s", "15s"}
     assert jobs["wattspan"]["http_sd_configs"][0]["url"].endswith("/sd/prometheus")

@@ -143,7 +143,7 @@ async def test_no_id_tag_is_on_the_page(csms):
 
 
 async def test_one_decommissioned_by_another_process_leaves_the_page_and_loses_its_connection(make_csms, monkeypatch):
-    monkeypatch.setattr("wattspan.maintenance.BOOKS_S", 0.02)
+    monkeypatch.setattr("wattspan.maintenance.REGISTRY_S", 0.02)
     csms = await make_csms(unknown_charge_points="refuse")
     await register(csms, "CP1", None)
     await register(csms, "CP2", None)

@@ -21,7 +21,8 @@ from wattspan.chargy.network import Network, new_client
 from wattspan.chargy.source import Source
 from wattspan.cli import main
 from wattspan.errors import FeedError
-from wattspan.http.server import HttpServer, metrics_app
+from wattspan.http.metrics import metrics_app
+from wattspan.http.server import HttpServer
 from wattspan.telemetry.metering import setup_metering
 from wattspan.telemetry.prometheus.exposition import Format
 

@@ -235,7 +235,7 @@ class ChargePointLife(RuleBasedStateMachine):
         ):
             shown = await self.csms.metric(name, cp_id=CP)
             assert shown is not None
-            count.meet(int(shown))
+            count.check(int(shown))
 
     async def _disconnects_are_told(self) -> bool:
         shown = await self.csms.metric("ocpp_cp_disconnects_total", cp_id=CP)

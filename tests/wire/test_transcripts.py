@@ -1,24 +1,24 @@
-"""Recorded conversations, told again over a real socket: what they leave on the page, as events and as sessions."""
+"""Recorded conversations, played over a real socket: the metrics, events and sessions they result in."""
 
 import json
 
 import pytest
 
-from support.transcripts import FOLDER, Transcript, TranscriptFault, schema_faults, telling, transcripts
+from support.transcripts import FOLDER, Transcript, TranscriptFault, playback, schema_faults, transcripts
 from wattspan.versions import VERSIONS
 
-TOLD = transcripts()
+TRANSCRIPTS = transcripts()
 
 
-@pytest.mark.parametrize("transcript", [pytest.param(each, id=each.name) for each in TOLD])
+@pytest.mark.parametrize("transcript", [pytest.param(each, id=each.name) for each in TRANSCRIPTS])
 async def test_a_conversation_leaves_what_it_should(make_csms, transcript):
     if transcript.version not in VERSIONS:
-        pytest.skip(f"{transcript.version} is not spoken yet")
-    async with telling(transcript, make_csms) as told:
-        await told.run()
+        pytest.skip(f"{transcript.version} is not supported")
+    async with playback(transcript, make_csms) as played:
+        await played.run()
 
 
-@pytest.mark.parametrize("transcript", [pytest.param(each, id=each.name) for each in TOLD])
+@pytest.mark.parametrize("transcript", [pytest.param(each, id=each.name) for each in TRANSCRIPTS])
 def test_a_conversation_is_what_the_specification_has_both_sides_say(transcript):
     assert schema_faults(transcript) == []
 
@@ -39,9 +39,9 @@ SCENES = (
 
 
 @pytest.mark.parametrize("version", ["v16", "v201", "v21"])
-def test_every_version_tells_every_scene(version):
-    told = {path.stem for path in FOLDER.glob(f"{version}-*.jsonl")}
-    assert {f"{version}-{scene}" for scene in SCENES} <= told
+def test_every_version_has_every_scene(version):
+    found = {path.stem for path in FOLDER.glob(f"{version}-*.jsonl")}
+    assert {f"{version}-{scene}" for scene in SCENES} <= found
 
 
 HEAD = {"transcript": "t", "version": "ocpp1.6", "began": "2026-03-02T08:00:00Z", "source": "s"}

@@ -1,4 +1,4 @@
-"""The operator's side: HTTP in front of the fleet, the books and the commands. It knows no socket of a charge point."""
+"""The HTTP API for operators, and the console. It must not know WebSockets or SQL."""
 
 PREFIX = "/api/v1"
 """Below which all is that the operator's side offers to programs."""

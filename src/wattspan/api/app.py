@@ -1,4 +1,4 @@
-"""The ASGI application: routes, problems, the OpenAPI document. What runs it is `app`'s."""
+"""The ASGI application: routes, problem documents, the OpenAPI document. `app` runs it."""
 
 from copy import copy
 from functools import cache
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from wattspan.api import problems
 from wattspan.api.access.guard import COOKIE
-from wattspan.api.observing import Observing
+from wattspan.api.middleware import RequestTelemetry
 from wattspan.api.problems import Problem, ProblemDocument
 from wattspan.api.routes import (
     audit,
@@ -27,30 +27,30 @@ from wattspan.api.routes import (
     events,
     files,
     id_tags,
+    logins,
     messages,
+    operations,
+    pending,
     planning,
     server,
     transactions,
     users,
 )
-from wattspan.api.routes import logins as sessions
-from wattspan.api.routes import operations as wishes
-from wattspan.api.routes import pending as newcomers
 from wattspan.api.services import Services
 from wattspan.api.too_large import TooLargeAsProblem
 
 MAX_BODY_BYTES = 1_048_576
-DESCRIPTION = """The operator's side of a Wattspan central system.
+DESCRIPTION = """The operators' API of a Wattspan central system.
 
-Programs bring a token (`Authorization: Bearer …`); browsers log in at `/api/v1/session`, and their writes bring the
-session's token in `X-CSRF-Token`. Errors are problem documents (RFC 9457). Lists come in pages: `next` of one is
-`cursor` of the following. Times are RFC 3339 in UTC, units are in the names."""
+Programs send a token (`Authorization: Bearer …`). Browsers log in at `/api/v1/session`, and send its CSRF token in
+`X-CSRF-Token` with every write. Errors are problem documents (RFC 9457). Lists are paged: `next` of a page is `cursor`
+of the following one. Times are RFC 3339 in UTC; names of fields end in their unit."""
 
 ROUTERS = (
-    newcomers.router,  # before those with {cp_id} in their path
+    pending.router,  # before the routes with {cp_id} in their path
     charge_points.router,
     commands.router,
-    wishes.router,
+    operations.router,
     configuration.router,
     device_model.router,
     planning.router,
@@ -60,21 +60,21 @@ ROUTERS = (
     events.router,
     messages.router,
     console.router,
-    sessions.router,
+    logins.router,
     users.router,
     audit.router,
     server.router,
 )
 OUTSIDE = (server.outside, files.outside, docs.outside, console.outside)
-"""Below no prefix."""
+"""Routers without the API's prefix."""
 
 
 def make_app(services: Services, version: str) -> ASGIApp:
-    """Return the whole API of one central system."""
+    """Return the ASGI application of one central system's API."""
     app = copy(_shared_app(version))
     app.state = State()
     app.state.services = services
-    return Observing(TooLargeAsProblem(app), services)
+    return RequestTelemetry(TooLargeAsProblem(app), services)
 
 
 @cache
@@ -88,14 +88,14 @@ def _shared_app(version: str) -> FastAPI:
         title="Wattspan",
         version=version,
         description=DESCRIPTION,
-        openapi_url=None,  # docs.py has it: made off the loop
-        docs_url=None,  # its page would fetch scripts from elsewhere
+        openapi_url=None,  # routes/docs.py serves it, built off the event loop
+        docs_url=None,  # the page would load scripts from another site
         redoc_url=None,
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=_name,
         redirect_slashes=False,
         dependencies=[Depends(_storable)],
-        # Ours instead (observing.py): without paths, names as they are everywhere, streams that do not span for days.
+        # middleware.py instead: without paths, with the usual names, and without spans that last as long as a stream.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     for router in (*ROUTERS, *OUTSIDE):
@@ -110,13 +110,13 @@ def _shared_app(version: str) -> FastAPI:
 
 
 async def _broken(_request: Request, _exc: Exception) -> JSONResponse:
-    return problems.answer(Problem(500, "see the central system's log", kind="internal"))
+    return problems.answer(Problem(500, "see the server's log", kind="internal"))
 
 
 async def _storable(request: Request) -> None:
-    """Refuse what PostgreSQL takes in no text; its error would be told as the database's own trouble."""
+    """Refuse NUL, which PostgreSQL accepts in no text; its error would look like a failure of the database."""
     if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-        raise Problem(422, "the request is not as it should be", kind="invalid", faults=[("", "NUL is not taken")])
+        raise Problem(422, "the request is not valid", kind="invalid", faults=[("", "must not contain NUL")])
 
 
 def _name(route: APIRoute) -> str:
@@ -124,7 +124,7 @@ def _name(route: APIRoute) -> str:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document; made once."""
+    """Return the OpenAPI document, which is built once."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,

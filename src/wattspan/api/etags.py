@@ -1,4 +1,4 @@
-"""ETags of what an operator may change, and the precondition of a change (RFC 9110 §13). Strong ones alone."""
+"""Strong ETags of what an operator may change, and the preconditions of a change (RFC 9110 §13)."""
 
 from collections.abc import Callable
 from dataclasses import astuple
@@ -11,54 +11,59 @@ from wattspan.api.problems import Problem, not_found
 from wattspan.errors import Stale
 from wattspan.store.records import IdTag, Registration, User
 
-IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag that was seen; `*`: whatever there is.")]
+IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag that was read; `*` matches any version.")]
 
 
-def etag(entry: IdTag | Registration | User) -> str:
-    """The ETag of an entry: of what an operator writes, not of what a charge point or a log-in moves."""
-    if isinstance(entry, Registration):
-        notes = (entry.name, entry.location, entry.note, entry.security_profile, entry.unknown_id_tags)
-        seen: tuple[Any, ...] = (entry.registered_ts, entry.secret, *notes)
-    elif isinstance(entry, User):
-        seen = (entry.name, entry.role, entry.password, entry.disabled)
+def etag(record: IdTag | Registration | User) -> str:
+    """Return the ETag of a record's fields that operators change; charge points and logins do not affect it."""
+    if isinstance(record, Registration):
+        notes = (record.name, record.location, record.note, record.security_profile, record.unknown_id_tags)
+        fields: tuple[Any, ...] = (record.registered_ts, record.secret, *notes)
+    elif isinstance(record, User):
+        fields = (record.name, record.role, record.password, record.disabled)
     else:
-        seen = astuple(entry)
-    return f'"{blake2b(repr(seen).encode(), digest_size=12).hexdigest()}"'
+        fields = astuple(record)
+    return f'"{blake2b(repr(fields).encode(), digest_size=12).hexdigest()}"'
 
 
 def matching(what: str, if_match: str | None, *, needed: bool = True) -> Callable[[Any], None]:
-    """A check for the store: what is there is what the caller saw.
+    """Return a check for the store that what is on file is what the caller read.
 
-    It raises Problem 404 where there is nothing, Stale where it is another. Without If-Match: Problem 428 if `needed`.
+    The check raises Problem 404 if nothing is on file, and Stale if the version differs.
+
+    Raises Problem 428 if there is no If-Match and it is `needed`.
     """
     if if_match is None and needed:
-        raise Problem(428, "If-Match must say which version is meant", kind="precondition")
+        raise Problem(428, "If-Match is required", kind="precondition")
 
-    def check(entry: Any) -> None:
-        if entry is None:
+    def check(record: Any) -> None:
+        if record is None:
             raise not_found(what)
-        _compare(entry, if_match)
+        _compare(record, if_match)
 
     return check
 
 
 def creating_or_matching(if_match: str | None) -> Callable[[Any], None]:
-    """A check for a PUT: nothing is there and none was said to be, or what is there is what the caller saw."""
+    """Return a check for PUT: nothing is on file and there is no If-Match, or what is on file is what the caller read.
 
-    def check(entry: Any) -> None:
-        if entry is None:
+    The check raises Stale, or Problem 428 if something is on file and there is no If-Match.
+    """
+
+    def check(record: Any) -> None:
+        if record is None:
             if if_match is not None:
-                raise Stale("there is nothing any more that could match")
+                raise Stale("it does not exist any more")
             return
         if if_match is None:
-            raise Problem(428, "it exists: If-Match must say which version is meant", kind="precondition")
-        _compare(entry, if_match)
+            raise Problem(428, "it exists: If-Match is required to replace it", kind="precondition")
+        _compare(record, if_match)
 
     return check
 
 
-def _compare(entry: Any, if_match: str | None) -> None:
+def _compare(record: Any, if_match: str | None) -> None:
     if if_match is not None and if_match.strip() != "*":
-        asked = [each.strip() for each in if_match.split(",")]
-        if etag(entry) not in asked:
-            raise Stale("it was changed since you saw it; read it again")
+        accepted = [each.strip() for each in if_match.split(",")]
+        if etag(record) not in accepted:
+            raise Stale("it has changed since you read it; read it again")

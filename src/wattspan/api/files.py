@@ -1,7 +1,7 @@
-"""Files on disk: diagnostics that charge points send, firmware that they fetch. Names on disk are ours alone.
+"""Files on disk: logs that charge points upload, and firmware that they download.
 
-What a client calls a file is kept in the books and never becomes part of a path. Writing and hashing are done in
-threads, piece by piece, and a file is in its place only once it is whole.
+Names on disk are random ids; the name a client gives is kept in the database and is never part of a path. Files are
+written and hashed in threads, chunk by chunk, and moved into place when they are complete.
 """
 
 import asyncio
@@ -21,16 +21,15 @@ from wattspan.store.store import Store
 DIAGNOSTICS, FIRMWARE = "diagnostics", "firmware"
 TICKET_S = 3_600.0
 """How long a charge point may take to begin its upload."""
-TICKETS = 10_000
-LONGEST_NAME = 255
-PIECE = 65_536
+MAX_TICKETS = 10_000
+MAX_NAME_CHARACTERS = 255
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNPRINTABLE = re.compile(r"[^\w.+() -]")
 
 
 @dataclass(slots=True)
 class Ticket:
-    """Leave for one charge point to upload, until `until_ts`, and to try that again."""
+    """Permits one charge point to upload until `until_ts`, with some retries."""
 
     cp_id: str
     until_ts: float
@@ -38,41 +37,41 @@ class Ticket:
 
 
 class Files:
-    """Keeps files below `folder`, each at most `most_bytes` long."""
+    """Keeps files below `folder`, each at most `max_bytes` long."""
 
-    def __init__(self, store: Store, folder: Path, most_bytes: int) -> None:
+    def __init__(self, store: Store, folder: Path, max_bytes: int) -> None:
         self._store = store
         self._folder = folder
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
         self._tickets: dict[str, Ticket] = {}
 
     def ticket(self, cp_id: str, now_ts: float) -> str:
-        """Leave for a charge point to upload; what it is named by can't be guessed. Forgotten at a restart."""
-        over = [name for name, ticket in self._tickets.items() if ticket.until_ts <= now_ts]
-        for name in over or list(self._tickets)[: max(0, len(self._tickets) - TICKETS + 1)]:
+        """Return a new ticket for a charge point to upload; it can't be guessed. Tickets do not survive a restart."""
+        expired = [name for name, ticket in self._tickets.items() if ticket.until_ts <= now_ts]
+        for name in expired or list(self._tickets)[: max(0, len(self._tickets) - MAX_TICKETS + 1)]:
             del self._tickets[name]
         name = secrets.token_hex(16)
         self._tickets[name] = Ticket(cp_id, now_ts + TICKET_S)
         return name
 
     def holder(self, ticket: str, now_ts: float) -> str | None:
-        """Whose ticket that is, who begins to upload; None: nobody's, or it is over, or was tried too often."""
+        """Return the charge point of a ticket and use up one try; None if it is unknown, expired or used up."""
         found = self._tickets.get(ticket)
         if found is None or found.until_ts <= now_ts or not found.tries:
             return None
-        found.tries -= 1  # a charger must not fill the disk with what it was asked for once
+        found.tries -= 1  # a charge point must not fill the disk with one ticket
         return found.cp_id
 
-    async def take(self, kind: str, cp_id: str, name: str, pieces: AsyncIterator[bytes], now_ts: float) -> StoredFile:
-        """Write a file as it comes. Raises Problem 413 beyond `most_bytes`, 507 when the disk is full."""
+    async def take(self, kind: str, cp_id: str, name: str, chunks: AsyncIterator[bytes], now_ts: float) -> StoredFile:
+        """Write a file and return its record. Raises Problem 413 beyond `max_bytes`, 507 if it can't be written."""
         file_id = secrets.token_hex(16)
         path = self._path(kind, file_id)
         partial = path.with_suffix(".part")
         try:
-            size, sha256 = await self._write(partial, pieces)
+            size, sha256 = await self._write(partial, chunks)
             await asyncio.to_thread(partial.rename, path)
         except OSError as exc:
-            raise Problem(507, "the file can't be written here", kind="disk") from exc
+            raise Problem(507, "the file can't be written", kind="disk") from exc
         finally:
             await asyncio.to_thread(partial.unlink, missing_ok=True)
         file = StoredFile(
@@ -92,7 +91,7 @@ class Files:
         return file
 
     async def find(self, kind: str, file_id: str) -> tuple[StoredFile, Path] | None:
-        """A file and where it is; None: there is none, or it is gone from disk."""
+        """Return a file's record and path; None if there is none, or it is not on disk any more."""
         if _ID.fullmatch(file_id) is None:
             return None
         file = await self._store.read(file_queries.file, kind, file_id)
@@ -100,22 +99,22 @@ class Files:
         return (file, path) if file is not None and await asyncio.to_thread(path.is_file) else None
 
     async def remove(self, kind: str, file_id: str) -> bool:
-        """Delete a file. False: there was none."""
+        """Delete a file. Returns False if there was none."""
         if _ID.fullmatch(file_id) is None or not await self._store.do(file_queries.remove_file, kind, file_id):
             return False
         await asyncio.to_thread(self._path(kind, file_id).unlink, missing_ok=True)
         return True
 
-    async def _write(self, path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
+    async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
         size, digest = 0, hashlib.sha256()
         out = await asyncio.to_thread(_open, path)
         try:
-            async for piece in pieces:
-                size += len(piece)
-                if size > self.most_bytes:
-                    raise Problem(413, f"a file has at most {self.most_bytes} bytes", kind="too-large")
-                if piece:
-                    await asyncio.to_thread(_append, out, digest, piece)
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > self.max_bytes:
+                    raise Problem(413, f"a file may have at most {self.max_bytes} bytes", kind="too-large")
+                if chunk:
+                    await asyncio.to_thread(_append, out, digest, chunk)
         finally:
             await asyncio.to_thread(out.close)
         return size, digest.hexdigest()
@@ -125,9 +124,9 @@ class Files:
 
 
 def plain_name(name: str) -> str:
-    """A client's name of a file as it is shown: its last part, of letters, digits and a few signs."""
+    """Return a client's file name as it is shown: its last part, with unusual characters replaced."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return _UNPRINTABLE.sub("_", last).strip(". ")[:LONGEST_NAME] or "file"
+    return _UNPRINTABLE.sub("_", last).strip(". ")[:MAX_NAME_CHARACTERS] or "file"
 
 
 def _open(path: Path) -> BinaryIO:
@@ -135,6 +134,6 @@ def _open(path: Path) -> BinaryIO:
     return path.open("xb")
 
 
-def _append(out: BinaryIO, digest: "hashlib._Hash", piece: bytes) -> None:
-    out.write(piece)
-    digest.update(piece)
+def _append(out: BinaryIO, digest: "hashlib._Hash", chunk: bytes) -> None:
+    out.write(chunk)
+    digest.update(chunk)

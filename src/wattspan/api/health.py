@@ -1,4 +1,4 @@
-"""Whether the parts the API stands on are well, and how long they took to say so."""
+"""The health check of the database, with its duration on /metrics."""
 
 import time
 
@@ -8,7 +8,7 @@ from wattspan.telemetry.recorder import Recorder
 
 
 async def check_health(store: Store, recorder: Recorder) -> float:
-    """Ask the database whether it takes writes; the seconds it took. Raises StoreError when it does not."""
+    """Check that the database accepts writes, and return the seconds it took. Raises StoreError if it does not."""
     began_s = time.perf_counter()
     try:
         await store.ping()

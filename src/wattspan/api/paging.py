@@ -1,4 +1,4 @@
-"""Pages by cursor: a page says where the next one begins. A cursor is opaque to whoever sends it back."""
+"""Pages of a list, by cursor: each names the cursor of the next one, which is opaque to clients."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -13,22 +13,22 @@ from wattspan.api.problems import Problem
 T = TypeVar("T")
 E = TypeVar("E")
 
-MOST = 500
+MAX_LIMIT = 500
 INT64 = 2**63
 
-Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The maximum number of items.")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the previous page.")]
 
 
 class Page(BaseModel, Generic[T]):
-    """A part of a list. `next` null: it is the last."""
+    """A page of a list. `next` null: it is the last."""
 
     items: list[T]
     next: str | None = None
 
 
 def text_of(cursor: str | None) -> str:
-    """Where a page begins; "" for the first. Raises Problem 422 for what `page` did not make."""
+    """Return the key that the page begins after; "" for the first page. Raises Problem 422 for any other text."""
     if cursor is None:
         return ""
     try:
@@ -41,7 +41,7 @@ def text_of(cursor: str | None) -> str:
 
 
 def number_of(cursor: str | None) -> int | None:
-    """The same for lists that go by number."""
+    """Return the number that the page begins after; None for the first page. Raises Problem 422 for any other text."""
     text = text_of(cursor)
     if not text:
         return None
@@ -51,7 +51,7 @@ def number_of(cursor: str | None) -> int | None:
 
 
 def page(found: Sequence[E], limit: int, key: Callable[[E], object], shown: Callable[[E], T]) -> Page[T]:
-    """The first `limit` of what was `found` (ask for one more), each as `shown`; the next page begins after `key`."""
+    """Return the first `limit` of `found` (query one more), each as `shown`; the next page begins after their `key`."""
     items = found[:limit]
     more = len(found) > limit
     after = urlsafe_b64encode(str(key(items[-1])).encode()).decode().rstrip("=") if more else None
@@ -59,5 +59,5 @@ def page(found: Sequence[E], limit: int, key: Callable[[E], object], shown: Call
 
 
 def bad_cursor() -> Problem:
-    """For a cursor that `page` did not make."""
-    return Problem(422, "the cursor is none of ours", faults=[("query.cursor", "take `next` of the page before")])
+    """Return the problem of a cursor that `page` did not make."""
+    return Problem(422, "the cursor is not valid", faults=[("query.cursor", "use `next` of the previous page")])

@@ -1,8 +1,8 @@
-"""Errors as RFC 9457 problem documents: which error is which status, told once. No value of a request is told back."""
+"""Errors as RFC 9457 problem documents: the one place that maps errors to statuses. Echoes no value of a request."""
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,14 +16,21 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from wattspan.errors import (
+    AlreadyRegistered,
     CommandError,
     CommandInvalid,
     CommandRefused,
     CommandTimeout,
     ConnectionLost,
+    LastAdmin,
     NotConnected,
+    NotRegistered,
+    OperationUnsupported,
+    Overloaded,
+    RegistryError,
     Stale,
     StoreError,
+    TransactionNotIdentified,
     WattspanError,
 )
 from wattspan.telemetry.logs import limited
@@ -33,31 +40,33 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 10
 
+Handler = Callable[[Request, Any], Coroutine[Any, Any, JSONResponse]]
+
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request. `path` is a JSON pointer into the body, or names a parameter."""
+    """One fault of a request. `path` is a JSON pointer into the body, or names a parameter."""
 
     path: str
     message: str
 
 
 class ProblemDocument(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """A problem document (RFC 9457)."""
 
     type: str = "about:blank"
-    """`about:blank`, or `urn:wattspan:` and a word a program can go by."""
+    """`about:blank`, or `urn:wattspan:` and a fixed word that programs can rely on."""
     title: str
     status: int
     detail: str = ""
     errors: list[Fault] = []
-    """Faults of the request, where it has any."""
+    """The faults of the request, if any."""
     code: str = ""
-    """The charge point's CALLERROR code, where it answered with one."""
+    """The code of the charge point's CALLERROR, if it answered with one."""
     trace_id: str = ""
 
 
 class Problem(WattspanError):
-    """An answer that is a problem. `kind` is a word for programs, "" for what the status says already."""
+    """An HTTP request that is answered with a problem document. `kind` is a fixed word for programs, or ""."""
 
     def __init__(
         self,
@@ -79,7 +88,7 @@ class Problem(WattspanError):
 
 
 def answer(problem: Problem) -> JSONResponse:
-    """The problem as a response."""
+    """Return the response of a problem."""
     context = trace.get_current_span().get_span_context()
     document = ProblemDocument(
         type=f"urn:wattspan:{problem.kind}" if problem.kind else "about:blank",
@@ -94,15 +103,19 @@ def answer(problem: Problem) -> JSONResponse:
 
 
 def not_found(what: str) -> Problem:
-    """There is no such thing."""
+    """Return the problem of something that does not exist."""
     return Problem(404, f"there is no such {what}")
 
 
 def of_command(error: CommandError) -> Problem:
-    """A command that got no result: 404, 409, 422, 502 or 504."""
+    """Return the problem of a command without a result: 404, 409, 422, 502 or 504."""
     match error:
         case NotConnected():
             problem = Problem(409, "the charge point is not connected", kind="not-connected")
+        case TransactionNotIdentified():
+            problem = Problem(409, error.description, kind="transaction")
+        case OperationUnsupported():
+            problem = Problem(404, error.description, kind="no-such-command")
         case CommandInvalid(faults=()):
             problem = Problem(404, "the charge point's OCPP version has no such command", kind="no-such-command")
         case CommandInvalid():
@@ -119,26 +132,33 @@ def of_command(error: CommandError) -> Problem:
     return problem
 
 
+def of_registry(error: RegistryError) -> Problem:
+    """Return the problem of a change that can't be made: 404 or 409."""
+    match error:
+        case NotRegistered():
+            problem = not_found(error.what)
+        case AlreadyRegistered(what="user"):
+            problem = Problem(409, "the name is taken", kind="name-taken")
+        case AlreadyRegistered():
+            problem = Problem(409, f"the {error.what} is registered already", kind="exists")
+        case LastAdmin():
+            problem = Problem(409, "the last admin stays", kind="last-admin")
+        case _:
+            problem = Problem(409, str(error))
+    return problem
+
+
 def install(app: FastAPI) -> None:
-    """Have every error answered as a problem."""
-
-    async def problem(_request: Request, exc: Any) -> JSONResponse:
-        return answer(exc)
-
-    async def command(_request: Request, exc: Any) -> JSONResponse:
-        return answer(of_command(exc))
-
-    async def stale(_request: Request, exc: Any) -> JSONResponse:
-        return answer(Problem(412, str(exc), kind="stale"))
+    """Register the handlers that answer every error with a problem document."""
 
     async def store(_request: Request, exc: Any) -> JSONResponse:
-        limited(log, logging.WARNING, "api store", "a request met the database's fault: %s", exc)
+        limited(log, logging.WARNING, "api store", "a request failed because of the database: %s", exc)
         headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return answer(Problem(503, "the database can't be used just now", kind="store", headers=headers))
+        return answer(Problem(503, "the database is not available now", kind="store", headers=headers))
 
     async def invalid(_request: Request, exc: Any) -> JSONResponse:
         faults = [(_pointer(error["loc"]), str(error["msg"])) for error in exc.errors()]
-        return answer(Problem(422, "the request is not as it should be", kind="invalid", faults=faults))
+        return answer(Problem(422, "the request is not valid", kind="invalid", faults=faults))
 
     async def http(request: Request, exc: Any) -> JSONResponse:
         detail = (
@@ -149,32 +169,55 @@ def install(app: FastAPI) -> None:
             headers = {"Allow": ", ".join(sorted(await _methods(app, request.scope["path"])))}
         return answer(Problem(exc.status_code, detail, headers=headers))
 
-    async def gone(_request: Request, _exc: Any) -> JSONResponse:
-        return answer(Problem(400, "the connection closed before the request was whole", kind="incomplete"))
+    async def disconnected(_request: Request, _exc: Any) -> JSONResponse:
+        return answer(Problem(400, "the connection closed before the request was complete", kind="incomplete"))
 
-    handlers = {
-        Problem: problem,
-        CommandError: command,
-        Stale: stale,
+    handlers: dict[type[Exception], Handler] = {
         StoreError: store,
         RequestValidationError: invalid,
         HTTPException: http,
-        ClientDisconnect: gone,
+        **{kind: _answering(of) for kind, of in _PROBLEMS.items()},
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
 
 
-async def described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document; made once, in a thread: it takes half a second, and chargers would wait."""
+def _answering(of: Callable[[Any], Problem]) -> Handler:
+    async def handler(_request: Request, exc: Any) -> JSONResponse:
+        return answer(of(exc))
+
+    return handler
+
+
+def _overloaded(error: Overloaded) -> Problem:
+    return Problem(503, str(error), kind="busy", headers={"Retry-After": str(error.retry_after_s)})
+
+
+def _disconnected(_error: ClientDisconnect) -> Problem:
+    return Problem(400, "the connection closed before the request was complete", kind="incomplete")
+
+
+_PROBLEMS: Mapping[type[Exception], Callable[[Any], Problem]] = {
+    Problem: lambda problem: problem,
+    CommandError: of_command,
+    RegistryError: of_registry,
+    Overloaded: _overloaded,
+    Stale: lambda stale: Problem(412, str(stale), kind="stale"),
+    ClientDisconnect: _disconnected,
+}
+"""Errors that need nothing but themselves to become a problem."""
+
+
+async def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document. It is built once, in a thread, for it takes half a second."""
     if app.openapi_schema is None:
         return await asyncio.to_thread(app.openapi)
     return app.openapi_schema
 
 
 async def _methods(app: FastAPI, path: str) -> set[str]:
-    """Those that a path takes, by all its routes (RFC 9110 §10.2.1); the first that matched knows its own alone."""
-    known = (await described(app))["paths"].items()
+    """Return the methods of a path over all its routes (RFC 9110 §10.2.1); the route that matched has only its own."""
+    known = (await openapi_document(app))["paths"].items()
     found = {method.upper() for template, each in known if compile_path(template)[0].match(path) for method in each}
     return found | {"HEAD"} if "GET" in found else found or {"GET", "HEAD"}
 

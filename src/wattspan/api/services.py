@@ -1,8 +1,8 @@
-"""What the API is given by `app`, and how a route gets at it. It owns nothing of it."""
+"""What `app` gives the API, and how a route gets it. The API owns none of it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from opentelemetry.trace import Tracer
@@ -10,14 +10,30 @@ from opentelemetry.trace import Tracer
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
-from wattspan.csms import pending as csms_pending
-from wattspan.csms.commands import Commands, Live
+from wattspan.csms.commands import Commands
+from wattspan.csms.connections import Connections
+from wattspan.csms.core import Core
+from wattspan.csms.operations.sender import Operations
+from wattspan.csms.registry import Registry
 from wattspan.csms.security.rotation import Rotation
-from wattspan.csms.service import Core
 from wattspan.domain.fleet import Fleet
 from wattspan.settings import Settings
 from wattspan.store.store import Store
 from wattspan.telemetry.recorder import Recorder
+
+
+class Server(Protocol):
+    """The server that the API runs in: its state and its addresses. `app.CentralSystem` implements it."""
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of /metrics in use."""
+
+    def api_url(self) -> str:
+        """Return the URL of this API from outside, without a slash at the end."""
+
+    def unready_reasons(self) -> Sequence[str]:
+        """Return why the server can't serve charge points now; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,28 +44,15 @@ class Services:
     core: Core
     store: Store
     commands: Commands
-    live: Callable[[str], Live | None]
-    """The session of a connected charge point."""
-    decommission: Callable[[], Awaitable[None]]
-    """Let the fleet go of what was taken out of the books."""
-    disconnect: Callable[[str, str], None]
-    """(cp_id, reason): close a charge point's connection, if it has one."""
-    watch: Callable[[str, Callable[[str, bytes], None]], Callable[[], None]]
-    """(cp_id, told(direction, message)): see a charge point's messages; call what is returned to end it."""
-    waiting: Callable[[], Sequence[csms_pending.PendingChargePoint]]
-    """Charge points that wait for approval."""
-    dismiss: Callable[[str, bool], None]
-    """(cp_id, approved): close the connection of one that waits, if it does; approved, it comes back by itself."""
+    operations: Operations
+    connections: Connections
+    registry: Registry
     rotation: Rotation
-    unready_because: Callable[[], Sequence[str]]
-    metrics_address: Callable[[], tuple[str, int]]
-    """Host and port of /metrics."""
-    api_url: Callable[[], str]
-    """How charge points and people reach this API, without a slash at the end."""
-    tracer: Tracer
-    keeper: AuthService
+    auth: AuthService
     feed: EventFeed
     files: Files
+    server: Server
+    tracer: Tracer
 
     @property
     def fleet(self) -> Fleet:
@@ -60,7 +63,7 @@ class Services:
         return self.core.recorder
 
     def now_ts(self) -> float:
-        """Unix seconds."""
+        """Return the time in Unix seconds."""
         return self.core.clock()
 
 
@@ -70,4 +73,4 @@ def _services(request: Request) -> Services:
 
 
 Given = Annotated[Services, Depends(_services)]
-"""A route's parameter: the services."""
+"""The type of a route's `services` parameter."""

@@ -1,6 +1,6 @@
-"""A body over the limit is told of as every other fault is. Which limits are in force it must not know.
+"""ASGI middleware that answers a body over the limit with a problem document. It does not know the limits.
 
-Starlette answers it by itself, beside all handlers of exceptions and as plain text: even in the place of a 401.
+Starlette answers such a body itself, as plain text and past all exception handlers, even in place of a 401.
 """
 
 from starlette.datastructures import Headers
@@ -13,7 +13,7 @@ TOO_LARGE = 413
 
 
 class TooLargeAsProblem:
-    """The layer around the API; inside the span, whose trace id the answer has."""
+    """The middleware. It is inside the request's span, whose trace id is in the problem document."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -21,7 +21,7 @@ class TooLargeAsProblem:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         replaced = False
 
-        async def tell(message: Message) -> None:
+        async def replace(message: Message) -> None:
             nonlocal replaced
             if _is_plain(message):
                 replaced = True
@@ -30,7 +30,7 @@ class TooLargeAsProblem:
             elif not replaced:
                 await send(message)
 
-        await self._app(scope, receive, tell)
+        await self._app(scope, receive, replace)
 
 
 def _is_plain(message: Message) -> bool:

@@ -13,7 +13,9 @@ from wattspan.cli.help import SectionedCommand
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped
 from wattspan.errors import SettingsError
-from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.http.access import Access
+from wattspan.http.metrics import metrics_app
+from wattspan.http.server import HttpServer
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import setup_logging
 from wattspan.telemetry.metering import Metering, setup_metering

@@ -4,37 +4,31 @@ A running server sees changes at once. They are not audited, for nobody logged i
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from wattspan.api.access.passwords import Passwords
 from wattspan.api.models import records
 from wattspan.api.models import users as user_models
-from wattspan.api.models.common import moment
+from wattspan.api.models.common import datetime_of
 from wattspan.api.problems import Problem
 from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.api_client import Json
 from wattspan.cli.faults import join_faults
-from wattspan.csms.security.credentials import hash_secret, new_secret
-from wattspan.errors import WattspanError
+from wattspan.csms.registry import Registry
+from wattspan.csms.security.passwords import Passwords
+from wattspan.errors import RegistryError
 from wattspan.store.engine import name_of, parse
 from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.queries import users as user_queries
-from wattspan.store.records import Registration, User
+from wattspan.store.records import Registration
 from wattspan.store.store import Store
 
 T = TypeVar("T")
 
 NO_LIMIT = 2**31
-
-
-class RegistryError(WattspanError):
-    """The request cannot be carried out; the text says why."""
 
 
 class DatabaseRegistry:
@@ -56,6 +50,16 @@ class DatabaseRegistry:
 
         return asyncio.run(main())
 
+    def _change(self, work: Callable[[Registry], Awaitable[T]], *, create: bool = False) -> T:
+        async def change(store: Store) -> T:
+            passwords = Passwords()
+            try:
+                return await work(Registry(store, passwords=passwords))
+            finally:
+                passwords.close()
+
+        return self._run(change, create=create)
+
     def _write(self, work: Callable[..., T], *arguments: Any, create: bool = False) -> T:
         return self._run(lambda store: store.do(work, *arguments), create=create)
 
@@ -73,15 +77,15 @@ class DatabaseRegistry:
     def add_charge_point(
         self, cp_id: str, password: str | None, *, generate: bool, security_profile: int | None
     ) -> tuple[bool, str | None]:
-        generated = new_secret() if generate else None
-        secret = generated or password
-        hashed = None if secret is None else hash_secret(secret, machine_made=generate)
-        work = partial(Store.add_charge_point, cp_id=cp_id, secret=hashed, security_profile=security_profile)
-        return self._run(work, create=True), generated
+        return self._change(
+            lambda registry: registry.register_or_replace(
+                cp_id, secret=password, generate_secret=generate, security_profile=security_profile
+            ),
+            create=True,
+        )
 
     def remove_charge_point(self, cp_id: str) -> None:
-        if not self._run(lambda store: store.remove_charge_point(cp_id)):
-            raise RegistryError(f"there is no charge point {cp_id}")
+        self._change(lambda registry: registry.decommission(cp_id))
 
     def id_tags(self) -> Iterable[Json]:
         found = self._run(lambda store: store.id_tags())
@@ -112,38 +116,15 @@ class DatabaseRegistry:
 
     def add_user(self, name: str, role: str, password: str) -> None:
         new = _valid_user(name, role, password)
-        stored = self._hash(new.password.get_secret_value())
-        user = User(name=new.name, role=new.role.value, password=stored, created_ts=time.time())
-        if not self._write(user_queries.add_user, user, create=True):
-            raise RegistryError(f"the name {name} is taken")
+        given = new.password.get_secret_value()
+        self._change(lambda registry: registry.add_user(new.name, new.role.value, given), create=True)
 
     def remove_user(self, name: str) -> None:
-        self._write(_remove_user, name)
+        self._change(lambda registry: registry.remove_user(name))
 
     def set_password(self, name: str, password: str) -> None:
         _valid_user(name, "viewer", password)
-        self._require_database()
-        self._write(user_queries.change_user, name, {"password": self._hash(password)}, _require_user)
-
-    def _hash(self, password: str) -> str:
-        passwords = Passwords()
-        try:
-            return asyncio.run(passwords.hash(password))
-        finally:
-            passwords.close()
-
-
-def _remove_user(connection: Any, name: str) -> None:
-    found = user_queries.user(connection, name)
-    _require_user(found)
-    if found is not None and found.role == "admin" and not user_queries.other_admins(connection, name):
-        raise RegistryError("the last admin stays")
-    user_queries.remove_user(connection, name, _require_user)
-
-
-def _require_user(user: User | None) -> None:
-    if user is None:
-        raise RegistryError("there is no such user")
+        self._change(lambda registry: registry.change_user(name, password=password))
 
 
 def _valid_user(name: str, role: str, password: str) -> user_models.NewUser:
@@ -158,7 +139,7 @@ def _invalid(error: ValidationError) -> RegistryError:
 
 
 def _charge_point(each: Registration) -> Json:
-    registered, last = moment(each.registered_ts), moment(each.last_msg_ts)
+    registered, last = datetime_of(each.registered_ts), datetime_of(each.last_msg_ts)
     return {
         "cp_id": each.cp_id,
         "registered_at": None if registered is None else registered.isoformat(),

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from wattspan.api.access.auth_service import FIRST_ADMIN
-from wattspan.api.access.passwords import generated
 from wattspan.api.access.rights import Role
 from wattspan.app import CentralSystem
 from wattspan.cli.help import DescribedOption
@@ -20,6 +19,7 @@ from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped
 from wattspan.cli.serve import print_addresses
 from wattspan.cli.simulate import run_simulation, showing
+from wattspan.csms.security.passwords import generate_password
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.settings import Settings
 from wattspan.simulator import ArrivalPattern, FaultRates, Simulation
@@ -102,7 +102,7 @@ async def _login_line(csms: CentralSystem, settings: Settings) -> str:
     """Return how to log in. The demo's own database gets a new password each run, so that it can always be shown."""
     password = csms.first_password
     if password is None and settings.admin_password is None and settings.database == DATABASE:
-        password, stored = generated()
+        password, stored = generate_password()
         await csms.store.do(_set_admin_password, stored)
     known = "the password it has" if password is None else f"password {password}"
     return f"open {csms.api_url()}/ and log in as {FIRST_ADMIN}, {known}"

@@ -16,6 +16,8 @@ from wattspan.errors import WattspanError
 
 FILE = "compose.yaml"
 SECRETS = Path("deploy") / "secrets"
+ENVIRONMENTS = {"victorialogs": Path("deploy") / "victorialogs.env"}
+"""The variables that a profile needs, in a file that Compose reads after `.env`."""
 
 Made = Mapping[str, str]
 """Secrets by the name of their file."""
@@ -81,7 +83,15 @@ class _Stack:
         if not (directory / FILE).is_file():
             raise StackError(f"no {FILE} in {directory.resolve()}; name the folder that has it by --directory")
         self.directory = directory
-        self._profile = ["--profile", profile] if profile else []
+        self._profile = [*self._environment(profile), "--profile", profile] if profile else []
+
+    def _environment(self, profile: str) -> list[str]:
+        """Return Compose's options for the profile's variables; naming any file replaces `.env`, unless named, too."""
+        if profile not in ENVIRONMENTS:
+            return []
+        own = [Path(".env")] if (self.directory / ".env").is_file() else []
+        files = [*own, ENVIRONMENTS[profile]]
+        return [word for file in files for word in ("--env-file", str(self.directory / file))]
 
     def run(self, *words: str) -> None:
         """Run it in this terminal. StackError when it fails; it has said why."""
@@ -107,10 +117,14 @@ class _Stack:
     envvar="WATTSPAN_STACK_DIRECTORY",
     help="Folder of compose.yaml; this one.  [WATTSPAN_STACK_DIRECTORY]",
 )
-@click.option("--profile", type=click.Choice(["core", "full"]), help="core: without databases and exporters; full.")
+@click.option(
+    "--profile",
+    type=click.Choice(["core", "full", "victorialogs"]),
+    help="core: without databases and exporters; full; victorialogs: core with VictoriaLogs, without Loki and Grafana.",
+)
 @click.pass_context
 def stack(ctx: click.Context, directory: Path, profile: str | None) -> None:
-    """Collector, Jaeger, Loki, Prometheus, Grafana and Wattspan, in containers."""
+    """Collector, Jaeger, Loki or VictoriaLogs, Prometheus, Grafana and Wattspan, in containers."""
     ctx.obj = (directory, profile)
 
 

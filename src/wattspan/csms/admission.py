@@ -1,6 +1,6 @@
-"""Who may charge: id tokens, transaction ids, and what an answer may ask of us. One context a live session.
+"""Who may charge: judges id tokens and assigns transaction ids. One `ConnectionContext` a connection.
 
-It reads the store and the fleet, and changes neither but for remembering closed transactions.
+It reads the store and the fleet, and changes neither, except that it recalls closed transactions into the fleet.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,16 +29,16 @@ class Records(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Admission:
-    """The policy, shared by all sessions."""
+    """The policy, shared by all connections."""
 
     fleet: Fleet
     records: Records
     accepts_unknown_id_tags: bool
     heartbeat_interval_s: int
     data_transfer: Callable[[str, str, str | None, Any], Payload | None]
-    """(cp_id, vendor_id, message_id, data) to an answer; None when nobody knows the vendor."""
+    """(cp_id, vendor_id, message_id, data) to an answer; None when no plugin handles the vendor."""
     sign_certificate: Callable[[str, str, str, Payload], Awaitable[bool]]
-    """(cp_id, csr, kind, echo): whether a certificate will follow; see `csms.signing`."""
+    """(cp_id, csr, kind, echo): whether a certificate will follow; see `csms.security.signing`."""
 
     async def judge(
         self,
@@ -50,11 +50,10 @@ class Admission:
         connector_id: str | None = None,
         start_key: str | None = None,
     ) -> IdTokenInfo:
-        """What an id token may do (OCPP 1.6 §7.2, 2.0.1 C01); ConcurrentTx only for a start.
+        """Return what an id token may do (OCPP 1.6 §7.2, 2.0.1 C01); ConcurrentTx only for a start.
 
-        Unknown ones: by the policy of the charge point, or else the server's.
-
-        A token on file under another type is another token (2.x compares both, C01.FR.02).
+        Unknown tokens: by the policy of the charge point, or else the server's. A token on file under another type is
+        another token (2.x compares both, C01.FR.02).
         """
         tag = await self.records.id_tag(id_token)
         if tag is None or (kind and tag.type and kind.casefold() != tag.type.casefold()):
@@ -86,13 +85,13 @@ class Admission:
 
 
 def _is_valid_at(tag: IdTag, connector_id: str | None) -> bool:
-    """Whether it may charge there; where it is not known yet, that is not for now to say."""
+    """Return whether the tag may charge at the connector; True while the connector is not known."""
     return not tag.evse_ids or connector_id in (None, "0") or connector_id in map(str, tag.evse_ids)
 
 
 @dataclass(slots=True)
 class ConnectionContext:
-    """What the answers to one charge point may ask; implements `versions.base.ChargePointContext`."""
+    """What answers to one charge point may use; implements `versions.base.ChargePointContext`."""
 
     cp_id: str
     admission: Admission
@@ -105,20 +104,20 @@ class ConnectionContext:
     async def authorize(
         self, id_token: str, *, kind: str = "", connector_id: str | None = None, start_key: str | None = None
     ) -> IdTokenInfo:
-        """Authorize (OCPP 1.6 §4.1, 2.0.1 C01), and the token of a TransactionEvent."""
+        """Return what an id token may do, for Authorize (OCPP 1.6 §4.1, 2.0.1 C01) and TransactionEvent."""
         return await self.admission.judge(
             self.cp_id, id_token, self.now_ts, kind=kind, connector_id=connector_id, start_key=start_key
         )
 
     async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
-        """Judge a start and give its transaction an id; the same `key` gets the same id, for ever (OCPP 1.6 §4.8)."""
+        """Judge a start and assign its transaction id. The same `key` always gets the same id (OCPP 1.6 §4.8)."""
         fleet = self.admission.fleet
         info = await self.admission.judge(self.cp_id, id_token, self.now_ts, connector_id=connector_id, start_key=key)
         if fleet.find_start(self.cp_id, key) is None:
             known = await self.admission.records.find_start(self.cp_id, key)
             if known is not None:
                 fleet.recall(known)
-        # From here to the event's application nothing waits, so that two equal starts at once can't both be new.
+        # No await from here until the event is applied, so that two equal starts at once can't both be new.
         known = fleet.find_start(self.cp_id, key)
         if known is not None:
             return StartDecision(transaction_id=int(known.transaction_id), info=info)
@@ -126,7 +125,7 @@ class ConnectionContext:
         return StartDecision(transaction_id=fleet.last_transaction_id, info=info)
 
     def knows(self, transaction_id: str) -> bool:
-        """Whether the fleet knows the transaction that the charger gave this id, open or closed."""
+        """Return whether the fleet has the transaction of that OCPP id, open or closed."""
         fleet = self.admission.fleet
         cp = fleet.charge_points.get(self.cp_id)
         if cp is not None and transaction_id in cp.transactions:
@@ -134,7 +133,7 @@ class ConnectionContext:
         return fleet.recalled(self.cp_id, key_of(transaction_id)) is not None
 
     async def recall(self, transaction_id: str) -> None:
-        """Have the fleet know the closed transaction of that id, if the store does."""
+        """Load the closed transaction of that id into the fleet, if the store has it."""
         if self.knows(transaction_id):
             return
         known = await self.admission.records.find_start(self.cp_id, key_of(transaction_id))
@@ -142,7 +141,7 @@ class ConnectionContext:
             self.admission.fleet.recall(known)
 
     async def recall_stop(self, transaction_id: str, key: str) -> None:
-        """Have the fleet know the closed transaction that a stop names, if the store does."""
+        """Load the closed transaction that a stop names into the fleet, if the store has it."""
         fleet = self.admission.fleet
         if fleet.knows_transaction(self.cp_id, transaction_id) or fleet.knows_transaction(self.cp_id, key):
             return
@@ -151,10 +150,10 @@ class ConnectionContext:
             fleet.recall(known)
 
     async def sign_certificate(self, csr: str, *, kind: str, echo: Payload) -> bool:
-        """SignCertificate (OCPP 1.6 security whitepaper §4.2, 2.0.1 A02)."""
+        """Return whether a signing request is accepted (OCPP 1.6 security whitepaper §4.2, 2.0.1 A02)."""
         return await self.admission.sign_certificate(self.cp_id, csr, kind, echo)
 
     async def data_transfer(self, vendor_id: str, message_id: str | None, data: Any) -> Payload:
-        """DataTransfer (OCPP 1.6 §4.3): a plugin's answer, else UnknownVendorId."""
+        """Return a plugin's answer to DataTransfer (OCPP 1.6 §4.3), or UnknownVendorId."""
         answer = self.admission.data_transfer(self.cp_id, vendor_id, message_id, data)
         return {"status": "UnknownVendorId"} if answer is None else answer

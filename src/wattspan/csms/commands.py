@@ -1,37 +1,51 @@
-"""Commands to charge points: typed by the payload classes of the `ocpp` package, one conversation each.
+"""Sends any command of a charge point's OCPP version, as a payload class of the `ocpp` package or as JSON.
 
-result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag="A1", connector_id=1))
+It must not know what a command is for; `csms.operations` does.
+
+    result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag="A1", connector_id=1))
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import orjson
 from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_case
 
-from wattspan.csms.service import Core
+from wattspan.csms.core import Core
+from wattspan.csms.responses import response_of
 from wattspan.domain import events as ev
 from wattspan.errors import CommandError, CommandInvalid, NotConnected
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Command, Payload, Version
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # has defaults, which `typing` has from Python 3.13 on
+
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+"""The class of `ocpp.vXX.call_result` that answers the command."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """A charge point that is connected now."""
+class ActiveConnection:
+    """The open connection of a charge point."""
 
+    cp_id: str
     rpc: RpcConnection
     version: Version
-    profile: int = 0
-    """The OCPP security profile of its connection."""
+    security_profile: int = 0
+    """The OCPP security profile of the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandResult:
-    """A charge point's answer. `accepted` is our reading of `status`, which is "" where the answer has none."""
+class CommandResult(Generic[R]):
+    """A charge point's answer. `status` is "" where the answer has none; `accepted` is our reading of it."""
 
     action: str
     status: str
@@ -39,47 +53,71 @@ class CommandResult:
     payload: Payload
     duration_s: float
     trace_id: str
+    cp_id: str = ""
+    ocpp_version: str = "1.6"
+
+    @property
+    def response(self) -> R:
+        """The payload as an object of `ocpp.vXX.call_result`. Raises ResponseInvalid if it lacks required fields."""
+        found: R = response_of(self.cp_id, self.ocpp_version, self.action, self.payload)
+        return found
 
 
 class Commands:
-    """Sends commands, and has their conversations observed like any other."""
+    """Sends commands. They are observed, traced and counted like every other message."""
 
-    def __init__(self, core: Core, live: Callable[[str], Live | None], timeout_s: float) -> None:
+    def __init__(self, core: Core, find: Callable[[str], ActiveConnection | None], timeout_s: float) -> None:
         self._core = core
-        self._live = live
+        self._find = find
         self._timeout_s = timeout_s
 
+    def connection(self, cp_id: str, action: str = "a command") -> ActiveConnection:
+        """Return the open connection of a charge point. Raises NotConnected, which names `action`."""
+        found = self._find(cp_id)
+        if found is None:
+            raise NotConnected(cp_id, action)
+        return found
+
     async def send(self, cp_id: str, command: Any, *, timeout_s: float | None = None) -> CommandResult:
-        """Send a payload object of `ocpp.vXX.call` and wait for the answer; see `send_payload`."""
+        """Send a payload object of `ocpp.vXX.call` and return the answer. Raises as `send_payload` does."""
         payload = snake_to_camel_case(remove_nones(serialize_as_dict(command)))  # type: ignore[no-untyped-call]
         return await self.send_payload(cp_id, type(command).__name__, payload, timeout_s=timeout_s)
 
     async def send_payload(
         self, cp_id: str, action: str, payload: Payload, *, timeout_s: float | None = None
     ) -> CommandResult:
-        """Send a command as it goes on the wire. Commands to one charge point go out one after another.
+        """Send a payload as it goes on the wire, and return the answer. Raises NotConnected, and as `send_on` does."""
+        try:
+            connection = self.connection(cp_id, action)
+        except NotConnected as exc:
+            if cp_id in self._core.fleet.charge_points:
+                self._failed(cp_id, action, exc.error_type, 0.0, None)
+            raise
+        return await self.send_on(connection, action, payload, timeout_s=timeout_s)
+
+    async def send_on(
+        self, connection: ActiveConnection, action: str, payload: Payload, *, timeout_s: float | None = None
+    ) -> CommandResult:
+        """Send a payload on a connection, and return the answer. Commands to one charge point are sent one by one.
 
         `timeout_s` counts from the moment it is sent; None is the configured time-out.
 
         Cancellation: safe; a late answer is counted and dropped.
 
         Raises:
-            NotConnected: no open WebSocket.
-            CommandInvalid: the payload breaks its schema, or the version has no such command.
-            CommandTimeout, CommandRefused, ConnectionLost: no CALLRESULT came.
+            CommandInvalid: the payload breaks its schema, or the version has no such command. Nothing was sent.
+            CommandTimeout: no answer in time.
+            CommandRefused: the answer was a CALLERROR.
+            ConnectionLost: the connection closed before the answer.
         """
-        live = self._live(cp_id)
-        if live is None:
-            if cp_id in self._core.fleet.charge_points:
-                self._failed(cp_id, action, NotConnected.error_type, 0.0, None)
-            raise NotConnected(cp_id, action)
-        command = _checked(live.version, cp_id, action, payload)
-        return await self._converse(live, command, cp_id, payload, self._timeout_s if timeout_s is None else timeout_s)
+        command = _checked(connection.version, connection.cp_id, action, payload)
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        return await self._exchange(connection, command, payload, limit_s)
 
-    async def _converse(
-        self, live: Live, command: Command, cp_id: str, payload: Payload, timeout_s: float
+    async def _exchange(
+        self, connection: ActiveConnection, command: Command, payload: Payload, timeout_s: float
     ) -> CommandResult:
-        core, action = self._core, command.action
+        core, cp_id, action = self._core, connection.cp_id, command.action
         connector_id = command.connector(payload)
         span = core.recorder.command(cp_id, action, connector_id)
         transaction = core.fleet.session_of(cp_id, connector_id, None)
@@ -89,8 +127,8 @@ class Commands:
         status: str | None = None
         error: str | None = "Cancelled"
         try:
-            check = partial(_fault_of, live.version, action) if core.strict else None
-            answer = await live.rpc.call(action, payload, timeout_s=timeout_s, check=check)
+            check = partial(_first_fault, connection.version, action) if core.strict else None
+            answer = await connection.rpc.call(action, payload, timeout_s=timeout_s, check=check)
             status, error = command.status(answer), None
         except CommandError as exc:
             error = exc.error_type
@@ -118,6 +156,8 @@ class Commands:
             payload=answer,
             duration_s=duration_s,
             trace_id=f"{span.trace_id:032x}",
+            cp_id=cp_id,
+            ocpp_version=connection.version.name,
         )
 
     def _failed(self, cp_id: str, action: str, error_type: str, duration_s: float, connector_id: str | None) -> None:
@@ -132,22 +172,23 @@ class Commands:
         self._core.record([event])
 
 
-def _fault_of(version: Version, action: str, answer: Payload) -> tuple[str, str] | None:
-    """What is wrong with an answer, as a CALLERROR code and text; None: nothing."""
+def _first_fault(version: Version, action: str, answer: Payload) -> tuple[str, str] | None:
+    """Return the first schema fault of an answer as a CALLERROR code and text, or None."""
     faults = version.schemas.result_faults(action, answer)
     return (faults[0].code, f"{faults[0].path}: {faults[0].message}") if faults else None
 
 
 def _checked(version: Version, cp_id: str, action: str, payload: Payload) -> Command:
+    """Return the version's command of that action. Raises CommandInvalid for it or for the payload."""
     command = version.commands.get(action)
     if command is None:
         raise CommandInvalid(cp_id, action, f"OCPP {version.name} has no such command")
     faults = version.schemas.call_faults(action, payload)
     if faults:
-        told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:5])
-        raise CommandInvalid(cp_id, action, told, [(fault.path, fault.message) for fault in faults])
+        text = "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:5])
+        raise CommandInvalid(cp_id, action, text, [(fault.path, fault.message) for fault in faults])
     try:
         orjson.dumps(payload)
-    except TypeError as exc:  # a number beyond 64 bits, half a surrogate pair: the schemas let them pass
+    except TypeError as exc:  # a number beyond 64 bits, a lone surrogate: the schemas accept them
         raise CommandInvalid(cp_id, action, f"can't be sent: {exc}", [("", f"can't be sent: {exc}")]) from None
     return command

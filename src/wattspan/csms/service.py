@@ -1,87 +1,54 @@
-"""The way of a message through the central system, top to bottom.
+"""The path of a charge point's CALL through the central system, from top to bottom.
 
-    on_call   what is it, does its payload hold        versions, schemas
-      answer    what to say                            versions.vXX.answer
-      settle    what it meant, and what that changes   versions.vXX.observe, fleet.apply, journal.commit
-      stored    durable: the answer goes out           session.answer, recorder.answered
+    on_call   find the action, check the payload       versions, schemas
+      answer    compute the answer                     versions.vXX.answer
+      settle    derive the events and apply them       versions.vXX.observe, fleet.apply, journal.commit
+      stored    the events are durable: send the answer    rpc.answer, recorder.answered
 
-A message that waits for nothing runs through in one call. One that asks outside (an id token, a plugin) becomes a
-task between `answer` and `settle`; every message with facts waits for its commit between `settle` and `stored`.
+A message whose answer needs no I/O runs through in one call. One that needs it (an id token, a plugin) becomes a task
+between `answer` and `settle`. Every message with events to store waits for its commit between `settle` and `stored`.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wattspan.csms.admission import Admission, ConnectionContext
-from wattspan.csms.plugins.host import PluginHost
+from wattspan.csms.admission import ConnectionContext
+from wattspan.csms.core import Core
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
-from wattspan.domain.counters import ServerCounters
-from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.status import bounded_call_error
-from wattspan.errors import CallFault, FrameError, StoreError, StoreUnavailable
+from wattspan.errors import CallFault, FrameError, StoreError
 from wattspan.ocppj.frames import Call, ResultError, Send
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.ocppj.schemas import SchemaFault
-from wattspan.store.journal.journal import Journal
 from wattspan.telemetry.logs import limited
-from wattspan.telemetry.recorder import MessageSpan, Recorder
+from wattspan.telemetry.recorder import MessageSpan
 from wattspan.versions.base import Payload, Request, Version
-from wattspan.versions.mixed import spoken
+from wattspan.versions.mixed import actual_version
 
 log = logging.getLogger(__name__)
 
 OTHER = "other"
-"""The label of whatever OCPP does not name."""
+"""The action label of messages that OCPP does not define."""
 
-PASSING = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted, ev.NoticeReceived})
-"""Events whose answer need not wait until they are durable: a crash loses nothing the charger was told is safe."""
-
-Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+NOT_AWAITED = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted, ev.NoticeReceived})
+"""Events that may be lost in a crash, so that the answer does not wait until they are durable."""
 
 
 class Connection(Protocol):
-    """The live connection, as the service sees it."""
+    """The open connection, as the handler sees it."""
 
     def drop(self, code: int, reason: str) -> None:
-        """Begin to close it; returns at once."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Core:
-    """What every session shares. Built once by `app`."""
-
-    fleet: Fleet
-    journal: Journal
-    recorder: Recorder
-    counters: ServerCounters
-    admission: Admission
-    plugins: PluginHost
-    strict: bool
-    spawn: Spawn
-    clock_ns: Callable[[], int] = time.time_ns
-    """Unix nanoseconds: the one clock that everything here is dated by."""
-
-    def clock(self) -> float:
-        """Unix seconds."""
-        return self.clock_ns() / 1e9
-
-    def record(self, events: Iterable[ev.Event], done: Callable[[StoreUnavailable | None], None] | None = None) -> None:
-        """Apply events that come from elsewhere than a message, and have them stored."""
-        for event in events:
-            apply(self.fleet, event)
-            self.plugins.publish(event)
-        self.journal.commit(done)
+        """Begin to close the connection; returns at once."""
 
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One CALL of a charge point on its way to its answer."""
+    """A CALL of a charge point, until it is answered."""
 
     handler: "CallHandler"
     call: Call
@@ -94,7 +61,7 @@ class Exchange:
     settled_s: float = 0.0
 
     def stored(self, fault: StoreError | None) -> None:
-        """The last step: the facts are safe and the answer goes out, or they are not and the charger asks again."""
+        """Send the answer; or, if the events could not be stored, close the connection so that it sends them again."""
         handler = self.handler
         wait_s = time.perf_counter() - self.settled_s
         if fault is None:
@@ -111,12 +78,12 @@ class Exchange:
 
 
 class CallHandler:
-    """Says what a charge point's messages mean; the `ocppj.rpc.Handler` of one connection."""
+    """Handles the messages of one connection; its `ocppj.rpc.Handler`."""
 
     __slots__ = ("_context", "connection", "core", "cp", "rpc", "version")
 
     rpc: RpcConnection
-    """Set right after construction: the two refer to each other."""
+    """Set right after construction, for each refers to the other."""
 
     def __init__(self, core: Core, cp: ChargePoint, version: Version, connection: Connection) -> None:
         self.core = core
@@ -126,13 +93,13 @@ class CallHandler:
         self._context = ConnectionContext(cp.cp_id, core.admission)
 
     def on_call(self, call: Call) -> None:
-        """A CALL came: decide, settle and answer it, or hand it to a task that will."""
+        """Answer a CALL, or start a task that will."""
         core, version = self.core, self.version
         received_ns = core.clock_ns()
         received_ts = received_ns / 1e9
         request = version.requests.get(call.action)
         if request is None:
-            version = self._spoken(call, received_ts)
+            version = self._actual_version(call, received_ts)
             request = version.requests.get(call.action)
         label = call.action if request is not None or call.action in version.known else OTHER
         counts, counted = core.counters.messages, ("in", label)
@@ -143,15 +110,15 @@ class CallHandler:
         try:
             if request is None:
                 code = "NotSupported" if label is not OTHER else "NotImplemented"
-                raise CallFault(code, "this central system does not take the action")
+                raise CallFault(code, "the action is not supported")
             faults = version.schemas.call_faults(call.action, call.payload)
             if faults and version is self.version:
-                version = self._spoken(call, received_ts)
+                version = self._actual_version(call, received_ts)
                 if version is not self.version:
                     request = version.requests[call.action]
                     faults = version.schemas.call_faults(call.action, call.payload)
             if faults:
-                self._note(faults, call, span, received_ts)
+                self._schema_faults(faults, call, span, received_ts)
             self._context.now_ts = received_ts
             answer = request.answer(call.payload, self._context)
             if type(answer) is dict:
@@ -161,15 +128,15 @@ class CallHandler:
         except CallFault as fault:
             self._refuse(call, span, received_ts, fault)
         except Exception:
-            log.exception("%s of %s could not be handled", label, self.cp.cp_id)
-            self._refuse(call, span, received_ts, CallFault("InternalError", "see the central system's log"))
+            log.exception("%s from %s could not be handled", label, self.cp.cp_id)
+            self._refuse(call, span, received_ts, CallFault("InternalError", "see the server's log"))
         finally:
             core.recorder.detach(token)
 
     def on_send(self, send: Send) -> None:
-        """A message that is never answered (OCPP-J 2.1 §4.2.5): what it tells is kept, and nothing goes back.
+        """Handle a SEND, which has no answer (OCPP-J 2.1 §4.2.5).
 
-        While the store is down it is let go: who waits for no answer would fill the memory with what can't be written.
+        While the store is unavailable it is dropped: nothing would slow the charge point down, and memory would fill.
         """
         core, cp_id = self.core, self.cp.cp_id
         received_ns = core.clock_ns()
@@ -187,18 +154,20 @@ class CallHandler:
             if not core.journal.available:
                 error = "StoreUnavailable"
             else:
-                self._note(self.version.schemas.send_faults(send.action, send.payload), send, span, received_ts)
+                self._schema_faults(
+                    self.version.schemas.send_faults(send.action, send.payload), send, span, received_ts
+                )
                 core.record(request.observe(send.payload, {}, cp_id, received_ts))
         except CallFault as fault:
             error = fault.code
             apply(core.fleet, ev.ProtocolFaulted(cp_id=cp_id, received_ts=received_ts, code=error))
         except Exception:
-            log.exception("%s of %s could not be handled", label, cp_id)
+            log.exception("%s from %s could not be handled", label, cp_id)
             error = "InternalError"
         core.recorder.answered(span, connector_id=None, session=None, error=error, store_wait_s=0.0)
 
     def on_result_error(self, error: ResultError) -> None:
-        """Our answer was of no use to the charge point (OCPP-J 2.1 §4.2.4). It is counted; nothing can be mended."""
+        """Count an answer of ours that the charge point could not use (OCPP-J 2.1 §4.2.4)."""
         core = self.core
         core.fleet.seen(self.cp, core.clock())
         counts, code = core.counters.result_errors, bounded_call_error(error.code)
@@ -214,7 +183,7 @@ class CallHandler:
         )
 
     def on_fault(self, fault: FrameError) -> None:
-        """A text that is no message. The session answers it; here it is counted, and told in the log now and then."""
+        """Count and log a text that is no message. `RpcConnection` answers it."""
         core = self.core
         now_ts = core.clock()
         core.counters.unreadable_frames += 1
@@ -225,28 +194,30 @@ class CallHandler:
         )
 
     def on_unexpected_result(self) -> None:
-        """A result nobody waits for: never asked, late, or of a message type that OCPP does not name."""
+        """Count a result of no pending command: unrequested, late, or of an unknown message type."""
         self.core.counters.unasked_results += 1
         self.core.fleet.seen(self.cp, self.core.clock())
 
     def on_binary(self) -> None:
-        """A binary message: OCPP-J knows text alone. Counted; its content is read all the same."""
+        """Count a binary message, which OCPP-J does not allow. Its content is handled all the same."""
         apply(
             self.core.fleet,
             ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation),
         )
 
-    def _spoken(self, call: Call, received_ts: float) -> Version:
-        """The version the message is of: some chargers negotiate 2.x and go on in 1.6. Strict mode knows but one."""
-        older = None if self.core.strict else spoken(self.version, call.action, call.payload)
+    def _actual_version(self, call: Call, received_ts: float) -> Version:
+        """Return the version of a message: some charge points negotiate 2.x and send 1.6. Not in strict mode."""
+        older = None if self.core.strict else actual_version(self.version, call.action, call.payload)
         if older is None:
             return self.version
         mixed = ev.VersionMixed(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action)
         apply(self.core.fleet, mixed)
         return older
 
-    def _note(self, faults: Sequence[SchemaFault], call: Call | Send, span: MessageSpan, received_ts: float) -> None:
-        """Schema faults: refused only in strict mode (design: lenient where no fact is hidden)."""
+    def _schema_faults(
+        self, faults: Sequence[SchemaFault], call: Call | Send, span: MessageSpan, received_ts: float
+    ) -> None:
+        """Record schema faults. Raises CallFault in strict mode."""
         if not faults:
             return
         apply(self.core.fleet, ev.SchemaFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, action=call.action))
@@ -259,11 +230,11 @@ class CallHandler:
             raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
 
     async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
-        """The part of a message that asks outside. A task: the reader and other sessions go on meanwhile."""
+        """Await an answer that needs I/O, in a task of its own, and settle it."""
         try:
             exchange.answer = await answer
             if self.core.fleet.charge_points.get(self.cp.cp_id) is not self.cp:
-                return  # decommissioned meanwhile: nothing may bring it back
+                return  # decommissioned meanwhile; applying the events would add it again
             self._settle(exchange)
         except CallFault as fault:
             self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
@@ -271,12 +242,12 @@ class CallHandler:
             exchange.settled_s = time.perf_counter()
             exchange.stored(unavailable)
         except Exception:
-            log.exception("%s of %s could not be handled", exchange.call.action, self.cp.cp_id)
-            broken = CallFault("InternalError", "see the central system's log")
-            self._refuse(exchange.call, exchange.span, exchange.received_ts, broken)
+            log.exception("%s from %s could not be handled", exchange.call.action, self.cp.cp_id)
+            failure = CallFault("InternalError", "see the server's log")
+            self._refuse(exchange.call, exchange.span, exchange.received_ts, failure)
 
     def _settle(self, exchange: Exchange) -> None:
-        """What the exchange meant: change the state, and send the answer once that is durable."""
+        """Apply the events of an exchange, and have the answer sent once they are durable."""
         core, cp_id, payload, request = self.core, self.cp.cp_id, exchange.call.payload, exchange.request
         fleet, publish = core.fleet, core.plugins.publish
         events: Any = request.observe(payload, exchange.answer, cp_id, exchange.received_ts)
@@ -285,18 +256,18 @@ class CallHandler:
         else:
             connector_id, transaction_id = request.place(payload)
         transaction = fleet.session_of(cp_id, connector_id, transaction_id)
-        waits = False
+        must_be_durable = False
         for event in events:
             apply(fleet, event)
             publish(event)
-            waits = waits or type(event) not in PASSING
+            must_be_durable = must_be_durable or type(event) not in NOT_AWAITED
         if transaction is None:
             transaction = fleet.session_of(cp_id, connector_id, transaction_id)
         exchange.transaction = transaction
-        # Not each message about a transaction names the connector, or the one where it is.
+        # Not every message about a transaction names its connector.
         exchange.connector_id = connector_id if transaction is None else transaction.connector_id
         exchange.settled_s = time.perf_counter()
-        if waits:
+        if must_be_durable:
             core.journal.commit(exchange.stored)
         else:
             exchange.stored(None)

@@ -1,6 +1,6 @@
-"""What each event changes, and the table that says so. Pure: same events, same state.
+"""The state change of each event, and the table of them. Pure: same events, same state.
 
-Transactions and charging profiles have files of their own; the rest is here.
+Transactions and charging profiles have modules of their own; the rest is here.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,14 @@ from wattspan.domain import status as status_words
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector, when
 from wattspan.domain.profiles import profile_set, profiles_cleared, schedule_updated
-from wattspan.domain.transactions import common as transactions
-from wattspan.domain.transactions import v2x as told
+from wattspan.domain.transactions import v2x, v16
 
 ONE_FAULT_S = 60.0
-"""A connector's fault and its kind are the same one when they are told within so long."""
+"""A fault reported by status and a problem reported by NotifyEvent within this time are the same fault."""
 
 
 def apply(fleet: Fleet, event: ev.Event) -> None:
-    """Let `event` change the state. An event that tells nothing new (a repeat) changes nothing."""
+    """Change the state by `event`. A repeat changes nothing."""
     _APPLY[type(event)](fleet, event)
 
 
@@ -35,12 +34,12 @@ def _connected(fleet: Fleet, e: ev.ChargePointConnected) -> None:
 def _disconnected(fleet: Fleet, e: ev.ChargePointDisconnected) -> None:
     cp = fleet.charge_points.get(e.cp_id)
     if cp is None:
-        return  # decommissioned: that is why its connection closed
+        return  # decommissioned, which closed its connection
     if not e.replaced:
         cp.connected = False
     cp.disconnects += 1
     fleet.changes.charge_points[cp.cp_id] = cp
-    fleet.tell_each(cp.transactions.values(), e.received_ts, "disconnected", {"ws.close_code": e.code})
+    fleet.add_timeline_entries(cp.transactions.values(), e.received_ts, "disconnected", {"ws.close_code": e.code})
 
 
 def _certificate(fleet: Fleet, e: ev.CertificateHeld) -> None:
@@ -64,7 +63,7 @@ def _came_back(fleet: Fleet, cp: ChargePoint, at_ts: float, how: str) -> None:
     if cp.transactions:
         cp.reconnects_during_tx += len(cp.transactions)
         fleet.changes.charge_points[cp.cp_id] = cp
-        fleet.tell_each(cp.transactions.values(), at_ts, how, {})
+        fleet.add_timeline_entries(cp.transactions.values(), at_ts, how, {})
 
 
 def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
@@ -76,28 +75,29 @@ def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
 def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
-    is_news = e.outlet is None or _is_new_fault(connector, e)
-    status = e.status if e.outlet is None else evses.status_told(connector, e.outlet, e.status)
+    is_new = e.outlet is None or _is_new_fault(connector, e)
+    status = e.status if e.outlet is None else evses.update_outlet(connector, e.outlet, e.status)
     if status:
         cp.status = connector.status = status
-    if is_news:
+    if is_new:
         connector.error_code = e.error_code
     connector.status_ts = when(e.charger_ts, e.received_ts)
     fleet.changed(cp, connector)
     transaction = connector.transaction
     if transaction is not None and (phase := status_words.PHASES.get(status)) is not None:
-        fleet.tell(transaction, connector.status_ts, phase, {}, phase=True)
-    if is_news and e.error_code != status_words.NO_ERROR:
+        fleet.add_timeline_entry(transaction, connector.status_ts, phase, {}, phase=True)
+    if is_new and e.error_code != status_words.NO_ERROR:
         code = status_words.bounded_error(e.error_code, cp.errors)
         cp.errors[code] = cp.errors.get(code, 0) + 1
-        concerned = [transaction] if transaction is not None else cp.transactions.values()
-        fleet.tell_each(concerned, e.received_ts, "error", {"ocpp.error_code": e.error_code})
+        affected = [transaction] if transaction is not None else cp.transactions.values()
+        fleet.add_timeline_entries(affected, e.received_ts, "error", {"ocpp.error_code": e.error_code})
 
 
 def _is_new_fault(connector: Connector, e: ev.ConnectorStatusChanged) -> bool:
-    """2.x tells a fault by a status without a kind and, before or after it, its kind by a NotifyEvent: it counts once.
+    """Return whether the status reports a fault that was not counted yet, or no fault.
 
-    So this is False where the connector was faulted already, and where its kind was told (and counted) just now.
+    2.x reports a fault by a status without a kind and, before or after it, the kind by a NotifyEvent; it counts once.
+    So this is False where the connector was faulted already, and where a NotifyEvent has just reported it.
     """
     if e.error_code == status_words.NO_ERROR:
         return True
@@ -105,18 +105,6 @@ def _is_new_fault(connector: Connector, e: ev.ConnectorStatusChanged) -> bool:
         connector.error_code = connector.problem[0]
         return False
     return connector.outlets.get(e.outlet or "") != e.status
-
-
-def _started(fleet: Fleet, e: ev.TransactionStarted) -> None:
-    (transactions if e.ref is None else told).started(fleet, e)
-
-
-def _meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
-    (transactions if e.ref is None else told).meter_values(fleet, e)
-
-
-def _stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
-    (transactions if e.ref is None else told).stopped(fleet, e)
 
 
 def _authorized(fleet: Fleet, e: ev.Authorized) -> None:
@@ -135,20 +123,20 @@ def _problem(fleet: Fleet, e: ev.ProblemReported) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     code = status_words.bounded_problem(e.error_type)
     connector = cp.connectors.get(e.connector_id or "")
-    if connector is not None and connector.error_code == status_words.UNSAID_FAULT:
-        connector.error_code = code  # the kind of a fault that its status told, and that was counted then
+    if connector is not None and connector.error_code == status_words.UNSPECIFIED_FAULT:
+        connector.error_code = code  # the kind of the fault that its status reported, counted then
         fleet.changed(cp, connector)
     else:
         cp.errors[code] = cp.errors.get(code, 0) + 1
         fleet.changes.charge_points[cp.cp_id] = cp
     if connector is not None:
         connector.problem = (code, e.received_ts)
-    concerned = [tx for tx in cp.transactions.values() if e.connector_id in (None, tx.connector_id)]
-    fleet.tell_each(concerned, e.received_ts, "error", {"ocpp.error_code": code})
+    affected = [tx for tx in cp.transactions.values() if e.connector_id in (None, tx.connector_id)]
+    fleet.add_timeline_entries(affected, e.received_ts, "error", {"ocpp.error_code": code})
 
 
-def _carried(fleet: Fleet, e: ev.NoticeReceived) -> None:
-    """It is for plugins alone."""
+def _ignored(fleet: Fleet, e: ev.NoticeReceived) -> None:
+    """Change nothing: the event is for plugins only."""
 
 
 def _version_mixed(fleet: Fleet, e: ev.VersionMixed) -> None:
@@ -168,22 +156,22 @@ def _command_answered(fleet: Fleet, e: ev.CommandAnswered) -> None:
     if not e.accepted:
         key = (e.action, e.status)
         cp.call_rejections[key] = cp.call_rejections.get(key, 0) + 1
-    _tell_command(fleet, cp, e, {"ocpp.action": e.action, "ocpp.status": e.status})
+    _add_command_entry(fleet, cp, e, {"ocpp.action": e.action, "ocpp.status": e.status})
 
 
 def _command_failed(fleet: Fleet, e: ev.CommandFailed) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     key = (e.action, status_words.bounded_call_error(e.error_type))
     cp.call_errors[key] = cp.call_errors.get(key, 0) + 1
-    _tell_command(fleet, cp, e, {"ocpp.action": e.action, "error.type": e.error_type})
+    _add_command_entry(fleet, cp, e, {"ocpp.action": e.action, "error.type": e.error_type})
 
 
-def _tell_command(
+def _add_command_entry(
     fleet: Fleet, cp: ChargePoint, e: ev.CommandAnswered | ev.CommandFailed, attributes: dict[str, Any]
 ) -> None:
     fleet.changes.charge_points[cp.cp_id] = cp
-    concerned = [tx for tx in cp.transactions.values() if e.connector_id in (None, "0", tx.connector_id)]
-    fleet.tell_each(concerned, e.received_ts, "command", attributes)
+    affected = [tx for tx in cp.transactions.values() if e.connector_id in (None, "0", tx.connector_id)]
+    fleet.add_timeline_entries(affected, e.received_ts, "command", attributes)
 
 
 def _firmware(fleet: Fleet, e: ev.FirmwareStatusChanged) -> None:
@@ -221,11 +209,10 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.HeartbeatReceived: _heartbeat,
     ev.ConnectorStatusChanged: _status,
     ev.Authorized: _authorized,
-    ev.TransactionStarted: _started,
-    ev.MeterValuesReceived: _meter_values,
-    ev.TransactionStopped: _stopped,
-    ev.ChargingStateChanged: told.charging_state,
-    ev.TransactionDetailed: told.detailed,
+    ev.TransactionStarted: v16.started,
+    ev.MeterValuesReceived: v16.meter_values,
+    ev.TransactionStopped: v16.stopped,
+    ev.TransactionEventReceived: v2x.transaction_event,
     ev.ProtocolFaulted: _protocol_fault,
     ev.SchemaFaulted: _schema_fault,
     ev.CommandAnswered: _command_answered,
@@ -237,7 +224,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.SecurityEventReported: _note,
     ev.DynamicScheduleUpdated: schedule_updated,
     ev.ProblemReported: _problem,
-    ev.NoticeReceived: _carried,
+    ev.NoticeReceived: _ignored,
     ev.VersionMixed: _version_mixed,
     ev.DeviceModelReported: _note,
     ev.EventStreamOpened: _note,

@@ -1,4 +1,4 @@
-"""What changed and is not durable yet. The store takes it a batch at a time; nothing here knows of the store."""
+"""State that changed and is not durable yet. The store takes it batch by batch; nothing here knows the store."""
 
 from dataclasses import dataclass, field
 
@@ -22,14 +22,15 @@ Note = (
     | EventStreamClosed
     | EventStreamReceived
 )
+"""Events that go to the store as they are and change nothing in memory."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """Objects to be written, each once a batch however often it changed.
+    """Objects to be written, each once per batch however often it changed.
 
-    `charge_points` and `connectors` are due with the next batch; `stale` ones (last message seen, figures of now)
-    may wait for the next flush: losing them to a crash loses nothing that a charger was told is safe.
+    `charge_points` and `connectors` are due with the next batch; `stale` ones (time of the last message, live figures)
+    may wait for the next flush: a crash that loses them loses nothing that a charger got an answer for.
     """
 
     charge_points: dict[str, ChargePoint] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Changes:
 
     @property
     def due(self) -> bool:
-        """Whether anything waits that an answer must not overtake."""
+        """Whether anything must be durable before the next answer is sent."""
         return bool(
             self.readings
             or self.transactions

@@ -1,17 +1,18 @@
-"""Whether a reading of long ago is a replay of the past, or comes from a clock that is behind. It judges nothing else.
+"""Whether a reading with an old timestamp is a replay of the past, or comes from a clock that is behind. Nothing else.
 
-A clock that is behind (local time labelled Z, never set since 2020) keeps pace with ours. A replay does not: it tells
-hours within a moment. So the first reading of long ago counts as past, and the next one shows which it was.
+A clock that is behind (local time labelled Z, never set since 2020) advances as fast as ours. A replay does not: it
+covers hours within moments. So the first reading with an old timestamp counts as past, and the next one shows which it
+was.
 """
 
 REPLAY_S = 300.0
-"""A charger's time older than this, against ours, is a replay of the past rather than a clock that is a little off."""
+"""A charger's timestamp older than this, against our clock, is a replay of the past rather than a small clock error."""
 DRIFT_S = 60.0
-"""How much a clock that keeps pace may be off between two messages: the time a message took."""
+"""How far the intervals of the two clocks may differ between two messages: the time a message may take."""
 
 
 class ClockSkew:
-    """The times of a connector's last messages that told of long ago."""
+    """The timestamps of the last messages about a connector whose timestamps were old."""
 
     __slots__ = ("_before", "_last")
 
@@ -19,22 +20,32 @@ class ClockSkew:
         self._before: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
 
-    def is_past(self, told_ts: float | None, received_ts: float) -> bool:
-        """Whether what was measured at `told_ts` (None: no credible time) says nothing of now. Readings of one message
-        share `received_ts`, and each is compared to the message before.
+    def is_past(self, measured_ts: float | None, received_ts: float) -> bool:
+        """Return whether a reading of `measured_ts`, the charger's time, is a replay and says nothing about now.
+
+        False where there is no credible time (None). Readings of one message share `received_ts`; each is compared with
+        the message before.
         """
-        if told_ts is None or told_ts >= received_ts - REPLAY_S:
+        if measured_ts is None or measured_ts >= received_ts - REPLAY_S:
             return False
         if self._last is None or self._last[1] != received_ts:
             self._before = self._last
-        self._last = (told_ts, received_ts)
+        self._last = (measured_ts, received_ts)
         if self._before is None:
             return True
-        before_told_ts, before_received_ts = self._before
-        told_s, passed_s = told_ts - before_told_ts, received_ts - before_received_ts
-        return abs(passed_s - told_s) > min(told_s / 2, DRIFT_S)
+        before_measured_ts, before_received_ts = self._before
+        measured_s, passed_s = measured_ts - before_measured_ts, received_ts - before_received_ts
+        return abs(passed_s - measured_s) > min(measured_s / 2, DRIFT_S)
 
 
-def is_older(shown_ts: float | None, told_ts: float | None, received_ts: float) -> bool:
-    """The same for OCPP 2.x, where a charger says itself what happened offline: what is older than what is shown."""
-    return shown_ts is not None and told_ts is not None and told_ts < shown_ts and told_ts < received_ts - REPLAY_S
+def is_older(shown_ts: float | None, measured_ts: float | None, received_ts: float) -> bool:
+    """Return whether a reading of OCPP 2.x is a replay: old, and older than the one shown.
+
+    A 2.x charger marks what happened offline itself, so its clock needs no judging.
+    """
+    return (
+        shown_ts is not None
+        and measured_ts is not None
+        and measured_ts < shown_ts
+        and measured_ts < received_ts - REPLAY_S
+    )

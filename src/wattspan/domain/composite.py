@@ -1,6 +1,6 @@
-"""What the charging profiles of a connector come to over a stretch of time. For display: a charger works out its own.
+"""The composite schedule of a connector: its limits over a period of time. For display: a charger computes its own.
 
-It asks `limits` at each moment where something may change; what a profile means is known there alone. Pure.
+It evaluates `limits` at each time where a limit may change; only `limits` knows what a profile means. Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,47 +11,47 @@ from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.domain.timestamps import charger_ts
 
-MAX_TIMELINE_ENTRIES = 5_000
-"""Moments looked at; profiles that change more often in the time asked for are told as far as these go."""
-LONGEST_PERIODS = 1_024
-"""Periods looked at of one schedule (the most that OCPP 2.1 allows)."""
+MAX_CHANGES = 5_000
+"""Times evaluated; of profiles that change more often within the period, later changes are left out."""
+MAX_PERIODS = 1_024
+"""Periods evaluated of one schedule (the most that OCPP 2.1 allows)."""
 DAY_S = 86_400.0
 _EVERY_S = {"Daily": DAY_S, "Weekly": 7 * DAY_S}
 
 
 class Period(NamedTuple):
-    """A limit from `start_s` seconds into the schedule on; None: none known."""
+    """A limit in A, from `start_s` seconds into the schedule on; None: no limit is known."""
 
     start_s: float
     limit_a: float | None
 
 
 def composite(cp: ChargePoint, connector: Connector, from_ts: float, duration_s: float) -> list[Period]:
-    """The limits from `from_ts` on, each period another limit than the one before.
+    """Return the limits from `from_ts` on for `duration_s`; adjacent periods differ in their limit.
 
-    What a charger offers now (Current.Offered) says nothing of later, and is left out.
+    What a charger offers now (Current.Offered) says nothing about later, and is left out.
     """
     alone = replace(connector, offered_a=None)
     shared = cp.connectors.get("0")
     profiles = [*connector.profiles, *(shared.profiles if shared is not None else ())]
     until_ts = from_ts + duration_s
-    moments = {from_ts}
+    times = {from_ts}
     for profile in profiles:
-        for moment in _moments(profile, connector, from_ts, until_ts):
-            if len(moments) >= MAX_TIMELINE_ENTRIES:
+        for ts in _change_times(profile, connector, from_ts, until_ts):
+            if len(times) >= MAX_CHANGES:
                 break
-            if from_ts < moment < until_ts:
-                moments.add(moment)
+            if from_ts < ts < until_ts:
+                times.add(ts)
     periods: list[Period] = []
-    for moment in sorted(moments):
-        limit = limit_a(cp, alone, moment)
+    for ts in sorted(times):
+        limit = limit_a(cp, alone, ts)
         if not periods or periods[-1].limit_a != limit:
-            periods.append(Period(moment - from_ts, limit))
+            periods.append(Period(ts - from_ts, limit))
     return periods
 
 
-def _moments(profile: Mapping[str, Any], connector: Connector, from_ts: float, until_ts: float) -> Iterator[float]:
-    """When a profile may change its mind; moments outside the time asked for may be among them."""
+def _change_times(profile: Mapping[str, Any], connector: Connector, from_ts: float, until_ts: float) -> Iterator[float]:
+    """Yield the times at which a profile's limit may change; some may lie outside the period."""
     for name in ("validFrom", "validTo"):
         ts = charger_ts(profile.get(name))
         if ts is not None:
@@ -65,9 +65,9 @@ def _moments(profile: Mapping[str, Any], connector: Connector, from_ts: float, u
 
 
 def _schedules(profile: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """1.6 has one, 2.x a list."""
-    told = profile.get("chargingSchedule")
-    listed = told if isinstance(told, list | tuple) else [told]
+    """Return the schedules that are objects: 1.6 has one, 2.x a list."""
+    schedule = profile.get("chargingSchedule")
+    listed = schedule if isinstance(schedule, list | tuple) else [schedule]
     return [each for each in listed if isinstance(each, Mapping)]
 
 
@@ -91,10 +91,10 @@ def _starts(
 def _offsets(schedule: Mapping[str, Any]) -> Iterator[float]:
     periods = schedule.get("chargingSchedulePeriod")
     starts = (
-        [each.get("startPeriod") for each in periods[:LONGEST_PERIODS] if isinstance(each, Mapping)]
+        [each.get("startPeriod") for each in periods[:MAX_PERIODS] if isinstance(each, Mapping)]
         if (isinstance(periods, list | tuple))
         else []
     )
-    for told in [*starts, schedule.get("duration")]:
-        if isinstance(told, int | float) and not isinstance(told, bool):
-            yield float(told)
+    for offset_s in [*starts, schedule.get("duration")]:
+        if isinstance(offset_s, int | float) and not isinstance(offset_s, bool):
+            yield float(offset_s)

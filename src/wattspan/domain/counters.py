@@ -1,11 +1,11 @@
-"""Numbers of the process rather than of a charge point. Plain counters: raised where it happens, read at a scrape."""
+"""Counters of the process rather than of a charge point: incremented where something happens, read at a scrape."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class ServerCounters:
-    """Counters since process start, and a few gauges. Keys are metric labels and bounded by whoever raises them."""
+    """Counters since process start, and a few gauges. Keys are metric labels; whoever increments bounds them."""
 
     started_ts: float
     messages: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -17,20 +17,20 @@ class ServerCounters:
     limit_closes: dict[str, int] = field(default_factory=dict)
     """Connections closed because the peer exceeded a limit, by reason."""
     pending: int = 0
-    """Charge points that wait for approval now."""
+    """Charge points that are waiting for approval now."""
     certificate_expires_ts: float | None = None
-    """When the certificate of the OCPP port ends, Unix seconds; None: no TLS there."""
+    """When the certificate of the OCPP port expires, Unix seconds; None: the port has no TLS."""
     unasked_results: int = 0
-    """CALLRESULT and CALLERROR that answer nothing we wait for."""
+    """CALLRESULT and CALLERROR messages that answer no outstanding CALL."""
     result_errors: dict[str, int] = field(default_factory=dict)
-    """CALLRESULTERROR by code: answers of ours that a charge point could not use (2.1)."""
+    """CALLRESULTERROR by code: answers of ours that a charge point could not process (2.1)."""
     unreadable_frames: int = 0
     plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (plugin, kind: "raised", "timeout", "dropped")."""
     telemetry_dropped: dict[str, int] = field(default_factory=dict)
     """Records lost by signal: "traces", "metrics", "logs"."""
     store_waiting: int = 0
-    """Answers that wait for the store now."""
+    """Answers that are waiting for the store now."""
     store_failures: int = 0
     http_requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """By (method, status, endpoint: the route's template)."""
@@ -40,4 +40,4 @@ class ServerCounters:
     registrations: int = 0
     registration_conflicts: int = 0
     user_sessions: int = 0
-    """Log-ins that have not ended, as of the last check."""
+    """Logins that have not ended, as of the last check."""

@@ -1,6 +1,6 @@
-"""What OCPP 2.x chargers tell of their components and variables: the words for it. It holds no state; the store does.
+"""Value types of the OCPP 2.x device model: components, variables, monitors. It holds no state; the store does.
 
-Texts are as the charger sent them, cut to what OCPP allows; "" stands for what it did not name.
+Texts are as the charger sent them, cut to the length OCPP allows; "": the charger named none.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _SECRET_PARTS = ("password", "secret", "privatekey", "presharedkey", "vpnkey")
 
 
 class Variable(NamedTuple):
-    """Where a value belongs: a variable of a component, perhaps of one EVSE or connector (OCPP 2.0.1 Part 1 §4)."""
+    """The address of a value: a variable of a component, perhaps of one EVSE or connector (OCPP 2.0.1 Part 1 §4)."""
 
     component: str
     variable: str
@@ -24,13 +24,13 @@ class Variable(NamedTuple):
 
     @property
     def secret(self) -> bool:
-        """Whether its value may be kept by nobody: SecurityCtrlr.BasicAuthPassword and its like."""
+        """Whether its value must not be stored: SecurityCtrlr.BasicAuthPassword and the like."""
         name = self.variable.casefold()
         return any(part in name for part in _SECRET_PARTS)
 
 
 class Attribute(NamedTuple):
-    """One of a variable's values. `value` None: none told, or one that is not kept. None elsewhere: not told."""
+    """One of a variable's values. `value` None: not reported, or not stored. None elsewhere: not reported."""
 
     of: Variable
     type: str = "Actual"
@@ -41,7 +41,7 @@ class Attribute(NamedTuple):
 
 
 class Characteristics(NamedTuple):
-    """What values a variable may have. None: not told."""
+    """The values a variable may have. None: not reported."""
 
     of: Variable
     data_type: str
@@ -54,7 +54,7 @@ class Characteristics(NamedTuple):
 
 
 class Monitor(NamedTuple):
-    """What a charger watches a variable for. `kind` is OCPP's eventNotificationType, "" where it was not told."""
+    """A monitor that a charger has set on a variable. `kind` is OCPP's eventNotificationType, "" if not reported."""
 
     of: Variable
     monitor_id: int
@@ -65,8 +65,8 @@ class Monitor(NamedTuple):
     kind: str = ""
 
 
-def kept(of: Variable, value: str | None, mutability: str | None = None) -> str | None:
-    """`value` as it may be stored: passwords, and whatever may only be written, are not (OCPP 2.0.1 Part 2 A00)."""
+def storable(of: Variable, value: str | None, mutability: str | None = None) -> str | None:
+    """Return `value` as it may be stored; None for passwords and write-only values (OCPP 2.0.1 Part 2 A00)."""
     if value is None or mutability == WRITE_ONLY or of.secret:
         return None
     return value[:MAX_VALUE]

@@ -1,11 +1,11 @@
-"""What a conversation meant, whatever the OCPP version: one small frozen class an event.
+"""The events that OCPP conversations and commands result in, in every version: one small frozen class per event.
 
 `*_ts` is Unix seconds, UTC. `received_ts` is our clock, `charger_ts` (and `started_ts`, `stopped_ts`) the charger's;
-the two are never mixed. None for a charger's time means that it told none that can be read.
-Identifiers of connectors and transactions are strings in every version.
+the two are never mixed. None for a charger's time: it sent none that can be parsed.
+Identifiers of connectors and transactions are strings in every version. `apply` changes the state by an event.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
@@ -17,9 +17,9 @@ _E = TypeVar("_E")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def event(cls: type[_E]) -> type[_E]:
-    """Make a class an event: slotted, by keyword only, and frozen, which the type checker holds.
+    """Make a class an event: slotted, keyword-only, and frozen for the type checker.
 
-    At run time nothing does: a frozen dataclass costs 1.6 µs to make, this one 0.7, and each message makes some.
+    It is not frozen at run time: creating a frozen dataclass takes 1.6 µs, this one 0.7, and each message creates some.
     """
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
 
@@ -33,13 +33,10 @@ class Event:
 
 
 class EventRef(NamedTuple):
-    """Which message about a transaction an event comes from, where the charger numbers them (OCPP 2.x E01).
-
-    All events of one message share one EventRef; None in its place: OCPP 1.6, where we give transactions their id.
-    """
+    """The TransactionEvent that an event comes from (OCPP 2.x E01); None in its place: OCPP 1.6."""
 
     seq_no: int | None
-    """None: it sent none that can be read, so a repeat can't be told by it."""
+    """None: the charger sent none that can be parsed, so a repeat can't be recognised by it."""
     charger_ts: float | None
     """When it happened."""
     offline: bool = False
@@ -48,14 +45,14 @@ class EventRef(NamedTuple):
 
 @event
 class ChargePointConnected(Event):
-    """Its WebSocket is open. `protocol` is the subprotocol in force, e.g. "ocpp1.6"."""
+    """Its WebSocket is open. `protocol` is the negotiated subprotocol, e.g. "ocpp1.6"."""
 
     protocol: str
 
 
 @event
 class ChargePointDisconnected(Event):
-    """A WebSocket of it closed. `replaced`: a newer one is open already, so the charge point is still there."""
+    """One of its WebSockets closed. `replaced`: a newer one is open already, so the charge point is still connected."""
 
     code: int
     replaced: bool = False
@@ -63,14 +60,14 @@ class ChargePointDisconnected(Event):
 
 @event
 class CertificateHeld(Event):
-    """It has a client certificate that ends at `expires_ts`: it came with it, or took it from us."""
+    """It has a client certificate that expires at `expires_ts`: it presented it, or accepted it from us."""
 
     expires_ts: float
 
 
 @event
 class ChargePointBooted(Event):
-    """BootNotification (OCPP 1.6 §4.2). Empty text: not told."""
+    """BootNotification (OCPP 1.6 §4.2). "": not reported."""
 
     vendor: str = ""
     model: str = ""
@@ -87,9 +84,9 @@ class HeartbeatReceived(Event):
 
 @event
 class ConnectorStatusChanged(Event):
-    """StatusNotification (OCPP 1.6 §4.9, 2.0.1 G01). `status` is the charger's own word, known to OCPP or not.
+    """StatusNotification (OCPP 1.6 §4.9, 2.0.1 G01). `status` is as the charger sent it, defined by OCPP or not.
 
-    `outlet`: the connector of an EVSE that it is about (2.x), where `connector_id` is the EVSE; None in 1.6.
+    In 2.x `connector_id` is the EVSE and `outlet` the connector of it; `outlet` is None in 1.6.
     """
 
     connector_id: str
@@ -103,20 +100,20 @@ class ConnectorStatusChanged(Event):
 
 @event
 class Authorized(Event):
-    """An id token was judged; `status` is the answer given: Accepted, Invalid, … No token: it is personal data."""
+    """An id token was checked; `status` is the answer given: Accepted, Invalid, … No token: it is personal data."""
 
     status: str
 
 
 class Reading(NamedTuple):
-    """One MeterValue: what was measured at one moment, in base units. None: not measured.
+    """One MeterValue: what was measured at one time, in base units. None: not measured.
 
-    A tuple, for it is made with every meter value message and costs a third of a frozen dataclass.
+    A tuple, because every message with meter values creates some, and it costs a third of a frozen dataclass.
     """
 
     charger_ts: float | None
     register_wh: float | None = None
-    """Energy.Active.Import.Register as sent, units made equal; never negative-corrected here."""
+    """Energy.Active.Import.Register as sent, converted to Wh; negative values are not corrected here."""
     current_a: float | None = None
     """Current.Import of the highest phase, A."""
     power_w: float | None = None
@@ -132,9 +129,9 @@ class Reading(NamedTuple):
 
 @event
 class MeterValuesReceived(Event):
-    """MeterValues (OCPP 1.6 §4.7), or those of a TransactionEvent. `transaction_id` None: none was named.
+    """MeterValues (OCPP 1.6 §4.7), or the meter values of a TransactionEvent. `transaction_id` None: none was named.
 
-    `connector_id` "0" with a EventRef: the message named no EVSE.
+    `connector_id` "0" with a `ref`: the message named no EVSE.
     """
 
     connector_id: str
@@ -147,9 +144,9 @@ class MeterValuesReceived(Event):
 class TransactionStarted(Event):
     """StartTransaction and the id it was given (OCPP 1.6 §4.8), or TransactionEvent Started (2.0.1 E02).
 
-    `key` identifies the start by its content, or in 2.x by the id the charger gave it, so that a repeat is recognised.
-    `id_token` goes to the store alone; "" is none yet. `meter_start_wh` None: the charger told no register.
-    `connector_id` "0" with a EventRef: no EVSE was named yet.
+    `key` identifies the start by its content, or in 2.x by the charger's id of it, so that a repeat is recognised.
+    `id_token` goes to the store only; "": none yet. `meter_start_wh` None: the charger sent no register.
+    `connector_id` "0" with a `ref`: no EVSE was named yet.
     """
 
     connector_id: str
@@ -166,7 +163,7 @@ class TransactionStarted(Event):
 
 @event
 class ChargingStateChanged(Event):
-    """The chargingState of a TransactionEvent (2.0.1 §2.13.3, TransactionType), in the charger's own word."""
+    """The chargingState of a TransactionEvent (2.0.1 §2.13.3, TransactionType), as the charger sent it."""
 
     connector_id: str
     transaction_id: str
@@ -176,7 +173,7 @@ class ChargingStateChanged(Event):
 
 @event
 class TransactionDetailed(Event):
-    """What a TransactionEvent tells about its transaction beside state and meter. None and "": not told with it."""
+    """What else a TransactionEvent says about its transaction. None and "": not said in this message."""
 
     connector_id: str
     transaction_id: str
@@ -193,8 +190,8 @@ class TransactionDetailed(Event):
 class TransactionStopped(Event):
     """StopTransaction (OCPP 1.6 §4.10), TransactionEvent Ended (2.0.1 E06).
 
-    `meter_stop_wh` None: the charger did not say, or it was closed by us. `reason` is OCPP's word; "Orphaned" is ours:
-    closed without a word from the charger, a late stop may correct it. `connector_id` matters only with a EventRef.
+    `meter_stop_wh` None: the charger sent none, or we closed the transaction. `reason` is OCPP's, or "Orphaned", ours:
+    closed without a message of the charger; a late stop may correct it. `connector_id` is used only with a `ref`.
     """
 
     transaction_id: str
@@ -208,8 +205,62 @@ class TransactionStopped(Event):
 
 
 @event
+class TransactionEventReceived(Event):
+    """TransactionEvent (OCPP 2.0.1 E01): all that one message says about a transaction, applied as a whole.
+
+    Plugins and `/events` receive its `parts`. The readings of an Ended message are those of `stopped`, not `readings`.
+    `connector_id` "0": no EVSE was named. `charging_state` "": none was sent.
+    """
+
+    connector_id: str
+    transaction_id: str
+    ref: EventRef
+    readings: tuple[Reading, ...] = ()
+    charging_state: str = ""
+    started: TransactionStarted | None = None
+    details: TransactionDetailed | None = None
+    stopped: TransactionStopped | None = None
+
+    def parts(self, wanted: Callable[[type[Event]], object] = lambda kind: True) -> list[Event]:
+        """Return the events to publish: the start, details, readings, state and end, as far as the message has them.
+
+        Readings and state come with most messages: unless `wanted` of their class is true, they are not created.
+        """
+        found: list[Event] = []
+        if self.started is not None:
+            found.append(self.started)
+        if self.details is not None:
+            found.append(self.details)
+        if self.readings and wanted(MeterValuesReceived):
+            found.append(
+                MeterValuesReceived(
+                    cp_id=self.cp_id,
+                    received_ts=self.received_ts,
+                    connector_id=self.connector_id,
+                    transaction_id=self.transaction_id,
+                    readings=self.readings,
+                    ref=self.ref,
+                )
+            )
+        if self.charging_state and wanted(ChargingStateChanged):
+            found.append(
+                ChargingStateChanged(
+                    cp_id=self.cp_id,
+                    received_ts=self.received_ts,
+                    connector_id=self.connector_id,
+                    transaction_id=self.transaction_id,
+                    state=self.charging_state,
+                    ref=self.ref,
+                )
+            )
+        if self.stopped is not None:
+            found.append(self.stopped)
+        return found
+
+
+@event
 class FirmwareStatusChanged(Event):
-    """FirmwareStatusNotification and its signed sister."""
+    """FirmwareStatusNotification, SignedFirmwareStatusNotification."""
 
     status: str
 
@@ -232,9 +283,9 @@ class SecurityEventReported(Event):
 
 @event
 class ProblemReported(Event):
-    """NotifyEvent of a variable that means trouble (OCPP 2.x N07). `error_type` is a metric label, bounded.
+    """NotifyEvent of a variable that reports a problem (OCPP 2.x N07). `error_type` is a bounded metric label.
 
-    `connector_id` is the EVSE's, None for the charge point as a whole.
+    `connector_id` is the EVSE's; None: the charge point as a whole.
     """
 
     error_type: str
@@ -248,10 +299,10 @@ class ProblemReported(Event):
 class DeviceModelReported(Event):
     """Parts of a 2.x device model, from a report, an event, or the answer to a command that read or set them.
 
-    `told_ts` is the charger's time where it is credible: what was told earlier does not replace what was told later.
+    `reported_ts` is the charger's time if it is credible, else ours: an older report does not replace a newer one.
     """
 
-    told_ts: float
+    reported_ts: float
     attributes: tuple[Attribute, ...] = ()
     characteristics: tuple[Characteristics, ...] = ()
     monitors: tuple[Monitor, ...] = ()
@@ -260,7 +311,7 @@ class DeviceModelReported(Event):
 
 @event
 class EventStreamOpened(Event):
-    """A charger opened, or was found to have open, a periodic event stream (OCPP 2.1 N11, N13)."""
+    """A charger opened a periodic event stream, or reported an open one (OCPP 2.1 N11, N13)."""
 
     stream_id: int
     monitor_id: int
@@ -277,19 +328,19 @@ class EventStreamClosed(Event):
 
 @event
 class EventStreamReceived(Event):
-    """NotifyPeriodicEventStream (OCPP 2.1 N11): the newest of its values, and how many there were."""
+    """NotifyPeriodicEventStream (OCPP 2.1 N11): the newest of its values, and the number of them."""
 
     stream_id: int
     value: str
-    told_ts: float
+    reported_ts: float
     count: int
 
 
 @event
 class NoticeReceived(Event):
-    """A message that changes nothing here and is carried to whoever listens: settlements, DER alarms, battery swaps, …
+    """A message that changes no state and is passed to plugins: settlements, DER alarms, battery swaps, …
 
-    `payload` is as it came; there may be personal data in it (NotifyCustomerInformation). It is not stored.
+    `payload` is as received; it may contain personal data (NotifyCustomerInformation). It is not stored.
     """
 
     action: str
@@ -298,28 +349,28 @@ class NoticeReceived(Event):
 
 @event
 class VersionMixed(Event):
-    """A message in the shape of an older OCPP version than the one negotiated; it was understood as that."""
+    """A message in the format of an older OCPP version than the negotiated one; it was processed as that version."""
 
     action: str
 
 
 @event
 class ProtocolFaulted(Event):
-    """The charge point sent what OCPP-J does not allow. `code` is the CALLERROR code it got or deserved."""
+    """The charge point violated OCPP-J. `code` is the CALLERROR code of the violation, whether or not one was sent."""
 
     code: str
 
 
 @event
 class SchemaFaulted(Event):
-    """A payload that breaks its schema was met leniently: noted, and answered as if it did not."""
+    """A payload that breaks its schema was accepted: it is counted, and answered as if it did not."""
 
     action: str
 
 
 @event
 class CommandAnswered(Event):
-    """A charge point answered a command. `status` is "" for answers that have none; `accepted` is our reading of it."""
+    """A charge point answered a command. `status` "": it has none; `accepted`: whether it is a success."""
 
     action: str
     status: str
@@ -330,7 +381,7 @@ class CommandAnswered(Event):
 
 @event
 class CommandFailed(Event):
-    """A command got a CALLERROR, no answer in time, or lost its connection: `error_type`."""
+    """A command got a CALLERROR or no answer in time, or its connection was lost; `error_type` says which."""
 
     action: str
     error_type: str
@@ -340,7 +391,7 @@ class CommandFailed(Event):
 
 @event
 class ChargingProfileSet(Event):
-    """SetChargingProfile, or a remote start with a profile, was accepted. `profile` is csChargingProfiles as sent."""
+    """SetChargingProfile, or a remote start with a profile, was accepted. `profile` is as sent."""
 
     connector_id: str
     profile: Payload
@@ -350,7 +401,7 @@ class ChargingProfileSet(Event):
 class ChargingProfilesCleared(Event):
     """ClearChargingProfile was accepted; each criterion None matches all (OCPP 1.6 §5.5).
 
-    A `profile_id` that is a text is our name for an external limit (2.x NotifyChargingLimit).
+    A `profile_id` of type str is our name for an external limit (2.x NotifyChargingLimit).
     """
 
     profile_id: int | str | None = None
@@ -361,7 +412,7 @@ class ChargingProfilesCleared(Event):
 
 @event
 class DynamicScheduleUpdated(Event):
-    """UpdateDynamicSchedule was accepted (OCPP 2.1 K28): `update` holds the fields of the period that change."""
+    """UpdateDynamicSchedule was accepted (OCPP 2.1 K28). `update`: the fields of the period that change."""
 
     profile_id: int
     update: Payload
@@ -387,4 +438,4 @@ class ReservationCancelled(Event):
 
 @event
 class ChargePointDecommissioned(Event):
-    """It was removed by an operator: it leaves the state and every metric."""
+    """An operator removed it: it is removed from the state and from every metric."""

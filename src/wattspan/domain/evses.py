@@ -1,59 +1,59 @@
-"""The status of an EVSE, out of what its connectors and its transaction tell apart (OCPP 2.x), in the words of 1.6."""
+"""The status of an EVSE (OCPP 2.x), derived from its connectors and its transaction, in the words of 1.6."""
 
 from wattspan.domain.model import Connector
 from wattspan.domain.status import CHARGING_STATES, OCCUPIED
 
 MAX_OUTLETS = 16
-"""Connectors kept apart an EVSE; of one that names more, the last is replaced."""
+"""Connectors kept apart per EVSE; where a charger names more, the last one is replaced."""
 AVAILABLE = "Available"
 FINISHING = "Finishing"
 PREPARING = "Preparing"
 
-_COUNTS_FIRST = (OCCUPIED, "Faulted", "Reserved", "Unavailable")
+_PRECEDENCE = (OCCUPIED, "Faulted", "Reserved", "Unavailable")
 """Of several connectors that are not available: while one is in use, others are often reported unavailable."""
-_STAYS = frozenset({"Faulted", "Unavailable"})
-"""What only the charger's next status takes back."""
+_STICKY = frozenset({"Faulted", "Unavailable"})
+"""Only the charger's next status ends these."""
 
 
-def status_told(connector: Connector, outlet: str, word: str) -> str:
-    """Note what a connector of the EVSE said (G01); returns what it makes the EVSE's status."""
+def update_outlet(connector: Connector, outlet: str, status: str) -> str:
+    """Record the status of one connector of the EVSE (G01). Return the EVSE's status that follows from it."""
     if outlet not in connector.outlets and len(connector.outlets) >= MAX_OUTLETS:
         connector.outlets.popitem()
-    connector.outlets[outlet] = word
-    whole = _whole(connector)
-    return _occupied(connector) if whole == OCCUPIED else whole or ""
+    connector.outlets[outlet] = status
+    combined = _combined(connector)
+    return _occupied(connector) if combined == OCCUPIED else combined or ""
 
 
-def state_told(connector: Connector, state: str, *, is_past: bool) -> str | None:
-    """What a transaction's new chargingState makes the EVSE's status; None: it stays.
+def status_for_state(connector: Connector, state: str, *, is_past: bool) -> str | None:
+    """Return the EVSE's status that follows from a transaction's new chargingState; None: it does not change.
 
-    A state of the past (stored while offline) only tells apart what Occupied means now.
+    A state of the past (stored while offline) only says what Occupied means now.
     """
-    whole, refined = _whole(connector), CHARGING_STATES.get(state)
-    if whole == OCCUPIED:
+    combined, refined = _combined(connector), CHARGING_STATES.get(state)
+    if combined == OCCUPIED:
         return refined
-    if refined is None or is_past or whole in _STAYS or state == "Idle":
+    if refined is None or is_past or combined in _STICKY or state == "Idle":
         return None
     return refined
 
 
-def ended(connector: Connector, *, is_past: bool) -> str | None:
-    """What the end of its transaction makes the EVSE's status; None: it stays."""
-    whole = _whole(connector)
-    return FINISHING if whole == OCCUPIED or (whole is None and not is_past) else None
+def status_after_end(connector: Connector, *, is_past: bool) -> str | None:
+    """Return the EVSE's status that follows from the end of its transaction; None: it does not change."""
+    combined = _combined(connector)
+    return FINISHING if combined == OCCUPIED or (combined is None and not is_past) else None
 
 
-def _whole(connector: Connector) -> str | None:
-    """The word of 2.x that counts for the EVSE: of its connectors, the one that is not available."""
-    words = connector.outlets.values()
-    for word in _COUNTS_FIRST:
-        if word in words:
-            return word
-    return next((word for word in words if word != AVAILABLE), next(iter(words), None))
+def _combined(connector: Connector) -> str | None:
+    """Return the 2.x status that counts for the EVSE: that of the connector which is not available. None: no status."""
+    statuses = connector.outlets.values()
+    for status in _PRECEDENCE:
+        if status in statuses:
+            return status
+    return next((status for status in statuses if status != AVAILABLE), next(iter(statuses), None))
 
 
 def _occupied(connector: Connector) -> str:
-    """What Occupied means: the charging state, before a transaction a preparation, after it the end of it."""
+    """Return what Occupied means: in a transaction its charging state, before it Preparing, after it Finishing."""
     if connector.transaction is not None:
         return CHARGING_STATES.get(connector.transaction.charging_state, PREPARING)
     return FINISHING if connector.status == FINISHING else PREPARING

@@ -1,8 +1,8 @@
 """The current a connector may draw now. It reads the state and changes nothing; times come from the caller.
 
-Profiles are as they were sent, in the words of 1.6 or of 2.x. Of 2.1's further fields only limits are read: a setpoint
-or a discharge limit binds nobody who charges. PriorityCharging and LocalGeneration profiles, which raise a limit only
-while the charger says so, are left out: the figure may be too low then, never too high.
+Profiles are as they were sent, with the keys of 1.6 or of 2.x. Of the fields that 2.1 added only limits are read: a
+setpoint or a discharge limit does not limit charging. PriorityCharging and LocalGeneration profiles, which raise a
+limit only while the charger activates them, are left out: the figure may be too low then, never too high.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from wattspan.domain.timestamps import charger_ts
 Profile = Mapping[str, Any]
 
 NOMINAL_V = 230.0
-"""Turns a limit in W into A per phase; OCPP 1.6 leaves the voltage open."""
+"""Converts a limit in W to A per phase; OCPP 1.6 does not define the voltage."""
 DEFAULT_PHASES = 3
 """OCPP 1.6 §7.14: numberPhases not given means 3."""
 
@@ -23,18 +23,18 @@ _CAPS = (
     ("ChargePointMaxProfile", "ChargingStationMaxProfile"),
     ("ChargingStationExternalConstraints",),
 )
-"""Purposes that cap all others, each by its names in 1.6 and 2.x."""
+"""Purposes that cap all others, each with its names in 1.6 and 2.x."""
 _PERIOD_LIMITS = ("limit", "limit_L2", "limit_L3")
 
 _RECURS_S: Mapping[str, float] = {"Daily": 86_400.0, "Weekly": 604_800.0}
 
 
 def limit_a(cp: ChargePoint, connector: Connector, now_ts: float) -> float | None:
-    """The lower of Current.Offered and the period in force of the accepted profiles, in A; None: no limit known.
+    """Return the lower of Current.Offered and the accepted profiles' active period, in A; None: no limit is known.
 
-    OCPP 1.6 §3.13: a TxProfile beats TxDefaultProfile, the connector's own TxDefaultProfile that of connector 0, and of
-    one purpose the highest stack level that is in force; ChargePointMaxProfile caps all of it, and so do 2.x's external
-    constraints (2.0.1 K01.FR.39).
+    OCPP 1.6 §3.13: TxProfile overrides TxDefaultProfile, the connector's own TxDefaultProfile that of connector 0, and
+    within a purpose the highest active stack level counts; ChargePointMaxProfile caps the result, and so do the
+    external constraints of 2.x (2.0.1 K01.FR.39).
     """
     whole = cp.connectors.get("0")
     shared = whole.profiles if whole is not None and whole is not connector else []
@@ -57,18 +57,18 @@ def limit_a(cp: ChargePoint, connector: Connector, now_ts: float) -> float | Non
 def _in_force(
     purposes: tuple[str, ...], profiles: Iterable[Profile], connector: Connector, now_ts: float
 ) -> float | None:
-    """The limit of the highest stack level among the profiles of that purpose that say something about now."""
+    """Return the limit of the highest stack level that is active now among the profiles of these purposes."""
     stacked = [profile for profile in profiles if profile.get("chargingProfilePurpose") in purposes]
     for profile in sorted(stacked, key=lambda profile: _number(profile.get("stackLevel")) or 0.0, reverse=True):
-        if _concerns(profile, connector) and _is_valid(profile, now_ts):
+        if _applies(profile, connector) and _is_valid(profile, now_ts):
             limit = _limit_of(profile, connector, now_ts)
             if limit is not None:
                 return limit
     return None
 
 
-def _concerns(profile: Profile, connector: Connector) -> bool:
-    """A TxProfile needs a running transaction, and the one it names if it names one."""
+def _applies(profile: Profile, connector: Connector) -> bool:
+    """Return whether the profile applies: a TxProfile needs a running transaction, and the one it names if any."""
     if profile.get("chargingProfilePurpose") != "TxProfile":
         return True
     if connector.transaction is None:
@@ -83,7 +83,7 @@ def _is_valid(profile: Profile, now_ts: float) -> bool:
 
 
 def _limit_of(profile: Profile, connector: Connector, now_ts: float) -> float | None:
-    """The first schedule's word: which of several an ISO 15118 vehicle chose, the charger applies itself."""
+    """Return the limit of the first schedule: only the charger knows which of several an ISO 15118 vehicle chose."""
     schedule = next(iter(schedules(profile)), None)
     if not isinstance(schedule, Mapping):
         return None
@@ -100,11 +100,11 @@ def _limit_of(profile: Profile, connector: Connector, now_ts: float) -> float | 
 
 
 def _elapsed_s(profile: Profile, schedule: Profile, connector: Connector, now_ts: float) -> float | None:
-    """Seconds into the schedule (OCPP 1.6 §3.13.1): absolute, recurring, or relative to the start."""
+    """Return the seconds into the schedule (OCPP 1.6 §3.13.1): absolute, recurring, or relative to the start."""
     start_ts = charger_ts(schedule.get("startSchedule"))
     kind = profile.get("chargingProfileKind")
     if kind == "Dynamic":
-        return 0.0  # OCPP 2.1 K28: its one period is always in force
+        return 0.0  # OCPP 2.1 K28: its only period is always active
     if kind == "Relative" or start_ts is None:
         return 0.0 if connector.transaction is None else now_ts - connector.transaction.began_ts
     if kind == "Recurring":
@@ -114,7 +114,7 @@ def _elapsed_s(profile: Profile, schedule: Profile, connector: Connector, now_ts
 
 
 def _in_amperes(period: Profile, unit: object) -> float | None:
-    """The limit a phase; where phases have limits of their own (2.1), the lowest, in W as well."""
+    """Return the limit per phase; where phases have their own limits (2.1), the lowest of them, in W as well."""
     own = [limit for name in _PERIOD_LIMITS if (limit := _number(period.get(name))) is not None]
     if not own or unit != "W":
         return min(own, default=None)

@@ -1,6 +1,6 @@
-"""The state of a fleet: charge points, connectors, transactions. It holds values; `fleet` alone changes them.
+"""The state of a fleet: charge points, connectors, transactions. It holds values; `domain.apply` changes them.
 
-`*_ts` is Unix seconds, UTC; `*_received_ts` is by our clock. None: not known yet, so nothing is shown for it.
+`*_ts` is Unix seconds, UTC; `*_received_ts` is our clock. None: not known yet, so it is not shown.
 """
 
 from collections.abc import Mapping
@@ -8,41 +8,40 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from wattspan.domain.clock_skew import REPLAY_S as REPLAY_S  # noqa: PLC0414  its place for everybody else
+from wattspan.domain.clock_skew import REPLAY_S as REPLAY_S  # noqa: PLC0414  re-exported
 from wattspan.domain.clock_skew import ClockSkew
 from wattspan.domain.energy import EnergyMeter
-from wattspan.domain.events import EventRef
 from wattspan.domain.repeats import LastMeterValues
 from wattspan.domain.sequence import SeqNos
 
 MAX_CONNECTORS = 64
-"""Connectors kept apart a charge point. Never allocate by a number a charger sends: what exceeds this is "other"."""
+"""Connectors kept apart per charge point. Never allocate by a number a charger sends: the rest is "other"."""
 OTHER_CONNECTOR = "other"
 MAX_UNENDED = 16
-"""Open transactions kept a charge point beside one at each of its connectors: those that it never ended."""
+"""Open transactions kept per charge point beyond one per connector: transactions that the charger never ended."""
 MAX_TIMELINE_ENTRIES = 200
-"""Moments kept of one transaction's story; a session of days with a flapping link stays bounded."""
+"""Entries kept per transaction; the timeline of a long session with an unstable connection stays bounded."""
 
 FIRST_CREDIBLE_TS = 1_577_836_800.0
-"""2020-01-01: a charger's clock before this was never set."""
+"""2020-01-01: a charger whose clock is before this never synchronised it."""
 
 
 def when(charger_ts: float | None, received_ts: float) -> float:
-    """The time something happened: ours, unless the charger credibly tells that it was long before (a replay)."""
+    """Return when something happened: our time, or the charger's where that is credible and long before (a replay)."""
     if charger_ts is not None and FIRST_CREDIBLE_TS <= charger_ts < received_ts - REPLAY_S:
         return charger_ts
     return received_ts
 
 
 def credible(charger_ts: float | None, received_ts: float) -> float | None:
-    """A charger's time where its order can be trusted; None for a clock that was never set, or runs ahead of ours."""
+    """Return the charger's time where its order can be trusted; None for a clock never set, or ahead of ours."""
     if charger_ts is not None and FIRST_CREDIBLE_TS <= charger_ts <= received_ts + REPLAY_S:
         return charger_ts
     return None
 
 
 class TimelineEntry(NamedTuple):
-    """Something worth telling in a session's trace. `phase` moments open a child span, the others are span events."""
+    """Something that happened during a session. An entry with `phase` becomes a child span, any other a span event."""
 
     ts: float
     name: str
@@ -55,8 +54,8 @@ class Transaction:
     """One charging session, open until `stopped_received_ts` is set.
 
     `number` is ours and unique in the store; `transaction_id` is OCPP's. `trace_id`, `span_id`: its session span.
-    From `id_token_type` on only OCPP 2.x tells; "" and None: it did not. `told_ts` is the newest time of the charger's
-    that was met; `telling` the message that is being applied, `telling_late` whether a later one came before it.
+    The fields from `id_token_type` on are set by OCPP 2.x only; "" and None: not received. `newest_charger_ts` is the
+    newest timestamp of the messages about it.
     """
 
     number: int
@@ -83,9 +82,7 @@ class Transaction:
     phases_used: int | None = None
     cable_max_a: float | None = None
     seq_nos: SeqNos = field(default_factory=SeqNos)
-    told_ts: float | None = None
-    telling: EventRef | None = field(default=None, repr=False)
-    telling_late: bool = field(default=False, repr=False)
+    newest_charger_ts: float | None = None
 
     def __post_init__(self) -> None:
         if not self.trace_id:
@@ -101,34 +98,34 @@ class Transaction:
 
     @property
     def began_ts(self) -> float:
-        """When it began: our clock, or the charger's where it was replayed."""
+        """When it began: our time, or the charger's if the start was replayed."""
         return when(self.started_ts, self.started_received_ts)
 
     @property
     def ended_ts(self) -> float | None:
-        """When it ended; None while it is open. Never before it began."""
+        """When it ended, never before it began; None while it is open."""
         if self.stopped_received_ts is None:
             return None
         return max(self.began_ts, when(self.stopped_ts, self.stopped_received_ts))
 
-    def tell(self, moment: TimelineEntry) -> None:
+    def add_timeline_entry(self, entry: TimelineEntry) -> None:
         """Insert the entry by time. Ignore a phase that is already current, and what exceeds MAX_TIMELINE_ENTRIES."""
-        story = self.timeline
-        if len(story) >= MAX_TIMELINE_ENTRIES:
+        timeline = self.timeline
+        if len(timeline) >= MAX_TIMELINE_ENTRIES:
             return
-        at = len(story)
-        while at and story[at - 1].ts > moment.ts:
+        at = len(timeline)
+        while at and timeline[at - 1].ts > entry.ts:
             at -= 1
-        if moment.phase and next((told.name for told in reversed(story[:at]) if told.phase), None) == moment.name:
+        if entry.phase and next((e.name for e in reversed(timeline[:at]) if e.phase), None) == entry.name:
             return
-        story.insert(at, moment)
+        timeline.insert(at, entry)
 
 
 @dataclass(slots=True, kw_only=True)
 class Connector:
-    """One connector (1.6) or EVSE (2.x). Figures are of now; None: never measured.
+    """One connector (1.6) or EVSE (2.x) with its live figures; None: never measured.
 
-    `status` is a word of 1.6 in every version; `outlets` are the words of an EVSE's connectors, as 2.x told them.
+    `status` is one of 1.6 in every version; `outlets` are the 2.x statuses of an EVSE's connectors by their id.
     """
 
     connector_id: str
@@ -136,7 +133,7 @@ class Connector:
     outlets: dict[str, str] = field(default_factory=dict)
     error_code: str = "NoError"
     problem: tuple[str, float] | None = field(default=None, repr=False)
-    """The kind of the newest problem that a NotifyEvent told (2.x), and when, by our clock. Not kept over a restart."""
+    """The kind of the newest problem reported by NotifyEvent (2.x), and when, by our clock. Lost at a restart."""
     status_ts: float | None = None
     transaction: Transaction | None = None
     had_transaction: bool = False
@@ -145,7 +142,7 @@ class Connector:
     offered_a: float | None = None
     soc_percent: float | None = None
     reading_ts: float | None = None
-    pace: ClockSkew = field(default_factory=ClockSkew, repr=False, compare=False)
+    clock_skew: ClockSkew = field(default_factory=ClockSkew, repr=False, compare=False)
     last_meter_values: LastMeterValues = field(default_factory=LastMeterValues)
     profiles: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -175,45 +172,45 @@ class ChargePoint:
     energy_total_wh: float = 0.0
     energy_jumps: int = 0
     certificate_expires_ts: float | None = None
-    """Of the client certificate it came with last, or took from us since."""
+    """Of the client certificate it presented last, or accepted from us since."""
     errors: dict[str, int] = field(default_factory=dict)
     authorizations: dict[str, int] = field(default_factory=dict)
     schema_faults: dict[str, int] = field(default_factory=dict)
     mixed_versions: dict[str, int] = field(default_factory=dict)
-    """Messages in the shape of another version than the negotiated one, by action."""
+    """Messages in the format of another version than the negotiated one, by action."""
     limits_exceeded: dict[str, int] = field(default_factory=dict)
-    """Times it went beyond what is kept apart of it, by what there was too much of: "connectors", "transactions"."""
+    """How often it exceeded a limit of what is kept apart, by limit: "connectors", "transactions"."""
     missed: dict[str, int] = field(default_factory=dict)
-    """Messages whose numbers were skipped and that had not come when their transaction ended, by action."""
+    """Messages whose numbers were skipped and that had not arrived when their transaction ended, by action."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)
     transactions: dict[str, Transaction] = field(default_factory=dict)
     outage_counted: bool = False
-    """This connection's outage raised `reconnects_during_tx` already: the boot that follows is the same outage."""
+    """This connection's outage is included in `reconnects_during_tx`: the boot that follows is the same outage."""
 
     @property
     def names_transactions(self) -> bool:
-        """Whether it gives its transactions their ids itself, so that an unknown id is never one of ours."""
+        """Whether it allots transaction ids itself, so that an unknown id is never one of ours."""
         return self.protocol.startswith("ocpp2")
 
     def connector(self, connector_id: str) -> Connector:
-        """Its connector of that id, made when new; beyond MAX_CONNECTORS OTHER_CONNECTOR."""
+        """Return its connector of that id, created if new; beyond MAX_CONNECTORS the one of OTHER_CONNECTOR."""
         found = self.connectors.get(connector_id)
         if found is None:
             if len(self.connectors) >= MAX_CONNECTORS and connector_id != OTHER_CONNECTOR:
-                self.exceeded("connectors")
+                self.count_exceeded("connectors")
                 connector_id = OTHER_CONNECTOR
             found = self.connectors.setdefault(connector_id, Connector(connector_id=connector_id))
         return found
 
-    def exceeded(self, limit: str) -> None:
-        """Count that it went beyond a limit."""
+    def count_exceeded(self, limit: str) -> None:
+        """Count that it exceeded a limit."""
         self.limits_exceeded[limit] = self.limits_exceeded.get(limit, 0) + 1
 
 
 class ReadingRow(NamedTuple):
-    """A reading as it goes to the store, with what it meant: enough to restore the figures of now after a crash."""
+    """A reading as it goes to the store, with its effect: enough to restore the live figures after a crash."""
 
     cp_id: str
     connector_id: str
@@ -228,6 +225,6 @@ class ReadingRow(NamedTuple):
     samples: Any
     offered_a: float | None = None
     is_history: bool = False
-    """Told of the past: it moved neither the meter nor the figures of now."""
+    """It is about the past: it changed neither the meter nor the live figures."""
     seq_no: int | None = None
-    """Of the TransactionEvent it came with, 2.x."""
+    """Of its TransactionEvent (2.x)."""

@@ -1,6 +1,6 @@
-"""Charging profiles that charge points accepted, by connector: set, replaced, cleared. Kept as they were sent.
+"""Charging profiles that charge points accepted, by connector: set, replaced, cleared. Stored as they were sent.
 
-1.6 calls a profile's id `chargingProfileId` and its schedule is one; 2.x calls it `id` and the schedules are a list.
+1.6 names a profile's id `chargingProfileId` and has one schedule; 2.x names it `id` and has a list of schedules.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from wattspan.domain.fleet import Fleet
 
 
 def profile_set(fleet: Fleet, e: ev.ChargingProfileSet) -> None:
-    """A profile was accepted: it joins those of its connector, in the place of the one it replaces."""
+    """Apply ChargingProfileSet: add the profile to its connector, and remove the ones it replaces."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
     for other in cp.connectors.values():
@@ -23,7 +23,7 @@ def profile_set(fleet: Fleet, e: ev.ChargingProfileSet) -> None:
 
 
 def profiles_cleared(fleet: Fleet, e: ev.ChargingProfilesCleared) -> None:
-    """Profiles were cleared: those that meet every criterion leave."""
+    """Apply ChargingProfilesCleared: remove the profiles that match every criterion."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     for connector in list(cp.connectors.values()):
         if e.connector_id in (None, connector.connector_id):
@@ -34,7 +34,7 @@ def profiles_cleared(fleet: Fleet, e: ev.ChargingProfilesCleared) -> None:
 
 
 def schedule_updated(fleet: Fleet, e: ev.DynamicScheduleUpdated) -> None:
-    """A dynamic profile's one period was changed (OCPP 2.1 K28)."""
+    """Apply DynamicScheduleUpdated: change the only period of a dynamic profile (OCPP 2.1 K28)."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     for connector in cp.connectors.values():
         if any(profile_id(profile) == e.profile_id for profile in connector.profiles):
@@ -46,18 +46,18 @@ def schedule_updated(fleet: Fleet, e: ev.DynamicScheduleUpdated) -> None:
 
 
 def profile_id(profile: ev.Payload) -> Any:
-    """The profile's id in either version's words; None where it has none."""
+    """Return the profile's id under either version's key; None where it has none."""
     return profile.get("chargingProfileId", profile.get("id"))
 
 
 def schedules(profile: ev.Payload) -> list[Any]:
-    """Its schedules: one in 1.6, up to three for an ISO 15118 vehicle to choose from in 2.x."""
-    told = profile.get("chargingSchedule")
-    return told if isinstance(told, list) else [told]
+    """Return its schedules: one in 1.6; in 2.x up to three, from which an ISO 15118 vehicle chooses."""
+    schedule = profile.get("chargingSchedule")
+    return schedule if isinstance(schedule, list) else [schedule]
 
 
 def _updated(profile: ev.Payload, update: ev.Payload) -> ev.Payload:
-    """A new profile: the old one may be on its way to the store."""
+    """Return a changed copy: the old profile may be part of a batch that is being written."""
     changed = [
         {**schedule, "chargingSchedulePeriod": [{**_first_period(schedule), **update}]}
         for schedule in schedules(profile)
@@ -73,7 +73,7 @@ def _first_period(schedule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replaces(new: ev.Payload, old: ev.Payload, *, same_connector: bool) -> bool:
-    """Same id anywhere, or same purpose and stack level on the same connector (OCPP 1.6 §3.13.2, §5.16)."""
+    """Return whether the ids are equal, or on one connector purpose and level (OCPP 1.6 §3.13.2, §5.16)."""
     if profile_id(new) == profile_id(old):
         return True
     names = ("stackLevel", "chargingProfilePurpose", "transactionId")
@@ -81,7 +81,7 @@ def _replaces(new: ev.Payload, old: ev.Payload, *, same_connector: bool) -> bool
 
 
 def _matches(e: ev.ChargingProfilesCleared, profile: ev.Payload) -> bool:
-    """An id clears that profile alone; else every criterion given must hold (OCPP 1.6 §5.5)."""
+    """Return whether the profile is to be cleared: by its id alone, or by all other criteria (OCPP 1.6 §5.5)."""
     if e.profile_id is not None:
         return bool(profile_id(profile) == e.profile_id)
     same_purpose = e.purpose in (None, profile.get("chargingProfilePurpose"))

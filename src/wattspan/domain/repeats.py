@@ -1,6 +1,6 @@
-"""Meter values that come again: a charger that saw no answer sends the message anew, under another id (OCPP 1.6 §4.7).
+"""Repeated meter values: a charger that saw no answer sends the message again under another id (OCPP 1.6 §4.7).
 
-It owns what makes two messages the same. A charger waits for each answer, so only the last message can be repeated.
+It owns what makes two messages equal. A charger waits for each answer, so only the last message can be repeated.
 """
 
 from collections.abc import Sequence
@@ -10,63 +10,65 @@ from wattspan.domain.events import Payload, Reading
 
 
 class LastMeterValues:
-    """The readings of the last message about a connector, kept to recognise their repeat.
+    """The readings of the last message about a connector, kept to recognise its repeat.
 
-    Once they are stored, or after a restart, only their digest is known: a charge point that is quiet holds no message
-    in memory. "" is: none. The charger's time of the first, where it is known, settles nearly all without a digest.
+    Once they are stored, or after a restart, only their digest is known, so an idle charge point holds no message in
+    memory. "": there is no last message. The charger's time of the first reading, where it is known, decides nearly all
+    cases without a digest.
     """
 
-    __slots__ = ("_digest", "_readings", "_told_ts")
+    __slots__ = ("_digest", "_first_ts", "_readings")
 
     def __init__(self, digest: str = "") -> None:
         self._readings: tuple[Reading, ...] = ()
         self._digest = digest
-        self._told_ts: float | None = None
+        self._first_ts: float | None = None
 
     def __repr__(self) -> str:
         return f"LastMeterValues({self.digest!r})"
 
     @property
     def digest(self) -> str:
-        """Made when asked for, not with each message; it then stands for the readings, which are let go."""
+        """The digest, computed on demand. It then replaces the readings, which are released."""
         if self._readings:
             self._digest = digest_of([(reading.charger_ts, reading.samples) for reading in self._readings])
-            self._told_ts = self._readings[0].charger_ts
+            self._first_ts = self._readings[0].charger_ts
             self._readings = ()
         return self._digest
 
-    def are(self, readings: tuple[Reading, ...]) -> bool:
-        """Whether `readings` say nothing new. Without a charger's time two equal ones are two measurements."""
+    def equals(self, readings: tuple[Reading, ...]) -> bool:
+        """Return whether `readings` repeat the last message; readings without a charger's time never do."""
         if self._readings:
-            # Nearly always settled by the first number, the charger's time.
+            # Nearly always decided by the first number, the charger's time.
             return readings == self._readings and _has_times(readings)
-        if not self._digest or (self._told_ts is not None and readings and readings[0].charger_ts != self._told_ts):
+        if not self._digest or (self._first_ts is not None and readings and readings[0].charger_ts != self._first_ts):
             return False
         return LastMeterValues.of(readings).digest == self._digest and _has_times(readings)
 
-    def become(self, readings: tuple[Reading, ...]) -> None:
-        """Another message came."""
+    def replace(self, readings: tuple[Reading, ...]) -> None:
+        """Make `readings` the last message."""
         self._readings, self._digest = readings, ""
 
-    def forget(self) -> None:
-        """A transaction began: what it measures is its own, whatever was measured before."""
+    def clear(self) -> None:
+        """Forget the last message: a transaction began, and what it measures is its own."""
         self._readings, self._digest = (), ""
 
     @classmethod
     def of(cls, readings: tuple[Reading, ...]) -> "LastMeterValues":
+        """Return a record whose last message has `readings`."""
         last = cls()
-        last.become(readings)
+        last.replace(readings)
         return last
 
 
 def digest_of(message: Sequence[tuple[float | None, Sequence[Payload]]]) -> str:
-    """A digest of (charger's time, samples) of each reading. It does not depend on the order of a sample's fields."""
-    content = [(told_ts, [_in_order(sample) for sample in samples]) for told_ts, samples in message]
+    """Return a digest of each reading's (charger's time, samples). The order of a sample's fields does not matter."""
+    content = [(charger_ts, [_in_order(sample) for sample in samples]) for charger_ts, samples in message]
     return blake2b(repr(content).encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def _in_order(sample: object) -> object:
-    """A sample's fields by name; what a charger sent in its place is left as it is."""
+    """Return a sample's fields sorted by name, and anything that is no object as it is."""
     return sorted(sample.items()) if isinstance(sample, dict) else sample
 
 

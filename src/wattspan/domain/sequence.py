@@ -1,30 +1,30 @@
-"""Which messages of a transaction were met, by the numbers its charger gives them. It owns gaps and repeats."""
+"""Which messages of a transaction have arrived, by their sequence numbers (OCPP 2.x seqNo): gaps and repeats."""
 
 from itertools import pairwise
 
 MAX_RUNS = 100
-"""Stretches without a gap that are kept apart; a charger that numbers at random must not fill the memory."""
+"""Runs kept apart, each without a gap; a charger that numbers at random must not fill the memory."""
 
 
 class SeqNos:
-    """The numbers met so far, as stretches. In order, which is nearly always, adding one is an increment."""
+    """The sequence numbers received so far, as runs. In order, which is nearly always, adding one is an increment."""
 
     __slots__ = ("_first", "_older", "highest")
 
     def __init__(self) -> None:
-        self._older: list[tuple[int, int]] = []  # below the newest stretch, ascending
+        self._older: list[tuple[int, int]] = []  # below the newest run, ascending
         self._first = 0
         self.highest = -1
-        """-1: none was met."""
+        """-1: none was received."""
 
     @classmethod
     def parse(cls, text: str) -> "SeqNos":
-        """Read what `str` wrote."""
-        met = cls()
+        """Return the numbers that `str` wrote as `text`."""
+        received = cls()
         runs = [(int(first), int(last)) for first, _, last in (run.partition("-") for run in text.split())]
         if runs:
-            *met._older, (met._first, met.highest) = runs
-        return met
+            *received._older, (received._first, received.highest) = runs
+        return received
 
     def __str__(self) -> str:
         runs = [] if self.highest < 0 else [*self._older, (self._first, self.highest)]
@@ -35,9 +35,9 @@ class SeqNos:
 
     @property
     def missing(self) -> int:
-        """How many numbers were skipped between the first met and the highest, and have not come.
+        """How many numbers between the first received and the highest have not arrived.
 
-        Those below the first are not counted: some chargers go on with the numbers of the transaction before.
+        Those below the first are not counted: some chargers continue with the numbers of the transaction before.
         """
         if not self._older:
             return 0
@@ -45,7 +45,7 @@ class SeqNos:
         return sum(following[0] - run[1] - 1 for run, following in pairwise(runs))
 
     def add(self, seq_no: int) -> bool:
-        """Meet a number, 0 or higher. False: it was met before."""
+        """Add a number, 0 or higher. Return False if it was received before."""
         if seq_no == self.highest + 1 and seq_no:
             self.highest = seq_no
             return True

@@ -1,4 +1,4 @@
-"""Words a charger uses for its state and its errors, and what we make of them. It knows no events and no state."""
+"""OCPP's words for statuses and errors, and the labels derived from them. It knows no events and no state."""
 
 from collections.abc import Mapping
 
@@ -25,10 +25,10 @@ PHASES: Mapping[str, str] = {
     "SuspendedEVSE": "suspended by EVSE",
     "Finishing": "finishing",
 }
-"""The phase of a session that a status opens."""
+"""The phase of a session that begins with a status."""
 
 OCCUPIED = "Occupied"
-"""OCPP 2.x ConnectorStatus of all that 1.6 tells apart while a vehicle is there."""
+"""OCPP 2.x ConnectorStatus for all statuses that 1.6 distinguishes while a vehicle is there."""
 
 CHARGING_STATES: Mapping[str, str] = {
     "Charging": "Charging",
@@ -82,51 +82,49 @@ CALL_ERROR_CODES = frozenset(
         "TypeConstraintViolation",
     }
 )
-"""CALLERROR codes of OCPP-J 1.6, 2.0.1 and 2.1: protocol faults are counted among the errors under them."""
+"""CALLERROR codes of OCPP-J 1.6, 2.0.1 and 2.1; protocol faults are counted under them."""
 
 PROBLEMS = frozenset({"Fallback", "Overload", "Problem", "Tripped"})
-"""Variables of OCPP 2.x's standard components that are true when something is wrong (2.0.1 Part 2, appendix 3)."""
+"""Variables of OCPP 2.x standard components that are true if something is wrong (2.0.1 Part 2, appendix 3)."""
 
-UNSAID_FAULT = "OtherError"
-"""What a fault counts as whose kind is not told: 1.6's word for any other."""
+UNSPECIFIED_FAULT = "OtherError"
+"""The code of a fault whose kind is not reported: 1.6's code for any other."""
 MAX_VENDOR_ERRORS = 20
-"""A vendor's own error codes kept apart a charge point."""
-_LONGEST_CODE = 50
+"""A vendor's own error codes kept apart per charge point."""
+_MAX_CODE_LENGTH = 50
 _NAMED = ERROR_CODES | CALL_ERROR_CODES | PROBLEMS | {OTHER}
-
-
 _COMMAND_ERRORS = CALL_ERROR_CODES | {"Cancelled", "ConnectionLost", "NotConnected", "Timeout"}
 
 
 def numeric(status: str | None) -> int:
-    """The status as a number, -1 for any word OCPP does not know and for none."""
+    """Return the status as a number; -1 for a word OCPP does not define and for None."""
     return NUMERIC.get(status or "", -1)
 
 
 def state(status: str | None) -> str:
-    """What a driver cares for: one of STATES. Reserved, faulted and unknown words are unavailable."""
+    """Return the status as one of STATES. Reserved, faulted and unknown statuses are unavailable."""
     return _STATE.get(status or "", "unavailable")
 
 
 def bounded_error(code: str, known: Mapping[str, int]) -> str:
-    """`code` as a label that can't grow without bound, given the labels the charge point has already.
+    """Return `code` as a label of bounded cardinality, given the labels the charge point already has.
 
-    OCPP's codes stay; a vendor's own stay too up to MAX_VENDOR_ERRORS a charge point; "other" for the rest,
-    for an empty code and for one that is no printable word.
+    OCPP's codes are kept, and up to MAX_VENDOR_ERRORS of a vendor's own per charge point; "other" stands for the rest,
+    for an empty code and for one that is not printable.
     """
     if code in ERROR_CODES or code in known:
         return code
-    if not code or len(code) > _LONGEST_CODE or not code.isprintable():
+    if not code or len(code) > _MAX_CODE_LENGTH or not code.isprintable():
         return OTHER
     own = sum(1 for label in known if label not in _NAMED)
     return code if own < MAX_VENDOR_ERRORS else OTHER
 
 
 def bounded_problem(variable: str) -> str:
-    """The variable that tells of a problem, as a label: those of OCPP's standard components, "other" for the rest."""
+    """Return the variable that reports a problem as a label: a standard one of OCPP, or "other"."""
     return variable if variable in PROBLEMS else OTHER
 
 
 def bounded_call_error(error_type: str) -> str:
-    """Why a command failed, as a label: our own words and CALLERROR codes; what a charger made up is "other"."""
+    """Return why a command failed as a label: our own words and CALLERROR codes, or "other"."""
     return error_type if error_type in _COMMAND_ERRORS else OTHER

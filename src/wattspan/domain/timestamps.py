@@ -1,4 +1,4 @@
-"""Charger times as Unix seconds, and back. It judges no clock: 1970 before the first synchronisation is a time too."""
+"""Chargers' timestamps as Unix seconds, and back. It judges no clock: 1970 is valid too."""
 
 import re
 from datetime import UTC, datetime
@@ -14,23 +14,23 @@ _MILLISECONDS_FROM = 1e11
 
 
 def charger_ts(value: object) -> float | None:
-    """The moment a charger named, Unix seconds; None where it can't be read.
+    """Return a charger's timestamp as Unix seconds; None where it can't be parsed.
 
-    No zone counts as UTC (OCPP 1.6 §3.15 recommends it). Odd fractions, missing leading zeros and bare Unix
-    seconds or milliseconds are understood.
+    A timestamp without a zone is taken as UTC (OCPP 1.6 §3.15 recommends it). Odd fractions, missing leading zeros and
+    bare Unix seconds or milliseconds are accepted.
     """
     if type(value) is str:
         try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+            parsed = datetime.fromisoformat(value)
+            return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
-            return _loosely(value)
+            return _parse_loosely(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MILLISECONDS_FROM * 1000:
         return float(value) if value < _MILLISECONDS_FROM else value / 1000
     return None
 
 
-def _loosely(text: str) -> float | None:
+def _parse_loosely(text: str) -> float | None:
     found = _LOOSE.fullmatch(text.strip())
     if found is None:
         return None
@@ -45,5 +45,13 @@ def _loosely(text: str) -> float | None:
 
 
 def wire_time(ts: float) -> str:
-    """`ts` as OCPP's dateTime, UTC, milliseconds: 2026-01-31T12:00:00.000Z."""
+    """Return `ts` as OCPP's dateTime, UTC, milliseconds: 2026-01-31T12:00:00.000Z."""
     return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def wire_time_or_none(ts: float | None) -> str | None:
+    """Return `ts` as `wire_time` does; None for None, and for a time that no calendar has."""
+    try:
+        return None if ts is None else wire_time(ts)
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -4,6 +4,9 @@ Taking frames in `process_event` instead of `async for` saves a queue and a task
 (docs/adr/0012-founding-decisions.md#13). This class therefore does what the queue did: it assembles fragments, and
 stops reading from a peer that does not read. It also bounds what one peer takes of the event loop and of the memory:
 see `Budget`.
+
+`create_connection` of `websockets.asyncio.server.serve` is documented, but not what a subclass may override or use. No
+other module depends on that; `tests/unit/gateway/test_websockets_private.py` names the versions this holds for.
 """
 
 import asyncio
@@ -243,6 +246,10 @@ class ChargePointConnection(ServerConnection):
             self.request.headers.clear()
         self.response = None
         self.logger = self.protocol.logger = self.server.logger  # without the adapter that names the connection
+
+    def allow(self, max_message_bytes: int) -> None:
+        """Allow a peer that was admitted messages of this size."""
+        self.protocol.max_message_size = max_message_bytes
 
     def restrict(self, max_message_bytes: int) -> None:
         """Allow an unregistered peer little, before the handshake is answered: short messages, no compression."""

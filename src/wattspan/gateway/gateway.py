@@ -14,11 +14,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from wattspan.csms.commands import Live
+from wattspan.csms.commands import ActiveConnection
+from wattspan.csms.core import Core
 from wattspan.csms.pending import PendingChargePoint
 from wattspan.csms.plugins.base import FramePassed
 from wattspan.csms.security.credentials import SecretChecker
-from wattspan.csms.service import Core
 from wattspan.domain import events as ev
 from wattspan.errors import HandshakeRefused, StoreError
 from wattspan.gateway.certificates import PeerCertificate, Revocations
@@ -139,19 +139,21 @@ class Gateway:
         """Close the pending connection of `cp_id`, if there is one. An approved charge point reconnects by itself."""
         self._pending.dismiss(cp_id, approved)
 
-    def live(self, cp_id: str) -> Live | None:
-        """Return the live connection of a charge point, or None."""
+    def connection(self, cp_id: str) -> ActiveConnection | None:
+        """Return the open connection of a charge point, or None."""
         found = self._connections.get(cp_id)
-        return None if found is None else Live(rpc=found.rpc, version=found.version, profile=found.profile)
+        if found is None:
+            return None
+        return ActiveConnection(cp_id=cp_id, rpc=found.rpc, version=found.version, security_profile=found.profile)
 
-    def watch(self, cp_id: str, tap: FrameTap) -> Callable[[], None]:
-        """Call `tap` for each message of a charge point, also after reconnects. Returns the function that ends it."""
-        self._watchers.setdefault(cp_id, []).append(tap)
+    def watch(self, cp_id: str, on_message: FrameTap) -> Callable[[], None]:
+        """Call `on_message` for each message of a charge point, also after reconnects. Returns a function to end it."""
+        self._watchers.setdefault(cp_id, []).append(on_message)
         self._tap(self._connections.get(cp_id), cp_id)
 
         def end() -> None:
             watchers = self._watchers[cp_id]
-            watchers.remove(tap)
+            watchers.remove(on_message)
             if not watchers:
                 del self._watchers[cp_id]
             self._tap(self._connections.get(cp_id), cp_id)
@@ -209,7 +211,7 @@ class Gateway:
         if admitted.pending:
             connection.restrict(MAX_PENDING_MESSAGE_BYTES)
         else:
-            connection.protocol.max_message_size = self._settings.max_frame_bytes
+            connection.allow(self._settings.max_frame_bytes)
         connection.on_limit = self._on_limit
         return None
 

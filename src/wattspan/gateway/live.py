@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from wattspan.csms.service import CallHandler, Core
+from wattspan.csms.core import Core
+from wattspan.csms.service import CallHandler
 from wattspan.gateway.certificates import PeerCertificate
 from wattspan.gateway.connection import ChargePointConnection, close_quietly
 from wattspan.ocppj.large import LargeMessages

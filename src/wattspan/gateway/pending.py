@@ -7,8 +7,8 @@ are not part of the fleet: they have no series and no rows, and their number is 
 from collections.abc import Callable
 from dataclasses import replace
 
+from wattspan.csms.core import Core
 from wattspan.csms.pending import PendingChargePoint
-from wattspan.csms.service import Core
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.timestamps import wire_time
 from wattspan.errors import FrameError

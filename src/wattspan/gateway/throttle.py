@@ -6,14 +6,12 @@ secrets that people chose). A pair that succeeded before is never locked by what
 simply checked. It must not know what is checked.
 """
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any
 
-K = TypeVar("K")
+from wattspan.csms.security.backoff import Backoff, source_network
 
 FREE = 10
 """Failures of one identity from one source without consequence."""
@@ -37,47 +35,13 @@ class Hold(Enum):
     ALL = "not even looked at"
 
 
-@dataclass(slots=True)
-class _Record:
-    failures: int = 0
-    last_s: float = 0.0
-    until_s: float = 0.0
-
-
-class _Book(Generic[K]):
-    """Failures by key, the least recent forgotten first."""
-
-    def __init__(self, free: int) -> None:
-        self._free = free
-        self._records: OrderedDict[K, _Record] = OrderedDict()
-
-    def wait_s(self, key: K, now_s: float) -> float:
-        record = self._records.get(key)
-        return 0.0 if record is None else max(0.0, record.until_s - now_s)
-
-    def failed(self, key: K, now_s: float) -> None:
-        record = self._records.pop(key, None)
-        if record is None or now_s - record.last_s > FORGET_S:
-            record = _Record()
-        record.failures += 1
-        record.last_s = now_s
-        if record.failures >= self._free:
-            record.until_s = now_s + min(LONGEST_S, FIRST_S * 2.0 ** min(record.failures - self._free, 10))
-        self._records[key] = record
-        while len(self._records) > KEPT:
-            self._records.popitem(last=False)
-
-    def forget(self, key: K) -> None:
-        self._records.pop(key, None)
-
-
 class Throttle:
     """`clock` is seconds that only rise."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pairs: _Book[Pair] = _Book(FREE)
-        self._sources: _Book[str] = _Book(FREE_OF_SOURCE)
+        self._pairs: Backoff[Pair] = _backoff(FREE)
+        self._sources: Backoff[str] = _backoff(FREE_OF_SOURCE)
         self._good: OrderedDict[Pair, None] = OrderedDict()
 
     def hold(self, source: str, cp_id: str) -> tuple[Hold, float]:
@@ -104,14 +68,10 @@ class Throttle:
             self._good.popitem(last=False)
 
 
+def _backoff(free: int) -> Backoff[Any]:
+    return Backoff(free=free, first_s=FIRST_S, longest_s=LONGEST_S, forget_s=FORGET_S, max_keys=KEPT)
+
+
 def source_of(address: object) -> str:
-    """The source of a socket's remote address: an IPv4 address, or the /64 that one IPv6 customer has."""
-    host = str(address[0]) if isinstance(address, tuple) and address else ""
-    try:
-        parsed = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if parsed.version == 4:  # noqa: PLR2004
-        return host
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped is not None else str(ipaddress.ip_network((parsed, 64), strict=False))
+    """Return the source of a socket's remote address; "" for a socket that has none."""
+    return source_network(str(address[0])) if isinstance(address, tuple) and address else ""

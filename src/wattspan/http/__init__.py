@@ -1,1 +1,1 @@
-"""The HTTP servers that the metrics port and the API share."""
+"""HTTP servers for the metrics port and the API: sockets, limits, credentials. No OCPP here."""

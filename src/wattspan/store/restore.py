@@ -1,4 +1,4 @@
-"""From the tables back to the fleet as it was, running figures included. On a reader's connection, off the loop."""
+"""Restores a fleet from the database, with its live figures. On a reader's connection, off the event loop."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,38 +6,42 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wattspan.domain.clock_skew import is_older
+from wattspan.domain.clock_skew import REPLAY_S
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.model import ChargePoint, Connector, Transaction, credible
+from wattspan.domain.model import ChargePoint, Connector, Transaction
 from wattspan.domain.repeats import LastMeterValues, digest_of
+from wattspan.domain.transactions.replay import replay_clock, replay_figures, replay_measurement
 from wattspan.store.rows import to_charge_point, to_connector, to_transaction
 from wattspan.store.samples import decode
 from wattspan.store.schema import tables as t
 
+CLOCK_READINGS = 50_000
+"""Readings of the whole fleet, before those that are replayed, in which old timestamps are looked for."""
+
 
 @dataclass(slots=True)
 class Restored:
-    """What the database tells of a fleet, not yet part of one."""
+    """What the database knows about a fleet, not yet part of one."""
 
     charge_points: dict[str, ChargePoint] = field(default_factory=dict)
     last_number: int = 0
     last_transaction_id: int = 0
-    told_again: list[tuple[str, Connector]] = field(default_factory=list)
-    """Connectors, with their charge point's id, whose figures are ahead of their rows."""
+    replayed: list[tuple[str, Connector]] = field(default_factory=list)
+    """Connectors, with their charge point's id, whose figures are newer than their rows."""
 
     def put_into(self, fleet: Fleet) -> None:
         """Fill an empty `fleet`. On the fleet's thread."""
         fleet.charge_points.update(self.charge_points)
         fleet.last_number = max(fleet.last_number, self.last_number)
         fleet.last_transaction_id = max(fleet.last_transaction_id, self.last_transaction_id)
-        # The next flush says that all readings so far are included in the rows; so it must write these.
-        for cp_id, connector in self.told_again:
+        # The next flush marks all readings so far as included in the rows, so it must write these.
+        for cp_id, connector in self.replayed:
             fleet.changes.stale_charge_points[cp_id] = self.charge_points[cp_id]
             fleet.changes.stale_connectors[(cp_id, connector.connector_id)] = connector
 
 
 def read(connection: sa.Connection) -> Restored:
-    """Everything but what belongs to charge points that were removed."""
+    """Return everything except what belongs to charge points that were removed."""
     marks = dict(connection.execute(sa.select(t.marks.c.name, t.marks.c.value)).tuples().all())
     newest = connection.execute(sa.select(sa.func.max(t.transactions.c.number))).scalar_one() or 0
     restored = Restored(
@@ -50,19 +54,20 @@ def read(connection: sa.Connection) -> Restored:
         restored.charge_points[cp.cp_id] = cp
     running = _read_transactions(connection, restored)
     through = _read_connectors(connection, restored, running)
-    _tell_again(connection, restored, running, through, marks.get("readings_through", 0))
+    _replay_readings(connection, restored, running, through, marks.get("readings_through", 0))
     return restored
 
 
 @dataclass(slots=True)
 class _Running:
-    """An open transaction, and the newest reading its figures include."""
+    """An open transaction, and the id of the newest reading that its figures include."""
 
     transaction: Transaction
     through: int
 
 
 def _read_transactions(connection: sa.Connection, restored: Restored) -> dict[int, _Running]:
+    """Add the open transactions. Return them by number."""
     running: dict[int, _Running] = {}
     still_open = (
         sa.select(t.transactions)
@@ -81,7 +86,7 @@ def _read_transactions(connection: sa.Connection, restored: Restored) -> dict[in
 def _read_connectors(
     connection: sa.Connection, restored: Restored, running: Mapping[int, _Running]
 ) -> dict[tuple[str, str], int]:
-    """Fill in the connectors; the newest reading that each one's figures include."""
+    """Add the connectors. Return for each the id of the newest reading that its figures include."""
     through: dict[tuple[str, str], int] = {}
     for found in connection.execute(sa.select(t.connectors)).mappings():
         cp = restored.charge_points.get(found["cp_id"])
@@ -94,19 +99,21 @@ def _read_connectors(
     return through
 
 
-def _tell_again(
+def _replay_readings(
     connection: sa.Connection,
     restored: Restored,
     running: Mapping[int, _Running],
     through: Mapping[tuple[str, str], int],
     after: int,
 ) -> None:
-    """The readings since the figures were last written, in order: what the fleet made of each is made of it again."""
+    """Apply the readings since the figures were last written, in order, by the domain's own functions."""
+    _replay_clocks(connection, restored, after)
     last: dict[tuple[str, str], list[Any]] = {}
-    told: dict[tuple[str, str], Connector] = {}
+    replayed: dict[tuple[str, str], Connector] = {}
     r = t.meter_readings
     with_shape = r.outerjoin(t.sample_shapes, t.sample_shapes.c.id == r.c.shape)
     rows = sa.select(r, t.sample_shapes.c.template).select_from(with_shape).where(r.c.id > after).order_by(r.c.id)
+    row: Any  # the columns are those of ReadingRow
     for row in connection.execute(rows):
         cp = restored.charge_points.get(row.cp_id)
         if cp is None:
@@ -114,48 +121,40 @@ def _tell_again(
         cp.last_msg_ts = max(cp.last_msg_ts or 0.0, row.received_ts)
         of_transaction = running.get(row.transaction_number)
         if of_transaction is not None and row.id > of_transaction.through:
-            _measure(of_transaction.transaction, row)
+            replay_measurement(of_transaction.transaction, row)
         place = (row.cp_id, row.connector_id)
-        told[place] = cp.connector(row.connector_id)
+        connector = replayed[place] = cp.connector(row.connector_id)
         is_over = row.transaction_number is not None and of_transaction is None
         if is_over or row.id <= through.get(place, 0):
+            replay_clock(connector, row)
             continue
-        if not row.is_history:
-            _show(told[place], row)
+        replay_figures(connector, row)
         if row.seq_no is not None:
-            continue  # its repeat is recognised by that
+            continue  # a repeat of the message is recognised by its number
         of_message = last.setdefault(place, [])
         if of_message and of_message[0].received_ts != row.received_ts:
             of_message.clear()
         of_message.append(row)
     for place, of_message in last.items():
         content = [(row.charger_ts, decode(row.template, row.samples)) for row in of_message]
-        told[place].last_meter_values = LastMeterValues(digest_of(content))
-    restored.told_again = [(cp_id, connector) for (cp_id, _), connector in told.items()]
+        replayed[place].last_meter_values = LastMeterValues(digest_of(content))
+    restored.replayed = [(cp_id, connector) for (cp_id, _), connector in replayed.items()]
 
 
-def _measure(transaction: Transaction, row: Any) -> None:
-    """As `Fleet` does with a reading, but that the jumps are counted already."""
-    if row.seq_no is not None:
-        transaction.seq_nos.add(row.seq_no)
-        transaction.told_ts = max(transaction.told_ts or 0.0, row.charger_ts or 0.0) or None
-    told, last = credible(row.charger_ts, row.received_ts), transaction.last_reading_ts
-    if row.register_wh is not None and not row.is_history and (last is None or told is None or told >= last):
-        transaction.last_reading_ts = told if told is not None else last
-        transaction.meter.read(row.register_wh)
+def _replay_clocks(connection: sa.Connection, restored: Restored, after: int) -> None:
+    """Let each connector's clock skew see the readings with old timestamps that its figures include already.
 
-
-def _show(connector: Connector, row: Any) -> None:
-    """As `Fleet` does: what is no replay of the past moves the figures of now, and what was not measured stays."""
-    told = credible(row.charger_ts, row.received_ts)
-    if row.seq_no is not None:
-        is_past = is_older(connector.reading_ts, told, row.received_ts)
-    else:
-        is_past = connector.pace.is_past(told, row.received_ts)
-    if is_past:
-        return
-    if told is not None:
-        connector.reading_ts = told
-    for name in ("current_a", "power_w", "offered_a", "soc_percent"):
-        if (figure := getattr(row, name)) is not None:
-            setattr(connector, name, figure)
+    Without them the first reading of a charger whose clock is behind would be taken for a replay of the past.
+    """
+    r = t.meter_readings
+    old = (
+        sa.select(r.c.cp_id, r.c.connector_id, r.c.charger_ts, r.c.received_ts, r.c.is_history, r.c.seq_no)
+        .where(r.c.id > after - CLOCK_READINGS, r.c.id <= after, r.c.charger_ts < r.c.received_ts - REPLAY_S)
+        .order_by(r.c.id)
+    )
+    row: Any
+    for row in connection.execute(old):
+        cp = restored.charge_points.get(row.cp_id)
+        connector = None if cp is None else cp.connectors.get(row.connector_id)
+        if connector is not None:
+            replay_clock(connector, row)

@@ -1,4 +1,7 @@
-"""Domain objects to rows and back. A row is a plain tuple in the order of its `COLUMNS`: a snapshot."""
+"""Domain objects to rows and back. A row is a tuple in the order of its `COLUMNS`: a snapshot.
+
+Some columns have older names than the fields they hold; only this module knows both.
+"""
 
 from collections.abc import Mapping
 from operator import attrgetter
@@ -12,7 +15,7 @@ from wattspan.store.codec import from_json, to_json
 
 Row = tuple[Any, ...]
 Found = Mapping[Any, Any]
-"""A row as it was read, by column name."""
+"""A row that was read, by column name."""
 
 _PLAIN = (
     "cp_id",
@@ -94,11 +97,11 @@ TRANSACTION_COLUMNS = (
     "readings_through",
 )
 
-METER_COLUMNS = ("energy_wh", "register_wh", "last_reading_ts", "readings_through", "number")
+METER_COLUMNS = ("energy_wh", "register_wh", "last_reading_ts", "told_ts", "seq_nos", "readings_through", "number")
 
 
 def charge_point_row(cp: ChargePoint) -> Row:
-    """`cp` as it is now; whether it is connected is not kept, for no connection outlives the process."""
+    """Return the row of `cp`. Whether it is connected is not stored: no connection outlives the process."""
     counters: dict[str, Any] = {name: getattr(cp, name) for name in _BY_LABEL}
     for name in _BY_TWO_LABELS:
         counters[name] = [[*labels, count] for labels, count in getattr(cp, name).items()]
@@ -106,7 +109,7 @@ def charge_point_row(cp: ChargePoint) -> Row:
 
 
 def to_charge_point(found: Found) -> ChargePoint:
-    """The charge point of a row, without its connectors and transactions."""
+    """Return the charge point of a row, without its connectors and transactions."""
     counters = from_json(found["counters"])
     labelled = {name: counters.get(name, {}) for name in _BY_LABEL}
     for name in _BY_TWO_LABELS:
@@ -115,7 +118,7 @@ def to_charge_point(found: Found) -> ChargePoint:
 
 
 def connector_row(cp_id: str, connector: Connector) -> Row:
-    """`connector` as it is now, all columns but `readings_through`, which the writer knows."""
+    """Return the row of `connector`, without `readings_through`, which the writer adds."""
     return (
         cp_id,
         connector.connector_id,
@@ -136,7 +139,7 @@ def connector_row(cp_id: str, connector: Connector) -> Row:
 
 
 def to_connector(found: Found) -> Connector:
-    """The connector of a row, without its transaction."""
+    """Return the connector of a row, without its transaction."""
     plain = CONNECTOR_COLUMNS[1:5] + CONNECTOR_COLUMNS[7:12]
     return Connector(
         **{name: found[name] for name in plain},
@@ -148,7 +151,7 @@ def to_connector(found: Found) -> Connector:
 
 
 def transaction_row(t: Transaction) -> Row:
-    """`t` as it is now, all columns but the two of readings, which the writer knows."""
+    """Return the row of `t`, without the two columns about readings, which the writer adds."""
     return (
         t.number,
         t.cp_id,
@@ -167,33 +170,35 @@ def transaction_row(t: Transaction) -> Row:
         t.stopped_received_ts,
         t.meter_stop_wh,
         t.reason,
-        to_json([tuple(moment) for moment in t.timeline]),
+        to_json([tuple(entry) for entry in t.timeline]),
         f"{t.trace_id:032x}",
         f"{t.span_id:016x}",
-        t.meter.start_told,
+        t.meter.start_known,
         t.id_token_type,
         t.charging_state,
         t.remote_start_id,
         t.phases_used,
         t.cable_max_a,
-        t.told_ts,
+        t.newest_charger_ts,
         str(t.seq_nos),
     )
 
 
 def meter_row(t: Transaction) -> Row:
-    """The running figures of `t`, which readings alone have moved."""
-    return (t.meter.energy_wh, t.meter.register_wh, t.last_reading_ts, t.number)
+    """Return the columns of `t` that readings change, without `readings_through`, which the writer adds."""
+    meter = t.meter
+    return (meter.energy_wh, meter.register_wh, t.last_reading_ts, t.newest_charger_ts, str(t.seq_nos), t.number)
 
 
 def to_transaction(found: Found) -> Transaction:
-    """The transaction of a row, with its meter and its story."""
-    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17] + TRANSACTION_COLUMNS[21:27]
+    """Return the transaction of a row, with its meter and its timeline."""
+    same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17] + TRANSACTION_COLUMNS[21:26]
     return Transaction(
         **{name: found[name] for name in same},
         meter=EnergyMeter.restore(
-            found["start_wh"], found["energy_wh"], found["register_wh"], start_told=bool(found["start_told"])
+            found["start_wh"], found["energy_wh"], found["register_wh"], start_known=bool(found["start_told"])
         ),
+        newest_charger_ts=found["told_ts"],
         seq_nos=SeqNos.parse(found["seq_nos"]),
         timeline=[
             TimelineEntry(ts, name, attributes, phase) for ts, name, attributes, phase in from_json(found["story"])

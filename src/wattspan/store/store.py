@@ -21,7 +21,7 @@ from wattspan.store import postgresql, restore
 from wattspan.store.advisory_lock import AdvisoryLockClaim
 from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, row_fault, terminate, translate_errors
-from wattspan.store.journal.apply import apply
+from wattspan.store.journal.apply import write_batch
 from wattspan.store.journal.batch import Batch
 from wattspan.store.journal.isolate import Isolator
 from wattspan.store.journal.statements import Cursor, statements_for
@@ -129,12 +129,12 @@ class Store:
 
     def _write(self, batch: Batch, cursor: Cursor) -> None:
         if self._claim.admits(cursor):
-            apply(cursor, batch, self._statements, self._shapes, self._clock())
+            write_batch(cursor, batch, self._statements, self._shapes, self._clock())
 
     def _write_isolated(self, batch: Batch, cursor: Cursor) -> None:
         self._shapes.settle(written=False)
         if self._claim.admits(cursor):
-            apply(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
+            write_batch(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
 
     # queries
 

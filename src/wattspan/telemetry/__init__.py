@@ -1,1 +1,1 @@
-"""What the fleet does, told as metrics, spans and logs. It knows state and events, never the socket or the store."""
+"""What the fleet does, as metrics, spans and logs. It knows state and events, never the socket or the store."""

@@ -1,4 +1,4 @@
-"""Histograms as the plain arrays that `/metrics` and our OTLP points are read from: the measuring half of `hot`."""
+"""Records into the arrays that `/metrics` and our OTLP points are read from: the measuring half of the hot path."""
 
 from wattspan.telemetry.catalogue import Metric
 from wattspan.telemetry.histogram import Exemplar, Histograms
@@ -8,7 +8,7 @@ NS = 1_000_000_000
 
 
 class ArrayMeasures:
-    """The port `recorder.Measures`."""
+    """Implements `recorder.Measures` with plain arrays."""
 
     __slots__ = ("_by_name", "_histograms", "_known")
 
@@ -18,7 +18,7 @@ class ArrayMeasures:
         self._known = histograms.handling.known
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
-        """Record the handling time of the message that `span` tells of."""
+        """Record the handling time of the message of `span`."""
         try:
             series = self._known[span.cp_id][span.action]
         except KeyError:
@@ -30,7 +30,7 @@ class ArrayMeasures:
     def record(
         self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
     ) -> None:
-        """Record `value`. `exemplar` is (trace id, span id) of the sampled span it points to."""
+        """Record `value`. `exemplar` is the (trace id, span id) of a sampled span."""
         series = self._by_name[metric.name].series(*labels)
         bucket = series.record(value)
         if exemplar is not None:

@@ -1,10 +1,10 @@
-"""Where each metric's value is found in the state: one line a metric, for the page, for OTLP and for instruments alike.
+"""How each metric is read from the state: one line a metric, used by the page, by OTLP and by instruments.
 
-It owns the reading; it must not know how points are written. Gauges and counters are read from the state when somebody
-asks (design decision 7), on the event loop or on an exporter's thread, so dictionaries are copied before a walk:
-whole, since to list their items makes tuples, the garbage collector may run meanwhile, and with it the other thread.
-A metric is read from what its first labels name: a connector (`cp_id`, `connector_id`), a charge point (`cp_id`), or
-else the whole. Labels beyond these are the keys of the mapping that is read.
+It owns the reading and must not know how points are written. Gauges and counters are read at collection
+(docs/adr/0012-founding-decisions.md#7), on the event loop or on an exporter's thread, so dictionaries are copied
+before they are iterated. They are copied whole: to list their items allocates tuples, which may start the garbage
+collector and so let another thread run. The first labels of a metric name what it is read from: a connector (`cp_id`,
+`connector_id`), a charge point (`cp_id`) or the whole server. Further labels are the keys of the mapping that is read.
 """
 
 import time
@@ -31,13 +31,13 @@ Keyed = (
 """Values by one further label, or by several."""
 
 SIGNALS = ("traces", "metrics", "logs")
-WORDS_LENGTH = 50
-"""Longest text taken from a charger into a label."""
+MAX_LABEL_LENGTH = 50
+"""Longest text of a charge point in a label, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What metrics are read from. `clock` is Unix seconds."""
+    """What metrics are read from. `clock` returns Unix seconds."""
 
     fleet: Fleet
     counters: ServerCounters
@@ -45,11 +45,11 @@ class State:
     clock: Callable[[], float] = time.time
 
     def names(self) -> frozenset[str]:
-        """The metrics that are read from here; a histogram only if somebody records into it."""
+        """Return the names of the metrics that are read from here; of histograms, those that have series."""
         return frozenset(FAMILIES).union(each.metric.name for each in self.histograms if any(each))
 
     def groups(self, histogram: Histogram) -> Iterator[tuple[str, list[Series]]]:
-        """A histogram's series by their first label, without those of a charge point nobody knows (any more)."""
+        """Yield the series of a histogram by their first label, without those of unknown charge points."""
         by_charge_point = histogram.metric.labels[:1] == (c.CP_ID,)
         for first, group in histogram.groups():
             if not by_charge_point or first in self.fleet.charge_points:
@@ -57,16 +57,16 @@ class State:
 
 
 class Scope(IntEnum):
-    """What a metric is read from; the value is how many of its labels name that."""
+    """What a metric is read from; the value is the number of labels that name it."""
 
-    WHOLE = 0
+    SERVER = 0
     CHARGE_POINT = 1
     CONNECTOR = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric and how it is read. `read` returns None where there is no point (yet), or a mapping if `keyed`."""
+    """A metric and how it is read. `read` returns a value, None if there is no point, or a mapping if `keyed`."""
 
     metric: Metric
     scope: Scope
@@ -74,11 +74,12 @@ class Family:
 
     @property
     def keyed(self) -> bool:
+        """Whether the metric has labels beyond its scope, so that `read` returns a mapping."""
         return len(self.metric.labels) > self.scope
 
 
 class Point(NamedTuple):
-    """One value of a metric. `labels` are in the metric's order; `since_ts` is when its counting began."""
+    """One value of a metric. `labels` are in the metric's order; counting began at `since_ts`, Unix seconds."""
 
     labels: tuple[str, ...]
     value: Number
@@ -86,11 +87,11 @@ class Point(NamedTuple):
 
 
 FAMILIES: dict[str, Family] = {}
-"""By the metric's name; the histograms, which are recorded as it happens, are not among them."""
+"""By metric name, without the histograms, which are recorded and not read."""
 
 
-def _whole(metric: Metric, read: Callable[[State], Number | Keyed | None]) -> None:
-    FAMILIES[metric.name] = Family(metric, Scope.WHOLE, read)
+def _server(metric: Metric, read: Callable[[State], Number | Keyed | None]) -> None:
+    FAMILIES[metric.name] = Family(metric, Scope.SERVER, read)
 
 
 def _charge_point(metric: Metric, read: Callable[[ChargePoint], Number | Keyed | None]) -> None:
@@ -102,8 +103,8 @@ def _connector(metric: Metric, read: Callable[[ChargePoint, Connector, float], N
 
 
 def points(family: Family, state: State) -> Iterator[Point]:
-    """Every point of a family, now. Values may come and go between two steps, charge points too."""
-    if family.scope is Scope.WHOLE:
+    """Yield the current points of a family. Values and charge points may come and go between two steps."""
+    if family.scope is Scope.SERVER:
         yield from _spread(family, (), family.read(state), state.counters.started_ts)
         return
     now_ts = state.clock()
@@ -125,7 +126,7 @@ def _spread(family: Family, labels: tuple[str, ...], value: Any, since_ts: float
 
 
 def _real(connector: Connector) -> bool:
-    """Connector 0 is the charge point as a whole, unless a charger charged on it."""
+    """Return whether this is a connector. Number 0 is the charge point as a whole, unless it had a transaction."""
     return connector.connector_id != "0" or connector.had_transaction
 
 
@@ -151,8 +152,8 @@ def _states(connector: Connector) -> Mapping[str, int]:
 
 
 def _info(cp: ChargePoint) -> dict[tuple[str, ...], int]:
-    words = (cp.vendor, cp.model, cp.firmware, cp.protocol)
-    return {tuple(word[:WORDS_LENGTH] for word in words): 1}
+    texts = (cp.vendor, cp.model, cp.firmware, cp.protocol)
+    return {tuple(text[:MAX_LABEL_LENGTH] for text in texts): 1}
 
 
 _charge_point(c.CONNECTED, lambda cp: int(cp.connected))
@@ -185,24 +186,24 @@ _connector(c.POWER, lambda _cp, conn, _now: conn.power_w)
 _connector(c.CONNECTOR_STATUS, lambda _cp, conn, _now: None if conn.status is None else status.numeric(conn.status))
 _connector(c.CONNECTOR_STATE, lambda _cp, conn, _now: _states(conn))
 
-_whole(c.UP, lambda _: 1)
-_whole(c.MESSAGES, lambda state: state.counters.messages)
-_whole(c.STORE_WAITING, lambda state: state.counters.store_waiting)
-_whole(c.STORE_FAILURES, lambda state: state.counters.store_failures)
-_whole(c.SOCKETS, lambda state: state.counters.sockets)
-_whole(c.HANDSHAKES_REJECTED, lambda state: state.counters.handshakes_rejected)
-_whole(c.LIMIT_CLOSES, lambda state: state.counters.limit_closes)
-_whole(c.PENDING, lambda state: state.counters.pending)
-_whole(c.SERVER_CERTIFICATE_EXPIRES, lambda state: state.counters.certificate_expires_ts)
-_whole(c.UNREADABLE_FRAMES, lambda state: state.counters.unreadable_frames)
-_whole(c.UNASKED_RESULTS, lambda state: state.counters.unasked_results)
-_whole(c.RESULT_ERRORS, lambda state: state.counters.result_errors)
-_whole(c.PLUGIN_ERRORS, lambda state: state.counters.plugin_errors)
-_whole(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.counters.telemetry_dropped)
-_whole(c.HTTP_REQUESTS, lambda state: state.counters.http_requests)
-_whole(c.LOGINS, lambda state: state.counters.logins)
-_whole(c.LOGINS_FAILED, lambda state: state.counters.logins_failed)
-_whole(c.LOCKOUTS, lambda state: state.counters.lockouts)
-_whole(c.REGISTRATIONS, lambda state: state.counters.registrations)
-_whole(c.REGISTRATION_CONFLICTS, lambda state: state.counters.registration_conflicts)
-_whole(c.USER_SESSIONS, lambda state: state.counters.user_sessions)
+_server(c.UP, lambda _: 1)
+_server(c.MESSAGES, lambda state: state.counters.messages)
+_server(c.STORE_WAITING, lambda state: state.counters.store_waiting)
+_server(c.STORE_FAILURES, lambda state: state.counters.store_failures)
+_server(c.SOCKETS, lambda state: state.counters.sockets)
+_server(c.HANDSHAKES_REJECTED, lambda state: state.counters.handshakes_rejected)
+_server(c.LIMIT_CLOSES, lambda state: state.counters.limit_closes)
+_server(c.PENDING, lambda state: state.counters.pending)
+_server(c.SERVER_CERTIFICATE_EXPIRES, lambda state: state.counters.certificate_expires_ts)
+_server(c.UNREADABLE_FRAMES, lambda state: state.counters.unreadable_frames)
+_server(c.UNASKED_RESULTS, lambda state: state.counters.unasked_results)
+_server(c.RESULT_ERRORS, lambda state: state.counters.result_errors)
+_server(c.PLUGIN_ERRORS, lambda state: state.counters.plugin_errors)
+_server(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.counters.telemetry_dropped)
+_server(c.HTTP_REQUESTS, lambda state: state.counters.http_requests)
+_server(c.LOGINS, lambda state: state.counters.logins)
+_server(c.LOGINS_FAILED, lambda state: state.counters.logins_failed)
+_server(c.LOCKOUTS, lambda state: state.counters.lockouts)
+_server(c.REGISTRATIONS, lambda state: state.counters.registrations)
+_server(c.REGISTRATION_CONFLICTS, lambda state: state.counters.registration_conflicts)
+_server(c.USER_SESSIONS, lambda state: state.counters.user_sessions)

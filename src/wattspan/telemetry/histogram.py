@@ -1,7 +1,7 @@
-"""Histograms as plain arrays: what happens per message is two increments (design decision 12).
+"""Histograms as plain arrays: recording a message takes two increments (docs/adr/0012-founding-decisions.md#12).
 
-It owns counts and exemplars; it must not know who records and who reads. Recorded on the event loop's thread alone;
-read from any thread, where a reader may see one record half done (its bucket, not yet its sum).
+It owns counts and exemplars; it must not know who records and who reads. Values are recorded on the event loop's thread
+alone and read on any thread, where a reader may see half of a recording (its bucket, not yet its sum).
 """
 
 from bisect import bisect_left
@@ -15,7 +15,7 @@ MAX_LABELS = 2
 
 
 class Exemplar(NamedTuple):
-    """A recorded value and the span it was recorded in. `ts` is Unix seconds, `value` of the histogram's unit."""
+    """A recorded value and the span it was recorded in. `ts` is Unix seconds, `value` has the histogram's unit."""
 
     trace_id: int
     span_id: int
@@ -24,7 +24,7 @@ class Exemplar(NamedTuple):
 
 
 class Series:
-    """One combination of labels. `counts` has a bucket for each bound and one above all; they are not cumulated."""
+    """One combination of labels. `counts` has a bucket for each bound and one above them all; not cumulative."""
 
     __slots__ = ("bounds", "counts", "exemplars", "highest", "labels", "lowest", "total")
 
@@ -36,11 +36,11 @@ class Series:
         self.lowest = float("inf")
         self.highest = float("-inf")
         self.exemplars: dict[int, Exemplar] = {}
-        """The latest of a bucket, by its index, put here by whoever knows the span. Most buckets never have one."""
+        """The latest exemplar of a bucket, by its index, set by the recorder. Most buckets never have one."""
 
     @property
     def count(self) -> int:
-        """How many values were recorded."""
+        """The number of recorded values."""
         return sum(self.counts)
 
     def record(self, value: float) -> int:
@@ -48,7 +48,7 @@ class Series:
         index = bisect_left(self.bounds, value)
         self.counts[index] += 1
         self.total += value
-        if value < self.lowest:  # noqa: PLR1730  calls of min and max would cost as much as all the rest
+        if value < self.lowest:  # noqa: PLR1730  calls of min and max would double the cost
             self.lowest = value
         if value > self.highest:  # noqa: PLR1730
             self.highest = value
@@ -56,10 +56,10 @@ class Series:
 
 
 class Histogram:
-    """All series of one metric, grouped by their first label, so that a charge point leaves at once.
+    """All series of one metric, grouped by their first label, so that a charge point is removed in one step.
 
-    At most two labels, so that the last one is the key within a group. `without` drops a label of the metric: callers
-    go on naming it, and its series fall into one.
+    A metric has at most two labels, so the last one is the key within a group. `without` drops a label of the metric:
+    callers still pass its value, and the series become one.
     """
 
     __slots__ = ("_dropped", "known", "metric")
@@ -70,10 +70,10 @@ class Histogram:
         if len(self.metric.labels) > MAX_LABELS:
             raise ValueError(f"{metric.name} has more than {MAX_LABELS} labels")
         self.known: dict[str, dict[str, Series]] = {}
-        """By first and last label: where a message, in haste, looks before it asks for `series`. Not to be changed."""
+        """By first and last label; the hot path looks here before it calls `series`. Read only."""
 
     def series(self, *labels: str) -> Series:
-        """The series of these label values, in the metric's order; made when new and kept until removed."""
+        """Return the series of these label values, in the metric's order; creates it if needed."""
         if self._dropped is not None:
             labels = (*labels[: self._dropped], *labels[self._dropped + 1 :])
         first, last = (labels[0], labels[-1]) if labels else ("", "")
@@ -84,12 +84,12 @@ class Histogram:
         return found
 
     def remove(self, first: str) -> None:
-        """Forget every series whose first label is `first`; one that is still held elsewhere counts for nobody."""
+        """Remove every series whose first label is `first`."""
         self.known.pop(first, None)
 
     def groups(self) -> Iterator[tuple[str, list[Series]]]:
-        """Series by their first label ("" where there is none). Series may come and go between two steps."""
-        # Not list(items()): that makes tuples, so the garbage collector may run meanwhile, and with it other threads.
+        """Yield series by their first label ("" without labels). Series may come and go between two steps."""
+        # Not list(items()): it allocates tuples, so the garbage collector and then another thread may run meanwhile.
         for first, group in self.known.copy().items():
             yield first, list(group.values())
 
@@ -115,6 +115,6 @@ class Histograms:
         return iter(self._all)
 
     def remove(self, cp_id: str) -> None:
-        """Forget a charge point that was decommissioned."""
+        """Remove the series of a decommissioned charge point."""
         if catalogue.CP_ID in self.handling.metric.labels:
             self.handling.remove(cp_id)

@@ -1,28 +1,133 @@
-"""Our families as observable instruments of any OpenTelemetry meter: what the `api` back end shows. No SDK."""
+"""Our metrics through OpenTelemetry's API alone, for any MeterProvider that a user brings.
+
+Instruments have the names, units and help texts of the catalogue. Gauges and counters are observable and read from the
+state (`families`); histograms are recorded (`ApiMeasures`).
+"""
 
 from collections.abc import Callable, Iterable
+from typing import ClassVar, Self
+from weakref import WeakKeyDictionary
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.trace import SpanContext, TraceFlags
 
-from wattspan.telemetry.catalogue import Kind
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.catalogue import Kind, Metric
 from wattspan.telemetry.families import FAMILIES, Family, State, points
+from wattspan.telemetry.process import register_process
+from wattspan.telemetry.recorder import Measures, MessageSpan
+
+_ROOT = Context()
 
 
-def register(meter: Meter, state: State) -> None:
-    """Create an instrument for each family: same names, units and help as everywhere. Histograms are the recorder's.
+class FleetInstruments:
+    """An observable instrument for each family. The callbacks run on the reader's thread while the states change.
 
-    The callbacks come on the reader's thread, while the state goes on changing.
+    The API cannot remove instruments, and the SDK ignores the callbacks of one that is created again. So there is one
+    object for each MeterProvider (`of`), and states are added to it and removed from it.
     """
-    for family in FAMILIES.values():
-        metric = family.metric
-        create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
-        create(metric.name, [_callback(family, state)], metric.unit, metric.help)
+
+    _known: ClassVar[WeakKeyDictionary[MeterProvider, Self]] = WeakKeyDictionary()
+
+    def __init__(self, meter: Meter, *states: State) -> None:
+        self._states = states
+        for family in FAMILIES.values():
+            metric = family.metric
+            create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
+            create(metric.name, [self._callback(family)], metric.unit, metric.help)
+
+    @classmethod
+    def of(cls, provider: MeterProvider, meter: Meter) -> Self:
+        """Return the instruments of this provider; creates them, and those of the process, at the first call."""
+        if provider not in cls._known:
+            cls._known[provider] = cls(meter)
+            register_process(meter)
+        return cls._known[provider]
+
+    def add(self, state: State) -> None:
+        """Observe this state from now on, beside those that were added before."""
+        self._states = (*self._states, state)
+
+    def remove(self, state: State) -> None:
+        """Observe this state no longer."""
+        self._states = tuple(each for each in self._states if each is not state)
+
+    def _callback(self, family: Family) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        names = family.metric.labels
+
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            return [
+                Observation(each.value, dict(zip(names, each.labels, strict=True)))
+                for state in self._states
+                for each in points(family, state)
+            ]
+
+        return observe
 
 
-def _callback(family: Family, state: State) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    names = family.metric.labels
+class ApiMeasures:
+    """Implements `recorder.Measures` with any Meter.
 
-    def observe(_options: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(each.value, dict(zip(names, each.labels, strict=True))) for each in points(family, state)]
+    The API cannot remove series: those of a decommissioned charge point stay. The SDK takes an exemplar from the span
+    that is current, so a context without a span is passed unless the recorder asks for an exemplar.
+    """
 
-    return observe
+    def __init__(self, meter: Meter, *, by_charge_point: bool = True) -> None:
+        handling = catalogue.HANDLING if by_charge_point else catalogue.HANDLING.without(catalogue.CP_ID)
+        self._by_charge_point = by_charge_point
+        metrics = (handling, *catalogue.OCCASIONAL)
+        self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics}
+        self._handling = self._instruments[handling.name]
+
+    def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
+        """Record the handling time of the message of `span`."""
+        labels = {catalogue.CP_ID: span.cp_id} if self._by_charge_point else {}
+        context = trace.set_span_in_context(span.otel, _ROOT) if exemplar else _ROOT
+        self._handling.record(seconds, labels | {catalogue.MESSAGE_TYPE: span.action}, context)
+
+    def record(
+        self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
+    ) -> None:
+        """Record `value`. `exemplar` is the (trace id, span id) of a sampled span."""
+        context = _ROOT if exemplar is None else _context_of(*exemplar)
+        self._instruments[metric.name].record(value, dict(zip(metric.labels, labels, strict=True)), context)
+
+    def forget(self, cp_id: str) -> None:
+        """Do nothing: the API has no way to remove series."""
+
+
+def _instrument(meter: Meter, metric: Metric) -> Histogram:
+    return meter.create_histogram(
+        metric.name, metric.unit, metric.help, explicit_bucket_boundaries_advisory=metric.bounds
+    )
+
+
+def _context_of(trace_id: int, span_id: int) -> Context:
+    context = SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return trace.set_span_in_context(trace.NonRecordingSpan(context), _ROOT)
+
+
+class BothMeasures:
+    """Records into two `recorder.Measures`: a user's own meter, and the histograms that /metrics is rendered from."""
+
+    def __init__(self, first: Measures, second: Measures) -> None:
+        self._both = (first, second)
+
+    def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
+        """Record the handling time of the message of `span`."""
+        for each in self._both:
+            each.handled(span, seconds, end_ns, exemplar=exemplar)
+
+    def record(
+        self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
+    ) -> None:
+        """Record `value`. `exemplar` is the (trace id, span id) of a sampled span."""
+        for each in self._both:
+            each.record(metric, value, end_ns, *labels, exemplar=exemplar)
+
+    def forget(self, cp_id: str) -> None:
+        """Drop the series of a charge point."""
+        for each in self._both:
+            each.forget(cp_id)

@@ -1,7 +1,7 @@
-"""How log lines look, and how often the noisy ones come. Where else records go is for `setup` to say.
+"""The format of log lines and the rate limit of repeated ones. Export by OTLP is in `otlp.log_handler`.
 
-A JSON line has timestamp, level, service, message, then what is known of trace_id, span_id, cp_id and request_id, and
-`extra` for the rest. Trace ids are those of the span that is current, whatever back end made it.
+A JSON line has timestamp, level, service, message, then trace_id, span_id, cp_id and request_id where they are known,
+and `extra` for the rest. Trace ids are those of the current span, whatever provider created it.
 """
 
 import logging
@@ -10,19 +10,17 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import orjson
 from opentelemetry import trace
 
-from wattspan.settings import Settings
-
 LIMIT_EVERY_S = 1.0
-"""A limited line comes at most once in this time, for each logger and key."""
+"""The shortest time between two lines of one logger and key, s."""
 SDK_EVERY_S = 60.0
-"""The same line of an OpenTelemetry exporter comes at most once in this time: a dead Collector is one fault."""
-KEYS_KEPT = 1000
-"""Keys a limiter remembers; beyond it, it starts anew."""
+"""The shortest time between equal lines of an OpenTelemetry exporter, s: a dead Collector is one fault."""
+MAX_KEYS = 1000
+"""The number of keys a limiter remembers; at the limit it forgets all of them."""
 SERVICE = "wattspan"
 TEXT_FIELDS = ("cp_id", "request_id")
 
@@ -30,7 +28,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class Limiter:
-    """Lets one occurrence of a key through in `every_s` seconds and counts the others. Bounded; any thread."""
+    """Passes one occurrence of a key every `every_s` seconds and counts the others. Bounded; for any thread."""
 
     __slots__ = ("_clock", "_every_s", "_known")
 
@@ -40,19 +38,19 @@ class Limiter:
         self._known: dict[Any, tuple[float, int]] = {}
 
     def passes(self, key: object) -> int | None:
-        """How many were held back since the last that passed; None: hold this one back too."""
+        """Return how many were suppressed since the last that passed; None: suppress this one, too."""
         now_s = self._clock()
-        next_s, held = self._known.get(key, (now_s, 0))
+        next_s, suppressed = self._known.get(key, (now_s, 0))
         if now_s < next_s:
-            self._known[key] = (next_s, held + 1)
+            self._known[key] = (next_s, suppressed + 1)
             return None
-        if len(self._known) >= KEYS_KEPT:
+        if len(self._known) >= MAX_KEYS:
             self._known.clear()
         self._known[key] = (now_s + self._every_s, 0)
-        return held
+        return suppressed
 
 
-_lines = Limiter(LIMIT_EVERY_S)
+_line_limiter = Limiter(LIMIT_EVERY_S)
 
 
 def limited(
@@ -62,41 +60,41 @@ def limited(
     message: str,
     *args: object,
     exc_info: bool = False,
-    limiter: Limiter = _lines,
+    limiter: Limiter = _line_limiter,
 ) -> None:
-    """Log what a charger can cause at will: once a second for each logger and key, then with how many were left out."""
+    """Log what a charge point can cause at will: one line a second for each logger and key, others are counted."""
     if not logger.isEnabledFor(level):
         return
-    held = limiter.passes((logger.name, key))
-    if held is None:
+    suppressed = limiter.passes((logger.name, key))
+    if suppressed is None:
         return
-    extra = {"left_out": held} if held else None
+    extra = {"left_out": suppressed} if suppressed else None
     logger.log(level, message, *args, exc_info=exc_info, extra=extra, stacklevel=2)
 
 
 class RepeatFilter(logging.Filter):
-    """Holds back what OpenTelemetry's exporters say again and again."""
+    """Suppresses the lines that OpenTelemetry's exporters repeat."""
 
     def __init__(self, limiter: Limiter | None = None) -> None:
         super().__init__()
         self._limiter = limiter or Limiter(SDK_EVERY_S)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be written."""
+        """Return whether the record is to be written."""
         if not record.name.startswith("opentelemetry."):
             return True
         return self._limiter.passes((record.name, record.levelno, record.msg)) is not None
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formats a record as one line with a JSON object."""
 
     def __init__(self, service: str = SERVICE) -> None:
         super().__init__()
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line, without its end."""
+        """Return the record as a line, without a line break."""
         line: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname.lower(),
@@ -116,24 +114,33 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For eyes: time, level, logger, message, then what was given along with it."""
+    """Formats a record for a terminal: time, level, logger, message, then the `extra` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line, without its end; a traceback follows on lines of its own."""
+        """Return the record as a line, without a line break; a traceback follows on further lines."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        given = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        words = "".join(f" {name}={value}" for name, value in given.items())
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        fields = "".join(f" {name}={value}" for name, value in extra.items())
         name = record.name.removeprefix(f"{SERVICE}.")
-        line = f"{at} {record.levelname.lower():8} {name}: {record.getMessage()}{words}"
+        line = f"{at} {record.levelname.lower():8} {name}: {record.getMessage()}{fields}"
         if record.exc_info:
             line += f"\n{self.formatException(record.exc_info)}"
         return line
 
 
-def setup_logging(settings: Settings, stream: TextIO | None = None, service: str = SERVICE) -> logging.Handler:
-    """Log to `stream` (None: stderr) as the settings say; replaces what an earlier call installed.
+class LogSettings(Protocol):
+    """The settings that decide about log lines."""
 
-    OTEL_SERVICE_NAME wins over `service`.
+    @property
+    def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> str: ...
+
+
+def setup_logging(settings: LogSettings, stream: TextIO | None = None, service: str = SERVICE) -> logging.Handler:
+    """Write logs to `stream` (None: stderr) and return the handler; replaces the handler of an earlier call.
+
+    OTEL_SERVICE_NAME overrides `service`.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     name = os.environ.get("OTEL_SERVICE_NAME") or service
@@ -149,11 +156,11 @@ def setup_logging(settings: Settings, stream: TextIO | None = None, service: str
 
 
 def _trace() -> dict[str, str]:
-    """Ids of the current span, and its charge point where the span tells it."""
+    """Return the ids of the current span, and its charge point if the span has one."""
     span = trace.get_current_span()
     context = span.get_span_context()
     if not context.is_valid:
         return {}
-    found = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+    ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
     cp_id = getattr(span, "cp_id", None)
-    return found if cp_id is None else {**found, "cp_id": cp_id}
+    return ids if cp_id is None else {**ids, "cp_id": cp_id}

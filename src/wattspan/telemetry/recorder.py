@@ -1,7 +1,7 @@
-"""What happened, told as spans and histograms. It owns which figures a message leaves; not how they are kept or sent.
+"""Records messages, commands and sessions as spans and histograms. It owns what is recorded, not how it is stored.
 
-Two small ports lie beneath (design decision 12): `Spans` and `Measures`. Everything is called on the event loop's
-thread, never blocks and never raises for what an exporter or a Collector does.
+Two small ports have two implementations each (docs/adr/0012-founding-decisions.md#12): `Spans` and `Measures`.
+Everything is called on the event loop's thread, never blocks, and never raises because of an exporter or a Collector.
 """
 
 import time
@@ -16,23 +16,23 @@ from opentelemetry.context import Context
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.catalogue import Metric
-from wattspan.telemetry.sessions import Sessions
+from wattspan.telemetry.sessions import SessionSpans
 
 AttributeValue = str | int | float | bool
 Attributes = Mapping[str, AttributeValue]
 
 NS = 1_000_000_000
 EXEMPLAR_EVERY_NS = NS // 5
-"""Least time between two exemplars of quick messages, and between two of slow ones: at most ten a second in all."""
+"""Shortest time between two exemplars of fast messages, and between two of slow ones: at most ten a second in all."""
 SLOW_S = 0.1
-"""A message that took this long is worth an exemplar of its own, or the quick ones would take every turn."""
+"""From this handling time on, a message is slow. Slow messages have exemplars of their own: there are few of them."""
 
 (_CURRENT,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
-"""The key under which a context holds its span; the API names it nowhere."""
+"""The key of the span in a context; the API does not export it."""
 
 
 class MessageSpan(Protocol):
-    """The span of one message. Ids are 0 only where tracing is switched off."""
+    """The span of one message. Ids are 0 only if tracing is disabled."""
 
     @property
     def trace_id(self) -> int: ...
@@ -42,11 +42,11 @@ class MessageSpan(Protocol):
 
     @property
     def sampled(self) -> bool:
-        """Whether its trace is kept (head sampling); an exemplar may point to no other."""
+        """Whether head sampling keeps the trace; exemplars point only to such spans."""
 
     @property
     def end_ns(self) -> int:
-        """0 while it is open."""
+        """Unix nanoseconds; 0 while the span is open."""
 
     @property
     def cp_id(self) -> str: ...
@@ -59,13 +59,13 @@ class MessageSpan(Protocol):
 
     @property
     def otel(self) -> trace.Span:
-        """As OpenTelemetry's API knows it, to make it current."""
+        """The span as OpenTelemetry's API knows it, to make it current."""
 
     def set(self, key: str, value: AttributeValue) -> None:
-        """Set an attribute; without effect once ended."""
+        """Set an attribute. Does nothing after the end."""
 
     def event(self, name: str, attributes: Attributes) -> None:
-        """Add a span event of now."""
+        """Add a span event with the current time."""
 
     def finish(
         self,
@@ -77,50 +77,50 @@ class MessageSpan(Protocol):
         store_wait_s: float,
         forced: bool,
     ) -> None:
-        """Close it, once. `session` gives link and transaction id, `error` the status, `forced` csms.force_sample."""
+        """End the span. `session` adds a link and transaction id, `error` a status, `forced` csms.force_sample."""
 
 
 class Spans(Protocol):
-    """Where message spans come from."""
+    """Creates message spans: `spans.hot.HotSpans` or `spans.api.ApiSpans`."""
 
     def server(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
-        """A span of kind SERVER that starts a trace of its own."""
+        """Return a span of kind SERVER that starts a trace of its own."""
 
     def client(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
-        """A span of kind CLIENT, child of the current span if there is one."""
+        """Return a span of kind CLIENT, child of the current span if there is one."""
 
     def forget(self, cp_id: str) -> None:
-        """Drop what is kept for a charge point."""
+        """Drop what is cached for a charge point."""
 
 
 class Measures(Protocol):
-    """Where histograms are kept."""
+    """Keeps histograms: `arrays.ArrayMeasures` or `spans.api.ApiMeasures`."""
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
-        """Record the handling time of the message that `span` tells of."""
+        """Record the handling time of the message of `span`."""
 
     def record(
         self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
     ) -> None:
-        """Record `value`. `exemplar` is (trace id, span id) of the sampled span it points to."""
+        """Record `value`. `exemplar` is the (trace id, span id) of a sampled span."""
 
     def forget(self, cp_id: str) -> None:
         """Drop the series of a charge point."""
 
 
 class Recorder:
-    """The one door from the central system to its telemetry.
+    """The interface through which the central system records telemetry.
 
-    `exemplars=False` where no span is sent anywhere: an exemplar would point to nothing. `forget` is called
-    with each decommissioned charge point's id, too. `clock_ns` is Unix nanoseconds.
+    Pass `exemplars=False` if spans are not exported: exemplars would point to nothing. The functions in `forget` are
+    called with the id of each decommissioned charge point. `clock_ns` returns Unix nanoseconds.
     """
 
     __slots__ = (
         "_clock_ns",
         "_exemplars",
+        "_fast_at_ns",
         "_forget",
         "_measures",
-        "_quick_at_ns",
         "_sessions",
         "_slow_at_ns",
         "_spans",
@@ -131,7 +131,7 @@ class Recorder:
         self,
         spans: Spans,
         measures: Measures,
-        sessions: Sessions,
+        sessions: SessionSpans,
         *,
         exemplars: bool = True,
         forget: Sequence[Callable[[str], None]] = (),
@@ -143,16 +143,16 @@ class Recorder:
         self._exemplars = exemplars
         self._forget = (spans.forget, measures.forget, *forget)
         self._clock_ns = clock_ns
-        self._quick_at_ns = self._slow_at_ns = 0
+        self._fast_at_ns = self._slow_at_ns = 0
         self.message: Callable[[str, str, int], MessageSpan] = spans.server
-        """Begin the span of a CALL: (cp_id, message_type, received_ns). The message type is bounded by the caller."""
+        """Start the span of a CALL: (cp_id, message_type, received_ns). The caller limits the set of message types."""
 
     def attach(self, span: MessageSpan) -> Token[Context]:
-        """Make the span current: what is logged, called or spawned until `detach` belongs to it."""
+        """Make the span current: logs, calls and tasks until `detach` belong to it. Returns the token for `detach`."""
         return otel_context.attach(Context({_CURRENT: span.otel}))
 
     def detach(self, token: Token[Context]) -> None:
-        """Undo `attach`, in the same task and callback."""
+        """Undo `attach`. Call it in the same task or callback."""
         otel_context.detach(token)
 
     def answered(
@@ -164,12 +164,12 @@ class Recorder:
         error: str | None,
         store_wait_s: float,
     ) -> None:
-        """A message's answer is out: end its span and count its time. A second call for one span does nothing."""
+        """Record that the answer to a message was sent: end its span, count its time. A second call does nothing."""
         if span.end_ns:
             return
         end_ns = self._clock_ns()
         seconds = (end_ns - span.start_ns) / NS
-        if seconds < 0.0:  # our clock was set back meanwhile
+        if seconds < 0.0:  # the clock was set back
             seconds, end_ns = 0.0, span.start_ns
         exemplar = self._exemplars and span.sampled and self._exemplar_due(end_ns, seconds)
         self._measures.handled(span, seconds, end_ns, exemplar=exemplar)
@@ -183,7 +183,7 @@ class Recorder:
         )
 
     def command(self, cp_id: str, action: str, connector_id: str | None) -> MessageSpan:
-        """Begin the span of a command; a child of whatever asked for it."""
+        """Start and return the span of a command, a child of the current span."""
         span = self._spans.client(cp_id, action, self._clock_ns())
         if connector_id is not None:
             span.set(catalogue.CONNECTOR_ID, connector_id)
@@ -192,7 +192,7 @@ class Recorder:
     def command_done(
         self, span: MessageSpan, *, status: str | None, error: str | None, session: Transaction | None
     ) -> None:
-        """A command has its answer or its error. `status` None or "": the answer has none."""
+        """Record the result of a command. `status` None or "": the answer has no status."""
         if span.end_ns:
             return
         if status:
@@ -205,33 +205,33 @@ class Recorder:
         span.finish(end_ns, connector_id=None, session=session, error=error, store_wait_s=0.0, forced=forced)
 
     def session_stopped(self, transaction: Transaction) -> None:
-        """A transaction was closed: its duration, and the trace that tells it."""
+        """Record the duration of a closed transaction and emit its trace."""
         began_ts, ended_ts = transaction.began_ts, transaction.ended_ts
         if ended_ts is None:
             return
-        kept = self._sessions.tell(transaction)
-        exemplar = kept if self._exemplars else None
+        root = self._sessions.emit(transaction)
+        exemplar = root if self._exemplars else None
         self._measures.record(catalogue.SESSIONS, ended_ts - began_ts, self._clock_ns(), exemplar=exemplar)
 
     def store_committed(self, seconds: float) -> None:
-        """The store made a batch durable."""
+        """Record how long the store took to commit a batch."""
         self._measures.record(catalogue.COMMITS, seconds, self._clock_ns())
 
     def took(self, metric: Metric, seconds: float, *labels: str, exemplar: tuple[int, int] | None = None) -> None:
-        """One of the catalogue's occasional histograms. `exemplar` is (trace id, span id) of a span sure to be kept."""
+        """Record into one of `catalogue.OCCASIONAL`. `exemplar` is the (trace id, span id) of a span that is kept."""
         self._measures.record(metric, seconds, self._clock_ns(), *labels, exemplar=exemplar)
 
     def decommissioned(self, cp_id: str) -> None:
-        """Forget a charge point: its series, and what is kept ready for its spans."""
+        """Drop the series of a charge point and what is cached for its spans."""
         for forget in self._forget:
             forget(cp_id)
 
     def _exemplar_due(self, now_ns: int, seconds: float) -> bool:
-        """Whether this message may take the place of an exemplar; a clock set back far starts anew."""
+        """Return whether this message may become an exemplar. A clock that was set back resets the interval."""
         if seconds < SLOW_S:
-            if 0 < self._quick_at_ns - now_ns <= EXEMPLAR_EVERY_NS:
+            if 0 < self._fast_at_ns - now_ns <= EXEMPLAR_EVERY_NS:
                 return False
-            self._quick_at_ns = now_ns + EXEMPLAR_EVERY_NS
+            self._fast_at_ns = now_ns + EXEMPLAR_EVERY_NS
             return True
         if 0 < self._slow_at_ns - now_ns <= EXEMPLAR_EVERY_NS:
             return False

@@ -1,8 +1,9 @@
-"""A charging session as a trace, told at its end: back-dated, a child span a phase (design decision 9).
+"""The trace of a charging session, emitted at its end: back-dated, with a child span for each phase.
 
-It owns how a transaction's story becomes spans, by OpenTelemetry's API alone, so it is the same under every back end.
-Link targets given out while the session ran are kept only by a provider that takes our ids (`Allot`): with a foreign
-provider the session's trace is whole as well, but has ids of its own, and the message spans' links lead nowhere.
+It owns how the timeline of a transaction becomes spans (docs/adr/0012-founding-decisions.md#9), through
+OpenTelemetry's API alone, so it is the same for every provider. Message spans link to the session's span before that
+span exists. Only a provider that accepts our ids (`PresetIds`) makes these links resolve; with a user's own provider
+the trace is complete but has other ids.
 """
 
 import logging
@@ -18,19 +19,19 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, Tracer
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
 
-Allot = Callable[[int, int], AbstractContextManager[None]]
-"""(trace id, span id): a root span started in this context gets these ids."""
+PresetIds = Callable[[int, int], AbstractContextManager[None]]
+"""(trace id, span id): a root span that is started in this context gets these ids."""
 
 log = logging.getLogger(__name__)
 
 SESSIONS_LOG = __name__
-"""The logger that tells each session's end; its records are sent like warnings are."""
+"""The logger that records the end of each session; its records are exported like warnings."""
 NS = 1_000_000_000
 _LINKED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class Phase(NamedTuple):
-    """A stretch of a session, in Unix seconds."""
+    """A phase of a session, in Unix seconds."""
 
     name: str
     began_ts: float
@@ -38,55 +39,55 @@ class Phase(NamedTuple):
 
 
 def link_to(session: Transaction) -> SpanContext:
-    """Where the session's span will be."""
+    """Return the context that the span of the session will have."""
     return SpanContext(session.trace_id, session.span_id, is_remote=False, trace_flags=_LINKED)
 
 
 def phases(session: Transaction) -> Iterator[Phase]:
-    """Phases of a closed session: each lasts until the next, equal neighbours are one, what took no time is none."""
+    """Yield the phases of a closed session: equal neighbours are merged, phases without duration are left out."""
     began_ts, ended_ts = session.began_ts, session.ended_ts or session.began_ts
-    moments = sorted((moment for moment in session.timeline if moment.phase), key=lambda moment: moment.ts)
+    entries = sorted((entry for entry in session.timeline if entry.phase), key=lambda entry: entry.ts)
     name, since_ts = "", began_ts
-    for moment in moments:
-        at_ts = min(max(moment.ts, began_ts), ended_ts)
-        if moment.name == name:
+    for entry in entries:
+        at_ts = min(max(entry.ts, began_ts), ended_ts)
+        if entry.name == name:
             continue
         if name and at_ts > since_ts:
             yield Phase(name, since_ts, at_ts)
-        name, since_ts = moment.name, at_ts if name else began_ts
+        name, since_ts = entry.name, at_ts if name else began_ts
     if name and ended_ts > since_ts:
         yield Phase(name, since_ts, ended_ts)
 
 
-class Sessions:
-    """Tells sessions to one tracer. `allot` None: the tracer's provider is not ours."""
+class SessionSpans:
+    """Emits session traces with one tracer. `preset_ids` None: the tracer's provider is not ours."""
 
-    def __init__(self, tracer: Tracer, allot: Allot | None, hash_token: Callable[[str], str]) -> None:
+    def __init__(self, tracer: Tracer, preset_ids: PresetIds | None, hash_token: Callable[[str], str]) -> None:
         self._tracer = tracer
         self._hash_token = hash_token
-        self._allot = allot or (lambda _trace_id, _span_id: nullcontext())
+        self._preset_ids = preset_ids or (lambda _trace_id, _span_id: nullcontext())
 
-    def tell(self, session: Transaction) -> tuple[int, int] | None:
-        """Emit the trace of a closed session. Returns its span's (trace id, span id), None when it is not sampled.
+    def emit(self, session: Transaction) -> tuple[int, int] | None:
+        """Emit the trace of a closed session. Returns (trace id, span id) of its root, or None if it is not sampled.
 
-        A sampler sees the trace id that was allotted at the start, so its word is the same in every process.
+        The sampler sees the trace id derived from the transaction, so its decision is the same in every process.
         """
         began_ns, ended_ns = _ns(session.began_ts), _ns(session.ended_ts or session.began_ts)
-        with self._allot(session.trace_id, session.span_id):
+        with self._preset_ids(session.trace_id, session.span_id):
             root = self._tracer.start_span(
                 catalogue.SESSION_SPAN, Context(), SpanKind.INTERNAL, self._attributes(session), start_time=began_ns
             )
         _log_end(session, root)
-        made = root.get_span_context()
-        if not made.trace_flags.sampled:
+        context = root.get_span_context()
+        if not context.trace_flags.sampled:
             root.end(ended_ns)
             return None
-        for moment in session.timeline:
-            if not moment.phase:
-                root.add_event(moment.name, dict(moment.attributes), _ns(moment.ts))
-        self._tell_phases(session, root)
+        for entry in session.timeline:
+            if not entry.phase:
+                root.add_event(entry.name, dict(entry.attributes), _ns(entry.ts))
+        self._emit_phases(session, root)
         root.end(ended_ns)
-        return made.trace_id, made.span_id
+        return context.trace_id, context.span_id
 
     def _attributes(self, session: Transaction) -> dict[str, str | float | bool]:
         attributes = _place(session) | {catalogue.OCPP_ENERGY: session.meter.energy_wh}
@@ -96,20 +97,20 @@ class Sessions:
             attributes[catalogue.OCPP_REASON] = session.reason
         return attributes
 
-    def _tell_phases(self, session: Transaction, root: trace.Span) -> None:
-        """Children leave with their parent: until it is there, a trace viewer takes them for orphans."""
-        around = trace.set_span_in_context(root, Context())
+    def _emit_phases(self, session: Transaction, root: trace.Span) -> None:
+        """Emit the children together with their parent: without it, a trace viewer shows them as orphans."""
+        parent = trace.set_span_in_context(root, Context())
         for phase in phases(session):
             child = self._tracer.start_span(
-                phase.name, around, SpanKind.INTERNAL, _place(session), start_time=_ns(phase.began_ts)
+                phase.name, parent, SpanKind.INTERNAL, _place(session), start_time=_ns(phase.began_ts)
             )
             child.end(_ns(phase.ended_ts))
 
 
 def _log_end(session: Transaction, root: trace.Span) -> None:
-    told = {"cp_id": session.cp_id, "connector_id": session.connector_id, "transaction_id": session.transaction_id}
+    extra = {"cp_id": session.cp_id, "connector_id": session.connector_id, "transaction_id": session.transaction_id}
     token = otel_context.attach(trace.set_span_in_context(root, Context()))
-    log.info("session ended: %.0f Wh, %s", session.meter.energy_wh, session.reason or "no reason told", extra=told)
+    log.info("session ended: %.0f Wh, %s", session.meter.energy_wh, session.reason or "no reason given", extra=extra)
     otel_context.detach(token)
 
 

@@ -1,300 +1,259 @@
-"""Builds the telemetry of a process from the `OTEL_*` variables. It owns what is connected; what is told is elsewhere.
+"""Builds the telemetry of a central system: which provider, exporter and reader is connected to which.
 
-One deliberate difference to the specification: without an OTLP endpoint nothing is sent and nothing complains.
-Providers belong to the central system that made them, and are global only where `make_global` or `setup_tracing` is
-called.
+One deliberate difference to the specification: without an OTLP endpoint nothing is exported and nothing is logged.
+Providers belong to the central system that built them and are global only after `make_global`. With providers that a
+user passes in, everything goes through OpenTelemetry's API, and they are never shut down here.
 """
 
-import asyncio
-import atexit
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from os import environ as process_environ
-from typing import Any
-from uuid import uuid4
+from typing import Any, NamedTuple
 
 from opentelemetry import metrics, trace
-from opentelemetry.instrumentation.logging.handler import LoggingHandler
-from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.settings import Settings
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Histograms
+from wattspan.telemetry.instruments import ApiMeasures, BothMeasures, FleetInstruments
 from wattspan.telemetry.logs import SERVICE
+from wattspan.telemetry.otlp.drops import DropCounter
 from wattspan.telemetry.otlp.exporters import SIGNALS, Signal, disabled, exporter
 from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
-from wattspan.telemetry.otlp.outbox import EXPORT_TIMEOUT_S, LogOutbox, Outbox
+from wattspan.telemetry.otlp.log_handler import export_logs
+from wattspan.telemetry.otlp.outbox import EXPORT_TIMEOUT_S, LogOutbox, span_outbox
 from wattspan.telemetry.otlp.points import Points
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.prometheus.reader import PrometheusReader
-from wattspan.telemetry.recorder import Recorder
-from wattspan.telemetry.sessions import SESSIONS_LOG, Sessions
+from wattspan.telemetry.recorder import Measures, Recorder, Spans
+from wattspan.telemetry.resource import VERSION, resource_of
+from wattspan.telemetry.sdk_private import LoggerProvider
+from wattspan.telemetry.sessions import SessionSpans
+from wattspan.telemetry.shutdown import in_thread, in_threads
+from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
+from wattspan.telemetry.spans.ids import PresetIdGenerator
 from wattspan.telemetry.tokens import TokenHash
 
 log = logging.getLogger(__name__)
 
-VERSION = version(SERVICE)
-"""Read once: importlib.metadata parses the package's metadata for each call (3 ms)."""
-QUEUE_SIZE = 32_768
-"""Spans that wait for the exporter, unless OTEL_BSP_MAX_QUEUE_SIZE is set: some 12 MB, a second at full speed."""
-BATCH_SIZE = 2048
-"""Spans a request, unless OTEL_BSP_MAX_EXPORT_BATCH_SIZE is set."""
-
-
-class Drops:
-    """Counts what was lost, in `counters`, from any thread."""
-
-    def __init__(self, counters: ServerCounters) -> None:
-        self._counts = counters.telemetry_dropped
-        self._lock = threading.Lock()
-
-    def of(self, signal: str) -> Callable[[int], None]:
-        """A counter for one signal: "traces", "metrics" or "logs"."""
-
-        def dropped(count: int) -> None:
-            with self._lock:
-                self._counts[signal] = self._counts.get(signal, 0) + count
-
-        return dropped
-
-
-class AllottedIds(RandomIdGenerator):
-    """Random ids, but for a root span that is started inside `allot`: its ids were given out before."""
-
-    def __init__(self) -> None:
-        self._allotted: ContextVar[tuple[int, int] | None] = ContextVar("allotted", default=None)
-
-    @contextmanager
-    def allot(self, trace_id: int, span_id: int) -> Iterator[None]:
-        """The one root span started inside gets these ids."""
-        token = self._allotted.set((trace_id, span_id))
-        try:
-            yield
-        finally:
-            self._allotted.reset(token)
-
-    def generate_trace_id(self) -> int:
-        """Called for root spans alone."""
-        allotted = self._allotted.get()
-        return super().generate_trace_id() if allotted is None else allotted[0]
-
-    def generate_span_id(self) -> int:
-        """Called for every span."""
-        allotted = self._allotted.get()
-        return super().generate_span_id() if allotted is None else allotted[1]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """What a central system tells of itself, and to whom. End it with `shutdown`."""
+    """The telemetry of one central system. End it with `shutdown`."""
 
     recorder: Recorder
     reader: PrometheusReader
-    tracer_provider: TracerProvider
-    meter_provider: MeterProvider
-    logger_provider: LoggerProvider
+    """Renders /metrics."""
+    tracer_provider: trace.TracerProvider
+    meter_provider: metrics.MeterProvider
     log_handler: logging.Handler | None
-    """None: no logs are sent."""
+    """On the root logger; None: no logs are exported."""
     exporters: Mapping[Signal, Any]
-    """Those that send, by signal."""
+    """The OTLP exporters in use, by signal."""
+    closing: Mapping[Signal, Callable[[float], object]] = field(repr=False)
+    """How to shut down each signal; the argument is the time-out in seconds."""
 
     def make_global(self) -> None:
-        """Let libraries of this process that speak OpenTelemetry's API join in. A process's first providers stay."""
+        """Make the providers those of the process, for libraries that use OpenTelemetry's API. The first call wins."""
         trace.set_tracer_provider(self.tracer_provider)
         metrics.set_meter_provider(self.meter_provider)
 
     async def shutdown(self, timeout_s: float = EXPORT_TIMEOUT_S) -> None:
-        """Send what is left and stop, within `timeout_s` whatever Collectors do. The loop goes on meanwhile.
+        """Export what is queued and stop, within `timeout_s` even if a Collector hangs. The event loop goes on.
 
-        Cancellation: safe; what was not sent is lost.
+        Cancellation: safe; what was not exported is lost.
         """
         if self.log_handler is not None:
             logging.getLogger().removeHandler(self.log_handler)
-        closing: dict[Signal, Callable[[], object]] = {
-            "traces": self.tracer_provider.shutdown,
-            "metrics": lambda: self.meter_provider.shutdown(timeout_s * 1000),
-            "logs": self.logger_provider.shutdown,
-        }
-        unfinished = await in_threads(closing, timeout_s)
+        unfinished = await in_threads(
+            {signal: lambda close=close: close(timeout_s) for signal, close in self.closing.items()},  # type: ignore[misc]
+            timeout_s,
+        )
         for signal in unfinished & self.exporters.keys():
-            _in_thread(self.exporters[signal].shutdown)
+            in_thread(self.exporters[signal].shutdown)
         if unfinished:
-            log.warning("the last %s could not be sent within %g s", " and ".join(sorted(unfinished)), timeout_s)
+            log.warning("the last %s could not be exported within %g s", " and ".join(sorted(unfinished)), timeout_s)
+
+
+class GivenProviders(NamedTuple):
+    """Providers that a user passes in. None: ours, the hot path."""
+
+    tracer_provider: trace.TracerProvider | None = None
+    meter_provider: metrics.MeterProvider | None = None
+
+
+BUILTIN = GivenProviders()
+
+
+class _Tracing(NamedTuple):
+    """Where spans go. `close` takes a time-out in seconds."""
+
+    provider: trace.TracerProvider
+    spans: Spans
+    sessions: SessionSpans
+    close: Callable[[float], object]
+
+
+class _Metrics(NamedTuple):
+    """Where metrics go. `close` takes a time-out in seconds."""
+
+    provider: metrics.MeterProvider
+    measures: Measures
+    close: Callable[[float], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What both the SDK's and a user's providers are connected with."""
+
+    environ: Mapping[str, str]
+    resource: Resource
+    scope: InstrumentationScope
+    exporters: Mapping[Signal, Any]
+    dropped: DropCounter
+    state: State
+    reader: PrometheusReader
+    hash_token: TokenHash
+
+    def own_tracing(self) -> _Tracing:
+        """Build the hot path: our own spans, exported by the SDK's processors."""
+        processor, ids = SynchronousMultiSpanProcessor(), PresetIdGenerator()  # type: ignore[no-untyped-call]
+        provider = TracerProvider(
+            resource=self.resource, shutdown_on_exit=False, active_span_processor=processor, id_generator=ids
+        )
+        if "traces" in self.exporters:
+            dropped = self.dropped.of("traces")
+            processor.add_span_processor(span_outbox(self.exporters["traces"], dropped, self.environ))
+        sampler = ALWAYS_OFF if disabled(self.environ) else provider.sampler
+        spans = HotSpans(self.resource, self.scope, processor, sampler)
+        sessions = SessionSpans(self._tracer(provider), ids.preset, self.hash_token)
+        return _Tracing(provider, spans, sessions, lambda _timeout_s: provider.shutdown())
+
+    def given_tracing(self, provider: trace.TracerProvider) -> _Tracing:
+        """Use a user's provider through the API."""
+        tracer = self._tracer(provider)
+        return _Tracing(provider, ApiSpans(tracer), SessionSpans(tracer, None, self.hash_token), _leave_open)
+
+    def own_metrics(self) -> _Metrics:
+        """Build a provider with the reader of /metrics and, if there is an endpoint, an OTLP exporter."""
+        readers: list[MetricReader] = [self.reader]
+        if "metrics" in self.exporters:
+            points, dropped = Points(self.state, **_temporality(self.environ)), self.dropped.of("metrics")
+            fleet = FleetMetrics(self.exporters["metrics"], points, self.resource, self.scope, dropped)
+            # Interval and time-out: OTEL_METRIC_EXPORT_INTERVAL and OTEL_METRIC_EXPORT_TIMEOUT.
+            readers.append(PeriodicExportingMetricReader(fleet))
+        provider = MeterProvider(readers, self.resource, shutdown_on_exit=False)
+        register_process(self._meter(provider))
+        measures = ArrayMeasures(self.state.histograms)
+        return _Metrics(provider, measures, lambda timeout_s: provider.shutdown(timeout_s * 1000))
+
+    def given_metrics(self, provider: metrics.MeterProvider) -> _Metrics:
+        """Use a user's provider through the API. /metrics has the same content as without it."""
+        meter = self._meter(provider)
+        fleet = FleetInstruments.of(provider, meter)
+        fleet.add(self.state)
+        by_charge_point = catalogue.CP_ID in self.state.histograms.handling.metric.labels
+        theirs = ApiMeasures(meter, by_charge_point=by_charge_point)
+        page = MeterProvider([self.reader], self.resource, shutdown_on_exit=False)
+        register_process(self._meter(page))
+
+        def close(timeout_s: float) -> None:
+            fleet.remove(self.state)
+            page.shutdown(timeout_s * 1000)
+
+        return _Metrics(provider, BothMeasures(theirs, ArrayMeasures(self.state.histograms)), close)
+
+    def _tracer(self, provider: trace.TracerProvider) -> trace.Tracer:
+        return provider.get_tracer(self.scope.name, self.scope.version)
+
+    def _meter(self, provider: metrics.MeterProvider) -> metrics.Meter:
+        return provider.get_meter(self.scope.name, self.scope.version)
 
 
 async def setup_telemetry(
-    settings: Settings,
     fleet: Fleet,
     counters: ServerCounters,
     environ: Mapping[str, str] = process_environ,
     *,
+    handling_by_charge_point: bool = True,
+    given: GivenProviders = BUILTIN,
     token_key: bytes | None = None,
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Telemetry:
-    """Build the telemetry of a central system whose state was restored before.
+    """Build and return the telemetry of a central system whose state has been restored.
 
-    `environ` decides what is sent; how (headers, TLS, time-outs), the stock exporters read from the process's own.
-    `token_key` hashes id tokens, see `tokens`. `clock_ns` is Unix nanoseconds.
+    `environ` decides what is exported; the stock exporters read headers, TLS and time-outs from the process's own
+    environment. `given` providers replace ours: then the user decides what is exported.
+    `handling_by_charge_point=False` drops `cp_id` from the handling histogram. `token_key` hashes id tokens, see
+    `tokens`. `clock_ns` returns Unix nanoseconds.
     """
-    resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, VERSION)
-    dropped = Drops(counters)
-    exporters = {signal: made for signal in SIGNALS if (made := exporter(signal, environ)) is not None}
-    histograms = Histograms(by_charge_point=settings.handling_by_charge_point)
+    theirs = {"traces": given.tracer_provider, "metrics": given.meter_provider}
+    ours = [signal for signal in SIGNALS if theirs.get(signal) is None]
+    exporters = {signal: made for signal in ours if (made := exporter(signal, environ)) is not None}
+    histograms = Histograms(by_charge_point=handling_by_charge_point)
     state = State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock_ns() / 1e9)
-    reader = PrometheusReader(state)
-    processor, ids = SynchronousMultiSpanProcessor(), AllottedIds()  # type: ignore[no-untyped-call]
-    tracers = TracerProvider(
-        resource=resource, shutdown_on_exit=False, active_span_processor=processor, id_generator=ids
+    parts = _Parts(
+        environ=environ,
+        resource=resource_of(environ, SERVICE),
+        scope=InstrumentationScope(catalogue.METER, VERSION),
+        exporters=exporters,
+        dropped=DropCounter(counters),
+        state=state,
+        reader=PrometheusReader(state),
+        hash_token=TokenHash(token_key),
     )
-    if "traces" in exporters:
-        processor.add_span_processor(_outbox(exporters["traces"], dropped.of("traces"), environ))
-    readers: list[MetricReader] = [reader]
-    if "metrics" in exporters:
-        points = Points(state, **_temporality(environ))
-        readers.append(_periodic(FleetMetrics(exporters["metrics"], points, resource, scope, dropped.of("metrics"))))
-    meters = MeterProvider(readers, resource, shutdown_on_exit=False)
-    register_process(meters.get_meter(scope.name, scope.version))
-    loggers = LoggerProvider(resource, shutdown_on_exit=False)
+    tracers, meters = given.tracer_provider, given.meter_provider
+    tracing = parts.own_tracing() if tracers is None else parts.given_tracing(tracers)
+    measuring = parts.own_metrics() if meters is None else parts.given_metrics(meters)
+    loggers = LoggerProvider(parts.resource, shutdown_on_exit=False)
     handler = None
     if "logs" in exporters:
-        loggers.add_log_record_processor(LogOutbox(exporters["logs"], dropped.of("logs")))
-        handler = send_logs(loggers)
-    sampler = ALWAYS_OFF if disabled(environ) else tracers.sampler
-    spans = HotSpans(resource, scope, processor, sampler)
-    sessions = Sessions(tracers.get_tracer(scope.name, scope.version), ids.allot, TokenHash(token_key))
-    measures = ArrayMeasures(histograms)
-    sent = "traces" in exporters
-    recorder = Recorder(spans, measures, sessions, exemplars=sent, forget=(reader.forget,), clock_ns=clock_ns)
+        loggers.add_log_record_processor(LogOutbox(exporters["logs"], parts.dropped.of("logs")))
+        handler = export_logs(loggers)
+    recorder = Recorder(
+        tracing.spans,
+        measuring.measures,
+        tracing.sessions,
+        exemplars=tracers is not None or "traces" in exporters,
+        forget=(parts.reader.forget,),
+        clock_ns=clock_ns,
+    )
     return Telemetry(
         recorder=recorder,
-        reader=reader,
-        tracer_provider=tracers,
-        meter_provider=meters,
-        logger_provider=loggers,
+        reader=parts.reader,
+        tracer_provider=tracing.provider,
+        meter_provider=measuring.provider,
         log_handler=handler,
         exporters=exporters,
+        closing={
+            "traces": tracing.close,
+            "metrics": measuring.close,
+            "logs": lambda _timeout_s: loggers.shutdown(),
+        },
     )
 
 
-_tracing: TracerProvider | None = None
-
-
-def setup_tracing(service_name: str) -> None:
-    """Send this process's traces by OTLP, by the `OTEL_*` variables: one call, for any program.
-
-    OTEL_SERVICE_NAME wins over `service_name`. Without an endpoint nothing is sent and nothing complains. A second call
-    changes nothing, nor does one where somebody set a tracer provider before. At exit the last spans are sent, within
-    EXPORT_TIMEOUT_S seconds.
-    """
-    global _tracing  # noqa: PLW0603  as global as the provider it sets
-    if _tracing is not None:
-        return
-    _tracing = provider = TracerProvider(resource=resource_of(process_environ, service_name), shutdown_on_exit=False)
-    made = exporter("traces", process_environ)
-    if made is not None:
-        _tracing.add_span_processor(_outbox(made, lambda _: None, process_environ))
-        atexit.register(provider.shutdown)
-    trace.set_tracer_provider(_tracing)
-
-
-def resource_of(environ: Mapping[str, str], service_name: str) -> Resource:
-    """Who tells: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over what we know."""
-    known = {"service.name": service_name, "service.instance.id": str(uuid4())}
-    if service_name == SERVICE:
-        known["service.version"] = VERSION
-    return Resource.create({**known, **OTELResourceDetector().detect().attributes})
-
-
-def _outbox(to: Any, dropped: Callable[[int], None], environ: Mapping[str, str]) -> Outbox:
-    queue_size = _number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE)
-    batch_size = _number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_SIZE)
-    return Outbox(to, dropped, queue_size=queue_size, batch_size=min(batch_size, queue_size))
-
-
-def _number(environ: Mapping[str, str], variable: str, default: int) -> int:
-    """A whole number above 0; what is none counts as not set (OTel spec, environment variables)."""
-    text = environ.get(variable, "").strip()
-    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else default
-
-
-def _periodic(to: FleetMetrics) -> PeriodicExportingMetricReader:
-    """Interval and time-out by OTEL_METRIC_EXPORT_INTERVAL and OTEL_METRIC_EXPORT_TIMEOUT."""
-    return PeriodicExportingMetricReader(to)
+def _leave_open(_timeout_s: float) -> None:
+    """Do nothing: the provider is the user's."""
 
 
 def _temporality(environ: Mapping[str, str]) -> dict[str, AggregationTemporality]:
-    """Of our families; the SDK reads the same variable for everybody else's. Our counters are observable ones."""
+    """Return the temporality of our families; the SDK reads the same variable for other instruments."""
     wanted = environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
     delta, cumulative = AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE
-    return {
+    return {  # our counters are observable ones
         "counters": delta if wanted == "delta" else cumulative,
         "histograms": delta if wanted in ("delta", "lowmemory") else cumulative,
     }
-
-
-def send_logs(loggers: LoggerProvider) -> logging.Handler:
-    """Sends warnings and worse, and what is told of sessions; never what the exporters say of themselves."""
-    handler = LoggingHandler(logger_provider=loggers)
-    handler.addFilter(
-        lambda record: (
-            (record.levelno >= logging.WARNING or record.name == SESSIONS_LOG)
-            and not record.name.startswith("opentelemetry.")
-        )
-    )
-    logging.getLogger().addHandler(handler)
-    return handler
-
-
-def _in_thread(work: Callable[[], object], done: Callable[[], object] = lambda: None) -> threading.Thread:
-    """Run `work` where nobody has to wait for it, at exit neither; what it raises is logged."""
-
-    def run() -> None:
-        try:
-            work()
-        except Exception:
-            log.debug("telemetry did not end well", exc_info=True)
-        done()
-
-    thread = threading.Thread(target=run, name="wattspan-telemetry-end", daemon=True)
-    thread.start()
-    return thread
-
-
-async def in_threads(work: Mapping[Signal, Callable[[], object]], timeout_s: float) -> set[Signal]:
-    """Run all of it at the same time; returns what had not ended after `timeout_s`."""
-    loop = asyncio.get_running_loop()
-    pending: dict[asyncio.Future[None], Signal] = {}
-    for signal, each in work.items():
-        ended: asyncio.Future[None] = loop.create_future()
-        pending[ended] = signal
-        _in_thread(each, lambda ended=ended: _tell(loop, ended))  # type: ignore[misc]
-    _, late = await asyncio.wait(pending, timeout=timeout_s)
-    return {pending[each] for each in late}
-
-
-def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(_settle, ended)
-
-
-def _settle(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)

@@ -1,7 +1,7 @@
-"""Id tokens are personal data: telemetry shows a keyed hash of them, or nothing (design decision 11).
+"""Hashes id tokens, which are personal data: telemetry has no more of them (docs/adr/0012-founding-decisions.md#11).
 
-The key is the caller's to keep. Without one it is random and lives as long as the process: sessions of one token are
-found together, and after a restart nobody can tell whose they were.
+The caller keeps the key. Without one, a random key lives as long as the process: sessions of one token can be found
+together, and after a restart the hashes are different.
 """
 
 import secrets
@@ -12,7 +12,7 @@ HASH_BYTES = 8
 
 
 class TokenHash:
-    """Hashes id tokens under one key. `key` None: random, for this process alone."""
+    """Hashes id tokens with one key. `key` None: a random key for this process alone."""
 
     __slots__ = ("_key",)
 
@@ -20,5 +20,5 @@ class TokenHash:
         self._key = key or secrets.token_bytes(KEY_BYTES)
 
     def __call__(self, token: str) -> str:
-        """16 hexadecimal digits, the same in whatever case the token is sent (OCPP 1.6 §7.28: a CiString)."""
+        """Return 16 hexadecimal digits, the same for every letter case (OCPP 1.6 §7.28: a CiString)."""
         return blake2b(token.casefold().encode(errors="replace"), key=self._key, digest_size=HASH_BYTES).hexdigest()

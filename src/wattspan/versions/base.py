@@ -1,4 +1,4 @@
-"""What an OCPP version is made of: one table of the charger's requests, one of our commands. It knows no version."""
+"""The parts of an OCPP version: a table of the charger's requests and one of our commands. It knows no version."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -12,16 +12,16 @@ from wattspan.ocppj.schemas import ErrorCodes, Schemas
 Payload = dict[str, Any]
 
 OTHER = "other"
-"""A status OCPP has no word for."""
+"""The label of a status that OCPP does not define."""
 ACCEPTED = "Accepted"
 INVALID = "Invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTokenInfo:
-    """What an id token may do. `status` is AuthorizationStatus of OCPP 2.x, whose words include those of 1.6.
+    """What an id token may do. `status` is an AuthorizationStatus of OCPP 2.x, which include those of 1.6.
 
-    None: no expiry, no parent. `evse_ids` (connectors in 1.6): where alone it is valid; none named: everywhere.
+    None: no expiry, no parent. `evse_ids` (connectors in 1.6): where it is valid; empty: everywhere.
     """
 
     status: str
@@ -32,14 +32,14 @@ class IdTokenInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartDecision:
-    """The id a transaction was given, now or when the same start came first, and what its token may do."""
+    """The id allotted to a transaction, now or when the same start arrived first, and what its token may do."""
 
     transaction_id: int
     info: IdTokenInfo
 
 
 class ChargePointContext(Protocol):
-    """What an answer may ask. It answers for one charge point and one message."""
+    """What an answer function may use: one charge point, at the time of one message."""
 
     @property
     def cp_id(self) -> str: ...
@@ -53,106 +53,107 @@ class ChargePointContext(Protocol):
     async def authorize(
         self, id_token: str, *, kind: str = "", connector_id: str | None = None, start_key: str | None = None
     ) -> IdTokenInfo:
-        """What the id token may do; `kind` is its type in 2.x, `connector_id` where it is to charge.
+        """Return what the id token may do; `kind` is its type in 2.x, `connector_id` where it is to charge.
 
-        `start_key`: it is to start the transaction of that key, which may be one too many (ConcurrentTx).
+        `start_key`: the key of the transaction it is to start, which may be one too many (ConcurrentTx).
         """
 
     async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
-        """Give a transaction its id; the same `key` gets the same id."""
+        """Allot an id to a transaction; the same `key` gets the same id."""
 
     def knows(self, transaction_id: str) -> bool:
-        """Whether the fleet knows the transaction that the charger gave this id, open or closed."""
+        """Return whether the transaction of this id, allotted by the charger, is in memory, open or closed."""
 
     async def recall(self, transaction_id: str) -> None:
-        """Make it known to the fleet, if the store knows it."""
+        """Load the transaction into memory, if the store has it."""
 
     async def recall_stop(self, transaction_id: str, key: str) -> None:
-        """Make a closed transaction known to the fleet again, before its TransactionStopped is applied."""
+        """Load a closed transaction into memory, before its TransactionStopped is applied."""
 
     async def sign_certificate(self, csr: str, *, kind: str, echo: Payload) -> bool:
-        """Whether CertificateSigned will follow, with the fields `echo`; `kind` is certificateType, "" for none."""
+        """Return whether CertificateSigned with the fields `echo` will follow; `kind`: certificateType, "" for none."""
 
     async def data_transfer(self, vendor_id: str, message_id: str | None, data: Any) -> Payload:
-        """The answer to a vendor's own message."""
+        """Return the answer to a vendor's own message."""
 
 
 Answer = Callable[[Payload, ChargePointContext], Payload | Awaitable[Payload]]
 Observe = Callable[[Payload, Payload, str, float], Iterable[Event]]
-"""(call, answer, cp_id, received_ts) to what the conversation meant. Pure; never raises."""
+"""(call, answer, cp_id, received_ts) to the events of the exchange. Pure; never raises."""
 Place = Callable[[Payload], tuple[str | None, str | None]]
+"""A call to its (connector_id, transaction_id); None where it names none."""
 
 A = TypeVar("A", bound=Answer)
 O = TypeVar("O", bound=Observe)  # noqa: E741
 
 
-def nothing(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[Event]:
-    """A conversation that means nothing to us."""
+def no_events(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[Event]:
+    """Return no events: the exchange changes nothing."""
     return ()
 
 
-def nowhere(call: Payload) -> tuple[str | None, str | None]:
-    """A message that belongs to no connector and no transaction."""
+def no_place(call: Payload) -> tuple[str | None, str | None]:
+    """Return that a message belongs to no connector and no transaction."""
     return None, None
 
 
 def no_connector(call: Payload) -> str | None:
-    """A command that belongs to no connector."""
+    """Return that a command belongs to no connector."""
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A message that chargers send, and what becomes of it.
+    """A message that charge points send: how it is answered and observed.
 
-    `answer` is plain where it waits for nothing. It raises CallFault alone, and only where the message has no fact
-    that could be saved. `place` tells (connector_id, transaction_id), each None where the message names none. None:
-    `observe` finds them, so it yields at least one event, and the first has both.
+    `answer` is a plain function if it waits for nothing. It raises only CallFault, and only if the message has no data
+    that could be stored. `place` None: the first event of `observe` has the message's connector_id and transaction_id,
+    so there is always one.
     """
 
     action: str
     answer: Answer
-    observe: Observe = nothing
-    place: Place | None = nowhere
+    observe: Observe = no_events
+    place: Place | None = no_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A message that we send to chargers. No `statuses`: its answer has none, and a result is acceptance.
+    """A message that we send to charge points. No `statuses`: its answer has no status, and any result is success.
 
-    `results` names the list of an answer that has a status for each thing asked (2.x: setVariableResult), and
-    `status_field` the status in it. Such an answer counts as rejected if any of them is no acceptance.
+    `results` names the list of an answer that has a status for each item requested (2.x: setVariableResult), and
+    `status_field` the status in it. Such an answer counts as rejected if any of its items is not accepted.
     """
 
     action: str
     statuses: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
-    observe: Observe = nothing
+    observe: Observe = no_events
     connector: Callable[[Payload], str | None] = no_connector
     status_field: str = "status"
     results: str | None = None
 
     def status(self, answer: Payload) -> str:
-        """The status of an answer as a label: OCPP's word, "other" for any else, "" where there is none to be had.
+        """Return the status of an answer as a label: OCPP's, "other" for any else, "" if the command's answer has none.
 
-        Out of a list the first one that is no acceptance, or else the last.
+        Of a list, the first status that is not accepted, or else the last.
         """
         if not self.statuses:
             return ""
         if self.results is None:
-            return self._word(answer)
+            return self._label(answer)
         results = answer.get(self.results)
-        words = [self._word(result) for result in results] if isinstance(results, list) else []
-        return next((word for word in words if word not in self.accepted), words[-1] if words else OTHER)
+        labels = [self._label(result) for result in results] if isinstance(results, list) else []
+        return next((label for label in labels if label not in self.accepted), labels[-1] if labels else OTHER)
 
-    def _word(self, result: Any) -> str:
-        told = result.get(self.status_field) if isinstance(result, dict) else None
-        return told if isinstance(told, str) and told in self.statuses else OTHER
+    def _label(self, result: Any) -> str:
+        status = result.get(self.status_field) if isinstance(result, dict) else None
+        return status if isinstance(status, str) and status in self.statuses else OTHER
 
 
 @dataclass(slots=True, kw_only=True)
 class Version:
-    """One OCPP version. Its module fills the tables through the decorators; afterwards they are only read."""
+    """One OCPP version. Its package fills the tables through the decorators; afterwards they are only read."""
 
     subprotocol: str
     name: str
@@ -166,11 +167,11 @@ class Version:
 
     @property
     def known(self) -> AbstractSet[str]:
-        """Every action of the version, in either direction."""
+        """All actions of the version, in either direction."""
         return self.requests.keys() | self.commands.keys()
 
-    def answers(self, action: str, place: Place | None = nowhere) -> Callable[[A], A]:
-        """Register what is answered to `action`; comes before `observes`."""
+    def answers(self, action: str, place: Place | None = no_place) -> Callable[[A], A]:
+        """Register the answer to `action`; comes before `observes`."""
 
         def register(answer: A) -> A:
             self.requests[action] = Request(action=action, answer=answer, place=place)
@@ -179,7 +180,7 @@ class Version:
         return register
 
     def observes(self, action: str) -> Callable[[O], O]:
-        """Register what `action` and its answer mean."""
+        """Register the events of `action` and its answer."""
 
         def register(observe: O) -> O:
             self.requests[action] = replace(self.requests[action], observe=observe)
@@ -192,7 +193,7 @@ class Version:
         self.commands.update(commands)
 
     def observes_command(self, action: str) -> Callable[[O], O]:
-        """Register what our command `action` and its answer mean."""
+        """Register the events of our command `action` and its answer."""
 
         def register(observe: O) -> O:
             self.commands[action] = replace(self.commands[action], observe=observe)

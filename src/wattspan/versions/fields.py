@@ -1,4 +1,4 @@
-"""Fields as chargers send them: text for numbers, numbers for text, nothing at all. Nothing here raises."""
+"""Parsing of fields as chargers send them: text for numbers, numbers for text, or nothing. Nothing here raises."""
 
 from math import isfinite
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 MAX_ID = 36
 MAX_TEXT = 255
 _NO_ID = 1 << (3 * MAX_ID)
-"""Numbers from here on are no ids, and Python refuses to write very long ones."""
+"""Larger numbers are no ids, and Python refuses to convert very long ones to text."""
 
-_TOO_MUCH = 1 << 63
+_INT64_LIMIT = 1 << 63
 
 
 def text(value: Any, limit: int = MAX_TEXT) -> str:
-    """A text of at most `limit` characters without NUL, which no database takes; "" for what is none."""
+    """Return a text of at most `limit` characters, without NUL, which PostgreSQL rejects; "" for any other type."""
     if isinstance(value, str):
         return value.replace("\0", "")[:limit]
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -21,7 +21,7 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, also one written as text, with a decimal comma too; None for what is none."""
+    """Return a finite number, also from text, with a decimal point or comma; None for anything else."""
     if isinstance(value, str):
         value = value.strip().replace(",", ".")
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -34,15 +34,15 @@ def number(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, also one written as text; None for what is none, or for more than a database's 64 bits hold."""
+    """Return an integer, also from text; None for anything else, or if it exceeds the 64 bits of a database column."""
     found = value if type(value) is int else number(value)
-    if found is None or not -_TOO_MUCH <= found < _TOO_MUCH or found != int(found):
+    if found is None or not -_INT64_LIMIT <= found < _INT64_LIMIT or found != int(found):
         return None
     return int(found)
 
 
 def identifier(value: Any) -> str | None:
-    """An id of a connector or a transaction as text, at most MAX_ID characters; None where there is none."""
+    """Return the id of a connector or transaction as text of at most MAX_ID characters; None if there is none."""
     if type(value) is int:
         return str(value) if -_NO_ID < value < _NO_ID else None
     if isinstance(value, str):
@@ -50,3 +50,8 @@ def identifier(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return identifier(int(value))
     return str(value) if isinstance(value, float) and isfinite(value) else None
+
+
+def word(value: Any) -> str:
+    """Return a text without surrounding space; "" for any other type."""
+    return value.strip() if isinstance(value, str) else ""

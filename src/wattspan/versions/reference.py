@@ -1,12 +1,12 @@
-"""docs/ocpp.md, made from the tables: `python -m wattspan.versions.reference [FILE]`."""
+"""Generates docs/ocpp.md from the versions' tables: `python -m wattspan.versions.reference [FILE]`."""
 
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wattspan.versions import VERSIONS
-from wattspan.versions.base import Version, nothing
-from wattspan.versions.v2x.reports import Carried
+from wattspan.versions.base import Version, no_events
+from wattspan.versions.v2x.reports import Notice
 
 PAGE = Path("docs/ocpp.md")
 
@@ -37,7 +37,7 @@ answered with NotSupported. A charger that negotiated a later version and sends 
 
 
 def text() -> str:
-    """The whole page."""
+    """Return the whole page."""
     versions = list(VERSIONS.values())
     return "\n".join(
         [
@@ -63,8 +63,8 @@ def _taken(version: Version, action: str) -> str:
     if request is None:
         return "-"
     words = ["never answered" if action in version.unconfirmed else "answered"]
-    if request.observe is not nothing:
-        words.append("carried" if isinstance(request.observe, Carried) else "observed")
+    if request.observe is not no_events:
+        words.append("carried" if isinstance(request.observe, Notice) else "observed")
     return ", ".join(words)
 
 
@@ -72,7 +72,7 @@ def _sent(version: Version, action: str) -> str:
     command = version.commands.get(action)
     if command is None:
         return "-"
-    return "sent" if command.observe is nothing else "sent, observed"
+    return "sent" if command.observe is no_events else "sent, observed"
 
 
 if __name__ == "__main__":

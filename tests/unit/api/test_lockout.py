@@ -1,4 +1,4 @@
-from wattspan.api.access.lockout import FORGET_S, FREE, FREE_OF_SOURCE, KEPT, LONGEST_S, Lockout
+from wattspan.api.access.lockout import FORGET_S, FREE, FREE_OF_SOURCE, LONGEST_S, MAX_KEYS, Lockout
 
 
 class Clock:
@@ -27,7 +27,7 @@ def test_a_success_clears_the_name_and_not_the_source() -> None:
     lockout = Lockout(clock, lambda: None)
     for number in range(FREE_OF_SOURCE):
         lockout.failed(f"name {number}", "source")
-    lockout.succeeded("name 0", "source")
+    lockout.succeeded("name 0")
     assert lockout.wait_s("name 0", "source") > 0.0
     assert lockout.wait_s("name 0", "elsewhere") == 0.0
 
@@ -44,9 +44,9 @@ def test_after_an_hour_without_failures_all_begins_anew() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     lockout = Lockout(Clock(), lambda: None)
-    for number in range(KEPT):
+    for number in range(MAX_KEYS + 10):
         lockout.failed(f"name {number}", f"source {number}")
-    assert len(lockout._records) == KEPT
+    assert len(lockout._names) == len(lockout._sources) == MAX_KEYS
 
 
 def test_addresses_of_one_ipv6_network_are_one_source() -> None:

@@ -70,6 +70,16 @@ def test_a_profile_is_passed_on(docker: Path, project: Path) -> None:
     assert said(docker) == [f"compose --project-directory {project} --profile core ps --all"]
 
 
+def test_the_profile_of_victorialogs_brings_its_variables_and_keeps_dot_env(docker: Path, project: Path) -> None:
+    words = ["stack", "--directory", str(project), "--profile", "victorialogs", "status"]
+    wattspan(*words)
+    (project / ".env").touch()
+    wattspan(*words)
+    own, its = f"--env-file {project}/.env", f"--env-file {project}/deploy/victorialogs.env"
+    begin, end = f"compose --project-directory {project}", "--profile victorialogs ps --all"
+    assert said(docker) == [f"{begin} {its} {end}", f"{begin} {own} {its} {end}"]
+
+
 @pytest.mark.parametrize("command", ["setup", "start"])
 def test_the_first_start_sets_up(docker: Path, project: Path, command: str) -> None:
     wattspan("stack", "--directory", str(project), command)

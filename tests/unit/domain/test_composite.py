@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from wattspan.domain.composite import MAX_TIMELINE_ENTRIES, composite
+from wattspan.domain.composite import MAX_CHANGES, composite
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint, Connector
 
@@ -63,8 +63,8 @@ def test_at_every_moment_it_is_the_limit_of_that_moment() -> None:
     )
     periods = composite(cp, connector, NOW_TS, 7200)
     for second in range(0, 7200, 97):
-        (_, told) = [period for period in periods if period.start_s <= second][-1]
-        assert told == limit_a(cp, connector, NOW_TS + second)
+        (_, limit) = [period for period in periods if period.start_s <= second][-1]
+        assert limit == limit_a(cp, connector, NOW_TS + second)
 
 
 @pytest.mark.parametrize("odd", [None, {}, [], "x", {"chargingSchedulePeriod": [None, {"startPeriod": "a"}]}])
@@ -78,4 +78,4 @@ def test_a_profile_of_endless_periods_is_bounded() -> None:
         profile(*((second, float(second % 32)) for second in range(index, 4000, 7)), stackLevel=index)
         for index in range(20)
     ]
-    assert len(composite(*at(*many), NOW_TS, 86_400)) <= MAX_TIMELINE_ENTRIES
+    assert len(composite(*at(*many), NOW_TS, 86_400)) <= MAX_CHANGES

@@ -3,7 +3,7 @@
 import pytest
 
 from wattspan.domain.energy import EnergyMeter
-from wattspan.domain.evses import ended, state_told, status_told
+from wattspan.domain.evses import status_after_end, status_for_state, update_outlet
 from wattspan.domain.model import Connector, Transaction
 from wattspan.domain.status import numeric
 
@@ -28,20 +28,20 @@ def transaction(state=""):
 )
 def test_occupied_is_refined_by_the_charging_state(state, number):
     connector = Connector(connector_id="1", transaction=transaction(state))
-    assert numeric(status_told(connector, "1", "Occupied")) == number
-    assert numeric(state_told(connector, state, is_past=False)) == number
+    assert numeric(update_outlet(connector, "1", "Occupied")) == number
+    assert numeric(status_for_state(connector, state, is_past=False)) == number
 
 
 def test_occupied_before_a_transaction_and_after_it():
     connector = Connector(connector_id="1")
-    connector.status = status_told(connector, "1", "Occupied")
+    connector.status = update_outlet(connector, "1", "Occupied")
     assert numeric(connector.status) == 1
-    connector.status = ended(connector, is_past=False)
+    connector.status = status_after_end(connector, is_past=False)
     assert numeric(connector.status) == 5
-    assert numeric(status_told(connector, "1", "Occupied")) == 5
-    connector.status = status_told(connector, "1", "Available")
+    assert numeric(update_outlet(connector, "1", "Occupied")) == 5
+    connector.status = update_outlet(connector, "1", "Available")
     assert numeric(connector.status) == 0
-    assert numeric(status_told(connector, "1", "Occupied")) == 1
+    assert numeric(update_outlet(connector, "1", "Occupied")) == 1
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,20 @@ def test_occupied_before_a_transaction_and_after_it():
 def test_of_an_evses_connectors_the_one_not_available_counts(words, status):
     connector = Connector(connector_id="1")
     for outlet, word in enumerate(words, 1):
-        found = status_told(connector, str(outlet), word)
+        found = update_outlet(connector, str(outlet), word)
     assert found == status
 
 
 def test_a_charging_state_hides_no_fault_and_a_past_one_nothing_at_all():
     connector = Connector(connector_id="1")
-    assert state_told(connector, "Charging", is_past=False) == "Charging"
-    assert state_told(connector, "Charging", is_past=True) is None
-    status_told(connector, "1", "Faulted")
-    assert state_told(connector, "Charging", is_past=False) is None
+    assert status_for_state(connector, "Charging", is_past=False) == "Charging"
+    assert status_for_state(connector, "Charging", is_past=True) is None
+    update_outlet(connector, "1", "Faulted")
+    assert status_for_state(connector, "Charging", is_past=False) is None
 
 
 def test_outlets_without_end_are_bounded():
     connector = Connector(connector_id="1")
     for outlet in range(1000):
-        status_told(connector, str(outlet), "Available")
+        update_outlet(connector, str(outlet), "Available")
     assert len(connector.outlets) <= 16

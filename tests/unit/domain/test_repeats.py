@@ -1,4 +1,4 @@
-from support.stories import NOW, connected, metered, started, stopped
+from support.fleet_events import NOW, connected, metered, started, stopped
 from wattspan.domain.apply import apply
 from wattspan.domain.events import MeterValuesReceived, Reading
 from wattspan.domain.fleet import Fleet
@@ -6,7 +6,7 @@ from wattspan.domain.repeats import LastMeterValues
 
 
 def stored(*events) -> int:
-    """How many readings go to the store."""
+    """Return how many readings go to the store."""
     fleet = Fleet()
     for event in (connected(), started(), *events):
         apply(fleet, event)
@@ -50,11 +50,11 @@ def test_another_transaction_measures_anew_even_the_same():
     assert stored(metered(1500.0, NOW, **same), *after, metered(1500.0, NOW, transaction_id="2", **same)) == 2
 
 
-def test_a_digest_tells_repeats_when_the_values_are_gone():
+def test_a_repeat_is_recognised_by_its_digest_when_the_values_are_gone():
     sample = {"value": "1", "measurand": "Voltage"}
     turned = dict(reversed(sample.items()))
     before = LastMeterValues.of((Reading(charger_ts=NOW, samples=[sample]),))
     after = LastMeterValues(before.digest)
-    assert after.are((Reading(charger_ts=NOW, samples=[turned]),))
-    assert not after.are((Reading(charger_ts=NOW + 1, samples=[turned]),))
-    assert not LastMeterValues().are((Reading(charger_ts=NOW),))
+    assert after.equals((Reading(charger_ts=NOW, samples=[turned]),))
+    assert not after.equals((Reading(charger_ts=NOW + 1, samples=[turned]),))
+    assert not LastMeterValues().equals((Reading(charger_ts=NOW),))

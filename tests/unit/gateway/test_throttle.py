@@ -81,13 +81,14 @@ def test_after_a_quiet_while_it_begins_anew(limits, clock):
     assert limits.hold("1.2.3.4", "cp1") == (Hold.NOT, 0.0)
 
 
-def test_no_more_is_remembered_than_fits(limits, monkeypatch):
+def test_no_more_is_remembered_than_fits(clock, monkeypatch):
     monkeypatch.setattr(throttle, "KEPT", 100)
+    limits = Throttle(clock)
     for number in range(1000):
         limits.failed(f"source {number}", f"cp{number}")
         limits.succeeded(f"source {number}", f"cp{number}")
         limits.failed(f"source {number}", f"cp{number}")
-    assert len(limits._pairs._records) == len(limits._sources._records) == len(limits._good) == 100
+    assert len(limits._pairs) == len(limits._sources) == len(limits._good) == 100
 
 
 @pytest.mark.parametrize(

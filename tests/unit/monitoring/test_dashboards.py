@@ -1,12 +1,14 @@
 """What each dashboard and panel must have, and that the committed files are what the generator writes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashboards.__main__ import DASHBOARDS, FOLDER, files, stale
-from dashboards.model import FULL_WIDTH, JAEGER, LOKI, PROMETHEUS, Dashboard, Panel
+from dashboards.__main__ import DASHBOARDS, FOLDER, VICTORIALOGS_FOLDER, files, stale
+from dashboards.log_query import LOKI, VICTORIALOGS, LogFilter, LogStore
+from dashboards.model import FULL_WIDTH, JAEGER, PROMETHEUS, Dashboard, Panel
 
 TITLES = """
 Central Service Running
@@ -67,7 +69,7 @@ def test_every_panel_says_what_it_shows_in_which_unit_from_where(pair: tuple[Das
     assert panel.description.endswith(".")
     assert panel.unit
     assert panel.queries
-    assert all(query.datasource in (PROMETHEUS, LOKI, JAEGER) for query in panel.queries)
+    assert all(query.datasource in (PROMETHEUS, JAEGER) for query in panel.queries)
     assert len(panel.queries) == 1 or all(query.legend for query in panel.queries)
     assert panel.width >= ON_A_PHONE
 
@@ -128,3 +130,36 @@ def test_uids_are_short_enough_for_grafana_and_each_its_own() -> None:
     uids = [each.uid for each in DASHBOARDS]
     assert len(set(uids)) == len(uids)
     assert max(map(len, uids)) <= 40
+
+
+@pytest.mark.parametrize(
+    ("which", "logql", "logsql"),
+    [
+        (LogFilter(service=None), '{service_name=~".+"}', "*"),
+        (LogFilter(service="wattspan"), '{service_name="wattspan"}', '{service.name="wattspan"}'),
+        (
+            LogFilter(service=None, matches={"severity_text": "ERROR|FATAL"}),
+            '{service_name=~".+"} | severity_text=~"ERROR|FATAL"',
+            'severity_text:~"^(?:ERROR|FATAL)$"',
+        ),
+        (
+            LogFilter(service="wattspan", matches={"cp_id": "$cp_id"}, has=("exception.type",), message="(?i)token"),
+            '{service_name="wattspan"} | cp_id=~"$cp_id" | exception_type!="" |~ "(?i)token"',
+            '{service.name="wattspan"} cp_id:~"^(?:${cp_id:regex})$" exception.type:* ~"(?i)token"',
+        ),
+    ],
+)
+def test_a_log_filter_is_the_same_in_both_languages(which: LogFilter, logql: str, logsql: str) -> None:
+    assert (LOKI.spell(which), VICTORIALOGS.spell(which)) == (logql, logsql)
+
+
+@pytest.mark.parametrize(("folder", "store"), [(FOLDER, LOKI), (VICTORIALOGS_FOLDER, VICTORIALOGS)])
+def test_the_store_of_log_panels_is_chosen_by_a_variable(folder: Path, store: LogStore) -> None:
+    with_logs = [dashboard for dashboard in DASHBOARDS if dashboard.has_logs]
+    assert {dashboard.title for dashboard in with_logs} == {"Authentication", "Charge point"}
+    for dashboard in with_logs:
+        written = json.loads((folder / f"{dashboard.uid}.json").read_text(encoding="utf-8"))
+        (variable,) = [each for each in written["templating"]["list"] if each["name"] == "logs"]
+        assert (variable["type"], variable["query"]) == ("datasource", store.type)
+        panels = [panel for panel in written["panels"] if panel["type"] == "logs"]
+        assert [panel["datasource"] for panel in panels] == [{"type": store.type, "uid": "${logs}"}]

@@ -2,10 +2,12 @@
 
 import re
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alerts.__main__ import LOKI, VMALERT, stale
 from support.monitoring import ALERTS, ROOT, Rule, alerts, promtool_tests, read_yaml, rules
 
 ALWAYS_ON = {"Watchdog"}
@@ -46,11 +48,11 @@ LONGEST_LOOK_BACK_H = 7 * 24
 HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1, "d": 24, "w": 7 * 24}
 
 
-def of_loki() -> list[Rule]:
-    groups = read_yaml(ALERTS / "loki" / "wattspan.yml")["groups"]
+def on_logs(path: Path) -> list[Rule]:
+    groups = read_yaml(path)["groups"]
     return [
         Rule(
-            file="loki",
+            file=path.parent.name,
             name=rule["alert"],
             is_alert=True,
             expr=rule["expr"],
@@ -62,9 +64,18 @@ def of_loki() -> list[Rule]:
     ]
 
 
-EVERY = [*alerts(), *of_loki()]
+EVERY = [*alerts(), *on_logs(LOKI)]
 PROVABLE = [rule for rule in alerts() if rule.name not in ALWAYS_ON]
 PROMTOOL_TESTS = promtool_tests()
+
+
+def test_the_committed_rules_on_logs_are_what_their_source_writes() -> None:
+    assert stale() == [], "run: python -m alerts"
+
+
+def test_both_log_stores_have_the_same_alerts() -> None:
+    ours, others = ({rule.name: (rule.labels, rule.annotations) for rule in on_logs(path)} for path in (LOKI, VMALERT))
+    assert ours == others
 
 
 def test_every_promised_alert_is_there() -> None:

@@ -7,16 +7,16 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased
 
-from support.telling import RecorderHarness, api, closed, current, hot, phase, transaction
+from support.recorders import RecorderHarness, api, closed, current, hot, phase, transaction
 from wattspan.domain.model import TimelineEntry
 
 SAMPLERS = [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
 IDS = ("traceId", "spanId", "parentSpanId")
 
 
-def converse(telling: RecorderHarness) -> None:
+def converse(recording: RecorderHarness) -> None:
     """Several messages, a schema fault, an error, commands with and without a request around them, and a session."""
-    recorder, clock = telling.recorder, telling.clock
+    recorder, clock = recording.recorder, recording.clock
     session = transaction()
 
     def message(action: str, took_s: float, *, fault: bool = False, **given: Any) -> None:
@@ -28,7 +28,7 @@ def converse(telling: RecorderHarness) -> None:
                 "schema fault", {"ocpp.fault.code": "TypeConstraintViolation", "ocpp.fault.path": "/meterValue/0"}
             )
             span.set("ocpp.note", "lenient")
-        with telling.tracers.get_tracer("library").start_as_current_span("inner", start_time=clock.now_ns):
+        with recording.tracers.get_tracer("library").start_as_current_span("inner", start_time=clock.now_ns):
             pass
         recorder.detach(token)
         known: dict[str, Any] = {"connector_id": None, "session": None, "error": None, "store_wait_s": 0.0}
@@ -46,7 +46,7 @@ def converse(telling: RecorderHarness) -> None:
         span = recorder.command("CP1", "RemoteStopTransaction", "2")
         clock.pass_s(0.5)
         recorder.command_done(span, status=status, error=error, session=session)
-    with current(telling, "POST /commands"):
+    with current(recording, "POST /commands"):
         span = recorder.command("CP1", "Reset", None)
         clock.pass_s(0.25)
         recorder.command_done(span, status="Accepted", error=None, session=None)
@@ -64,9 +64,9 @@ def converse(telling: RecorderHarness) -> None:
     recorder.store_committed(0.002)
 
 
-def wire(telling: RecorderHarness) -> list[dict[str, Any]]:
+def wire(recording: RecorderHarness) -> list[dict[str, Any]]:
     """Spans without their ids, which differ; parents and links by the name of what they point to."""
-    spans = telling.spans()
+    spans = recording.spans()
     names = {span.span_id: span.name for span in spans}
     told = []
     for span in spans:
@@ -87,10 +87,10 @@ def wire(telling: RecorderHarness) -> list[dict[str, Any]]:
     return told
 
 
-def measured(telling: RecorderHarness) -> dict[str, list[dict[str, Any]]]:
+def measured(recording: RecorderHarness) -> dict[str, list[dict[str, Any]]]:
     """Histograms by name; exemplars by bucket."""
     found = {}
-    for metric in telling.metrics():
+    for metric in recording.metrics():
         if not metric.HasField("histogram"):
             continue
         points = [
@@ -113,18 +113,18 @@ def measured(telling: RecorderHarness) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("by_charge_point", [True, False])
 def test_one_conversation_gives_the_same_spans_and_histograms(by_charge_point):
-    tellings = [make(by_charge_point=by_charge_point) for make in (hot, api)]
-    for telling in tellings:
-        converse(telling)
-    assert wire(tellings[0]) == wire(tellings[1])
-    assert measured(tellings[0]) == measured(tellings[1])
+    recordings = [make(by_charge_point=by_charge_point) for make in (hot, api)]
+    for recording in recordings:
+        converse(recording)
+    assert wire(recordings[0]) == wire(recordings[1])
+    assert measured(recordings[0]) == measured(recordings[1])
 
 
 def test_resource_and_scope_are_the_same():
     envelopes = []
-    for telling in (hot(), api()):
-        converse(telling)
-        envelope = telling.request()
+    for recording in (hot(), api()):
+        converse(recording)
+        envelope = recording.request()
         found = {
             (str(resource.resource), resource.schema_url, str(scope.scope), scope.schema_url)
             for resource in envelope.resource_spans
@@ -138,20 +138,20 @@ def test_resource_and_scope_are_the_same():
     "sampler", [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
 )
 def test_a_samplers_word_counts_the_same(sampler):
-    tellings: list[RecorderHarness] = []
+    recordings: list[RecorderHarness] = []
     make: Callable[..., RecorderHarness]
     for make in (hot, api):
-        telling = make(sampler)
-        converse(telling)
-        tellings.append(telling)
-    assert wire(tellings[0]) == wire(tellings[1])
-    assert measured(tellings[0]) == measured(tellings[1])
+        recording = make(sampler)
+        converse(recording)
+        recordings.append(recording)
+    assert wire(recordings[0]) == wire(recordings[1])
+    assert measured(recordings[0]) == measured(recordings[1])
 
 
 def test_what_is_current_meanwhile_has_the_same_flags():
     flags = []
-    for telling in (hot(), api()):
-        span = telling.recorder.message("CP1", "Heartbeat", telling.clock.now_ns)
+    for recording in (hot(), api()):
+        span = recording.recorder.message("CP1", "Heartbeat", recording.clock.now_ns)
         flags.append(span.otel.get_span_context().trace_flags)
         assert span.otel.get_span_context().trace_id == span.trace_id
     assert flags[0] == flags[1]

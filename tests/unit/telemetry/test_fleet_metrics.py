@@ -1,6 +1,5 @@
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
     Gauge,
     Metric,
     MetricExportResult,
@@ -15,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from support.scraping import fill, state
 from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
 from wattspan.telemetry.otlp.points import Points
-from wattspan.telemetry.otlp.spans import POINTS_PER_REQUEST
+from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Preferences
 
 BUILTIN, THEIRS = InstrumentationScope("wattspan", "1"), InstrumentationScope("theirs")
 RESOURCE = Resource({"service.name": "wattspan"})
@@ -27,8 +26,7 @@ class Sender:
     """Takes `accepts` requests of ours, and fails then."""
 
     def __init__(self, accepts: int = 1000, *, takes_foreign: bool = True) -> None:
-        self._preferred_temporality: dict[type, AggregationTemporality] = {}
-        self._preferred_aggregation: dict[type, object] = {}
+        self.preferences = Preferences({}, {})
         self.accepts = accepts
         self.takes_foreign = takes_foreign
         self.foreign: list[MetricsData] = []
@@ -56,23 +54,23 @@ def points(request: ExportMetricsServiceRequest) -> int:
 
 
 def sent(sender: Sender, dropped: list[int], fleet: int = 300) -> tuple[MetricExportResult, int, int]:
-    """The result, how many points there were, and how often the thread rested."""
+    """The result, how many points there were, and how often the thread paused."""
     shown = state()
     fill(shown, fleet)
     every = sum(piece.points for piece in Points(shown).pieces(10_000))
-    rests: list[None] = []
-    exporter = FleetMetrics(sender, Points(shown), RESOURCE, BUILTIN, dropped.append, rest=lambda: rests.append(None))
-    return exporter.export(FOREIGN), every, len(rests)
+    pauses: list[None] = []
+    exporter = FleetMetrics(sender, Points(shown), RESOURCE, BUILTIN, dropped.append, pause=lambda: pauses.append(None))
+    return exporter.export(FOREIGN), every, len(pauses)
 
 
 def test_a_large_fleet_leaves_in_several_requests_after_the_foreign_metrics():
     sender, dropped = Sender(), []
-    result, every, rests = sent(sender, dropped)
+    result, every, pauses = sent(sender, dropped)
     assert result is MetricExportResult.SUCCESS
     assert max(map(points, sender.requests)) <= POINTS_PER_REQUEST
     assert sum(map(points, sender.requests)) == every > POINTS_PER_REQUEST
     assert sender.foreign == [FOREIGN]
-    assert rests > len(sender.requests)
+    assert pauses > len(sender.requests)
     assert not dropped
 
 

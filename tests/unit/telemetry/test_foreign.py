@@ -9,7 +9,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from support.scraping import fill, samples, scraped, state
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.instruments import register
+from wattspan.telemetry.instruments import FleetInstruments
 from wattspan.telemetry.process import Process, register_process
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.prometheus.reader import PrometheusReader
@@ -74,7 +74,7 @@ async def test_a_name_that_is_ours_is_shown_once_and_from_the_state(
 ) -> None:
     shown = state()
     fill(shown, 2)
-    register(provider.get_meter(catalogue.METER), shown)
+    FleetInstruments(provider.get_meter(catalogue.METER), shown)
     assert not [series for series in samples(await scraped(reader)) if "CP-" in series]
 
 
@@ -105,10 +105,10 @@ async def test_the_process_is_told_under_the_usual_names(reader: PrometheusReade
 def test_figures_of_the_process_are_read_once_for_readers_that_come_together() -> None:
     now_s = 100.0
     process = Process(clock=lambda: now_s)
-    first = process.figures()
-    assert process.figures() is first
+    first = process.values()
+    assert process.values() is first
     now_s += 1.0
-    assert process.figures() is not first
+    assert process.values() is not first
 
 
 async def test_a_callback_that_raises_costs_its_own_instrument_alone(

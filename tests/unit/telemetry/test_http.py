@@ -19,7 +19,9 @@ from support.scraping import fill, state
 from support.waiting import eventually
 from wattspan.errors import SettingsError
 from wattspan.http import server as http
-from wattspan.http.server import Access, HttpServer, metrics_app
+from wattspan.http.access import Access
+from wattspan.http.metrics import metrics_app
+from wattspan.http.server import HttpServer
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.prometheus.reader import PrometheusReader
 

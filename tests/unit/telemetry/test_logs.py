@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from support.telling import api, hot
+from support.recorders import api, hot
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import SDK_EVERY_S, JsonFormatter, Limiter, RepeatFilter, limited, setup_logging
 
@@ -44,11 +44,11 @@ def test_a_json_line_has_the_keys_that_are_searched_by(stream):
 @pytest.mark.parametrize("make", [hot, api])
 def test_a_line_bears_the_trace_of_the_message_that_is_current(stream, make):
     setup_logging(Settings(log_format="json"), stream)
-    telling = make()
-    span = telling.recorder.message("CP1", "Heartbeat", telling.clock.now_ns)
-    token = telling.recorder.attach(span)
+    recording = make()
+    span = recording.recorder.message("CP1", "Heartbeat", recording.clock.now_ns)
+    token = recording.recorder.attach(span)
     log.warning("inside")
-    telling.recorder.detach(token)
+    recording.recorder.detach(token)
     log.warning("outside")
     inside, outside = lines(stream)
     assert (inside["trace_id"], inside["span_id"]) == (f"{span.trace_id:032x}", f"{span.span_id:016x}")
@@ -57,10 +57,10 @@ def test_a_line_bears_the_trace_of_the_message_that_is_current(stream, make):
 
 def test_within_a_message_of_our_server_a_line_bears_its_charge_point(stream):
     setup_logging(Settings(log_format="json"), stream)
-    telling = hot()
-    token = telling.recorder.attach(telling.recorder.message("CP1", "Heartbeat", 1))
+    recording = hot()
+    token = recording.recorder.attach(recording.recorder.message("CP1", "Heartbeat", 1))
     log.warning("inside")
-    telling.recorder.detach(token)
+    recording.recorder.detach(token)
     assert lines(stream)[0]["cp_id"] == "CP1"
 
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from support.otlp import until
-from support.telling import RecorderHarness, attributes, hot, transaction
+from support.recorders import RecorderHarness, attributes, hot, transaction
 from wattspan.telemetry.otlp.outbox import Outbox
 from wattspan.telemetry.otlp.protobuf import varint
 from wattspan.telemetry.otlp.spans import Encoder
@@ -18,11 +18,11 @@ from wattspan.telemetry.otlp.spans import Encoder
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def tell(telling: RecorderHarness, action: str = "Heartbeat", cp_id: str = "CP1", **known: Any) -> None:
-    span = telling.recorder.message(cp_id, action, telling.clock.now_ns)
-    telling.clock.pass_s(0.001)
+def tell(recording: RecorderHarness, action: str = "Heartbeat", cp_id: str = "CP1", **known: Any) -> None:
+    span = recording.recorder.message(cp_id, action, recording.clock.now_ns)
+    recording.clock.pass_s(0.001)
     rest: dict[str, Any] = {"connector_id": None, "session": None, "error": None, "store_wait_s": 0.0}
-    telling.recorder.answered(span, **rest | known)
+    recording.recorder.answered(span, **rest | known)
 
 
 def in_order(request: bytes) -> list[Any]:
@@ -43,11 +43,11 @@ def in_order(request: bytes) -> list[Any]:
     store_wait_s=st.floats(0, 1e9),
 )
 def test_the_bytes_mean_what_the_stock_encoders_mean(cp_id, action, connector_id, transaction_id, error, store_wait_s):
-    telling = hot()
+    recording = hot()
     session = None if transaction_id is None else transaction(transaction_id=transaction_id)
     for _ in range(2):  # the second time from what was kept
         tell(
-            telling,
+            recording,
             action,
             cp_id,
             connector_id=connector_id,
@@ -55,16 +55,16 @@ def test_the_bytes_mean_what_the_stock_encoders_mean(cp_id, action, connector_id
             error=error,
             store_wait_s=store_wait_s,
         )
-    spans = telling.kept.spans
+    spans = recording.kept.spans
     assert in_order(Encoder().request(spans)) == in_order(encode_spans(spans).SerializeToString())
 
 
 def test_our_spans_and_everybody_elses_are_one_request():
-    telling = hot()
-    tell(telling)
-    with telling.tracers.get_tracer("library").start_as_current_span("foreign"):
-        tell(telling, "MeterValues")
-    assert {span.name for span in telling.spans()} == {"Heartbeat", "MeterValues", "foreign"}
+    recording = hot()
+    tell(recording)
+    with recording.tracers.get_tracer("library").start_as_current_span("foreign"):
+        tell(recording, "MeterValues")
+    assert {span.name for span in recording.spans()} == {"Heartbeat", "MeterValues", "foreign"}
 
 
 def test_spans_of_two_central_systems_keep_their_resource():
@@ -76,17 +76,17 @@ def test_spans_of_two_central_systems_keep_their_resource():
 
 
 def test_text_that_is_no_utf8_loses_a_letter_and_no_span():
-    telling = hot()
-    tell(telling)
-    tell(telling, cp_id="CP\ud800")
-    assert {attributes(span)["cp_id"] for span in telling.spans()} == {"CP1", "CP?"}
+    recording = hot()
+    tell(recording)
+    tell(recording, cp_id="CP\ud800")
+    assert {attributes(span)["cp_id"] for span in recording.spans()} == {"CP1", "CP?"}
 
 
 def test_what_is_kept_for_connectors_is_bounded():
-    telling, encoder = hot(), Encoder()
+    recording, encoder = hot(), Encoder()
     for number in range(3000):
-        tell(telling, connector_id=str(number))
-    encoder.request(telling.kept.spans)
+        tell(recording, connector_id=str(number))
+    encoder.request(recording.kept.spans)
     assert len(encoder._connectors) <= 1024
 
 
@@ -109,10 +109,10 @@ class Failing(SpanExporter):
 def test_what_an_exporter_fails_to_send_is_counted(raises):
     lost: list[int] = []
     outbox = Outbox(Failing(raises=raises), lost.append, queue_size=100, batch_size=10)
-    telling = hot()
+    recording = hot()
     for _ in range(25):
-        tell(telling)
-    for span in telling.kept.spans:
+        tell(recording)
+    for span in recording.kept.spans:
         outbox.on_end(span)
     outbox.shutdown()
     until(lambda: sum(lost) == 25)

@@ -7,13 +7,13 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, M
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from support.recorders import metrics_of
 from support.scraping import NOW_TS, STARTED_TS, fill, state
-from support.telling import metrics_of
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.histogram import Exemplar
-from wattspan.telemetry.instruments import register
+from wattspan.telemetry.instruments import FleetInstruments
 from wattspan.telemetry.otlp.points import DELTA, Points
 
 NS = 1_000_000_000
@@ -133,7 +133,7 @@ def test_points_are_what_the_stock_sdk_and_its_encoder_make_of_the_same_state() 
     fill(shown, 3)
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
-    register(provider.get_meter(catalogue.METER), shown)
+    FleetInstruments(provider.get_meter(catalogue.METER), shown)
     metrics = reader.get_metrics_data()
     assert metrics is not None
     stock = {metric.name: metric for metric in encode_metrics(metrics).resource_metrics[0].scope_metrics[0].metrics}

@@ -4,13 +4,13 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
-from support.telling import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
+from support.recorders import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
 from wattspan.domain.model import TimelineEntry
-from wattspan.telemetry.sessions import SESSIONS_LOG, Sessions, phases
+from wattspan.telemetry.sessions import SESSIONS_LOG, SessionSpans, phases
 
 
 @pytest.fixture(params=[hot, api], ids=["hot", "api"])
-def telling(request):
+def recording(request):
     return request.param()
 
 
@@ -42,19 +42,19 @@ def test_a_session_without_a_story_has_no_phases():
     assert names(closed(lasted_s=60)) == []
 
 
-def test_the_session_has_the_ids_that_were_given_out_at_its_start(telling):
+def test_the_session_has_the_ids_that_were_given_out_at_its_start(recording):
     session = closed(phase(0, "charging"))
-    telling.recorder.session_stopped(session)
-    span = telling.span("charging session")
+    recording.recorder.session_stopped(session)
+    span = recording.span("charging session")
     assert int.from_bytes(span.trace_id) == session.trace_id
     assert int.from_bytes(span.span_id) == session.span_id
     assert not span.parent_span_id
 
 
-def test_the_session_is_back_dated_and_its_phases_are_its_children(telling):
+def test_the_session_is_back_dated_and_its_phases_are_its_children(recording):
     session = closed(phase(0, "preparing"), phase(60, "charging"), lasted_s=8 * 3600)
-    telling.recorder.session_stopped(session)
-    root, child = telling.span("charging session"), telling.span("charging")
+    recording.recorder.session_stopped(session)
+    root, child = recording.span("charging session"), recording.span("charging")
     assert root.start_time_unix_nano == NOW_TS * NS
     assert root.end_time_unix_nano - root.start_time_unix_nano == 8 * 3600 * NS
     assert (child.trace_id, child.parent_span_id) == (root.trace_id, root.span_id)
@@ -62,28 +62,28 @@ def test_the_session_is_back_dated_and_its_phases_are_its_children(telling):
     assert child.end_time_unix_nano == root.end_time_unix_nano
 
 
-def test_the_session_tells_its_figures_and_must_be_kept(telling):
+def test_the_session_tells_its_figures_and_must_be_kept(recording):
     session = closed(phase(0, "charging"))
     session.meter.read(0.0)
     session.meter.read(7200.0)
-    telling.recorder.session_stopped(session)
+    recording.recorder.session_stopped(session)
     place = {"cp_id": "CP1", "connector_id": "2", "ocpp.transaction_id": "4711", "csms.force_sample": True}
-    assert attributes(telling.span("charging session")) == place | {
+    assert attributes(recording.span("charging session")) == place | {
         "ocpp.energy_wh": 7200.0,
         "ocpp.id_token_hash": HASH("secret-tag"),
         "ocpp.reason": "EVDisconnected",
     }
-    assert attributes(telling.span("charging")) == place
+    assert attributes(recording.span("charging")) == place
 
 
-def test_all_else_that_happened_is_an_event_at_its_time(telling):
+def test_all_else_that_happened_is_an_event_at_its_time(recording):
     session = closed(
         phase(0, "charging"),
         TimelineEntry(NOW_TS + 30, "disconnected", {"ws.close_code": 1006}),
         TimelineEntry(NOW_TS + 90, "reconnected", {}),
     )
-    telling.recorder.session_stopped(session)
-    first, second = telling.span("charging session").events
+    recording.recorder.session_stopped(session)
+    first, second = recording.span("charging session").events
     assert (first.name, first.time_unix_nano, attributes(first)) == (
         "disconnected",
         int(NOW_TS + 30) * NS,
@@ -92,18 +92,18 @@ def test_all_else_that_happened_is_an_event_at_its_time(telling):
     assert second.name == "reconnected"
 
 
-def test_an_open_session_is_not_told(telling):
+def test_an_open_session_is_not_told(recording):
     session = closed()
     session.stopped_received_ts = None
-    telling.recorder.session_stopped(session)
-    assert telling.kept.spans == []
+    recording.recorder.session_stopped(session)
+    assert recording.kept.spans == []
 
 
-def test_the_duration_has_the_session_as_its_exemplar(telling):
+def test_the_duration_has_the_session_as_its_exemplar(recording):
     session = closed(lasted_s=1200)
-    telling.clock.pass_s(1200)
-    telling.recorder.session_stopped(session)
-    (metric,) = (each for each in telling.metrics() if each.name == "ocpp_tx_duration_seconds")
+    recording.clock.pass_s(1200)
+    recording.recorder.session_stopped(session)
+    (metric,) = (each for each in recording.metrics() if each.name == "ocpp_tx_duration_seconds")
     (point,) = metric.histogram.data_points
     assert (point.count, point.sum) == (1, 1200)
     assert [int.from_bytes(each.trace_id) for each in point.exemplars] == [session.trace_id]
@@ -111,10 +111,10 @@ def test_the_duration_has_the_session_as_its_exemplar(telling):
 
 @pytest.mark.parametrize("make", [hot, api])
 def test_a_session_that_is_sampled_out_is_told_nowhere_but_counted(make):
-    telling = make(ALWAYS_OFF)
-    telling.recorder.session_stopped(closed(phase(0, "charging")))
-    (metric,) = (each for each in telling.metrics() if each.name == "ocpp_tx_duration_seconds")
-    assert telling.kept.spans == []
+    recording = make(ALWAYS_OFF)
+    recording.recorder.session_stopped(closed(phase(0, "charging")))
+    (metric,) = (each for each in recording.metrics() if each.name == "ocpp_tx_duration_seconds")
+    assert recording.kept.spans == []
     assert metric.histogram.data_points[0].exemplars == []
 
 
@@ -122,10 +122,10 @@ def test_a_ratio_judges_a_session_by_the_trace_id_alone_so_every_process_says_th
     sessions = [closed(transaction_id=str(number)) for number in range(200)]
     told = []
     for _ in range(2):
-        telling = hot(TraceIdRatioBased(0.5))
+        recording = hot(TraceIdRatioBased(0.5))
         for session in sessions:
-            telling.recorder.session_stopped(session)
-        told.append({int.from_bytes(span.trace_id) for span in telling.spans()})
+            recording.recorder.session_stopped(session)
+        told.append({int.from_bytes(span.trace_id) for span in recording.spans()})
     assert told[0] == told[1]
     assert 60 < len(told[0]) < 140
 
@@ -135,16 +135,16 @@ def test_with_a_foreign_provider_the_trace_is_whole_under_ids_of_its_own():
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(kept)
     session = closed(phase(0, "charging"))
-    ids = Sessions(provider.get_tracer("t"), None, HASH).tell(session)
+    ids = SessionSpans(provider.get_tracer("t"), None, HASH).emit(session)
     child, root = kept.spans
     assert ids == (root.context.trace_id, root.context.span_id)
     assert child.parent == root.context
     assert root.context.trace_id != session.trace_id
 
 
-def test_the_end_of_a_session_is_logged_within_its_trace(telling, caplog):
+def test_the_end_of_a_session_is_logged_within_its_trace(recording, caplog):
     with caplog.at_level(logging.INFO, SESSIONS_LOG):
-        telling.recorder.session_stopped(closed())
+        recording.recorder.session_stopped(closed())
     (record,) = caplog.records
     assert record.transaction_id == "4711"
     assert "SECRET-TAG" not in record.getMessage()

@@ -20,7 +20,6 @@ from wattspan.domain.apply import apply
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.fleet import Fleet
-from wattspan.settings import Settings
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.setup import Telemetry, setup_telemetry
 
@@ -51,7 +50,7 @@ def start(monkeypatch):
             monkeypatch.setenv(name, value)
         fleet, counters = Fleet(), ServerCounters(started_ts=1.0)
         apply(fleet, ChargePointBooted(cp_id="CP1", received_ts=1_700_000_000.0))
-        telemetry = await setup_telemetry(Settings(), fleet, counters, os.environ)
+        telemetry = await setup_telemetry(fleet, counters, os.environ)
         try:
             yield Run(telemetry, fleet, counters)
         finally:
@@ -222,7 +221,7 @@ async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(start, 
         run.message()
         async with asyncio.timeout(5):
             await run.telemetry.shutdown(0.2)
-    assert "could not be sent within 0.2 s" in caplog.text
+    assert "could not be exported within 0.2 s" in caplog.text
 
 
 async def test_by_grpc_the_same_spans_arrive(start):

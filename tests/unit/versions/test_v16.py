@@ -35,8 +35,8 @@ class Context:
         self.asked.append(id_token)
         return self.info
 
-    async def start(self, **told):
-        self.asked.append(told)
+    async def start(self, **fields):
+        self.asked.append(fields)
         return StartDecision(transaction_id=7, info=self.info)
 
     async def recall_stop(self, transaction_id, key):
@@ -143,7 +143,7 @@ def test_a_start_is_known_by_its_content():
         {"meterStart": 6},
     ):
         converse("StartTransaction", call | change, context)
-    keys = [told["key"] for told in context.asked]
+    keys = [fields["key"] for fields in context.asked]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 5
     assert "TAG" not in keys[0]

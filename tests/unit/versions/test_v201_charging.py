@@ -41,7 +41,7 @@ class Station:
         self._apply(self.version.commands[action].observe(call, OK if answer is None else answer, "CP1", NOW_TS))
         return self
 
-    def told(self, action, call):
+    def observe(self, action, call):
         self._apply(self.version.requests[action].observe(call, {}, "CP1", NOW_TS))
         return self
 
@@ -114,17 +114,19 @@ def test_a_limit_from_outside_binds_until_it_is_cleared():
     """OCPP 2.0.1 K12, K13."""
     outside = profile(6.0)["chargingSchedule"][:1]
     station = with_profile(profile(16.0))
-    station.told("NotifyChargingLimit", {"chargingLimit": {"chargingLimitSource": "SO"}, "chargingSchedule": outside})
+    station.observe(
+        "NotifyChargingLimit", {"chargingLimit": {"chargingLimitSource": "SO"}, "chargingSchedule": outside}
+    )
     assert station.limit == 6.0
-    station.told("ClearedChargingLimit", {"chargingLimitSource": "EMS"})
+    station.observe("ClearedChargingLimit", {"chargingLimitSource": "EMS"})
     assert station.limit == 6.0
-    station.told("ClearedChargingLimit", {"chargingLimitSource": "SO"})
+    station.observe("ClearedChargingLimit", {"chargingLimitSource": "SO"})
     assert station.limit == 16.0
 
 
 def test_reported_profiles_are_known():
     call = {"requestId": 1, "chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": [profile(9.0), None]}
-    assert Station().told("ReportChargingProfiles", call).limit == 9.0
+    assert Station().observe("ReportChargingProfiles", call).limit == 9.0
 
 
 def test_a_dynamic_profile_s_limit_moves():

@@ -1,4 +1,4 @@
-"""What OCPP 2.x stations tell of sessions: readings and events, whatever is in a payload."""
+"""Sessions of OCPP 2.x: readings and events, whatever is in a payload."""
 
 import inspect
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Context:
     now_ts: float = NOW_TS
     heartbeat_interval_s: int = 120
 
-    async def authorize(self, id_token, **told):
+    async def authorize(self, id_token, **fields):
         return IdTokenInfo(status="Accepted")
 
     def knows(self, transaction_id):
@@ -99,8 +99,21 @@ def test_a_price_is_never_invented():
 
 
 def test_the_token_of_an_end_is_of_who_stopped_it():
-    _, told = converse("TransactionEvent", event("Ended", 1, register(5), idToken=TOKEN))
-    assert [(type(e), e.id_token) for e in told] == [(ev.TransactionDetailed, ""), (ev.TransactionStopped, "TAG1")]
+    _, (ended,) = converse("TransactionEvent", event("Ended", 1, register(5), idToken=TOKEN))
+    parts = [(type(part), part.id_token) for part in ended.parts()]
+    assert parts == [(ev.TransactionDetailed, ""), (ev.TransactionStopped, "TAG1")]
+
+
+def test_a_transaction_event_is_one_event_and_published_in_parts():
+    """Plugins and `/events` receive the start, details, readings and state of one message, in this order."""
+    call = event("Started", 0, register(5), idToken=TOKEN, numberOfPhasesUsed=3)
+    call["transactionInfo"]["chargingState"] = "EVConnected"
+    _, (found,) = converse("TransactionEvent", call)
+    kinds = [ev.TransactionStarted, ev.TransactionDetailed, ev.MeterValuesReceived, ev.ChargingStateChanged]
+    assert [type(part) for part in found.parts()] == kinds
+    assert all(part.ref is found.ref and part.transaction_id == found.transaction_id for part in found.parts())
+    unheard = found.parts(lambda kind: kind is ev.ChargingStateChanged)
+    assert [type(part) for part in unheard] == [kinds[0], kinds[1], kinds[3]]
 
 
 NAMES = """
@@ -129,8 +142,8 @@ CALL = st.dictionaries(NAME, JSON, max_size=10)
 def test_no_payload_raises_anything_but_a_call_fault(action, call, knows):
     fleet = Fleet()
     try:
-        _, told = converse(action, call, Context(knows_all=knows))
+        _, events = converse(action, call, Context(knows_all=knows))
     except CallFault:
         return
-    for each in told:
+    for each in events:
         apply(fleet, each)

@@ -1,4 +1,4 @@
-"""The same wishes, said to chargers of OCPP 2.x; and their device model."""
+"""The operations with charge points of OCPP 2.x, and their device model."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def test_commands_go_out_as_they_came_in_and_answers_come_back(charger: Ch
         assert (await asking)["payload"] == reply
 
 
-async def test_a_wish_is_said_in_the_words_of_2x(charger: Charger, operator: Operator) -> None:
+async def test_an_operation_is_sent_as_2x_defines_it(charger: Charger, operator: Operator) -> None:
     path = "/charge-points/CP1/start"
     asking = asyncio.create_task(operator.ask("POST", path, json={"id_tag": "TAG1", "connector_id": 2}))
     frame = await charger.expect("RequestStartTransaction")
@@ -58,8 +58,8 @@ async def test_a_wish_is_said_in_the_words_of_2x(charger: Charger, operator: Ope
 async def test_a_limit_is_kept_and_shown_as_schedule(charger: Charger, operator: Operator) -> None:
     status = {"timestamp": "2026-11-21T10:00:00Z", "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
     await charger.call("StatusNotification", status)
-    wish = {"limit": 10, "connector_id": 1, "lasts_s": 3600}
-    asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/limit", json=wish))
+    body = {"limit": 10, "connector_id": 1, "lasts_s": 3600}
+    asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/limit", json=body))
     await charger.reply(await charger.expect("SetChargingProfile"), ACCEPTED)
     await asking
     schedule = await operator.ask("GET", "/charge-points/CP1/connectors/1/composite-schedule")
@@ -83,6 +83,7 @@ async def test_the_device_model_comes_in_pages(charger: Charger, csms: Csms, ope
     while True:
         page = await operator.ask("GET", "/charge-points/CP1/device-model", params=query)
         seen += [each["variable"] for each in page["items"]]
+        assert all(each["told_at"] == each["reported_at"] is not None for each in page["items"])
         if page["next"] is None:
             break
         query["cursor"] = page["next"]

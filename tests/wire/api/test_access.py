@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from support.central import Csms
-from support.operators import PASSWORD, Operator, admin, nobody, somebody
+from support.operators import PASSWORD, Operator, admin, anonymous, user_of_role
 from support.waiting import eventually
 from wattspan.store.queries import audit as audit_queries
 
@@ -14,7 +14,7 @@ COOKIE = "wattspan_session"
 
 
 async def test_a_log_in_sets_a_cookie_that_no_script_and_no_other_site_gets(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         answer = await operator.send("POST", "/session", json={"name": "admin", "password": csms.first_password})
     flags = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")}
     assert {"httponly", "samesite=strict", "path=/"} <= flags
@@ -34,12 +34,12 @@ async def test_the_first_admin_is_made_once_or_has_the_password_of_the_setting(c
 async def test_the_setting_gives_the_first_admin_a_password(make_csms) -> None:  # type: ignore[no-untyped-def]
     csms = await make_csms(admin_password=PASSWORD)
     assert csms.first_password is None
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         await operator.log_in("Admin", PASSWORD)
 
 
 async def test_a_wrong_password_and_an_unknown_name_are_answered_alike(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         wrong = await operator.ask("POST", "/session", 401, json={"name": "admin", "password": "wrong"})
         unknown = await operator.ask("POST", "/session", 401, json={"name": "nobody", "password": "wrong"})
     del wrong["trace_id"], unknown["trace_id"]
@@ -48,7 +48,7 @@ async def test_a_wrong_password_and_an_unknown_name_are_answered_alike(csms: Csm
 
 
 async def test_after_five_failures_a_name_waits_and_the_right_password_waits_too(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         for _ in range(5):
             await operator.ask("POST", "/session", 401, json={"name": "admin", "password": "wrong"})
         right = {"name": "ADMIN", "password": csms.first_password}
@@ -59,7 +59,7 @@ async def test_after_five_failures_a_name_waits_and_the_right_password_waits_too
 
 
 async def test_a_session_that_the_browser_came_with_is_never_taken_over(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         operator.http.cookies.set(COOKIE, "planted-by-somebody")
         await operator.log_in("admin", csms.first_password or "")
         first = operator.http.cookies.get(COOKIE, domain="127.0.0.1")
@@ -98,7 +98,7 @@ async def test_a_request_that_another_site_sends_is_refused(csms: Csms, operator
 
 
 async def test_a_form_of_another_site_can_not_log_in(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         answer = await operator.send("POST", "/session", data={"name": "admin", "password": csms.first_password})
         assert answer.status_code == 422
         text = f'{{"name": "admin", "password": "{csms.first_password}"}}'
@@ -109,7 +109,7 @@ async def test_a_form_of_another_site_can_not_log_in(csms: Csms) -> None:
 async def test_a_token_does_what_its_scopes_say_until_it_is_revoked(csms: Csms, operator: Operator) -> None:
     made = await operator.ask("POST", "/tokens", 201, json={"label": "scraper", "scopes": ["read"]})
     headers = {"Authorization": f"Bearer {made['secret']}"}
-    async with nobody(csms) as program:
+    async with anonymous(csms) as program:
         await program.ask("GET", "/charge-points", headers=headers)
         await program.ask("POST", "/charge-points", 403, json={"cp_id": "CP1"}, headers=headers)
         await program.ask("POST", "/tokens", 403, json={"scopes": ["read"]}, headers=headers)
@@ -121,28 +121,28 @@ async def test_a_token_does_what_its_scopes_say_until_it_is_revoked(csms: Csms, 
 async def test_a_token_ends_at_its_expiry(csms: Csms, operator: Operator) -> None:
     new = {"scopes": ["read"], "expires_in_days": 1e-9}
     secret = (await operator.ask("POST", "/tokens", 201, json=new))["secret"]
-    async with nobody(csms) as program:
+    async with anonymous(csms) as program:
         await program.ask("GET", "/charge-points", 401, headers={"Authorization": f"Bearer {secret}"})
 
 
 async def test_a_token_of_a_user_who_is_demoted_loses_rights_at_once(csms: Csms) -> None:
-    async with somebody(csms, "operator", "olga") as olga, admin(csms) as boss:
+    async with user_of_role(csms, "operator", "olga") as olga, admin(csms) as boss:
         secret = (await olga.ask("POST", "/tokens", 201, json={"scopes": ["read", "write"]}))["secret"]
         await boss.ask("PATCH", "/users/olga", json={"role": "viewer"}, headers={"If-Match": "*"})
-        async with nobody(csms) as program:
+        async with anonymous(csms) as program:
             headers = {"Authorization": f"Bearer {secret}"}
             await program.ask("GET", "/charge-points", headers=headers)
             await program.ask("POST", "/charge-points", 403, json={"cp_id": "CP1"}, headers=headers)
 
 
 async def test_registration_is_off_unless_the_server_says_so(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         await operator.ask("POST", "/registrations", 403, json={"name": "eve", "password": PASSWORD})
 
 
 async def test_whoever_registers_is_a_viewer_and_a_taken_name_is_a_conflict(make_csms) -> None:  # type: ignore[no-untyped-def]
     csms = await make_csms(registration=True)
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
         user = await operator.ask("POST", "/registrations", 201, json={"name": "Eve", "password": PASSWORD})
         assert user["role"] == "viewer"
         await operator.ask("POST", "/registrations", 409, json={"name": "eve", "password": PASSWORD})
@@ -153,7 +153,7 @@ async def test_whoever_registers_is_a_viewer_and_a_taken_name_is_a_conflict(make
 
 
 async def test_a_changed_password_ends_every_session(csms: Csms) -> None:
-    async with somebody(csms, "viewer", "vera") as vera, nobody(csms) as again:
+    async with user_of_role(csms, "viewer", "vera") as vera, anonymous(csms) as again:
         change = {"old": PASSWORD, "new": "another long password"}
         await vera.ask("PUT", "/session/password", 401, json={**change, "old": "wrong"})
         await vera.ask("PUT", "/session/password", 204, json=change)
@@ -170,7 +170,7 @@ async def test_the_last_admin_stays(csms: Csms, operator: Operator) -> None:
 
 
 async def test_two_admins_that_remove_each_other_at_once_leave_one(csms: Csms) -> None:
-    async with somebody(csms, "admin", "other") as other, admin(csms) as first:
+    async with user_of_role(csms, "admin", "other") as other, admin(csms) as first:
         answers = await asyncio.gather(first.send("DELETE", "/users/other"), other.send("DELETE", "/users/admin"))
     assert sorted(answer.status_code < 300 for answer in answers) == [False, True]
 
@@ -183,7 +183,7 @@ async def test_an_error_tells_no_password_back(csms: Csms, operator: Operator) -
 
 
 async def test_many_log_ins_of_one_name_at_once_are_no_way_around_the_lockout(csms: Csms) -> None:
-    async with nobody(csms) as operator:
+    async with anonymous(csms) as operator:
 
         async def guess(number: int) -> int:
             body = {"name": "admin", "password": f"guess {number}"}
@@ -211,7 +211,7 @@ async def test_old_rows_leave_the_audit_log(make_csms) -> None:  # type: ignore[
 
 async def test_a_body_that_is_too_large_is_a_problem_for_strangers_too(csms: Csms) -> None:
     """Starlette would answer 413 as plain text, in the place of the 401."""
-    async with nobody(csms) as stranger:
+    async with anonymous(csms) as stranger:
         answer = await stranger.send("POST", "/charge-points/CP1/local-list", content=b"0" * 2_000_000)
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"

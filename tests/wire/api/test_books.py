@@ -7,7 +7,7 @@ import pytest
 
 from support.central import Csms
 from support.chargers import START, energy, meter_values, stop
-from support.operators import Operator, somebody
+from support.operators import Operator, user_of_role
 from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.records import IdTag
 
@@ -60,7 +60,7 @@ async def test_a_session_closed_by_hand_is_corrected_by_the_chargers_late_stop(c
 
 
 async def test_a_viewer_sees_id_tags_in_part_and_can_not_look_for_them(csms: Csms) -> None:
-    async with somebody(csms, "viewer") as viewer, csms.charger("CP1") as charger:
+    async with user_of_role(csms, "viewer") as viewer, csms.charger("CP1") as charger:
         await charger.call("StartTransaction", START | {"idTag": "04E1C9AA"})
         (row,) = (await viewer.ask("GET", "/transactions"))["items"]
         assert row["id_tag"] == "…AA"
@@ -122,8 +122,8 @@ async def test_a_file_that_is_no_list_of_id_tags_is_422(operator: Operator, text
 
 async def test_a_reservation_is_made_shown_and_cancelled(csms: Csms, operator: Operator) -> None:
     async with csms.charger("CP1") as charger:
-        wish = {"id_tag": "TAG1", "connector_id": 1, "expires_at": "2031-01-01T00:00:00Z", "reservation_id": 7}
-        asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/reserve", json=wish))
+        body = {"id_tag": "TAG1", "connector_id": 1, "expires_at": "2031-01-01T00:00:00Z", "reservation_id": 7}
+        asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/reserve", json=body))
         await charger.reply(await charger.expect("ReserveNow"), {"status": "Accepted"})
         await asking
         await csms.durable()
@@ -143,9 +143,9 @@ async def test_a_start_by_somebody_else_is_judged_by_its_token_and_leaves_the_re
     """OCPP 1.6 §5.13: the charger compares; no status of ours could say that the place is another's (docs/adr 8)."""
     await operator.ask("PUT", "/id-tags/CHILD", json={"parent": "FAMILY"})
     async with csms.charger("CP1") as charger:
-        wish = {"id_tag": "TAG1", "parent_id_tag": "FAMILY", "connector_id": 1, "expires_at": "2031-01-01T00:00:00Z"}
+        body = {"id_tag": "TAG1", "parent_id_tag": "FAMILY", "connector_id": 1, "expires_at": "2031-01-01T00:00:00Z"}
         asking = asyncio.create_task(
-            operator.ask("POST", "/charge-points/CP1/reserve", json={**wish, "reservation_id": 7})
+            operator.ask("POST", "/charge-points/CP1/reserve", json={**body, "reservation_id": 7})
         )
         await charger.reply(await charger.expect("ReserveNow"), {"status": "Accepted"})
         await asking
@@ -165,8 +165,8 @@ async def test_a_start_by_somebody_else_is_judged_by_its_token_and_leaves_the_re
 async def test_a_limit_is_set_shown_as_schedule_and_cleared(csms: Csms, operator: Operator) -> None:
     async with csms.charger("CP1") as charger:
         await charger.call("StatusNotification", {"connectorId": 1, "status": "Available", "errorCode": "NoError"})
-        wish = {"limit": 10, "connector_id": 1, "lasts_s": 3600}
-        asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/limit", json=wish))
+        body = {"limit": 10, "connector_id": 1, "lasts_s": 3600}
+        asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/limit", json=body))
         await charger.reply(await charger.expect("SetChargingProfile"), {"status": "Accepted"})
         await asking
         (stack,) = await operator.ask("GET", "/charge-points/CP1/charging-profiles")
@@ -213,4 +213,6 @@ async def test_the_documentation_needs_nothing_from_elsewhere(operator: Operator
     assert "http:" not in page.text
     assert "https:" not in page.text
     assert "<script" not in page.text
-    assert (await operator.ask("GET", "/openapi.json"))["openapi"].startswith("3.1")
+    document = await operator.ask("GET", "/openapi.json")
+    assert document["openapi"].startswith("3.1")
+    assert (await operator.http.get("/openapi.json")).json() == document

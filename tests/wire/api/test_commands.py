@@ -7,7 +7,7 @@ import pytest
 
 from support.central import Csms
 from support.chargers import Charger
-from support.operators import Operator, nobody
+from support.operators import Operator, anonymous
 from wattspan.versions import VERSIONS
 
 AT = "2026-11-21T12:00:00Z"
@@ -27,7 +27,7 @@ LOG = {"remoteLocation": "http://127.0.0.1/up"}
 FIRMWARE = {"location": "http://127.0.0.1/fw", "retrieveDateTime": AT, "signingCertificate": "c", "signature": "s"}
 
 ACCEPTED = {"status": "Accepted"}
-# action: (payload, what the charger answers, the status that is told)
+# action: (payload, what the charger answers, the status in the API's answer)
 COMMANDS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "CancelReservation": ({"reservationId": 1}, ACCEPTED, "Accepted"),
     "CertificateSigned": ({"certificateChain": "PEM"}, ACCEPTED, "Accepted"),
@@ -84,11 +84,11 @@ async def test_every_command_of_1_6_goes_out_as_it_came_in_and_its_answer_comes_
     async with csms.charger("CP1") as charger:
         for action, (payload, answer, status) in COMMANDS.items():
             asked = asyncio.create_task(answering(charger, action, answer))
-            told = await operator.command("CP1", action, payload)
+            sent = await operator.command("CP1", action, payload)
             assert await asked == payload
-            assert (told["action"], told["status"], told["payload"]) == (action, status, answer)
-            assert told["duration_s"] > 0
-            assert len(told["trace_id"]) == 32
+            assert (sent["action"], sent["status"], sent["payload"]) == (action, status, answer)
+            assert sent["duration_s"] > 0
+            assert len(sent["trace_id"]) == 32
     assert await csms.metric("ocpp_central_call_seconds_count", action="Reset") == 1
     rejected = {"cp_id": "CP1", "action": "RemoteStopTransaction", "status": "Rejected"}
     assert await csms.metric("ocpp_central_call_rejected_total", **rejected) == 1
@@ -158,7 +158,7 @@ async def test_commands_of_two_operators_go_out_one_after_another_and_none_is_lo
     csms: Csms, operator: Operator
 ) -> None:
     count = 20
-    async with csms.charger("CP1") as charger, nobody(csms) as other:
+    async with csms.charger("CP1") as charger, anonymous(csms) as other:
         assert csms.first_password is not None
         await other.log_in("admin", csms.first_password)
         asking = [

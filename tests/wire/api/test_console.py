@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from support.central import Csms
-from support.operators import Operator, admin, nobody
+from support.operators import Operator, admin, anonymous
 from support.waiting import eventually
 from wattspan.api import console
 
@@ -29,7 +29,7 @@ FIRING = {
 
 
 async def test_the_page_loads_from_nowhere_but_the_server(csms: Csms) -> None:
-    async with nobody(csms) as stranger:
+    async with anonymous(csms) as stranger:
         answer = await stranger.http.get("/")
         assert answer.headers["content-type"].startswith("text/html")
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -55,7 +55,7 @@ def test_every_module_the_console_imports_is_shipped() -> None:
     "path", ["/static/../pages.py", "/static/%2e%2e/__init__.py", "/static/..%2f__init__.py", "/static/"]
 )
 async def test_nothing_beside_the_consoles_files_is_served(csms: Csms, path: str) -> None:
-    async with nobody(csms) as stranger:
+    async with anonymous(csms) as stranger:
         request = stranger.http.build_request("GET", "/")
         request.url = request.url.copy_with(raw_path=path.encode())
         assert (await stranger.http.send(request)).status_code == 404
@@ -63,8 +63,8 @@ async def test_nothing_beside_the_consoles_files_is_served(csms: Csms, path: str
 
 async def test_a_commands_schema_is_that_of_the_version_spoken(csms: Csms, operator: Operator) -> None:
     async with csms.charger("CP1"):
-        told = await operator.ask("GET", "/charge-points/CP1/commands/RemoteStartTransaction")
-        assert told["schema"]["required"] == ["idTag"]
+        answer = await operator.ask("GET", "/charge-points/CP1/commands/RemoteStartTransaction")
+        assert answer["schema"]["required"] == ["idTag"]
         await operator.ask("GET", "/charge-points/CP1/commands/RequestStartTransaction", 404)
         await operator.ask("GET", "/charge-points/CP1/commands/Heartbeat", 404)
     await eventually(lambda: not csms.central.fleet.charge_points["CP1"].connected)

@@ -66,8 +66,8 @@ async def test_whoever_comes_back_is_told_what_came_meanwhile(csms: Csms, operat
         for word in ("Charging", "Finishing"):
             await charger.call("StatusNotification", status(word))
         async with listening(operator, last_id, cp_id="CP1") as stream:
-            told = [(await stream.next())[2]["status"] for _ in range(2)]
-    assert told == ["Charging", "Finishing"]
+            seen = [(await stream.next())[2]["status"] for _ in range(2)]
+    assert seen == ["Charging", "Finishing"]
 
 
 async def test_an_id_of_another_life_gets_a_reset(csms: Csms, operator: Operator) -> None:
@@ -102,7 +102,7 @@ async def test_a_reader_that_does_not_read_is_dropped_and_nobody_waits(csms: Csm
                 await charger.call("StatusNotification", status("Charging") | {"info": "x" * 50})
                 event = feed._ring[-1]
                 for _ in range(events.QUEUE):
-                    feed._tell([event])
+                    feed._send([event])
             return not feed._listeners
 
         await eventually(dropped, within_s=30)
@@ -123,7 +123,7 @@ async def test_who_missed_more_than_is_resumed_is_told_to_read_anew_and_nothing_
         async with listening(operator, cp_id="CP1") as stream:
             await one.call("StatusNotification", status("Preparing"))
             last_id, *_ = await stream.next("ConnectorStatusChanged")
-        for _ in range(events.RESUMED + 1):
+        for _ in range(events.MAX_RESUMED + 1):
             feed.publish(ConnectorStatusChanged(cp_id="CP2", received_ts=0.0, connector_id="1", status="Available"))
         await one.call("StatusNotification", status("Charging"))
         await other.call("Heartbeat")
@@ -134,7 +134,7 @@ async def test_who_missed_more_than_is_resumed_is_told_to_read_anew_and_nothing_
 
 
 async def test_a_stream_ends_with_the_log_in_however_busy_it_is(csms: Csms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wattspan.api.routes.events.BEAT_S", 0.05)
+    monkeypatch.setattr("wattspan.api.routes.events.KEEPALIVE_S", 0.05)
     async with admin(csms) as leaver, csms.charger("CP1") as charger, listening(leaver) as stream:
         await charger.call("StatusNotification", status("Preparing"))
         await stream.next("ConnectorStatusChanged")
@@ -151,7 +151,7 @@ async def test_a_stream_ends_with_the_log_in_however_busy_it_is(csms: Csms, monk
 
 async def test_one_user_can_not_take_all_the_streams(csms: Csms, operator: Operator) -> None:
     feed = csms.central._feed
-    taken = [feed.listen(None, None, "admin") for _ in range(events.LISTENERS_OF_ONE)]
+    taken = [feed.listen(None, None, "admin") for _ in range(events.MAX_LISTENERS_OF_USER)]
     await operator.ask("GET", "/events", 503)
     feed.leave(feed.listen(None, None, "somebody else"))
     for listener in taken:
@@ -160,4 +160,8 @@ async def test_one_user_can_not_take_all_the_streams(csms: Csms, operator: Opera
 
 async def test_what_a_customer_is_told_is_not_told_to_viewers() -> None:
     notice = NoticeReceived(cp_id="CP1", received_ts=0.0, action="NotifyCustomerInformation", payload={"data": "Ada"})
-    assert events.told(notice) == {"cp_id": "CP1", "received_at": "1970-01-01T00:00:00.000Z", "action": notice.action}
+    assert events.json_of(notice) == {
+        "cp_id": "CP1",
+        "received_at": "1970-01-01T00:00:00.000Z",
+        "action": notice.action,
+    }

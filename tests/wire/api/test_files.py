@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.central import Csms
-from support.operators import Operator, nobody
+from support.operators import Operator, anonymous
 
 LOG = b"something went wrong\n" * 10_000
 
@@ -37,7 +37,7 @@ async def test_a_charge_point_uploads_the_log_it_was_asked_for(
     csms: Csms, operator: Operator, method: str, suffix: str
 ) -> None:
     location = await asked_for_logs(csms, operator)
-    async with nobody(csms) as charger:
+    async with anonymous(csms) as charger:
         answer = await charger.http.request(method, location + suffix, content=LOG)
     assert answer.status_code == 201
     (file,) = await operator.ask("GET", "/diagnostics", params={"cp_id": "CP1"})
@@ -51,7 +51,7 @@ async def test_a_charge_point_uploads_the_log_it_was_asked_for(
 
 async def test_a_charge_point_that_was_asked_once_can_not_fill_the_disk(csms: Csms, operator: Operator) -> None:
     location = await asked_for_logs(csms, operator)
-    async with nobody(csms) as charger:
+    async with anonymous(csms) as charger:
         codes = [(await charger.http.put(location, content=LOG)).status_code for _ in range(7)]
     assert codes == [201] * 5 + [404] * 2
 
@@ -113,7 +113,7 @@ async def test_a_file_that_is_too_long_is_413_and_leaves_nothing(make_csms, tmp_
 async def test_firmware_is_fetched_from_where_the_charge_point_is_told(csms: Csms, operator: Operator) -> None:
     file = await operator.ask("POST", "/firmware", 201, params={"name": "../fw 1.bin"}, content=LOG)
     assert file["name"] == "fw 1.bin"
-    async with csms.charger("CP1") as charger, nobody(csms) as plain:
+    async with csms.charger("CP1") as charger, anonymous(csms) as plain:
         asked = {"firmware_id": file["file_id"]}
         asking = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/firmware", json=asked))
         frame = await charger.expect("UpdateFirmware")

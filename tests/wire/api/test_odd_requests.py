@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.central import Csms
-from support.operators import Operator, nobody
+from support.operators import Operator, anonymous
 from support.waiting import eventually
 from wattspan.store.queries import audit as audit_queries
 
@@ -29,7 +29,7 @@ async def test_what_no_database_takes_is_the_askers_fault(csms: Csms, operator: 
         await operator.ask("GET", path, 422)
     for path in ("/charge-points/%00", "/charge-points/%00/credentials", "/id-tags/%00", "/users/%00", "/tokens/%00"):
         await operator.ask("DELETE", path, 422)
-    async with csms.charger("CP1"), nobody(csms) as stranger:
+    async with csms.charger("CP1"), anonymous(csms) as stranger:
         for path in ("/id-tags", "/users", "/charge-points", "/charge-points/CP1/device-model"):
             for text in (b"\0", b'["\\u0000","","","","",""]', b"[" * 700):
                 cursor = urlsafe_b64encode(text).decode()
@@ -70,8 +70,8 @@ async def test_a_time_that_utc_does_not_have_is_refused_and_never_becomes_no_tim
         for at in beyond:
             await operator.ask("PUT", "/id-tags/T", 422, json={"expires_at": at})
             await operator.ask("GET", "/transactions", 422, params={"from_at": at})
-            wish = {"id_tag": "T", "expires_at": at}
-            await operator.ask("POST", "/charge-points/CP1/reserve", 422, json=wish)
+            body = {"id_tag": "T", "expires_at": at}
+            await operator.ask("POST", "/charge-points/CP1/reserve", 422, json=body)
     shown = await operator.ask("PUT", "/id-tags/T", json={"expires_at": "2031-01-01T01:00:00+01:00"})
     assert shown["expires_at"] == "2031-01-01T00:00:00.000Z"
 
@@ -96,7 +96,7 @@ async def test_a_method_that_is_not_allowed_is_a_problem_that_tells_those_that_a
         ("POST", "/"): "GET, HEAD",
         ("PUT", "/static/main.js"): "GET, HEAD",
     }
-    async with nobody(csms) as stranger:
+    async with anonymous(csms) as stranger:
         for (method, path), allowed in refused.items():
             answer = await stranger.http.request(method, path)
             assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path

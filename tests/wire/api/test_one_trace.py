@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from support.central import Csms
-from support.operators import PASSWORD, Operator, admin, nobody
+from support.operators import PASSWORD, Operator, admin, anonymous
 from support.waiting import eventually
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -96,7 +96,7 @@ async def test_no_secret_is_in_a_span_a_metric_a_log_line_or_an_error(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     texts: list[str] = []
-    async with admin(csms) as boss, nobody(csms) as stranger:
+    async with admin(csms) as boss, anonymous(csms) as stranger:
         secrets = [PASSWORD, csms.first_password or "", boss.http.cookies["wattspan_session"]]
         secrets.append(boss.http.headers["X-CSRF-Token"])
         await boss.ask("POST", "/users", 201, json={"name": "sam", "password": PASSWORD, "role": "viewer"})

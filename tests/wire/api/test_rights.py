@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from support.central import Csms
-from support.operators import Operator, admin, nobody, somebody
+from support.operators import Operator, admin, anonymous, user_of_role
 from wattspan.api.access.guard import RIGHT
 from wattspan.api.access.rights import RIGHTS, Right, Role
 
@@ -116,7 +116,7 @@ async def test_the_table_has_every_route_and_its_right(csms: Csms, operator: Ope
 @pytest.mark.parametrize("role", [role.value for role in Role])
 async def test_what_a_role_may_not_do_is_403_and_a_refused_write_is_noted(csms: Csms, role: str) -> None:
     refused = [row for row in GUARDED if Right(row[0]) not in RIGHTS[Role(role)]]
-    async with somebody(csms, role, "sam") as sam, admin(csms) as boss:
+    async with user_of_role(csms, role, "sam") as sam, admin(csms) as boss:
         for _, method, path in refused:
             problem = await sam.ask(method, filled(path), 403)
             assert problem["type"] == "urn:wattspan:right", path
@@ -129,7 +129,7 @@ async def test_what_a_role_may_not_do_is_403_and_a_refused_write_is_noted(csms: 
 @pytest.mark.parametrize("role", [role.value for role in Role])
 async def test_what_a_role_may_do_is_never_refused_for_want_of_a_right(csms: Csms, role: str) -> None:
     stays = ("/events", "/session")
-    async with somebody(csms, role, "sam") as sam:
+    async with user_of_role(csms, role, "sam") as sam:
         for right, method, path in GUARDED:
             if Right(right) in RIGHTS[Role(role)] and path not in stays:
                 answer = await sam.send(method, filled(path))
@@ -140,7 +140,7 @@ async def test_what_a_role_may_do_is_never_refused_for_want_of_a_right(csms: Csm
 async def test_without_a_log_in_everything_but_the_public_is_401_and_a_write_is_noted(
     csms: Csms, operator: Operator
 ) -> None:
-    async with nobody(csms) as stranger:
+    async with anonymous(csms) as stranger:
         for _, method, path in GUARDED:
             answer = await stranger.send(method, filled(path))
             assert (answer.status_code, answer.json()["type"]) == (401, "urn:wattspan:who"), path

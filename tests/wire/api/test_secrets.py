@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.central import Csms
-from support.operators import Operator, nobody
+from support.operators import Operator, anonymous
 
 MARK = "Zq7vXw2"
 """In everything here that is secret."""
@@ -43,7 +43,7 @@ def bodies() -> list[tuple[str, str, Any]]:
 async def test_nothing_tells_a_secret_back(csms: Csms, operator: Operator, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     answers = []
-    async with csms.charger("CP1") as charger, nobody(csms) as stranger:
+    async with csms.charger("CP1") as charger, anonymous(csms) as stranger:
         for method, path, body in bodies():
             answer = await operator.send(method, path, json=body)
             assert 400 <= answer.status_code < 500, (path, answer.text)
@@ -60,7 +60,7 @@ async def test_nothing_tells_a_secret_back(csms: Csms, operator: Operator, caplo
         answers.append(await asking)
         audit = await operator.ask("GET", "/audit", params={"limit": 500})
     assert [answer.text for answer in answers if MARK in answer.text] == []
-    told = [record.getMessage() for record in caplog.records if record.name.startswith(("wattspan", "uvicorn"))]
-    assert [text for text in told if MARK in text] == []
+    seen = [record.getMessage() for record in caplog.records if record.name.startswith(("wattspan", "uvicorn"))]
+    assert [text for text in seen if MARK in text] == []
     assert MARK not in str(audit)
     assert MARK not in "".join(await csms.page())

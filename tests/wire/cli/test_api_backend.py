@@ -182,7 +182,7 @@ async def test_users_are_added_given_passwords_and_removed(csms: Csms, run: Run,
     await run("user", "add", "sam", "--role", "viewer", stdin="correct horse battery\n")
     await run("user", "password", "sam", stdin="another long password\n")
     await run("login", "--url", url, "--user", "sam", stdin="another long password\n")
-    assert "asks for the right 'admin'" in (await run("user", "list", code=1)).stderr
+    assert "requires the right 'admin'" in (await run("user", "list", code=1)).stderr
     await run("login", "--url", url, "--user", "admin", stdin=f"{csms.first_password}\n")
     await run("user", "remove", "sam")
     assert [row["name"] for row in rows(await run("user", "list", "--json"))] == ["admin"]

@@ -42,13 +42,16 @@ async def test_lost_passwords_can_be_replaced_in_the_database(csms: Csms, run: R
     assert "the last admin stays" in (await run("user", "remove", "admin", *database, code=1)).stderr
     await run("user", "add", "sam", "--role", "viewer", *database, stdin=f"{PASSWORD}\n")
     assert (
-        "is taken"
+        "there is a user SAM already"
         in (await run("user", "add", "SAM", "--role", "admin", *database, code=1, stdin=f"{PASSWORD}\n")).stderr
     )
     await run("user", "remove", "sam", *database)
     short = await run("user", "password", "admin", *database, code=1, stdin="short\n")
     assert "Error: password: at least 12 characters\n" in short.stderr
-    assert "no such user" in (await run("user", "password", "nobody", *database, code=1, stdin=f"{PASSWORD}\n")).stderr
+    assert (
+        "there is no user nobody"
+        in (await run("user", "password", "nobody", *database, code=1, stdin=f"{PASSWORD}\n")).stderr
+    )
 
 
 async def test_a_running_server_sees_changes_in_its_database_at_once(

@@ -3,7 +3,7 @@
 import pytest
 
 from support.chargers import BOOT, START, energy, meter_values, status
-from support.transcripts import Told
+from support.transcripts import EndedSession
 
 AT = {"cp_id": "CP1", "connector_id": "1"}
 HOUR_S = 3600
@@ -28,8 +28,8 @@ async def test_connector_0(timed, charger):
 
 async def test_straight_from_boot_into_preparing(timed, clock, charger):
     """straight from boot into Preparing"""
-    told: list[Told] = []
-    timed.central.fleet.on_stopped.append(lambda session: told.append(Told.of(session)))
+    told: list[EndedSession] = []
+    timed.central.fleet.on_stopped.append(lambda session: told.append(EndedSession.of(session)))
     await charger.call("BootNotification", BOOT)
     await charger.call("StatusNotification", status("Preparing"))
     assert await timed.metric("ocpp_cp_status", cp_id="CP1") == 1
@@ -56,8 +56,8 @@ async def test_available_while_plugged_in(timed, clock, charger):
 
 async def test_stale_timestamps_after_a_reconnect(timed, clock, charger):
     """stale timestamps after a reconnect"""
-    told: list[Told] = []
-    timed.central.fleet.on_stopped.append(lambda session: told.append(Told.of(session)))
+    told: list[EndedSession] = []
+    timed.central.fleet.on_stopped.append(lambda session: told.append(EndedSession.of(session)))
     tx = (await charger.call("StartTransaction", {**START, "timestamp": clock.at(0)}))["transactionId"]
     clock.be_at(60)
     await charger.call("StatusNotification", {**status("Charging"), "timestamp": clock.at(60)})

@@ -3,7 +3,7 @@
 import pytest
 
 from support.chargers import Payload, energy
-from support.transcripts import Told
+from support.transcripts import EndedSession
 
 AT = {"cp_id": "CP1", "connector_id": "1"}
 HOUR_S = 3600
@@ -101,8 +101,8 @@ async def test_local_time_labelled_z(timed, clock, charger, zone_h):
 @pytest.mark.parametrize("stop_s", [10 * DAY_S, -HOUR_S])
 async def test_a_stop_in_the_future_or_before_its_start(timed, clock, charger, stop_s):
     """a stop in the future or before its start: flagged, still answered"""
-    told: list[Told] = []
-    timed.central.fleet.on_stopped.append(lambda session: told.append(Told.of(session)))
+    told: list[EndedSession] = []
+    timed.central.fleet.on_stopped.append(lambda session: told.append(EndedSession.of(session)))
     tx = await started(charger, clock.at(0))
     clock.be_at(HOUR_S)
     assert await charger.call("StopTransaction", stop(tx, clock.at(stop_s))) == {}
@@ -117,8 +117,8 @@ async def test_a_stop_in_the_future_or_before_its_start(timed, clock, charger, s
 
 async def test_a_plausible_stop_is_not_flagged(timed, clock, charger):
     """a stop in the future or before its start: flagged, still answered"""
-    told: list[Told] = []
-    timed.central.fleet.on_stopped.append(lambda session: told.append(Told.of(session)))
+    told: list[EndedSession] = []
+    timed.central.fleet.on_stopped.append(lambda session: told.append(EndedSession.of(session)))
     tx = await started(charger, clock.at(0))
     clock.be_at(HOUR_S)
     await charger.call("StopTransaction", stop(tx, clock.at(HOUR_S + 30)))

@@ -33,8 +33,8 @@ async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(
     make_secured, tmp_path, caplog, monkeypatch
 ):
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(logs._lines, "_every_s", 0.0)  # every line is looked at, whatever was logged just before
-    monkeypatch.setattr(logs._lines, "_known", {})
+    monkeypatch.setattr(logs._line_limiter, "_every_s", 0.0)  # every line is looked at, whatever was logged just before
+    monkeypatch.setattr(logs._line_limiter, "_known", {})
     audit = tmp_path / "audit.jsonl"
     secured = await make_secured(unknown_charge_points="reject", plugins=["audit"], audit_log=str(audit))
     csms = secured.csms

@@ -1,1 +1,1 @@
-"""Who uses the API and what they may do: rights, passwords, lockout, log-ins and tokens."""
+"""Access to the API: rights, lockout, logins and tokens."""

@@ -1,4 +1,4 @@
-"""Log-ins, sessions and tokens, kept in the store as digests. It must not know of HTTP but for its problems."""
+"""Logins and API tokens: checks passwords, begins logins, makes tokens. The store keeps digests of their secrets."""
 
 import secrets
 import time
@@ -8,10 +8,12 @@ from hashlib import blake2b, sha256
 from pydantic import SecretStr
 
 from wattspan.api.access.lockout import Lockout
-from wattspan.api.access.passwords import Passwords, generated
 from wattspan.api.access.rights import RIGHTS, Principal, Role, narrowed
 from wattspan.api.problems import Problem
+from wattspan.csms.registry import Registry
+from wattspan.csms.security.passwords import Passwords, generate_password
 from wattspan.domain.counters import ServerCounters
+from wattspan.errors import AlreadyRegistered
 from wattspan.store.queries import users as user_queries
 from wattspan.store.records import ApiToken, User
 from wattspan.store.store import Store
@@ -19,99 +21,100 @@ from wattspan.telemetry import catalogue
 from wattspan.telemetry.recorder import Recorder
 
 FIRST_ADMIN = "admin"
-TOKEN_PREFIX = "wattspan_"  # noqa: S105 - it lets secret scanners find a token that leaked
+TOKEN_PREFIX = "wattspan_"  # noqa: S105 - lets secret scanners find a leaked token
 SECRET_BYTES = 32
 
 
 class AuthService:
-    """Lets people and programs in. `session_s`: how long a log-in lasts."""
+    """Authenticates people and programs. `login_s`: how long a login lasts, in seconds."""
 
     def __init__(
         self,
         store: Store,
+        registry: Registry,
+        passwords: Passwords,
         counters: ServerCounters,
         recorder: Recorder,
         *,
-        session_s: float,
+        login_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._vitals = counters
+        self._registry = registry
+        self._passwords = passwords
+        self._counters = counters
         self._recorder = recorder
         self._clock = clock
-        self.session_s = session_s
-        self.passwords = Passwords()
-        self._lockout = Lockout(time.monotonic, self._locked_out)
+        self.login_s = login_s
+        self._lockout = Lockout(time.monotonic, self._count_lockout)
         self._checking: set[str] = set()
 
-    def close(self) -> None:
-        """End its threads."""
-        self.passwords.close()
-
     async def make_first_admin(self, password: SecretStr | None) -> str | None:
-        """Make `admin` where there is no user at all. Returns the password to be shown once, if it was made up here."""
+        """Add the user `admin` if there is no user at all. Returns the password if it was generated here, or None."""
         if password is None:
-            shown, stored = generated()
+            generated, stored = generate_password()
         else:
-            shown, stored = None, await self.passwords.hash(password.get_secret_value())
+            generated, stored = None, await self._passwords.hash(password.get_secret_value())
         admin = User(name=FIRST_ADMIN, role=Role.ADMIN.value, password=stored, created_ts=self._clock())
-        made = await self._store.do(user_queries.add_first_user, admin)
-        return shown if made else None
+        added = await self._store.do(user_queries.add_first_user, admin)
+        return generated if added else None
 
-    async def log_in(self, name: str, password: str, source: str, instead_of: str | None) -> tuple[str, User]:
-        """Check a password and begin a session; its secret. `instead_of`: the browser's session until now, which ends.
+    async def log_in(self, name: str, password: str, source: str, previous: str | None) -> tuple[str, User]:
+        """Check a password and begin a login; return its secret and the user.
 
-        Raises Problem: 401 for a wrong name or password, 429 during a lockout.
+        `previous` is the secret of the browser's login until now, which ends.
+
+        Raises Problem: 401 for a wrong name or password, 429 during a lockout. Raises Overloaded.
         """
         began_s = time.perf_counter()
         try:
-            return await self._log_in(name, password, source, instead_of)
+            return await self._log_in(name, password, source, previous)
         except Problem:
-            self._vitals.logins_failed += 1
+            self._counters.logins_failed += 1
             raise
         finally:
             self._recorder.took(catalogue.LOGIN_SECONDS, time.perf_counter() - began_s)
 
-    async def _log_in(self, name: str, password: str, source: str, instead_of: str | None) -> tuple[str, User]:
+    async def _log_in(self, name: str, password: str, source: str, previous: str | None) -> tuple[str, User]:
         wait_s = self._lockout.wait_s(name, source)
         key = name.casefold()
         if wait_s > 0.0 or key in self._checking:
             headers = {"Retry-After": str(int(wait_s) + 1)}
-            raise Problem(429, "too many failed log-ins; wait, then try again", kind="locked", headers=headers)
-        # One check of a name at a time: guesses sent all at once would come in before the first has failed.
+            raise Problem(429, "too many failed logins; wait, then try again", kind="locked", headers=headers)
+        # One check of a name at a time: guesses sent concurrently would be admitted before the first has failed.
         self._checking.add(key)
         try:
             user = await self._store.read(user_queries.user, name)
             stored = None if user is None or user.disabled else user.password
-            right = await self.passwords.check(password, stored)
+            is_right = await self._passwords.verify(password, stored)
         finally:
             self._checking.discard(key)
-        if user is None or stored is None or not right:
+        if user is None or stored is None or not is_right:
             self._lockout.failed(name, source)
             raise Problem(401, "wrong name or password", kind="credentials")
-        self._lockout.succeeded(name, source)
+        self._lockout.succeeded(name)
         secret, now_ts = secrets.token_urlsafe(SECRET_BYTES), self._clock()
-        old = digest(instead_of) if instead_of else ""
-        await self._store.do(user_queries.add_login, digest(secret), user.name, now_ts, now_ts + self.session_s, old)
-        self._vitals.logins += 1
+        old = digest(previous) if previous else ""
+        expires_ts = now_ts + self.login_s
+        await self._store.do(user_queries.add_login, digest(secret), user.name, now_ts, expires_ts, old)
+        self._counters.logins += 1
         return secret, user
 
     async def register(self, name: str, password: str) -> User:
-        """Make a viewer. Raises Problem 409 when the name is taken."""
+        """Add a viewer, and return it. Raises AlreadyRegistered when the name is taken, and Overloaded."""
         began_s = time.perf_counter()
         try:
-            stored = await self.passwords.hash(password)
-            user = User(name=name, role=Role.VIEWER.value, password=stored, created_ts=self._clock())
-            if not await self._store.do(user_queries.add_user, user):
-                self._vitals.registration_conflicts += 1
-                raise Problem(409, "the name is taken", kind="name-taken")
+            user = await self._registry.add_user(name, Role.VIEWER.value, password)
+        except AlreadyRegistered:
+            self._counters.registration_conflicts += 1
+            raise
         finally:
             self._recorder.took(catalogue.REGISTRATION_SECONDS, time.perf_counter() - began_s)
-        self._vitals.registrations += 1
+        self._counters.registrations += 1
         return user
 
-    async def by_session(self, secret: str) -> Principal | None:
-        """Whoever has a session of that secret."""
+    async def by_login(self, secret: str) -> Principal | None:
+        """Return who is logged in with that secret, or None."""
         user = await self._store.read(user_queries.login_user, digest(secret), self._clock())
         if user is None:
             return None
@@ -119,26 +122,31 @@ class AuthService:
         return Principal(
             name=user.name,
             role=role,
-            means="session",
+            auth_method="session",
             rights=RIGHTS[role],
             digest=digest(secret),
             csrf=csrf_of(secret),
         )
 
     async def by_token(self, secret: str) -> Principal | None:
-        """Whoever has a token of that secret."""
+        """Return whose API token that is, with the rights of its scopes, or None."""
         found = await self._store.read(user_queries.token_user, digest(secret), self._clock())
         if found is None:
             return None
         user, token = found
         role = Role(user.role)
-        means, rights = f"token {token.token_id}", narrowed(role, token.scopes)
-        return Principal(name=user.name, role=role, means=means, rights=rights, digest=digest(secret))
+        return Principal(
+            name=user.name,
+            role=role,
+            auth_method=f"token {token.token_id}",
+            rights=narrowed(role, token.scopes),
+            digest=digest(secret),
+        )
 
     async def make_token(
         self, user: str, label: str, scopes: tuple[str, ...], expires_ts: float | None
     ) -> tuple[str, ApiToken]:
-        """A new token and its secret, which is told this once."""
+        """Make a token; return its secret, which is stored as a digest only, and what is on file."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         token = ApiToken(
             token_id=secrets.token_hex(8),
@@ -151,19 +159,19 @@ class AuthService:
         await self._store.do(user_queries.add_token, digest(secret), token)
         return secret, token
 
-    async def count_sessions(self) -> None:
-        """Have the metric say how many sessions are open."""
-        self._vitals.user_sessions = await self._store.read(user_queries.open_logins, self._clock())
+    async def count_logins(self) -> None:
+        """Update the gauge of open logins. Raises StoreError."""
+        self._counters.user_sessions = await self._store.read(user_queries.open_logins, self._clock())
 
-    def _locked_out(self) -> None:
-        self._vitals.lockouts += 1
+    def _count_lockout(self) -> None:
+        self._counters.lockouts += 1
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret that was made here: it is random enough for a fast hash."""
+    """Return the digest the store keeps of a secret made here, which is random enough for a fast hash."""
     return sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def csrf_of(secret: str) -> str:
-    """What a session's writes bring along in `X-CSRF-Token`; the session's secret can't be had from it."""
+    """Return a login's CSRF token, which its writes send in `X-CSRF-Token`. It does not reveal the login's secret."""
     return blake2b(secret.encode(errors="surrogatepass"), digest_size=16, person=b"wattspan-csrf").hexdigest()

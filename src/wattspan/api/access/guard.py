@@ -1,4 +1,4 @@
-"""The guard at each route: who asks, may they, and how the route is documented. A route without a guard is public."""
+"""Authentication and authorization of each route, and how the route documents them. A route without it is public."""
 
 import hmac
 from http import HTTPStatus
@@ -14,44 +14,44 @@ COOKIE = "wattspan_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ONLY_HEAD = "only_head"
-"""In a request's state: HEAD was asked, so what never ends must not begin."""
+"""Set in the state of a HEAD request, for which an endless response must not begin."""
 RIGHT = "x-right"
-"""Where the OpenAPI document says which right a route asks for."""
+"""The OpenAPI extension that names the right a route requires."""
 
 
-async def identified(request: Request) -> Principal | None:
-    """Whoever asks: by bearer token, or else by the session cookie."""
-    keeper: AuthService = request.app.state.services.keeper
+async def identify(request: Request) -> Principal | None:
+    """Return who sent the request, by bearer token or else by the login's cookie; None: nobody known."""
+    auth: AuthService = request.app.state.services.auth
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and given.strip():
-        return await keeper.by_token(given.strip())
+        return await auth.by_token(given.strip())
     cookie = request.cookies.get(COOKIE)
-    return await keeper.by_session(cookie) if cookie else None
+    return await auth.by_login(cookie) if cookie else None
 
 
 def from_elsewhere(request: Request) -> bool:
-    """Whether a browser says that another site sent the request (Fetch Metadata)."""
+    """Return whether the browser reports that another site sent the request (Fetch Metadata)."""
     return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
-class _Needs:
-    """Lets through who has the right; a session's write must bring its CSRF token. Everybody else gets 401 or 403."""
+class _Require:
+    """Requires a right, and of a login's write its CSRF token. Raises Problem 401 or 403."""
 
     def __init__(self, right: Right) -> None:
         self.right = right
 
     async def __call__(self, request: Request) -> None:
-        principal = await identified(request)
+        principal = await identify(request)
         if principal is None:
             challenge = {"WWW-Authenticate": 'Bearer realm="wattspan"'}
-            raise Problem(401, "log in, or bring a token", kind="who", headers=challenge)
+            raise Problem(401, "log in, or send a token", kind="who", headers=challenge)
         request.state.principal = principal
         if principal.csrf and request.method not in SAFE:
             given = request.headers.get(CSRF_HEADER, "")
             if from_elsewhere(request) or not hmac.compare_digest(given.encode(), principal.csrf.encode()):
-                raise Problem(403, f"a session's writes bring its token in {CSRF_HEADER}", kind="csrf")
+                raise Problem(403, f"writes of a login send its CSRF token in {CSRF_HEADER}", kind="csrf")
         if self.right not in principal.rights:
-            raise Problem(403, f"this asks for the right {self.right.value!r}", kind="right")
+            raise Problem(403, f"this requires the right {self.right.value!r}", kind="right")
 
 
 def _principal(request: Request) -> Principal:
@@ -60,14 +60,14 @@ def _principal(request: Request) -> Principal:
 
 
 Who = Annotated[Principal, Depends(_principal)]
-"""A route's parameter: who asks. Only behind a guard."""
+"""The type of a route's `who` parameter: who sent the request. Only for guarded routes."""
 
 
 def guarded(right: Right, *statuses: int, **more: Any) -> dict[str, Any]:
-    """Keywords for a route that asks for `right` and may answer with problems of these statuses besides the usual."""
+    """Return the keywords of a route that requires `right` and documents problems of these statuses."""
     extra: dict[str, Any] = {RIGHT: right.value, "security": [{"token": []}, {"session": []}]}
     return {
-        "dependencies": [Depends(_Needs(right))],
+        "dependencies": [Depends(_Require(right))],
         "openapi_extra": extra,
         "responses": problems(401, 403, 422, 503, *statuses),
         **more,
@@ -75,13 +75,13 @@ def guarded(right: Right, *statuses: int, **more: Any) -> dict[str, Any]:
 
 
 def public(*statuses: int, **more: Any) -> dict[str, Any]:
-    """Keywords for a route that asks for nothing."""
+    """Return the keywords of a route that requires nothing."""
     extra: dict[str, Any] = {RIGHT: "public", "security": []}
     return {"openapi_extra": extra, "responses": problems(422, 503, *statuses), **more}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How problems of these statuses are documented."""
+    """Return the OpenAPI responses of problems of these statuses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     return {
         each: {"description": HTTPStatus(each).phrase, "content": content} for each in sorted({*statuses, 400, 413})
@@ -97,6 +97,6 @@ __all__ = [
     "Who",
     "from_elsewhere",
     "guarded",
-    "identified",
+    "identify",
     "public",
 ]

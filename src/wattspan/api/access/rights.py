@@ -1,4 +1,4 @@
-"""Roles and rights. A role has rights; an API token has its user's, narrowed to its scopes, which are rights too."""
+"""Roles and rights. A role has rights; an API token has those of its user that are among its scopes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from enum import StrEnum
 
 
 class Right(StrEnum):
-    """What a route asks for."""
+    """A right that a route requires."""
 
     READ = "read"
-    """See the fleet, its transactions and events; id tokens in part."""
+    """Read the fleet, its transactions and events; id tokens are masked."""
     COMMAND = "command"
-    """Have a charge point do something."""
+    """Send commands to charge points."""
     WRITE = "write"
     """Change what is on file: charge points, id tags, transactions."""
     ADMIN = "admin"
@@ -19,7 +19,7 @@ class Right(StrEnum):
 
 
 class Role(StrEnum):
-    """What a user is."""
+    """The role of a user."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -35,23 +35,23 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks. `means` is "session" or "token ID"; `csrf` what a session's writes must bring along, "" for a token."""
+    """Who sends a request. `auth_method` is "session", "password" or "token ID"; `csrf` is the login's CSRF token."""
 
     name: str
     role: Role
-    means: str
+    auth_method: str
     rights: frozenset[Right]
     digest: str
-    """Of the secret they came with; names the session."""
+    """The digest of the secret they authenticated with; identifies the login."""
     csrf: str = ""
 
     @property
     def sees_id_tokens(self) -> bool:
-        """Whether id tokens are shown to them whole: they are personal data."""
+        """Whether they may see id tokens, which are personal data, unmasked."""
         return Right.WRITE in self.rights
 
 
 def narrowed(role: Role, scopes: Iterable[str]) -> frozenset[Right]:
-    """The rights of a token of a user of that role."""
+    """Return the rights of a token with these scopes, of a user of that role."""
     wanted = set(scopes)
     return frozenset(right for right in RIGHTS[role] if right.value in wanted)

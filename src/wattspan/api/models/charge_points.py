@@ -1,12 +1,12 @@
-"""Charge points, their connectors and what an operator says of them."""
+"""Charge points, their connectors, and the fields that an operator sets."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from wattspan.api.models.common import At, Body, CpId, Shown, Text, moment
-from wattspan.csms import pending as csms_pending
-from wattspan.csms.commands import Live
+from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of
+from wattspan.csms.commands import ActiveConnection
+from wattspan.csms.pending import PendingChargePoint as Pending
 from wattspan.csms.security.rotation import Rotated
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
@@ -17,7 +17,7 @@ DEFAULT = "default"
 
 
 class Connector(Shown):
-    """A connector (1.6) or EVSE (2.x), as it is now. `transaction` is the number of the one that runs."""
+    """A connector (1.6) or EVSE (2.x), as it is now. `transaction` is the number of the open one."""
 
     connector_id: str
     status: str | None
@@ -47,7 +47,7 @@ class ChargePointRow(Shown):
 
 
 class ChargePoint(ChargePointRow):
-    """All that is known of a charge point. `registered_at` null: it turned up by itself."""
+    """A charge point with its connectors. `registered_at` null: it connected without being registered."""
 
     serial_number: str
     firmware_status: str
@@ -58,14 +58,14 @@ class ChargePoint(ChargePointRow):
     registered_at: At | None
     has_credentials: bool
     old_credentials_until: At | None
-    """Until when the secret before the last rotation works; null: there is none, or no end yet."""
+    """Until when the secret before the last rotation works; null: there is none, or its end is not known yet."""
     security_profile: int
-    """The OCPP security profile that is required of it, whatever the server asks of everybody."""
+    """The OCPP security profile that is required of it, besides the server's minimum."""
     security_profile_now: int | None
-    """That of its connection; null: not connected."""
+    """The security profile of its connection; null: not connected."""
     certificate_expires_at: At | None
     unknown_id_tags: str
-    """accept, reject or default: what id tags get here that nobody registered."""
+    """accept, reject or default: the answer to id tags that are not on file."""
     name: str
     location: str
     note: str
@@ -78,18 +78,18 @@ class ChargePoint(ChargePointRow):
 
 
 class Annotations(Body):
-    """What the operator says of a charge point; what is not given stays."""
+    """The fields that an operator sets; what is not given stays."""
 
     name: Text | None = None
     location: Text | None = None
     note: Text | None = None
     security_profile: int | None = Field(default=None, ge=0, le=3)
-    """Connections by a weaker one are refused from now on; 0: whatever the server asks of everybody."""
+    """Connections with a lower one are refused from now on; 0: the server's minimum."""
     unknown_id_tags: Literal["accept", "reject", "default"] | None = None
-    """What id tags get at this charge point that nobody registered."""
+    """The answer to id tags that are not on file."""
 
     def given(self) -> dict[str, str | int]:
-        """The fields that are to be changed, as the books have them."""
+        """Return the fields to change, as the store's columns."""
         own = {name: getattr(self, name) for name in Annotations.model_fields}
         if own["unknown_id_tags"] == DEFAULT:
             own["unknown_id_tags"] = ""
@@ -97,29 +97,29 @@ class Annotations(Body):
 
 
 class NewChargePoint(Annotations):
-    """A charge point to register. `credentials`: whether a secret is made for it, and told this once."""
+    """A charge point to register. `credentials`: whether to generate a secret, which only this answer contains."""
 
     cp_id: CpId
     credentials: bool = True
 
 
 class Credentials(Shown):
-    """A charge point's secret, told this once: its Basic password, or AuthorizationKey (1.6 security whitepaper)."""
+    """A charge point's secret: its Basic password, which 1.6 calls AuthorizationKey. No other answer contains it."""
 
     cp_id: str
     secret: str | None
 
 
 class NewCredentials(Body):
-    """`secret` null: one is made. Chargers of profile 1 take 16 to 20 bytes."""
+    """`secret` null: a random one. Charge points of 1.6 take 16 to 20 bytes."""
 
     secret: str | None = Field(default=None, min_length=8, max_length=64, pattern=r"^[\x21-\x7e]+$")
 
 
 class Rotation(Shown):
-    """How a rotation went. `applied`: the charge point has the new secret.
+    """The outcome of a rotation. `applied`: the charge point has the new secret.
 
-    Where it is not applied and `status` is no refusal, both secrets work until the charge point comes with the new one.
+    If it is neither applied nor rejected by `status`, both secrets work until the new one is used.
     """
 
     cp_id: str
@@ -143,54 +143,56 @@ class PendingChargePoint(Shown):
     firmware: str
 
 
-def pending(waiting: csms_pending.PendingChargePoint) -> PendingChargePoint:
-    """One that waits."""
+def pending(each: Pending) -> PendingChargePoint:
+    """Return the JSON of a pending charge point."""
     return PendingChargePoint(
-        cp_id=waiting.cp_id,
-        since=moment(waiting.since_ts),
-        protocol=waiting.protocol,
-        address=waiting.source,
-        security_profile=waiting.security_profile,
-        vendor=waiting.vendor,
-        model=waiting.model,
-        serial_number=waiting.serial_number,
-        firmware=waiting.firmware,
+        cp_id=each.cp_id,
+        since=datetime_of(each.since_ts),
+        protocol=each.protocol,
+        address=each.source,
+        security_profile=each.security_profile,
+        vendor=each.vendor,
+        model=each.model,
+        serial_number=each.serial_number,
+        firmware=each.firmware,
     )
 
 
 def rotation(cp_id: str, rotated: Rotated) -> Rotation:
-    """How it went."""
+    """Return the JSON of a rotation's outcome."""
     return Rotation(
         cp_id=cp_id,
         status=rotated.status,
         applied=rotated.applied,
-        old_credentials_until=moment(rotated.old_until_ts),
+        old_credentials_until=datetime_of(rotated.old_until_ts),
         trace_id=rotated.trace_id,
     )
 
 
 def row(cp: Known) -> ChargePointRow:
-    """A charge point in a list."""
+    """Return the JSON of a charge point in a list."""
     return ChargePointRow(**_row(cp))
 
 
-def whole(cp: Known, registration: Registration | None, now_ts: float, live: Live | None) -> ChargePoint:
-    """All that is known of a charge point; `live` None: it is not connected here."""
+def whole(
+    cp: Known, registration: Registration | None, now_ts: float, connection: ActiveConnection | None
+) -> ChargePoint:
+    """Return the JSON of a charge point with its connectors; `connection` None: it is not connected."""
     filed = registration or Registration(cp_id=cp.cp_id, registered_ts=None, secret=None)
     return ChargePoint(
         **_row(cp),
         serial_number=cp.serial_number,
         firmware_status=cp.firmware_status,
         log_status=cp.log_status,
-        known_since=moment(cp.known_since_ts),
-        last_heartbeat_at=moment(cp.last_heartbeat_ts),
-        last_transaction_at=moment(cp.last_tx_ts),
-        registered_at=moment(filed.registered_ts),
+        known_since=datetime_of(cp.known_since_ts),
+        last_heartbeat_at=datetime_of(cp.last_heartbeat_ts),
+        last_transaction_at=datetime_of(cp.last_tx_ts),
+        registered_at=datetime_of(filed.registered_ts),
         has_credentials=filed.secret is not None,
-        old_credentials_until=moment(filed.other_until_ts),
+        old_credentials_until=datetime_of(filed.other_until_ts),
         security_profile=filed.security_profile or 0,
-        security_profile_now=None if live is None else live.profile,
-        certificate_expires_at=moment(cp.certificate_expires_ts),
+        security_profile_now=None if connection is None else connection.security_profile,
+        certificate_expires_at=datetime_of(cp.certificate_expires_ts),
         unknown_id_tags=filed.unknown_id_tags or DEFAULT,
         name=filed.name,
         location=filed.location,
@@ -205,13 +207,13 @@ def whole(cp: Known, registration: Registration | None, now_ts: float, live: Liv
 
 
 def connector(cp: Known, each: KnownConnector, now_ts: float) -> Connector:
-    """A connector as it is now."""
+    """Return the JSON of a connector."""
     running = each.transaction
     return Connector(
         connector_id=each.connector_id,
         status=each.status,
         error_code=each.error_code,
-        status_at=moment(each.status_ts),
+        status_at=datetime_of(each.status_ts),
         current_a=each.current_a,
         power_w=each.power_w,
         limit_a=limit_a(cp, each, now_ts),
@@ -230,7 +232,7 @@ def _row(cp: Known) -> dict[str, object]:
         "vendor": cp.vendor,
         "model": cp.model,
         "firmware": cp.firmware,
-        "last_message_at": moment(cp.last_msg_ts),
+        "last_message_at": datetime_of(cp.last_msg_ts),
         "transactions": len(cp.transactions),
         "power_w": sum(each.power_w or 0.0 for each in cp.connectors.values()),
     }

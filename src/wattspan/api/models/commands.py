@@ -1,4 +1,4 @@
-"""A command's answer."""
+"""The answer to a command."""
 
 from wattspan.api.models.common import Payload, Shown
 from wattspan.csms.commands import CommandResult
@@ -6,9 +6,9 @@ from wattspan.csms.plugins.audit import mask_secrets
 
 
 class Answer(Shown):
-    """What a charge point answered, but for passwords and keys. `status` is "" where its answer has none.
+    """A charge point's answer, with passwords and keys masked. `status` is "" if it has none.
 
-    `accepted` is our reading of it.
+    `accepted`: whether Wattspan takes the status for an acceptance.
     """
 
     action: str
@@ -20,7 +20,7 @@ class Answer(Shown):
 
 
 def answer(result: CommandResult) -> Answer:
-    """The answer as JSON has it."""
+    """Return the JSON of an answer."""
     return Answer(
         action=result.action,
         status=result.status,

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from wattspan.api.models.common import At, Body, Payload, Shown, Token, moment, seconds
-from wattspan.api.paging import MOST
+from wattspan.api.models.common import At, Body, Payload, Shown, Token, datetime_of, seconds
+from wattspan.api.paging import MAX_LIMIT
 from wattspan.domain import model
-from wattspan.store import records as entries
+from wattspan.store import records
 
 
 class Status(StrEnum):
-    """What an id tag may do (OCPP's AuthorizationStatus)."""
+    """The status of an id tag (OCPP's AuthorizationStatus)."""
 
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class Transaction(Shown):
-    """A charging session. `number` is ours; `transaction_id` OCPP's. `trace_id` is its session's trace."""
+    """A charging session. `number` is Wattspan's, `transaction_id` OCPP's. `trace_id` is the session's trace."""
 
     number: int
     cp_id: str
@@ -42,7 +42,7 @@ class Transaction(Shown):
 
 
 class Reading(Shown):
-    """A point of the meter curve. `at` is the charger's time, or ours where it has told none."""
+    """A point of the meter curve. `at` is the charge point's time, or the server's if it sent none."""
 
     at: At | None
     energy_wh: float | None
@@ -52,7 +52,7 @@ class Reading(Shown):
 
 
 class TimelineEntry(Shown):
-    """Something that happened in a session."""
+    """An entry in a session's timeline."""
 
     at: At | None
     name: str
@@ -65,15 +65,15 @@ class TransactionWhole(Transaction):
 
     timeline: list[TimelineEntry]
     story: Annotated[list[TimelineEntry], Field(deprecated=True)]
-    """The former name of `timeline`; it leaves with the next release."""
+    """The former name of `timeline`; it is removed in the next release."""
     curve: list[Reading]
     readings_total: int
 
 
-class Asked(Body):
-    """Which transactions; what is not given may be any. `from_at` and `until_at` are about the start, by our clock."""
+class TransactionQuery(Body):
+    """Filters of transactions. `from_at` and `until_at` apply to the start, by the server's clock."""
 
-    limit: Annotated[int, Field(ge=1, le=MOST)] = 100
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 100
     cursor: Annotated[str, Field(max_length=1000)] | None = None
     cp_id: Annotated[str, Field(max_length=255)] | None = None
     id_tag: Annotated[str, Field(max_length=255)] | None = None
@@ -83,22 +83,22 @@ class Asked(Body):
 
 
 class Close(Body):
-    """Close by hand, where the charger's stop was lost. `meter_stop_wh` null: by the last reading."""
+    """Close a transaction by hand. `meter_stop_wh` null: by the last reading."""
 
     meter_stop_wh: Annotated[float, Field(ge=0, le=1e12)] | None = None
 
 
 class IdTagBody(Body):
-    """What is on file of an id tag. `expires_at` null: never; `max_active_transactions` null: any number."""
+    """The fields of an id tag. `expires_at` null: never; `max_active_transactions` null: any number."""
 
     status: Status = Status.ACCEPTED
     expires_at: At | None = None
     parent: Token | None = None
     max_active_transactions: Annotated[int, Field(ge=0, le=1000)] | None = None
     type: Annotated[str, Field(max_length=20, pattern="^[A-Za-z0-9]*$")] = ""
-    """Of OCPP 2.x, e.g. ISO14443; "" is any."""
+    """The token type of OCPP 2.x, e.g. ISO14443; "" is any."""
     evse_ids: Annotated[list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(max_length=1000, default_factory=list)]
-    """Where alone it may charge; none named: everywhere."""
+    """The only EVSEs where it may charge; empty: everywhere."""
 
 
 class IdTag(Shown):
@@ -114,7 +114,7 @@ class IdTag(Shown):
 
 
 class Imported(Shown):
-    """What an import did."""
+    """The result of an import."""
 
     added: int
     replaced: int
@@ -133,7 +133,7 @@ class Reservation(Shown):
 
 
 class AuditEntry(Shown):
-    """Who did what, or tried to. `means`: session, token and its id, or password. `who` "": nobody known."""
+    """A row of the audit log. `means`: session, token and its id, or password. `who` "": not authenticated."""
 
     id: int
     at: At | None
@@ -146,7 +146,7 @@ class AuditEntry(Shown):
 
 
 class File(Shown):
-    """A file that a charge point sent, or may fetch."""
+    """A file that a charge point uploaded or can download."""
 
     file_id: str
     cp_id: str
@@ -157,23 +157,25 @@ class File(Shown):
 
 
 def masked(id_tag: str) -> str:
-    """An id token for those who may not see it whole."""
+    """Return an id token masked, for those who may not see it."""
     return f"…{id_tag[-2:]}" if len(id_tag) > 4 else "…"  # noqa: PLR2004
 
 
 def transaction(each: model.Transaction, *, whole: bool) -> Transaction:
-    """A session as JSON has it; `whole`: with the id tag unmasked."""
+    """Return the JSON of a transaction; `whole`: with the id tag unmasked."""
     return Transaction(**_transaction(each, whole))
 
 
 def transaction_whole(
-    each: model.Transaction, readings: list[entries.StoredReading], points: int, *, whole: bool
+    each: model.Transaction, readings: list[records.StoredReading], points: int, *, whole: bool
 ) -> TransactionWhole:
-    """A session with its timeline and its meter curve. Long: not on the event loop."""
+    """Return the JSON of a transaction with timeline and meter curve. Slow: not on the event loop."""
     step = max(1, -(-len(readings) // points))
     kept = [reading for index, reading in enumerate(readings) if (len(readings) - 1 - index) % step == 0]
     timeline = [
-        TimelineEntry(at=moment(entry.ts), name=entry.name, is_phase=entry.phase, attributes=dict(entry.attributes))
+        TimelineEntry(
+            at=datetime_of(entry.ts), name=entry.name, is_phase=entry.phase, attributes=dict(entry.attributes)
+        )
         for entry in each.timeline
     ]
     return TransactionWhole(
@@ -182,7 +184,7 @@ def transaction_whole(
         story=timeline,
         curve=[
             Reading(
-                at=moment(reading.charger_ts if reading.charger_ts is not None else reading.received_ts),
+                at=datetime_of(reading.charger_ts if reading.charger_ts is not None else reading.received_ts),
                 energy_wh=reading.energy_wh,
                 power_w=reading.power_w,
                 current_a=reading.current_a,
@@ -202,10 +204,10 @@ def _transaction(each: model.Transaction, whole: bool) -> Payload:
         "transaction_id": each.transaction_id,
         "id_tag": each.id_token if whole else masked(each.id_token),
         "open": each.open,
-        "began_at": moment(each.began_ts),
-        "ended_at": moment(each.ended_ts),
-        "started_at": moment(each.started_ts),
-        "stopped_at": moment(each.stopped_ts),
+        "began_at": datetime_of(each.began_ts),
+        "ended_at": datetime_of(each.ended_ts),
+        "started_at": datetime_of(each.started_ts),
+        "stopped_at": datetime_of(each.stopped_ts),
         "energy_wh": each.meter.energy_wh,
         "meter_start_wh": each.meter.start_wh,
         "meter_stop_wh": each.meter_stop_wh,
@@ -215,22 +217,22 @@ def _transaction(each: model.Transaction, whole: bool) -> Payload:
     }
 
 
-def id_tag(entry: entries.IdTag) -> IdTag:
-    """An id tag as JSON has it."""
+def id_tag(record: records.IdTag) -> IdTag:
+    """Return the JSON of an id tag."""
     return IdTag(
-        id_tag=entry.id_token,
-        status=entry.status,
-        expires_at=moment(entry.expiry_ts),
-        parent=entry.parent,
-        max_active_transactions=entry.max_active_transactions,
-        type=entry.type,
-        evse_ids=list(entry.evse_ids),
+        id_tag=record.id_token,
+        status=record.status,
+        expires_at=datetime_of(record.expiry_ts),
+        parent=record.parent,
+        max_active_transactions=record.max_active_transactions,
+        type=record.type,
+        evse_ids=list(record.evse_ids),
     )
 
 
-def filed(id_token: str, body: IdTagBody) -> entries.IdTag:
-    """An id tag as the store has it."""
-    return entries.IdTag(
+def filed(id_token: str, body: IdTagBody) -> records.IdTag:
+    """Return the store's record of an id tag."""
+    return records.IdTag(
         id_token=id_token,
         status=body.status.value,
         expiry_ts=seconds(body.expires_at),
@@ -241,41 +243,41 @@ def filed(id_token: str, body: IdTagBody) -> entries.IdTag:
     )
 
 
-def reservation(entry: entries.Reservation, *, whole: bool) -> Reservation:
-    """A reservation as JSON has it; `whole`: with id tags unmasked."""
-    parent = entry.parent_id_token
+def reservation(record: records.Reservation, *, whole: bool) -> Reservation:
+    """Return the JSON of a reservation; `whole`: with id tags unmasked."""
+    parent = record.parent_id_token
     return Reservation(
-        cp_id=entry.cp_id,
-        reservation_id=entry.reservation_id,
-        connector_id=entry.connector_id,
-        id_tag=entry.id_token if whole else masked(entry.id_token),
+        cp_id=record.cp_id,
+        reservation_id=record.reservation_id,
+        connector_id=record.connector_id,
+        id_tag=record.id_token if whole else masked(record.id_token),
         parent_id_tag=parent if whole or parent is None else masked(parent),
-        made_at=moment(entry.made_ts),
-        expires_at=moment(entry.expires_ts),
+        made_at=datetime_of(record.made_ts),
+        expires_at=datetime_of(record.expires_ts),
     )
 
 
-def audit_entry(entry: entries.AuditEntry) -> AuditEntry:
-    """A row of the audit log as JSON has it."""
+def audit_entry(record: records.AuditEntry) -> AuditEntry:
+    """Return the JSON of an audit row."""
     return AuditEntry(
-        id=entry.id,
-        at=moment(entry.at_ts),
-        who=entry.who,
-        means=entry.auth_method,
-        action=entry.action,
-        target=entry.target,
-        status=entry.status,
-        trace_id=entry.trace_id,
+        id=record.id,
+        at=datetime_of(record.at_ts),
+        who=record.who,
+        means=record.auth_method,
+        action=record.action,
+        target=record.target,
+        status=record.status,
+        trace_id=record.trace_id,
     )
 
 
-def file(entry: entries.StoredFile) -> File:
-    """A file as JSON has it."""
+def file(record: records.StoredFile) -> File:
+    """Return the JSON of a file."""
     return File(
-        file_id=entry.file_id,
-        cp_id=entry.cp_id,
-        name=entry.name,
-        size_bytes=entry.size_bytes,
-        sha256=entry.sha256,
-        created_at=moment(entry.created_ts),
+        file_id=record.file_id,
+        cp_id=record.cp_id,
+        name=record.name,
+        size_bytes=record.size_bytes,
+        sha256=record.sha256,
+        created_at=datetime_of(record.created_ts),
     )

@@ -1,17 +1,17 @@
-"""Users, log-ins and API tokens."""
+"""Users, logins and API tokens."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from wattspan.api.access.rights import Right, Role
-from wattspan.api.models.common import At, Body, Shown, Text, moment, storable
-from wattspan.store import records as entries
+from wattspan.api.models.common import At, Body, Shown, Text, datetime_of, storable
+from wattspan.store import records
 
 
 def _no_spaces_around(name: str) -> str:
     if name != name.strip():
-        raise ValueError("no spaces before or after it")
+        raise ValueError("must not begin or end with a space")
     return name
 
 
@@ -21,8 +21,8 @@ UserName = Annotated[
 Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
 
 
-class LogIn(Body):
-    """A name and a password."""
+class LoginRequest(Body):
+    """The name and password of a user."""
 
     name: Annotated[str, Field(max_length=64), AfterValidator(storable)]
     password: Annotated[SecretStr, Field(max_length=200)]
@@ -36,13 +36,13 @@ class Registration(Body):
 
 
 class NewUser(Registration):
-    """A user to be made."""
+    """A user to add."""
 
     role: Role
 
 
 class UserChange(Body):
-    """What is to change of a user; what is not given stays."""
+    """Changes of a user; what is not given stays."""
 
     role: Role | None = None
     password: Password | None = None
@@ -50,7 +50,7 @@ class UserChange(Body):
 
 
 class PasswordChange(Body):
-    """One's own password."""
+    """A change of one's own password."""
 
     old: Annotated[SecretStr, Field(max_length=200)]
     new: Password
@@ -67,7 +67,7 @@ class User(Shown):
 
 
 class Session(Shown):
-    """Who is logged in. `csrf_token` goes into the header X-CSRF-Token of each write; "" for a token."""
+    """Who is logged in. Each write sends `csrf_token` in the header X-CSRF-Token; "" for a token."""
 
     name: str
     role: Role
@@ -76,7 +76,7 @@ class Session(Shown):
 
 
 class NewToken(Body):
-    """A token to be made. `expires_in_days` null: it never expires."""
+    """A token to make. `expires_in_days` null: it never expires."""
 
     label: Text = ""
     scopes: Annotated[set[Right], Field(min_length=1)]
@@ -94,37 +94,37 @@ class Token(Shown):
 
 
 class TokenMade(Token):
-    """A new token, with its secret, told this once."""
+    """A new token with its secret, which no other answer contains."""
 
     secret: str
 
 
-def user(entry: entries.User) -> User:
-    """A user as JSON has it."""
+def user(record: records.User) -> User:
+    """Return the JSON of a user."""
     return User(
-        name=entry.name,
-        role=Role(entry.role),
-        disabled=bool(entry.disabled),
-        created_at=moment(entry.created_ts),
-        last_login_at=moment(entry.last_login_ts),
+        name=record.name,
+        role=Role(record.role),
+        disabled=bool(record.disabled),
+        created_at=datetime_of(record.created_ts),
+        last_login_at=datetime_of(record.last_login_ts),
     )
 
 
-def token(entry: entries.ApiToken) -> Token:
-    """A token as JSON has it."""
-    return Token(**_token(entry))
+def token(record: records.ApiToken) -> Token:
+    """Return the JSON of a token."""
+    return Token(**_token(record))
 
 
-def token_made(entry: entries.ApiToken, secret: str) -> TokenMade:
-    """A new token and its secret."""
-    return TokenMade(**_token(entry), secret=secret)
+def token_made(record: records.ApiToken, secret: str) -> TokenMade:
+    """Return the JSON of a new token and its secret."""
+    return TokenMade(**_token(record), secret=secret)
 
 
-def _token(entry: entries.ApiToken) -> dict[str, object]:
+def _token(record: records.ApiToken) -> dict[str, object]:
     return {
-        "id": entry.token_id,
-        "label": entry.label,
-        "scopes": sorted(entry.scopes),
-        "created_at": moment(entry.created_ts),
-        "expires_at": moment(entry.expires_ts),
+        "id": record.token_id,
+        "label": record.label,
+        "scopes": sorted(record.scopes),
+        "created_at": datetime_of(record.created_ts),
+        "expires_at": datetime_of(record.expires_ts),
     }

@@ -1,4 +1,4 @@
-"""The audit log: who did what, when, under which trace."""
+"""The audit log: who did what, when, in which trace."""
 
 from typing import Annotated
 
@@ -21,8 +21,8 @@ async def read_audit_log(
     limit: Limit = 100,
     cursor: Cursor = None,
     who: Annotated[str | None, Query(max_length=64)] = None,
-    target: Annotated[str | None, Query(max_length=255, description="Within the path that was asked for.")] = None,
+    target: Annotated[str | None, Query(max_length=255, description="A part of the request's path.")] = None,
 ) -> Page[models.AuditEntry]:
-    """The newest rows first."""
+    """List the audit log, newest rows first."""
     found = await services.store.read(audit_queries.list_entries, who, target, number_of(cursor), limit + 1)
-    return page(found, limit, lambda entry: entry.id, models.audit_entry)
+    return page(found, limit, lambda row: row.id, models.audit_entry)

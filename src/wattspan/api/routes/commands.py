@@ -1,4 +1,4 @@
-"""Any command of the charge point's OCPP version, as it goes on the wire."""
+"""Any command of the charge point's OCPP version, as JSON."""
 
 from typing import Annotated
 
@@ -17,16 +17,17 @@ from wattspan.api.services import Given
 router = APIRouter(prefix=PREFIX, tags=["commands"])
 
 COMMAND = (404, 409, 502, 504)
-"""Statuses of problems that any command may be answered with."""
+"""Statuses of the problems that any command may get."""
 
 Action = Annotated[str, Path(max_length=50, pattern="^[A-Za-z0-9]+$", description="OCPP's name of the command.")]
 TimeoutS = Annotated[
-    float | None, Query(ge=1, le=300, description="Seconds for the answer; as configured if not given.")
+    float | None,
+    Query(ge=1, le=300, description="Seconds to wait for the answer; by default `command_timeout_s`."),
 ]
 
 
-class Speaks(Shown):
-    """What a connected charge point may be asked. `commands` are OCPP's names."""
+class SupportedCommands(Shown):
+    """The commands that a connected charge point can be sent. `commands` are OCPP's names."""
 
     protocol: str
     version: str
@@ -34,18 +35,15 @@ class Speaks(Shown):
 
 
 @router.get("/charge-points/{cp_id}/commands", **guarded(Right.READ, 404, 409))
-async def list_commands(services: Given, cp_id: CpId) -> Speaks:
-    """The commands of the version that the charge point speaks now."""
+async def list_commands(services: Given, cp_id: CpId) -> SupportedCommands:
+    """List the commands of the OCPP version that the charge point negotiated."""
     known(services, cp_id)
-    live = services.live(cp_id)
-    if live is None:
-        raise Problem(409, "the charge point is not connected", kind="not-connected")
-    version = live.version
-    return Speaks(protocol=version.subprotocol, version=version.name, commands=sorted(version.commands))
+    version = services.commands.connection(cp_id).version
+    return SupportedCommands(protocol=version.subprotocol, version=version.name, commands=sorted(version.commands))
 
 
 class CommandSchema(Shown):
-    """A command's payload as OCPP has it: a JSON schema."""
+    """The JSON schema of a command's payload."""
 
     action: str
     schema_: Payload = Field(serialization_alias="schema")
@@ -53,14 +51,12 @@ class CommandSchema(Shown):
 
 @router.get("/charge-points/{cp_id}/commands/{action}", **guarded(Right.READ, 404, 409))
 async def read_command(services: Given, cp_id: CpId, action: Action) -> CommandSchema:
-    """What the command's payload may be, in the version that the charge point speaks now."""
+    """Return the schema of a command's payload, in the OCPP version that the charge point negotiated."""
     known(services, cp_id)
-    live = services.live(cp_id)
-    if live is None:
-        raise Problem(409, "the charge point is not connected", kind="not-connected")
-    document = live.version.schemas.document(action) if action in live.version.commands else None
+    version = services.commands.connection(cp_id, action).version
+    document = version.schemas.document(action) if action in version.commands else None
     if document is None:
-        raise Problem(404, f"OCPP {live.version.name} has no such command", kind="no-such-command")
+        raise Problem(404, f"OCPP {version.name} has no such command", kind="no-such-command")
     return CommandSchema(action=action, schema_=document)
 
 
@@ -69,9 +65,9 @@ async def send_command(
     services: Given,
     cp_id: CpId,
     action: Action,
-    payload: Annotated[Payload, Body(description="The payload, as the charge point's OCPP version has it.")],
+    payload: Annotated[Payload, Body(description="The payload, as the OCPP version defines it.")],
     timeout_s: TimeoutS = None,
 ) -> Answer:
-    """Send a command and wait for the answer. Commands to one charge point go out one after another."""
+    """Send a command and return the answer. Commands to one charge point are sent one after another."""
     known(services, cp_id)
     return answer(await services.commands.send_payload(cp_id, action, payload, timeout_s=timeout_s))

@@ -1,4 +1,4 @@
-"""Configuration keys (OCPP 1.6 §9), asked of the charge point itself. What 2.x has instead is its device model."""
+"""Configuration keys (OCPP 1.6 §9), read from the charge point itself. 2.x has a device model instead."""
 
 from typing import Annotated, Any
 
@@ -10,19 +10,19 @@ from wattspan.api.access.guard import guarded
 from wattspan.api.access.rights import Right
 from wattspan.api.models.commands import Answer, answer
 from wattspan.api.models.common import Body, Shown
-from wattspan.api.problems import Problem
 from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.routes.commands import COMMAND
-from wattspan.api.services import Given, Services
+from wattspan.api.services import Given
+from wattspan.csms.operations.parameters import ChangeConfiguration, GetConfiguration
 
 router = APIRouter(prefix=PREFIX, tags=["configuration"])
 
 SECRET = frozenset({"authorizationkey"})
-"""Keys whose value is told to nobody, should a charge point tell it (they are to be write-only)."""
+"""Keys whose value is never shown, even if a charge point reports it: they are write-only (security whitepaper)."""
 
 
 class Key(Shown):
-    """A configuration key. `value` null: none, or a secret."""
+    """A configuration key. `value` null: it has none, or is a secret."""
 
     key: str
     readonly: bool
@@ -30,7 +30,7 @@ class Key(Shown):
 
 
 class Configuration(Shown):
-    """What the charge point answered."""
+    """The configuration keys that the charge point reported, and those it does not know."""
 
     keys: list[Key]
     unknown: list[str]
@@ -47,15 +47,15 @@ class Value(Body):
 async def read_configuration(
     services: Given,
     cp_id: CpId,
-    key: Annotated[list[str] | None, Query(max_length=100, description="Which; all when not given.")] = None,
+    key: Annotated[list[str] | None, Query(max_length=100, description="The keys to read; none: all.")] = None,
 ) -> Configuration:
-    """Ask for configuration keys."""
-    _must_have_keys(services, cp_id)
-    result = await services.commands.send_payload(cp_id, "GetConfiguration", {"key": key} if key else {})
-    told = result.payload.get("configurationKey")
+    """Read configuration keys from the charge point."""
+    known(services, cp_id)
+    result = await services.operations.perform(cp_id, GetConfiguration(keys=key or ()))
+    reported = result.payload.get("configurationKey")
     unknown = result.payload.get("unknownKey")
     return Configuration(
-        keys=[_key(each) for each in told if isinstance(each, dict)] if isinstance(told, list) else [],
+        keys=[_key(each) for each in reported if isinstance(each, dict)] if isinstance(reported, list) else [],
         unknown=[str(each) for each in unknown] if isinstance(unknown, list) else [],
         trace_id=result.trace_id,
     )
@@ -65,20 +65,12 @@ async def read_configuration(
 async def change_configuration(
     services: Given, cp_id: CpId, key: Annotated[str, Path(max_length=50)], new: Value
 ) -> Answer:
-    """Set a configuration key. Accepted, RebootRequired, Rejected or NotSupported is the answer's status."""
-    _must_have_keys(services, cp_id)
-    payload = {"key": key, "value": new.value}
-    return answer(await services.commands.send_payload(cp_id, "ChangeConfiguration", payload))
-
-
-def _must_have_keys(services: Services, cp_id: str) -> None:
+    """Set a configuration key. The status is Accepted, RebootRequired, Rejected or NotSupported."""
     known(services, cp_id)
-    live = services.live(cp_id)
-    if live is not None and "GetConfiguration" not in live.version.commands:
-        raise Problem(404, f"OCPP {live.version.name} has a device model instead of keys", kind="no-such-command")
+    return answer(await services.operations.perform(cp_id, ChangeConfiguration(key=key, value=new.value)))
 
 
-def _key(told: dict[str, Any]) -> Key:
-    name, value = str(told.get("key", "")), told.get("value")
+def _key(reported: dict[str, Any]) -> Key:
+    name, value = str(reported.get("key", "")), reported.get("value")
     shown = None if value is None or name.casefold() in SECRET else str(value)
-    return Key(key=name, readonly=bool(told.get("readonly")), value=shown)
+    return Key(key=name, readonly=bool(reported.get("readonly")), value=shown)

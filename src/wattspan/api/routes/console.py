@@ -1,4 +1,4 @@
-"""The console's page and files, what it must know of its surroundings, and the alerts that are firing."""
+"""The console's page and files, the server facts it shows, and the alerts that are firing."""
 
 import asyncio
 import ssl
@@ -30,12 +30,12 @@ HEADERS = {
     "frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
-ALERTMANAGER_S = 5.0
+ALERTMANAGER_TIMEOUT_S = 5.0
 MAX_ALERTS = 500
 
 
-class Surroundings(Shown):
-    """What a console needs to know. `jaeger_url` null: no trace UI is configured; `alerts`: an Alertmanager is."""
+class ConsoleSettings(Shown):
+    """What the console needs to know. `jaeger_url` null: no trace UI is configured; `alerts`: an Alertmanager is."""
 
     version: str
     jaeger_url: str | None
@@ -44,7 +44,7 @@ class Surroundings(Shown):
 
 
 class Alert(Shown):
-    """An alert that is firing. `starts_at` is RFC 3339, as Alertmanager has it."""
+    """An alert that is firing. `starts_at` is RFC 3339, as Alertmanager sent it."""
 
     fingerprint: str
     name: str
@@ -58,7 +58,7 @@ class Alert(Shown):
 
 
 class Files(StaticFiles):
-    """The console's files, asked for anew each time: they change with the server, and their ETags save the rest."""
+    """The console's files. Browsers revalidate them each time, for they change with the server."""
 
     def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Any:
         answer = super().file_response(full_path, stat_result, scope, status_code)
@@ -68,15 +68,15 @@ class Files(StaticFiles):
 
 @outside.get("/")
 async def read_console() -> FileResponse:
-    """The page; all others are after the "#"."""
+    """Return the console's page; its views are behind the "#"."""
     return FileResponse(STATIC / "index.html", headers=HEADERS)
 
 
 @router.get("/console", **guarded(Right.READ))
-async def read_surroundings(services: Given) -> Surroundings:
-    """Where traces are shown, and whether alerts are to be had."""
+async def read_console_settings(services: Given) -> ConsoleSettings:
+    """Return where traces are shown, and whether alerts are available."""
     settings = services.settings
-    return Surroundings(
+    return ConsoleSettings(
         version=version("wattspan"),
         jaeger_url=settings.jaeger_url,
         alerts=settings.alertmanager_url is not None,
@@ -86,41 +86,41 @@ async def read_surroundings(services: Given) -> Surroundings:
 
 @router.get("/alerts", **guarded(Right.READ, 404, 502))
 async def list_alerts(services: Given) -> list[Alert]:
-    """What Alertmanager says is firing now."""
+    """List the alerts that are firing, as Alertmanager reports them."""
     address = services.settings.alertmanager_url
     if address is None:
         raise Problem(404, "no Alertmanager is configured", kind="no-alertmanager")
     try:
-        trust = await asyncio.to_thread(_trust)
-        async with httpx.AsyncClient(timeout=ALERTMANAGER_S, verify=trust) as http:
+        context = await asyncio.to_thread(_tls_context)
+        async with httpx.AsyncClient(timeout=ALERTMANAGER_TIMEOUT_S, verify=context) as http:
             answer = await http.get(f"{address.rstrip('/')}/api/v2/alerts", params={"inhibited": "false"})
             answer.raise_for_status()
             return [_alert(each) for each in answer.json()[:MAX_ALERTS]]
     except (httpx.HTTPError, ValueError, TypeError, AttributeError) as exc:
-        raise Problem(502, "Alertmanager gives no answer that can be read", kind="alertmanager") from exc
+        raise Problem(502, "Alertmanager is unreachable, or its answer is not valid", kind="alertmanager") from exc
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    """Made once and off the loop: to read the certificates of all authorities takes tens of milliseconds."""
+def _tls_context() -> ssl.SSLContext:
+    """Return the TLS context; made once, off the event loop, for reading all authorities takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
-def _alert(told: Mapping[str, Any]) -> Alert:
-    labels, notes = told.get("labels") or {}, told.get("annotations") or {}
+def _alert(reported: Mapping[str, Any]) -> Alert:
+    labels, notes = reported.get("labels") or {}, reported.get("annotations") or {}
     return Alert(
-        fingerprint=str(told.get("fingerprint", "")),
+        fingerprint=str(reported.get("fingerprint", "")),
         name=str(labels.get("alertname", "")),
         severity=str(labels.get("severity", "")),
         summary=str(notes.get("summary", "")),
         description=str(notes.get("description", "")),
         runbook_url=_address(notes.get("runbook_url")),
         labels={str(name): str(value) for name, value in labels.items()},
-        starts_at=str(told.get("startsAt", "")),
-        silenced=bool((told.get("status") or {}).get("silencedBy")),
+        starts_at=str(reported.get("startsAt", "")),
+        silenced=bool((reported.get("status") or {}).get("silencedBy")),
     )
 
 
-def _address(told: object) -> str:
-    """Only what a link may lead to."""
-    return told if isinstance(told, str) and told.startswith(("https://", "http://")) else ""
+def _address(value: object) -> str:
+    """Return the value if it is an HTTP URL, or ""."""
+    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else ""

@@ -1,14 +1,15 @@
-"""The device model of a 2.x charge point, as it told it: components, variables, values, limits, monitors."""
+"""The device model of a 2.x charge point as it reported it: components, variables, values, limits, monitors."""
 
 import json
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from wattspan.api import PREFIX
 from wattspan.api.access.guard import guarded
 from wattspan.api.access.rights import Right
-from wattspan.api.models.common import At, Payload, Shown, moment
+from wattspan.api.models.common import At, Payload, Shown, datetime_of
 from wattspan.api.paging import Cursor, Limit, Page, bad_cursor, page, text_of
 from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.services import Given
@@ -17,11 +18,11 @@ from wattspan.store.queries.device_model import StoredVariable
 
 router = APIRouter(prefix=PREFIX, tags=["configuration"])
 
-Wanted = Annotated[str | None, Query(max_length=100)]
+Filter = Annotated[str | None, Query(max_length=100)]
 
 
 class Variable(Shown):
-    """A variable with all that was told of it. Values that are secret are not kept."""
+    """A variable with what was reported of it. Secret values are not kept."""
 
     component: str
     component_instance: str
@@ -32,7 +33,9 @@ class Variable(Shown):
     attributes: list[Payload]
     characteristics: Payload | None
     monitors: list[Payload]
-    told_at: At | None
+    reported_at: At | None
+    told_at: Annotated[At | None, Field(deprecated=True)]
+    """The former name of `reported_at`; it is removed in the next release."""
 
 
 @router.get("/charge-points/{cp_id}/device-model", **guarded(Right.READ, 404))
@@ -41,10 +44,10 @@ async def read_device_model(
     cp_id: CpId,
     limit: Limit = 100,
     cursor: Cursor = None,
-    component: Wanted = None,
-    variable: Wanted = None,
+    component: Filter = None,
+    variable: Filter = None,
 ) -> Page[Variable]:
-    """Variables by name; empty for 1.6, and until a charge point has reported (GetBaseReport)."""
+    """List variables by name; empty for 1.6, and until the charge point sent a report (GetBaseReport)."""
     known(services, cp_id)
     found = await services.store.device_model(
         cp_id, component=component, variable=variable, after=_name(cursor), limit=limit + 1
@@ -63,14 +66,15 @@ def _name(cursor: str | None) -> Name | None:
 
 
 def _shown(found: StoredVariable) -> Variable:
-    def told(of: tuple[object, ...], names: tuple[str, ...]) -> Payload:
-        return {name: value for name, value in zip(names, of, strict=True) if name != "of"}
+    def shown(row: tuple[object, ...], names: tuple[str, ...]) -> Payload:
+        return {name: value for name, value in zip(names, row, strict=True) if name != "of"}
 
     limits = found.characteristics
     return Variable(
         **found.of._asdict(),
-        attributes=[told(each, each._fields) for each in found.attributes],
-        characteristics=None if limits is None else told(limits, limits._fields),
-        monitors=[told(each, each._fields) for each in found.monitors],
-        told_at=moment(found.told_ts),
+        attributes=[shown(each, each._fields) for each in found.attributes],
+        characteristics=None if limits is None else shown(limits, limits._fields),
+        monitors=[shown(each, each._fields) for each in found.monitors],
+        reported_at=datetime_of(found.told_ts),
+        told_at=datetime_of(found.told_ts),
     )

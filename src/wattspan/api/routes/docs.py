@@ -1,4 +1,4 @@
-"""The OpenAPI document, and /docs: the same as one page, written here. No script, and nothing from elsewhere."""
+"""The OpenAPI document, and /docs, which renders it as one page without scripts or external resources."""
 
 from html import escape
 from typing import Any
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from wattspan.api import PREFIX
-from wattspan.api.problems import described
+from wattspan.api.problems import openapi_document
 
 outside = APIRouter(include_in_schema=False)
 
@@ -23,25 +23,28 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: .1rem 1
 
 
 ADDRESS = f"{PREFIX}/openapi.json"
+SHORT_ADDRESS = "/openapi.json"
+"""Where tools look for it by convention."""
 
 
+@outside.get(SHORT_ADDRESS, name="read_openapi_short")
 @outside.get(ADDRESS)
 async def read_openapi(request: Request) -> JSONResponse:
-    """The document."""
-    return JSONResponse(await described(request.app))
+    """Return the OpenAPI document."""
+    return JSONResponse(await openapi_document(request.app))
 
 
 @outside.get("/docs")
 async def read_docs(request: Request) -> HTMLResponse:
-    """The page; made once."""
+    """Return the page, which is rendered once."""
     state = request.app.state
     if not hasattr(state, "docs"):
-        state.docs = page(await described(request.app), ADDRESS)
+        state.docs = page(await openapi_document(request.app), ADDRESS)
     return HTMLResponse(state.docs, headers={"Content-Security-Policy": POLICY})
 
 
 def page(document: dict[str, Any], address: str) -> str:
-    """The whole page."""
+    """Return the OpenAPI document as an HTML page."""
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

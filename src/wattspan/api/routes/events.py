@@ -1,4 +1,4 @@
-"""The fleet's events as they happen, as server-sent events."""
+"""The fleet's events as server-sent events."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wattspan.api import PREFIX
-from wattspan.api.access.guard import ONLY_HEAD, Who, guarded, identified
+from wattspan.api.access.guard import ONLY_HEAD, Who, guarded, identify
 from wattspan.api.access.rights import Right
 from wattspan.api.events import Listener
 from wattspan.api.services import Given, Services
@@ -18,16 +18,16 @@ from wattspan.errors import StoreError
 
 router = APIRouter(prefix=PREFIX, tags=["events"])
 
-BEAT_S = 15.0
-"""How often a comment is sent, so that nobody in between closes the connection, and asked whether it may go on."""
-GOODBYE_S = 1.0
+KEEPALIVE_S = 15.0
+"""How often a comment is sent, so that no proxy closes the connection, and the right to listen is checked again."""
+CLOSE_S = 1.0
 MEDIA_TYPE = "text/event-stream"
-TOGETHER = 64
+MAX_BATCH = 64
 """Events written at once."""
 
 
 class EventStream(Response):
-    """Writes to one listener until it goes, is dropped, or may listen no more."""
+    """Sends a listener's events until the client disconnects, is dropped, or loses the right to listen."""
 
     media_type = MEDIA_TYPE
 
@@ -48,7 +48,7 @@ class EventStream(Response):
         self._right = right
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ends when the client goes, or the listener is dropped; a writer that is stuck then is cancelled."""
+        """Return when the client disconnects or the listener is dropped; a writer that is blocked then is cancelled."""
         if scope["state"].get(ONLY_HEAD):
             self._leave()
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -56,21 +56,21 @@ class EventStream(Response):
             return
         ends = [
             asyncio.ensure_future(each)
-            for each in (self._gone(receive), self._write(send), self._listener.dropped.wait())
+            for each in (self._disconnected(receive), self._write(send), self._listener.dropped.wait())
         ]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._leave()
-            stuck = not ends[1].done() and self._listener.queue.full()
+            is_blocked = not ends[1].done() and self._listener.queue.full()
             for each in ends:
                 each.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
-        if not stuck:
-            async with asyncio.timeout(GOODBYE_S):
+        if not is_blocked:
+            async with asyncio.timeout(CLOSE_S):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _gone(self, receive: Receive) -> None:
+    async def _disconnected(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -78,32 +78,32 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _body(send, b"retry: 2000\n\n")
         loop = asyncio.get_running_loop()
-        beat_at = loop.time() + BEAT_S
+        keepalive_at = loop.time() + KEEPALIVE_S
         while True:
-            pieces = await self._next(beat_at)
-            if loop.time() >= beat_at:  # amid events too: a busy fleet's stream never falls silent
-                if not await self._still_allowed():
+            chunks = await self._next(keepalive_at)
+            if loop.time() >= keepalive_at:  # also between events: a busy stream is never idle
+                if not await self._is_still_allowed():
                     return
-                beat_at = loop.time() + BEAT_S
-                pieces.append(b": still here\n\n")
-            await _body(send, b"".join(pieces))
+                keepalive_at = loop.time() + KEEPALIVE_S
+                chunks.append(b": keep-alive\n\n")
+            await _body(send, b"".join(chunks))
 
     async def _next(self, until: float) -> list[bytes]:
-        """Some events; none when there were none until then."""
+        """Return the queued events, at most MAX_BATCH; none if there were none until then."""
         queue = self._listener.queue
         try:
             async with asyncio.timeout_at(until):
-                pieces = [await queue.get()]
+                chunks = [await queue.get()]
         except TimeoutError:
             return []
-        while len(pieces) < TOGETHER and not queue.empty():
-            pieces.append(queue.get_nowait())
-        return pieces
+        while len(chunks) < MAX_BATCH and not queue.empty():
+            chunks.append(queue.get_nowait())
+        return chunks
 
-    async def _still_allowed(self) -> bool:
-        """Whether session or token still stand; while the store can't say, whoever was let in stays."""
+    async def _is_still_allowed(self) -> bool:
+        """Return whether login or token are still valid; while the store is unavailable they count as valid."""
         try:
-            principal = await identified(self._request)
+            principal = await identify(self._request)
         except StoreError:
             return True
         return principal is not None and self._right in principal.rights
@@ -114,7 +114,7 @@ async def _body(send: Send, data: bytes) -> None:
 
 
 _KEYWORDS = guarded(Right.READ)
-STREAM = {200: {"description": "Events for ever.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+STREAM = {200: {"description": "A stream of events.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
 @router.get(
@@ -127,10 +127,10 @@ async def listen(
     services: Given,
     who: Who,
     request: Request,
-    cp_id: Annotated[str | None, Query(max_length=255, description="Of one charge point alone.")] = None,
+    cp_id: Annotated[str | None, Query(max_length=255, description="Events of this charge point only.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=100, description="Resume after this event.")] = None,
 ) -> Response:
-    """Events as they happen: `event` is the kind, `data` JSON. `Figures`, once a second, are what connectors measure
-    now and have no id. `Reset`: what was missed is not kept, read the rest anew. Who does not keep up is dropped."""
+    """Stream events: `event` is the kind, `data` is JSON. `Figures`, at most once a second and without an id, are what
+    connectors measure now. `Reset`: missed events are not kept, so read the state again. Slow clients are dropped."""
     listener = services.feed.listen(cp_id, last_event_id, who.name)
     return EventStream(services, request, listener, partial(services.feed.leave, listener))

@@ -1,6 +1,6 @@
-"""Diagnostics and firmware: uploads by charge points and operators, downloads by both.
+"""Logs and firmware: uploads by charge points and operators, downloads by both.
 
-A charge point has no log-in here: its address holds what can't be guessed, an upload's for an hour.
+Charge points do not log in: their URLs contain a random id, that of an upload for an hour.
 """
 
 from typing import Annotated
@@ -19,11 +19,11 @@ from wattspan.store.queries import files as file_queries
 
 router = APIRouter(prefix=PREFIX, tags=["files"])
 outside = APIRouter(tags=["files"])
-"""Routes for charge points, not below the API's prefix."""
+"""Routes for charge points, without the API's prefix."""
 
 MAX_LISTED = 500
 NO_LIMIT = 2**62
-"""For the framework, so that `max_file_bytes` alone says how long a file may be."""
+"""Turns off the framework's limit; `max_file_bytes` is the limit of a file."""
 
 FileId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 OCTETS = {
@@ -54,7 +54,7 @@ def _download(keywords: dict[str, object]) -> dict[str, object]:
 async def list_diagnostics(
     services: Given, cp_id: Annotated[str | None, Query(max_length=255)] = None
 ) -> list[models.File]:
-    """What charge points uploaded, the newest first."""
+    """List what charge points uploaded, the newest first."""
     return [
         models.file(each) for each in await services.store.read(file_queries.list_files, DIAGNOSTICS, cp_id, MAX_LISTED)
     ]
@@ -62,7 +62,7 @@ async def list_diagnostics(
 
 @router.get("/diagnostics/{file_id}", **_download(guarded(Right.COMMAND, 404)))  # type: ignore[arg-type]
 async def download_diagnostics(services: Given, file_id: FileId) -> FileResponse:
-    """One upload."""
+    """Download an upload."""
     return await _content(services, DIAGNOSTICS, file_id)
 
 
@@ -75,7 +75,7 @@ async def delete_diagnostics(services: Given, file_id: FileId) -> None:
 
 @router.get("/firmware", **guarded(Right.COMMAND))
 async def list_firmware(services: Given) -> list[models.File]:
-    """Firmware that charge points may be told to fetch, the newest first."""
+    """List the firmware that charge points can be updated with, the newest first."""
     return [
         models.file(each) for each in await services.store.read(file_queries.list_files, FIRMWARE, None, MAX_LISTED)
     ]
@@ -85,7 +85,7 @@ async def list_firmware(services: Given) -> list[models.File]:
 async def upload_firmware(
     services: Given, request: Request, name: Annotated[str, Query(min_length=1, max_length=255)]
 ) -> models.File:
-    """Upload firmware, as the body."""
+    """Upload firmware; the body is the file."""
     return models.file(await services.files.take(FIRMWARE, "", name, request.stream(), services.now_ts()))
 
 
@@ -98,12 +98,12 @@ async def delete_firmware(services: Given, file_id: FileId) -> None:
 
 @outside.get("/files/firmware/{file_id}/{name}", **_download(public(404)))  # type: ignore[arg-type]
 async def fetch_firmware(services: Given, file_id: FileId, name: str) -> FileResponse:
-    """For charge points: the firmware that they were told of. Parts of it too (RFC 9110 §14)."""
+    """For charge points: download firmware, or ranges of it (RFC 9110 §14)."""
     return await _content(services, FIRMWARE, file_id)
 
 
 async def take_upload(services: Given, request: Request, ticket: FileId, name: str = "diagnostics") -> models.File:
-    """For charge points: the log that they were asked for."""
+    """For charge points: upload a log that was requested."""
     cp_id = services.files.holder(ticket, services.now_ts())
     if cp_id is None:
         raise not_found("upload")
@@ -127,5 +127,5 @@ async def _content(services: Services, kind: str, file_id: str) -> FileResponse:
     if found is None:
         raise not_found("file")
     file, path = found
-    # Never shown by a browser as anything but a download: it comes from a charger, and may be a page of its own.
+    # Always a download in browsers: a charge point sent it, and it might be an HTML page.
     return FileResponse(path, media_type="application/octet-stream", filename=file.name)

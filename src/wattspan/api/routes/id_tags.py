@@ -1,4 +1,4 @@
-"""Id tags on file: who may charge."""
+"""Id tags on file."""
 
 import asyncio
 import csv
@@ -27,7 +27,7 @@ MAX_CSV_BYTES = 20_971_520
 MAX_FAULTS = 20
 TOKEN: TypeAdapter[str] = TypeAdapter(Token)
 
-Tag = Annotated[str, Path(min_length=1, max_length=255, description="The id tag, in whatever case.")]
+Tag = Annotated[str, Path(min_length=1, max_length=255, description="The id tag; case does not matter.")]
 CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
 
 
@@ -36,10 +36,10 @@ async def list_id_tags(
     services: Given,
     limit: Limit = 100,
     cursor: Cursor = None,
-    prefix: Annotated[str, Query(max_length=255, description="How it begins, in whatever case.")] = "",
+    prefix: Annotated[str, Query(max_length=255, description="How it begins; case does not matter.")] = "",
     status: models.Status | None = None,
 ) -> Page[models.IdTag]:
-    """Id tags by token."""
+    """List id tags by token."""
     wanted = None if status is None else status.value
     found = await services.store.read(id_tag_queries.list_id_tags, text_of(cursor), limit + 1, prefix, wanted)
     return page(found, limit, lambda tag: tag.id_token, models.id_tag)
@@ -47,7 +47,7 @@ async def list_id_tags(
 
 @router.get("/id-tags/{id_tag}", **guarded(Right.WRITE, 404))
 async def read_id_tag(services: Given, id_tag: Tag, response: Response) -> models.IdTag:
-    """One id tag."""
+    """Return one id tag."""
     found = await services.store.id_tag(id_tag)
     if found is None:
         raise not_found("id tag")
@@ -59,7 +59,7 @@ async def read_id_tag(services: Given, id_tag: Tag, response: Response) -> model
 async def put_id_tag(
     services: Given, id_tag: Tag, body: models.IdTagBody, response: Response, if_match: IfMatch = None
 ) -> models.IdTag:
-    """Put an id tag on file; to replace what is on file, say which version."""
+    """Put an id tag on file; If-Match is required to replace one."""
     tag = models.filed(_token(id_tag), body)
     await services.store.do(id_tag_queries.put_id_tag, tag, creating_or_matching(if_match))
     response.headers["ETag"] = etag(tag)
@@ -68,7 +68,7 @@ async def put_id_tag(
 
 @router.delete("/id-tags/{id_tag}", status_code=204, **guarded(Right.WRITE, 404, 412))
 async def delete_id_tag(services: Given, id_tag: Tag, if_match: IfMatch = None) -> None:
-    """Take an id tag off file; what may charge without being on file is the server's policy."""
+    """Remove an id tag. Whether it may still charge is the policy for unknown id tags."""
     await services.store.do(id_tag_queries.remove_id_tag, id_tag, matching("id tag", if_match, needed=False))
 
 
@@ -79,35 +79,35 @@ def _import_keywords() -> dict[str, object]:
 
 @router.post("/id-tags/import", **_import_keywords())  # type: ignore[arg-type]
 async def import_id_tags(services: Given, request: Request) -> models.Imported:
-    """Put many on file: CSV in UTF-8, the first line names the columns; only `id_tag` is needed.
+    """Import id tags from CSV in UTF-8. The first line names the columns, of which only `id_tag` is required.
 
-    One faulty line, and none is taken. Should the database fail meanwhile (503), send the same again.
+    If a line has a fault, nothing is imported. If the database fails meanwhile (503), send the same again.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "text/csv":
-        raise Problem(415, "send text/csv")
+        raise Problem(415, "the content type must be text/csv")
     tags = await asyncio.to_thread(parsed, await request.body())
     added = 0
     for first in range(
         0, len(tags), id_tag_queries.BATCH_SIZE
-    ):  # between two of them the answers to chargers are stored
+    ):  # in batches: answers to charge points are stored in between
         added += await services.store.do(id_tag_queries.put_id_tags, tags[first : first + id_tag_queries.BATCH_SIZE])
     return models.Imported(added=added, replaced=len(tags) - added)
 
 
 def parsed(data: bytes) -> list[IdTag]:
-    """The id tags of a CSV file. Raises Problem 422 that names lines, and tells no values back."""
+    """Return the id tags of a CSV file. Raises Problem 422, which names lines and echoes no values."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise _unreadable([(f"byte {exc.start}", "is not UTF-8")]) from None
+        raise _invalid_csv([(f"byte {exc.start}", "is not UTF-8")]) from None
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     tags: dict[str, IdTag] = {}
     faults: list[tuple[str, str]] = []
     try:
         names = rows.fieldnames or []
         if "id_tag" not in names or not set(names) <= set(COLUMNS):
-            raise _unreadable([("line 1", f"the columns are {', '.join(COLUMNS)}")])
+            raise _invalid_csv([("line 1", f"the columns are {', '.join(COLUMNS)}")])
         for row in rows:
             try:
                 tag = _tag(row)
@@ -121,7 +121,7 @@ def parsed(data: bytes) -> list[IdTag]:
     except csv.Error as exc:
         faults.append((f"line {rows.line_num}", str(exc)))
     if faults:
-        raise _unreadable(faults[:MAX_FAULTS])
+        raise _invalid_csv(faults[:MAX_FAULTS])
     return list(tags.values())
 
 
@@ -133,7 +133,7 @@ def _tag(row: dict[str, str]) -> IdTag:
     return models.filed(TOKEN.validate_python(row["id_tag"].strip()), body)
 
 
-def _unreadable(faults: list[tuple[str, str]]) -> Problem:
+def _invalid_csv(faults: list[tuple[str, str]]) -> Problem:
     return Problem(422, "nothing was imported", kind="csv", faults=faults)
 
 
@@ -142,5 +142,5 @@ def _token(id_tag: str) -> str:
         return TOKEN.validate_python(id_tag)
     except ValidationError:
         raise Problem(
-            422, "no id tag can be this", faults=[("path.id_tag", "control characters are not taken")]
+            422, "the id tag is not valid", faults=[("path.id_tag", "must not contain control characters")]
         ) from None

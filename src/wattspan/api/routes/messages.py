@@ -1,6 +1,5 @@
-"""A charge point's messages as they pass, for whoever watches; nothing is kept. Id tokens and secrets are masked."""
+"""A charge point's messages as they are sent and received. Nothing is kept; id tokens and secrets are masked."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -15,11 +14,12 @@ from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.routes.events import STREAM, EventStream
 from wattspan.api.services import Given
 from wattspan.csms.plugins.audit import mask
+from wattspan.domain.timestamps import wire_time
 
 router = APIRouter(prefix=PREFIX, tags=["events"])
 
-LONGEST = 20_000
-"""Bytes of a message that is shown whole."""
+MAX_BYTES = 20_000
+"""The longest message that is shown whole."""
 
 _KEYWORDS = guarded(Right.COMMAND, 404)
 
@@ -31,21 +31,21 @@ _KEYWORDS = guarded(Right.COMMAND, 404)
     response_class=EventStream,
 )
 async def watch_messages(services: Given, request: Request, cp_id: CpId) -> Response:
-    """Each message from now on as an event `Message`: `at`, `direction` ("in" is from the charge point), `frame`."""
+    """Stream each message as an event `Message`: `at`, `direction` ("in" is from the charge point), `frame`."""
     known(services, cp_id)
     listener = Listener(None)
 
-    def passed(direction: str, data: bytes) -> None:
-        at = datetime.fromtimestamp(services.now_ts(), UTC).isoformat(timespec="milliseconds")
-        told = {"at": at, "direction": direction, "frame": content(data)}
-        listener.put(Frame(0, cp_id, sse("Message", told, None)))
+    def on_message(direction: str, data: bytes) -> None:
+        message = {"at": wire_time(services.now_ts()), "direction": direction, "frame": content(data)}
+        listener.put(Frame(0, cp_id, sse("Message", message, None)))
 
-    return EventStream(services, request, listener, services.watch(cp_id, passed), Right.COMMAND)
+    stop_watching = services.connections.watch(cp_id, on_message)
+    return EventStream(services, request, listener, stop_watching, Right.COMMAND)
 
 
 def content(data: bytes) -> Any:
-    """The message as JSON, masked; of one that is none, or is very long, only how long it is."""
-    if len(data) > LONGEST:
+    """Return the message as masked JSON; if it is not JSON, or is very long, only its length."""
+    if len(data) > MAX_BYTES:
         return {"bytes": len(data)}
     try:
         return mask(orjson.loads(data))

@@ -1,4 +1,4 @@
-"""Reservations, charging profiles and what they come to, the local list's version."""
+"""Reservations, charging profiles with their composite schedule, and the version of the local list."""
 
 from typing import Annotated, Any
 
@@ -8,11 +8,13 @@ from wattspan.api import PREFIX
 from wattspan.api.access.guard import Who, guarded
 from wattspan.api.access.rights import Right
 from wattspan.api.models import records
-from wattspan.api.models.common import At, Payload, Shown, moment
+from wattspan.api.models.common import At, Payload, Shown, datetime_of
 from wattspan.api.problems import not_found
 from wattspan.api.routes.charge_points import CpId, known
 from wattspan.api.routes.commands import COMMAND
 from wattspan.api.services import Given
+from wattspan.csms.operations.parameters import GetLocalListVersion
+from wattspan.csms.operations.results import local_list_version
 from wattspan.domain.composite import composite
 from wattspan.store.queries import reservations as reservation_queries
 
@@ -24,14 +26,14 @@ ConnectorId = Annotated[str, Path(max_length=20)]
 
 
 class Stack(Shown):
-    """The charging profiles that a connector accepted, as they were sent, lowest stack level first."""
+    """The charging profiles of a connector, as they were sent and accepted, lowest stack level first."""
 
     connector_id: str
     profiles: list[Payload]
 
 
 class Period(Shown):
-    """A part of a composite schedule. `limit_a` null: no profile limits it."""
+    """A period of a composite schedule. `limit_a` null: no profile limits it."""
 
     start_at: At | None
     start_s: float
@@ -39,7 +41,7 @@ class Period(Shown):
 
 
 class Schedule(Shown):
-    """What the profiles come to, for display: a charger works out its own."""
+    """The composite schedule, for display: the charge point computes its own."""
 
     connector_id: str
     from_at: At | None
@@ -48,7 +50,7 @@ class Schedule(Shown):
 
 
 class ListVersion(Shown):
-    """The version of the local list that the charge point says it has. 0: an empty list, -1: it keeps none."""
+    """The version of the local list that the charge point reports. 0: it is empty, -1: it is not supported."""
 
     version: int | None
     trace_id: str
@@ -58,14 +60,14 @@ class ListVersion(Shown):
 async def list_reservations(
     services: Given, who: Who, cp_id: Annotated[str | None, Query(max_length=255)] = None
 ) -> list[records.Reservation]:
-    """What is reserved now, neither expired, cancelled nor used."""
+    """List the open reservations: neither expired, cancelled nor used."""
     found = await services.store.read(reservation_queries.open_reservations, cp_id, services.now_ts(), MAX_RESERVATIONS)
     return [records.reservation(each, whole=who.sees_id_tokens) for each in found]
 
 
 @router.get("/charge-points/{cp_id}/charging-profiles", **guarded(Right.READ, 404))
 async def list_charging_profiles(services: Given, cp_id: CpId) -> list[Stack]:
-    """The stack of each connector; 0 is the charge point as a whole."""
+    """List the charging profiles of each connector; 0 is the charge point as a whole."""
     return [
         Stack(connector_id=each.connector_id, profiles=[dict(profile) for profile in sorted(each.profiles, key=_level)])
         for each in known(services, cp_id).connectors.values()
@@ -80,7 +82,7 @@ async def read_composite_schedule(
     connector_id: ConnectorId,
     duration_s: Annotated[int, Query(ge=60, le=604_800)] = 86_400,
 ) -> Schedule:
-    """The limit of each moment from now on, by the profiles that the charge point accepted."""
+    """Return the limit over time from now on, by the profiles that the charge point accepted."""
     cp = known(services, cp_id)
     connector = cp.connectors.get(connector_id)
     if connector is None:
@@ -89,10 +91,10 @@ async def read_composite_schedule(
     periods = composite(cp, connector, from_ts, duration_s)
     return Schedule(
         connector_id=connector_id,
-        from_at=moment(from_ts),
+        from_at=datetime_of(from_ts),
         duration_s=duration_s,
         periods=[
-            Period(start_at=moment(from_ts + each.start_s), start_s=each.start_s, limit_a=each.limit_a)
+            Period(start_at=datetime_of(from_ts + each.start_s), start_s=each.start_s, limit_a=each.limit_a)
             for each in periods
         ],
     )
@@ -102,9 +104,8 @@ async def read_composite_schedule(
 async def read_local_list_version(services: Given, cp_id: CpId) -> ListVersion:
     """Ask the charge point for the version of its local list."""
     known(services, cp_id)
-    result = await services.commands.send_payload(cp_id, "GetLocalListVersion", {})
-    told = result.payload.get("listVersion", result.payload.get("versionNumber"))
-    return ListVersion(version=told if isinstance(told, int) else None, trace_id=result.trace_id)
+    result = await services.operations.perform(cp_id, GetLocalListVersion())
+    return ListVersion(version=local_list_version(result), trace_id=result.trace_id)
 
 
 def _level(profile: Any) -> float:

@@ -1,4 +1,4 @@
-"""The server itself: its health, its settings in force, and where Prometheus finds its nodes."""
+"""The server itself: its health, its settings, and the targets that Prometheus scrapes."""
 
 import re
 import time
@@ -17,38 +17,38 @@ from wattspan.api.services import Given
 
 router = APIRouter(prefix=PREFIX, tags=["server"])
 outside = APIRouter(tags=["server"])
-"""Routes that are not below the API's prefix."""
+"""Routes without the API's prefix."""
 
 WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - recognised, not bound
 HEALTH_EVERY_S = 1.0
-"""Health is asked of the database at most so often, however often it is asked of us: anybody may."""
+"""The database is checked at most so often, for the route is public."""
 _MASK = "**********"
 
 
 class Health(Shown):
-    """All is well; else a problem 503 is the answer."""
+    """The server is healthy; otherwise the answer is a problem 503."""
 
     status: str
     database_s: float
 
 
 class Target(Shown):
-    """Addresses that Prometheus scrapes, and labels for them."""
+    """Addresses for Prometheus to scrape, and their labels."""
 
     targets: list[str]
     labels: dict[str, str]
 
 
 class Settings(Shown):
-    """The settings in force, by name; secrets masked."""
+    """The settings by name, with secrets masked."""
 
     settings: Payload
 
 
 @router.get("/health", **public())
 async def read_health(services: Given, request: Request) -> Health:
-    """Whether the database takes writes and charge points are let in."""
-    reasons = services.unready_because()
+    """Check that the database accepts writes and that charge points can connect."""
+    reasons = services.server.unready_reasons()
     if reasons:
         raise Problem(503, "; ".join(reasons), kind="unready")
     last_s, took_s = getattr(request.app.state, "health", (-HEALTH_EVERY_S, 0.0))
@@ -60,14 +60,14 @@ async def read_health(services: Given, request: Request) -> Health:
 
 @router.get("/settings", **guarded(Right.ADMIN))
 async def read_settings(services: Given) -> Settings:
-    """The settings in force."""
+    """Return the settings."""
     return Settings(settings={name: _shown(name, value) for name, value in services.settings})
 
 
 @outside.get("/sd/prometheus", **public())
 async def discover(services: Given, request: Request) -> list[Target]:
-    """Our nodes, for Prometheus's `http_sd_configs`."""
-    host, port = services.metrics_address()
+    """Return the scrape target of this server, for Prometheus's `http_sd_configs`."""
+    host, port = services.settings.metrics_host, services.server.metrics_port
     if host in WILDCARDS:
         host = request.url.hostname or "127.0.0.1"
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,4 +1,4 @@
-"""Transactions: charging sessions, running and past."""
+"""Transactions: charging sessions, open and closed."""
 
 import asyncio
 from typing import Annotated
@@ -18,33 +18,32 @@ from wattspan.domain.fleet import ORPHANED
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
 from wattspan.store.queries import transactions as transaction_queries
-from wattspan.store.queries.transactions import TransactionFilter
 
 router = APIRouter(prefix=PREFIX, tags=["transactions"])
 
-Number = Annotated[int, Path(ge=1, lt=2**63, description="Our number of the transaction.")]
+Number = Annotated[int, Path(ge=1, lt=2**63, description="Wattspan's number of the transaction.")]
 
 
 @router.get("/transactions", **guarded(Right.READ))
 async def list_transactions(
-    services: Given, who: Who, asked: Annotated[models.Asked, Query()]
+    services: Given, who: Who, query: Annotated[models.TransactionQuery, Query()]
 ) -> Page[models.Transaction]:
-    """The newest first. To look for an id tag one must be allowed to see id tags."""
-    if asked.id_tag is not None and not who.sees_id_tokens:
-        raise Problem(403, "id tags are not for viewers", kind="right")
-    wanted = TransactionFilter(
-        cp_id=asked.cp_id,
-        id_token=asked.id_tag,
-        open=asked.open,
-        from_ts=seconds(asked.from_at),
-        until_ts=seconds(asked.until_at),
+    """List transactions, the newest first. Filtering by id tag requires the right to see id tags."""
+    if query.id_tag is not None and not who.sees_id_tokens:
+        raise Problem(403, "viewers may not filter by id tag", kind="right")
+    conditions = transaction_queries.TransactionFilter(
+        cp_id=query.cp_id,
+        id_token=query.id_tag,
+        open=query.open,
+        from_ts=seconds(query.from_at),
+        until_ts=seconds(query.until_at),
     )
     found = await services.store.read(
-        transaction_queries.list_transactions, wanted, number_of(asked.cursor), asked.limit + 1
+        transaction_queries.list_transactions, conditions, number_of(query.cursor), query.limit + 1
     )
-    shown = [_now(services, each) for each in found]
+    shown = [_latest(services, each) for each in found]
     return page(
-        shown, asked.limit, lambda each: each.number, lambda each: models.transaction(each, whole=who.sees_id_tokens)
+        shown, query.limit, lambda each: each.number, lambda each: models.transaction(each, whole=who.sees_id_tokens)
     )
 
 
@@ -53,28 +52,28 @@ async def read_transaction(
     services: Given,
     who: Who,
     number: Number,
-    points: Annotated[int, Query(ge=1, le=5000, description="Most points of the curve.")] = 500,
+    points: Annotated[int, Query(ge=1, le=5000, description="The maximum number of points of the curve.")] = 500,
 ) -> models.TransactionWhole:
-    """One session with its story and meter curve."""
+    """Return one transaction with its timeline and meter curve."""
     found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
     readings = list(await services.store.readings(number))
-    each, whole = _now(services, found), who.sees_id_tokens
+    each, whole = _latest(services, found), who.sees_id_tokens
     return await asyncio.to_thread(models.transaction_whole, each, readings, points, whole=whole)
 
 
 @router.post("/transactions/{number}/close", **guarded(Right.WRITE, 404, 409))
 async def close_transaction(services: Given, who: Who, number: Number, close: models.Close) -> models.Transaction:
-    """Close it in the books, where the charger's stop was lost. A late stop of the charger's still corrects it."""
+    """Close a transaction whose stop was lost. A late stop of the charge point still corrects it."""
     found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
     cp = services.fleet.charge_points.get(found.cp_id)
     running = None if cp is None else cp.transactions.get(found.transaction_id)
     if running is None or running.number != number:
-        raise Problem(409, "it is closed already", kind="closed")
-    await _stored(services, _stop(running, close, services.now_ts()))
+        raise Problem(409, "the transaction is closed already", kind="closed")
+    await _record(services, _stop(running, close, services.now_ts()))
     return models.transaction(running, whole=who.sees_id_tokens)
 
 
@@ -89,8 +88,8 @@ def _stop(running: Transaction, close: models.Close, now_ts: float) -> Transacti
     )
 
 
-async def _stored(services: Services, event: TransactionStopped) -> None:
-    """Apply the event, and return once it is durable. Raises StoreUnavailable; it is then stored later."""
+async def _record(services: Services, event: TransactionStopped) -> None:
+    """Apply the event, and return once it is durable. Raises StoreUnavailable; the event is stored later then."""
     written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def done(fault: StoreUnavailable | None) -> None:
@@ -105,8 +104,8 @@ async def _stored(services: Services, event: TransactionStopped) -> None:
     await written
 
 
-def _now(services: Services, found: Transaction) -> Transaction:
-    """The transaction as the fleet has it, if it runs: its figures in the store are a little behind."""
+def _latest(services: Services, found: Transaction) -> Transaction:
+    """Return the fleet's own object of an open transaction, which is more recent than the stored one."""
     cp = services.fleet.charge_points.get(found.cp_id)
     running = None if cp is None else cp.transactions.get(found.transaction_id)
     return running if running is not None and running.number == found.number else found

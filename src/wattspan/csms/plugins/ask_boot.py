@@ -1,9 +1,6 @@
-"""Asks who a charge point is that connected and never said: TriggerMessage for the boot that it left out."""
+"""Asks a charge point that connected without a BootNotification to send one (TriggerMessage)."""
 
 import asyncio
-
-from ocpp.v16.call import TriggerMessage
-from ocpp.v16.enums import MessageTrigger
 
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.domain.events import (
@@ -18,38 +15,37 @@ from wattspan.errors import CommandError
 
 
 class AskBoot(Plugin):
-    """Once a connection, at the first message of one whose vendor and model nobody knows."""
+    """Asks once a connection, at the first message of a charge point whose vendor and model are unknown."""
 
     name = "ask_boot"
     events = (ChargePointConnected, ChargePointBooted, HeartbeatReceived, ConnectorStatusChanged, TransactionStarted)
 
     async def start(self, context: PluginContext) -> None:
         self._context = context
-        self._unasked: set[str] = set()
-        self._asking: set[asyncio.Task[None]] = set()
+        self._unidentified: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, ChargePointConnected):
             cp = self._context.fleet.charge_points.get(event.cp_id)
             if cp is not None and not (cp.vendor or cp.model):
-                self._unasked.add(event.cp_id)
+                self._unidentified.add(event.cp_id)
             return
-        if event.cp_id not in self._unasked:
+        if event.cp_id not in self._unidentified:
             return
-        self._unasked.discard(event.cp_id)
+        self._unidentified.discard(event.cp_id)
         if not isinstance(event, ChargePointBooted):
-            # A task of its own: a silent charger must not hold up the others.
-            task = asyncio.create_task(self._ask(event.cp_id))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            # Its own task: a charge point that does not answer must not delay the others.
+            task = asyncio.create_task(self._trigger_boot(event.cp_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        for task in self._asking:
+        for task in self._tasks:
             task.cancel()
 
-    async def _ask(self, cp_id: str) -> None:
+    async def _trigger_boot(self, cp_id: str) -> None:
         try:
-            # The same in every version: `requestedMessage`.
-            await self._context.call(cp_id, TriggerMessage(requested_message=MessageTrigger.boot_notification))
+            await self._context.operations.trigger(cp_id, "BootNotification")
         except CommandError:
-            return  # counted by ocpp_central_call_errors_total
+            return  # ocpp_central_call_errors_total counts it

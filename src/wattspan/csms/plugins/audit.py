@@ -1,4 +1,4 @@
-"""An audit log: every message of every charge point, both ways, one JSON object a line, id tokens masked."""
+"""A log of every message of every charge point, one JSON object a line, with id tokens and secrets masked."""
 
 import asyncio
 import logging
@@ -15,15 +15,15 @@ log = logging.getLogger("wattspan.audit")
 SECRET_KEYS = frozenset({"AuthorizationKey", "apnPassword", "basicAuthPassword", "password"})
 TOKEN_KEYS = frozenset({"additionalIdToken", "customerIdentifier", "groupIdToken", "idTag", "idToken", "parentIdTag"})
 CREDENTIAL_SETTING = "authorizationkey"
-"""The configuration key of 1.6 whose value is one; keys are the same in whatever letter case (CiString50)."""
+"""The configuration key of 1.6 that holds a secret, in lower case: keys are case-insensitive (CiString50)."""
 VALUE_KEYS = frozenset({"actualValue", "attributeValue", "value"})
-"""Where 2.x has the value of a variable."""
+"""The fields of 2.x that contain the value of a variable."""
 MASK = "***"
 FLUSH_BYTES = 32 * 1024
 
 
 class AuditLog(Plugin):
-    """Appends to the file of the setting `audit_log`, or to the log; `audit_unmasked` keeps tokens readable."""
+    """Appends to the file of the setting `audit_log`, or to the log; `audit_unmasked` turns masking off."""
 
     name = "audit"
     events = ()
@@ -55,7 +55,7 @@ class AuditLog(Plugin):
             await asyncio.to_thread(self._file.close)
 
     def _content(self, data: bytes) -> Any:
-        """The message as JSON; one that is none is told as text, cut short, for nothing in it can be masked."""
+        """Return the message as JSON. Of a text that is not JSON only the length, unless masking is off."""
         try:
             content = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -64,12 +64,12 @@ class AuditLog(Plugin):
 
 
 def mask(value: Any) -> Any:
-    """The same structure with the values of token keys and secrets replaced."""
+    """Return the same structure with id tokens and secrets replaced."""
     return _masked(value, SECRET_KEYS | TOKEN_KEYS)
 
 
 def mask_secrets(value: Any) -> Any:
-    """The same structure with passwords and keys replaced."""
+    """Return the same structure with passwords and keys replaced."""
     return _masked(value, SECRET_KEYS)
 
 

@@ -1,18 +1,21 @@
-"""What a plugin is, and what it is given."""
+"""The interface of a plugin, and the view of the central system that it is given."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wattspan.domain.events import Event
 from wattspan.domain.fleet import Fleet
+
+if TYPE_CHECKING:
+    from wattspan.csms.operations.methods import OperationMethods
 
 Direction = Literal["in", "out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePassed:
-    """A text message as it was on the wire; "in" is from the charge point."""
+    """A text message as it was on the wire; `direction` "in" is from the charge point. `ts` is Unix seconds."""
 
     cp_id: str
     ts: float
@@ -25,49 +28,56 @@ class PluginContext:
     """A plugin's view of the central system."""
 
     fleet: Fleet
-    """To read; it changes by events alone."""
+    """Read-only for plugins: it changes by events alone."""
     record: Callable[[Iterable[Event]], None]
-    """Apply events of the plugin's own, and store them."""
+    """Applies events of the plugin's own, and stores them."""
     call: Callable[[str, Any], Awaitable[Any]]
-    """(cp_id, payload object of `ocpp.vXX.call`): send a command; see `csms.commands.Commands.send`."""
+    """(cp_id, payload object of `ocpp.vXX.call`): sends a command; see `csms.commands.Commands.send`."""
+    operations: "OperationMethods"
+    """Start, stop, reset and the other operations, the same for every OCPP version."""
     settings: Mapping[str, Any]
     """The settings in force, by name."""
     clock: Callable[[], float]
+    """Returns Unix seconds; events of the plugin's own are dated by it."""
 
 
 class Plugin:
-    """Override what you need; every method does nothing by itself.
+    """Base class of plugins. Override the methods you need; by default each does nothing.
 
-    Each plugin has a queue and a task of its own: events reach it in order, after their state was applied. A plugin
-    that raises, is slow or hangs loses its own events (counted in `ocpp_plugin_errors_total`) and disturbs nobody.
+    Each plugin has its own queue and task: it receives events in order, after they were applied to the state. A plugin
+    that raises, is slow or hangs loses its own events (counted in `ocpp_central_plugin_errors_total`) and affects
+    nothing else.
     """
 
     name = "plugin"
     events: tuple[type[Event], ...] = (Event,)
-    """The kinds of events that `on_event` is called with; every one, unless fewer are named. A meter values event comes
-    with nearly every message, so a plugin that has no use for it should say so."""
+    """The event classes that `on_event` is called with; the default is all. MeterValuesReceived comes with nearly every
+    message, so name the classes you need."""
     wants_frames = False
-    """Whether `on_frame` is to be called; raw messages hold personal data."""
+    """Whether `on_frame` is called. Raw messages contain personal data."""
 
     async def start(self, context: PluginContext) -> None:
-        """Called once, before charge points connect. Raising here keeps the plugin out, nothing else."""
+        """Called once, before charge points connect. If it raises, the server runs without the plugin."""
 
     async def on_event(self, event: Event) -> None:
-        """Something happened. Cut off after 10 s; a command sent from here may take its own time-out within that."""
+        """Called with each event of `events`, and cancelled after 10 s, including the time a command takes."""
 
     async def on_frame(self, frame: FramePassed) -> None:
-        """A message passed."""
+        """Called with each message, if `wants_frames`."""
 
     def data_transfer(self, cp_id: str, vendor_id: str, message_id: str | None, data: Any) -> dict[str, Any] | None:
-        """Answer a charge point's DataTransfer; None: not mine. Must not wait: the charger's answer does."""
+        """Return the answer to a charge point's DataTransfer, or None if this plugin does not handle the vendor.
+
+        Must not block: the charge point waits for the answer.
+        """
         return None
 
     async def sign_certificate(self, cp_id: str, csr: str, kind: str) -> str | None:
-        """A PEM chain, the charge point's own certificate first, for what it requests in its own name; None: not mine.
+        """Return a PEM chain for a signing request, the charge point's certificate first, or None to decline.
 
-        `csr` is PEM; `kind` is certificateType of OCPP 2.x, "" in 1.6. A plugin without this method is not asked.
+        `csr` is PEM; `kind` is certificateType of OCPP 2.x, "" in 1.6. Only called if the plugin overrides it.
         """
         return None
 
     async def stop(self) -> None:
-        """Called once at shutdown, when what was queued has been handed over."""
+        """Called once at shutdown, after the queued events."""

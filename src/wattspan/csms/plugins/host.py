@@ -1,4 +1,4 @@
-"""Runs plugins so that none can harm the core or another: a bounded queue and a task each, every call guarded."""
+"""Runs plugins isolated from the core and each other: a bounded queue and a task each, every call guarded."""
 
 import asyncio
 import contextlib
@@ -15,27 +15,26 @@ from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.csms.plugins.orphans import CloseOrphans
 from wattspan.csms.plugins.plug_and_charge import PlugAndCharge
 from wattspan.domain.counters import ServerCounters
-from wattspan.domain.events import Event
+from wattspan.domain.events import Event, TransactionEventReceived
 from wattspan.errors import SettingsError
 from wattspan.telemetry.logs import limited
 
 log = logging.getLogger(__name__)
 
-QUEUE = 10_000
+MAX_QUEUED = 10_000
 CALL_TIMEOUT_S = 10.0
-DRAIN_S = 2.0
+DRAIN_TIMEOUT_S = 2.0
 
 BUILTIN: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (CloseOrphans, PlugAndCharge, AuditLog, AskBoot)}
 GROUP = "wattspan.plugins"
 
 
 def find_plugins(names: Sequence[str]) -> list[Plugin]:
-    """The plugins of these names: ours, or installed ones by the entry point group `wattspan.plugins`.
+    """Return the plugins of these names: built-in ones, or those of the entry point group `wattspan.plugins`.
 
-    Raises:
-        SettingsError: names that nobody knows, all of them at once.
+    Raises SettingsError for the names that do not exist, all of them at once.
     """
-    # To look for others takes longer than all else at the start.
+    # Entry points are read only if needed: it takes longer than the rest of the start.
     installed = {} if BUILTIN.keys() >= set(names) else {entry.name: entry for entry in entry_points(group=GROUP)}
     unknown = [name for name in names if name not in BUILTIN and name not in installed]
     if unknown:
@@ -61,28 +60,36 @@ class PluginHost:
         self.wants_frames = any(runner.plugin.wants_frames for runner in self._runners)
 
     def publish(self, event: Event) -> None:
-        """Queue an event for every plugin that listens to its kind. Never waits."""
+        """Queue an event, or the parts of a TransactionEvent, for every plugin that listens. Never blocks."""
+        if type(event) is TransactionEventReceived:
+            for part in event.parts(self._listeners_to):
+                self.publish(part)
+            return
         listeners = self._listeners.get(type(event))
-        if listeners is None:
-            listeners = self._listeners[type(event)] = [
-                runner for runner in self._runners if isinstance(event, runner.plugin.events)
-            ]
-        for runner in listeners:
+        for runner in self._listeners_to(type(event)) if listeners is None else listeners:
             runner.put(event)
 
+    def _listeners_to(self, kind: type[Event]) -> list["_Runner"]:
+        listeners = self._listeners.get(kind)
+        if listeners is None:
+            listeners = self._listeners[kind] = [
+                runner for runner in self._runners if issubclass(kind, runner.plugin.events)
+            ]
+        return listeners
+
     def frame(self, frame: FramePassed) -> None:
-        """Queue a message for the plugins that want them."""
+        """Queue a message for the plugins that want messages."""
         for runner in self._runners:
             if runner.plugin.wants_frames:
                 runner.put(frame)
 
     def data_transfer(self, cp_id: str, vendor_id: str, message_id: str | None, data: Any) -> dict[str, Any] | None:
-        """The first plugin's answer; None when none has one."""
+        """Return the first plugin's answer, or None."""
         for runner in self._runners:
             with runner.guard():
                 answer = runner.plugin.data_transfer(cp_id, vendor_id, message_id, data)
                 if answer is not None:
-                    orjson.dumps(answer)  # what can't be sent is the plugin's fault, and is found here
+                    orjson.dumps(answer)  # an answer that is no JSON is the plugin's error
                     return answer
         return None
 
@@ -92,14 +99,14 @@ class PluginHost:
         return any(_signs(runner.plugin) for runner in self._runners)
 
     async def sign_certificate(self, cp_id: str, csr: str, kind: str) -> str | None:
-        """The first plugin's chain; None when none has one."""
+        """Return the first plugin's chain, or None."""
         for runner in self._runners:
             if _signs(runner.plugin) and (chain := await runner.sign_certificate(cp_id, csr, kind)) is not None:
                 return chain
         return None
 
     async def stop(self) -> None:
-        """Hand over what is queued, bounded in time, and stop each plugin."""
+        """Let each plugin handle its queue, within a time limit, and stop it."""
         await asyncio.gather(*(runner.stop() for runner in self._runners))
 
 
@@ -112,15 +119,15 @@ class _Runner:
 
     def __init__(self, plugin: Plugin, counters: ServerCounters, call_timeout_s: float) -> None:
         self.plugin = plugin
-        self._vitals = counters
+        self._counters = counters
         self._call_timeout_s = call_timeout_s
-        self._queue: asyncio.Queue[Event | FramePassed] = asyncio.Queue(QUEUE)
+        self._queue: asyncio.Queue[Event | FramePassed] = asyncio.Queue(MAX_QUEUED)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, context: PluginContext) -> bool:
         started = False
         with self.guard():
-            isinstance(None, self.plugin.events)  # raises here, not at the first event, where it is no tuple of types
+            isinstance(None, self.plugin.events)  # raises TypeError now, not at the first event
             async with asyncio.timeout(self._call_timeout_s):
                 await self.plugin.start(context)
             started = True
@@ -142,11 +149,11 @@ class _Runner:
 
     async def stop(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
                 await self._queue.join()
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=DRAIN_S)
+            await asyncio.wait([self._task], timeout=DRAIN_TIMEOUT_S)
         with self.guard():
             async with asyncio.timeout(self._call_timeout_s):
                 await self.plugin.stop()
@@ -165,7 +172,7 @@ class _Runner:
 
     @contextlib.contextmanager
     def guard(self) -> Any:
-        """Whatever the plugin raises ends here, counted and logged."""
+        """Count and log whatever the plugin raises within the block, and suppress it."""
         try:
             yield
         except TimeoutError:
@@ -178,4 +185,4 @@ class _Runner:
 
     def _count(self, kind: str) -> None:
         key = (self.plugin.name, kind)
-        self._vitals.plugin_errors[key] = self._vitals.plugin_errors.get(key, 0) + 1
+        self._counters.plugin_errors[key] = self._counters.plugin_errors.get(key, 0) + 1

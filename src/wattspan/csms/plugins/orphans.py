@@ -1,14 +1,14 @@
-"""Closes transactions that their charger forgot: open ones when it boots, or when its connector starts another.
+"""Closes transactions whose stop was lost: open ones when their charge point boots or the connector starts another.
 
-The charger's own stop may come later still; it then corrects what was booked here (see `domain.fleet`). OCPP 2.x
-chargers give transactions their ids themselves and go on with them after a boot, so there a boot closes none.
+A stop that comes later still corrects them (see `domain.fleet`). OCPP 2.x stations continue their transactions after a
+boot, so there a boot closes none.
 """
 
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.domain.events import ChargePointBooted, Event, TransactionStarted, TransactionStopped
-from wattspan.domain.fleet import ORPHANED, TOLD
+from wattspan.domain.fleet import CHARGER_ID, ORPHANED
 from wattspan.domain.model import Transaction, when
-from wattspan.domain.transactions.v2x import NOWHERE
+from wattspan.domain.transactions.v2x import NO_EVSE
 
 
 class CloseOrphans(Plugin):
@@ -24,12 +24,12 @@ class CloseOrphans(Plugin):
         cp = self._context.fleet.charge_points.get(event.cp_id)
         if cp is None:
             return
-        opened = list(cp.transactions.values())
+        open_transactions = list(cp.transactions.values())
         if isinstance(event, ChargePointBooted):
-            forgotten = [tx for tx in opened if not tx.key.startswith(TOLD)]
-            self._close(event, [tx for tx in forgotten if tx.started_received_ts <= event.received_ts])
+            of_16 = [tx for tx in open_transactions if not tx.key.startswith(CHARGER_ID)]
+            self._close(event, [tx for tx in of_16 if tx.started_received_ts <= event.received_ts])
         elif isinstance(event, TransactionStarted):
-            self._close(event, [tx for tx in opened if self._is_older(tx, event)])
+            self._close(event, [tx for tx in open_transactions if self._is_older(tx, event)])
 
     @staticmethod
     def _is_older(transaction: Transaction, event: TransactionStarted) -> bool:
@@ -37,8 +37,8 @@ class CloseOrphans(Plugin):
             return False
         if event.ref is None:
             return transaction.started_received_ts < event.received_ts
-        # "0": no EVSE was named yet. A start from before the other one is only late.
-        return event.connector_id != NOWHERE and transaction.began_ts < when(event.started_ts, event.received_ts)
+        # "0": no EVSE was named yet. A start from before the other one arrived late.
+        return event.connector_id != NO_EVSE and transaction.began_ts < when(event.started_ts, event.received_ts)
 
     def _close(self, event: Event, orphans: list[Transaction]) -> None:
         self._context.record(

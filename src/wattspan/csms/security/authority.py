@@ -1,7 +1,7 @@
-"""A small certificate authority of our own: a folder with its key, its certificate and its revocation list.
+"""A small certificate authority: a folder with its key, its certificate and its revocation list.
 
-It signs what a charge point asks for (OCPP 1.6 security whitepaper §4.2, 2.0.1 Part 2 A02), and nothing in anybody
-else's name. Where certificates are kept and sent it must not know. Everything here waits for disk or processor.
+It signs requests of charge points in their own name only (OCPP 1.6 security whitepaper §4.2, 2.0.1 Part 2 A02). It must
+not know where certificates are stored or sent. Everything here blocks on disk or processor.
 """
 
 import os
@@ -17,24 +17,23 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wattspan.domain.certificates import MAX_CSR
 from wattspan.errors import AuthorityError, CsrRefused
 
 CERTIFICATE, KEY, REVOCATIONS = "ca.pem", "ca.key", "crl.pem"
-"""The files of its folder."""
-YEARS_DAYS = 3650
-"""How long the authority's own certificate and a revocation list are good."""
-LEAST_RSA_BITS = 2048
+"""The files in its folder."""
+AUTHORITY_DAYS = 3650
+"""How long the authority's own certificate and a revocation list are valid."""
+MIN_RSA_BITS = 2048
 """OCPP security whitepaper §2.4: as strong as 112 symmetric bits."""
-LEAST_EC_BITS = 224
-MAX_CSR = 5500
-"""Characters of a request (OCPP 1.6 security whitepaper §5.24, 2.0.1 SignCertificateRequest)."""
-_EARLIER = timedelta(hours=1)
-"""Certificates begin a little in the past: chargers' clocks are not exact."""
+MIN_EC_BITS = 224
+_BACKDATED = timedelta(hours=1)
+"""Certificates become valid a little in the past, for charge points' clocks are not exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A certificate that was made. `chain` is PEM, the charge point's own first."""
+    """A signed certificate. `chain` is PEM, the charge point's own first."""
 
     chain: str
     serial: str
@@ -43,7 +42,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """An authority in `folder`, opened by `open` or made by `create`."""
+    """An authority in `folder`; see `open` and `create`."""
 
     folder: Path
     _certificate: x509.Certificate
@@ -51,7 +50,7 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path, name: str = "Wattspan charge points") -> "Authority":
-        """Make one. Raises AuthorityError when there is one already, or the folder can't be written."""
+        """Create an authority. Raises AuthorityError when there is one already, or the folder can't be written."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)
@@ -61,8 +60,8 @@ class Authority:
             .issuer_name(subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _EARLIER)
-            .not_valid_after(now + timedelta(days=YEARS_DAYS))
+            .not_valid_before(now - _BACKDATED)
+            .not_valid_after(now + timedelta(days=AUTHORITY_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -71,7 +70,7 @@ class Authority:
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        with _border(folder):
+        with _translate_errors(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_new(folder / KEY, secret, 0o600)
             _write_new(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
@@ -81,8 +80,8 @@ class Authority:
 
     @classmethod
     def open(cls, folder: Path) -> "Authority":
-        """The one in `folder`. Raises AuthorityError when there is none, or it can't be read."""
-        with _border(folder):
+        """Open the authority in `folder`. Raises AuthorityError when there is none, or it can't be read."""
+        with _translate_errors(folder):
             certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
             key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
@@ -91,15 +90,15 @@ class Authority:
 
     @classmethod
     def open_or_create(cls, folder: Path) -> "Authority":
-        """The one in `folder`, made if there is none. Raises AuthorityError."""
+        """Open the authority in `folder`, or create it. Raises AuthorityError."""
         return cls.open(folder) if (folder / CERTIFICATE).exists() else cls.create(folder)
 
     def sign(self, csr: str, cp_id: str, days: float) -> Signed:
-        """A client certificate for what `cp_id` asks for. Raises CsrRefused."""
+        """Return a client certificate for a signing request of `cp_id`. Raises CsrRefused."""
         return self._issue(read_csr(csr, cp_id), ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
     def issue(self, cp_id: str, days: float) -> tuple[str, Signed]:
-        """A private key, PEM, and a client certificate for it: for a charge point that can't ask yet."""
+        """Return a new private key (PEM) and its client certificate, for a charge point that can't request one yet."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cp_id)])
         csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
@@ -109,8 +108,8 @@ class Authority:
         return secret.decode(), self._issue(csr, ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
     def revoke(self, serial: int) -> None:
-        """Put a certificate on the revocation list; a running server sees it within seconds. Raises AuthorityError."""
-        with _border(self.folder):
+        """Revoke a certificate; a running server sees it within seconds. Raises AuthorityError."""
+        with _translate_errors(self.folder):
             listed = x509.load_pem_x509_crl((self.folder / REVOCATIONS).read_bytes())
         revoked = list(listed)
         if all(each.serial_number != serial for each in revoked):
@@ -120,7 +119,7 @@ class Authority:
 
     def _issue(self, csr: x509.CertificateSigningRequest, use: x509.ObjectIdentifier, days: float) -> Signed:
         now = datetime.now(UTC)
-        # A second at most: the expiry is told in whole ones.
+        # X.509 has whole seconds.
         ends = min(now + timedelta(days=days), self._certificate.not_valid_after_utc).replace(microsecond=0)
         certificate = (
             x509.CertificateBuilder()
@@ -128,7 +127,7 @@ class Authority:
             .issuer_name(self._certificate.subject)
             .public_key(csr.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _EARLIER)
+            .not_valid_before(now - _BACKDATED)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
@@ -145,20 +144,20 @@ class Authority:
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._certificate.subject)
-            .last_update(now - _EARLIER)
-            .next_update(now + timedelta(days=YEARS_DAYS))
+            .last_update(now - _BACKDATED)
+            .next_update(now + timedelta(days=AUTHORITY_DAYS))
         )
         for each in revoked:
             builder = builder.add_revoked_certificate(each)
         content = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        with _border(self.folder):
+        with _translate_errors(self.folder):
             whole = self.folder / f".{REVOCATIONS}"
             whole.write_bytes(content)
-            whole.replace(self.folder / REVOCATIONS)  # a server that reads meanwhile sees the old or the new one
+            whole.replace(self.folder / REVOCATIONS)  # atomic, for a server reads it meanwhile
 
 
 def read_csr(csr: str, cp_id: str) -> x509.CertificateSigningRequest:
-    """A request that `cp_id` may make: its own name, a key strong enough, signed by that key. Raises CsrRefused."""
+    """Return the parsed request of `cp_id`. Raises CsrRefused unless name, key strength and signature are right."""
     if len(csr) > MAX_CSR:
         raise CsrRefused("it is too long")
     try:
@@ -171,11 +170,11 @@ def read_csr(csr: str, cp_id: str) -> x509.CertificateSigningRequest:
         raise CsrRefused("it can't be read") from exc
     if names != [cp_id]:
         raise CsrRefused("its common name is not the charge point's identity")
-    strong_enough = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS) or (
-        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= LEAST_EC_BITS
+    strong_enough = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= MIN_EC_BITS
     )
     if not strong_enough:
-        raise CsrRefused("its key is of no kind or strength that is taken")
+        raise CsrRefused("its key is too weak, or neither RSA nor elliptic curve")
     return request
 
 
@@ -194,14 +193,15 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
-    """With its mode from the first moment on; what is there already is not touched."""
+    """Write a new file that has its mode from the start. Raises FileExistsError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
 
 
 @contextmanager
-def _border(folder: Path) -> Iterator[None]:
+def _translate_errors(folder: Path) -> Iterator[None]:
+    """Translate errors of files and keys into AuthorityError."""
     try:
         yield
     except FileExistsError as exc:

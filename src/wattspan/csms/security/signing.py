@@ -1,7 +1,7 @@
-"""Certificates for charge points: asked for, signed by a plugin or our own authority, sent back, renewed in time.
+"""Signs certificates that charge points request, by a plugin or by Wattspan's own authority, and has them renewed.
 
-OCPP 1.6 security whitepaper §4.2 and 2.0.1 Part 2 A02, A03. It must not know how a version says it: what goes back
-with the certificate is handed through as the version's module gave it.
+OCPP 1.6 security whitepaper §4.2 and 2.0.1 Part 2 A02, A03. It must not know OCPP versions: the fields that accompany a
+certificate are passed through as the version's module gave them.
 """
 
 import asyncio
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from wattspan.csms.commands import CommandResult
+from wattspan.csms.core import Spawn
+from wattspan.csms.operations.methods import OperationMethods
+from wattspan.csms.operations.parameters import RequestCertificateRenewal
 from wattspan.csms.plugins.host import PluginHost
 from wattspan.csms.security.authority import Authority, Signed, read_csr
-from wattspan.csms.service import Spawn
 from wattspan.domain.events import CertificateHeld, Event
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
@@ -28,12 +30,12 @@ from wattspan.versions.base import Payload
 log = logging.getLogger(__name__)
 
 LOOK_S = 3600.0
-"""How often we look whose certificate ends soon."""
+"""How often certificates that expire soon are looked for."""
 ASK_AGAIN_S = 86_400.0
-"""After how long one who was asked to renew, and did not, is asked again."""
+"""After how long a charge point that was asked to renew, and did not, is asked again."""
 DAY_S = 86_400.0
 CLIENT = ("", "ChargingStationCertificate")
-"""Kinds of certificate that our own authority signs; "" is of 1.6, and of a 2.x charger that names none."""
+"""Certificate types that Wattspan's own authority signs; "" is of 1.6, and of a 2.x charge point that names none."""
 SIGNED = "CertificateSigned"
 
 Send = Callable[[str, str, Payload], Awaitable[CommandResult]]
@@ -43,7 +45,7 @@ Record = Callable[[Iterable[Event]], None]
 
 @dataclass(slots=True, kw_only=True)
 class Signing:
-    """Answers requests for certificates. Without an authority and a plugin that signs, all are refused."""
+    """Handles signing requests. Without an authority and a plugin that signs, all are refused."""
 
     authority: Authority | None
     plugins: PluginHost
@@ -53,27 +55,27 @@ class Signing:
     record: Record
     spawn: Spawn
     clock: Callable[[], float]
-    _under_way: set[str] = field(default_factory=set)
+    _in_progress: set[str] = field(default_factory=set)
 
     @property
     def possible(self) -> bool:
-        """Whether anybody could sign."""
+        """Whether there is an authority or a plugin that signs."""
         return self.authority is not None or self.plugins.signs
 
-    async def ask(self, cp_id: str, csr: str, kind: str, echo: Payload) -> bool:
-        """Whether the request is taken; if so, CertificateSigned follows, with the fields `echo` in it.
+    async def request(self, cp_id: str, csr: str, kind: str, echo: Payload) -> bool:
+        """Return whether the request is accepted; if so, CertificateSigned follows, with the fields `echo` in it.
 
-        One at a time a charge point: who asks again meanwhile is refused, and asks later (2.0.1 A02.FR.17).
+        One at a time a charge point: a second request meanwhile is refused (2.0.1 A02.FR.17).
         """
-        if not self.possible or cp_id in self._under_way or (kind not in CLIENT and not self.plugins.signs):
+        if not self.possible or cp_id in self._in_progress or (kind not in CLIENT and not self.plugins.signs):
             return False
         try:
             await asyncio.to_thread(read_csr, csr, cp_id)
         except CsrRefused as refused:
             limited(log, logging.WARNING, "csr", "certificate for %s not signed: %s", cp_id, refused)
             return False
-        self._under_way.add(cp_id)
-        # Nothing waits from here to the answer, so that the answer leaves before the certificate.
+        self._in_progress.add(cp_id)
+        # No await from here to the answer, so that the answer is sent before the certificate.
         self.spawn(self._deliver(cp_id, csr, kind, echo))
         return True
 
@@ -87,14 +89,14 @@ class Signing:
         except Exception:
             log.exception("certificate for %s could not be delivered", cp_id)
         finally:
-            self._under_way.discard(cp_id)
+            self._in_progress.discard(cp_id)
 
     async def _signed(self, cp_id: str, csr: str, kind: str) -> Signed | None:
         chain = await self.plugins.sign_certificate(cp_id, csr, kind)
         if chain is not None:
             return _described(chain)
         if self.authority is None or kind not in CLIENT:
-            log.warning("nobody signed a certificate for %s", cp_id)
+            log.warning("no plugin signed a certificate of type %r for %s", kind, cp_id)
             return None
         return await asyncio.to_thread(self.authority.sign, csr, cp_id, self.days)
 
@@ -105,7 +107,7 @@ class Signing:
         await self.store.do(certificate_queries.add_certificate, issued)
         result = await self.send(cp_id, SIGNED, {"certificateChain": signed.chain, **echo})
         if not result.accepted:
-            log.warning("%s did not take its certificate: %s", cp_id, result.status)
+            log.warning("%s rejected its certificate: %s", cp_id, result.status)
             return
         await self.store.do(certificate_queries.certificate_installed, signed.serial, self.clock())
         if echo.get("certificateType", "") in CLIENT:
@@ -114,48 +116,43 @@ class Signing:
 
 @dataclass(slots=True, kw_only=True)
 class Renewal:
-    """Asks charge points to renew certificates that end within `ahead_s`."""
+    """Asks charge points to renew client certificates that expire within `ahead_s` seconds."""
 
     fleet: Fleet
     signing: Signing
     ahead_s: float
-    send: Send
+    operations: OperationMethods
     clock: Callable[[], float]
-    _asked: dict[str, float] = field(default_factory=dict)
+    _requested: dict[str, float] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Look for ever; returns at once where nobody could sign."""
+        """Run until cancelled; returns at once if no certificate could be signed."""
         while self.ahead_s and self.signing.possible:
             await self.look()
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
-        """Ask everybody who is due and connected, one after the other."""
+        """Ask every connected charge point whose certificate is due, one after the other."""
         now_ts = self.clock()
-        self._asked = {cp_id: at for cp_id, at in self._asked.items() if now_ts - at < ASK_AGAIN_S}
+        self._requested = {cp_id: at for cp_id, at in self._requested.items() if now_ts - at < ASK_AGAIN_S}
         for cp in [cp for cp in self.fleet.charge_points.values() if self._is_due(cp, now_ts)]:
-            self._asked[cp.cp_id] = now_ts
+            self._requested[cp.cp_id] = now_ts
             try:
-                await self.send(cp.cp_id, *_request(cp))
+                await self.operations.perform(cp.cp_id, RequestCertificateRenewal())
             except CommandError as exc:
-                log.warning("asked for a new certificate: %s", exc)
+                log.warning("certificate renewal could not be requested: %s", exc)
 
     def _is_due(self, cp: ChargePoint, now_ts: float) -> bool:
         ends_ts = cp.certificate_expires_ts
-        return cp.connected and ends_ts is not None and ends_ts - self.ahead_s < now_ts and cp.cp_id not in self._asked
-
-
-def _request(cp: ChargePoint) -> tuple[str, Payload]:
-    """How its version is asked for a request to sign (A02.FR.01; 1.6 security whitepaper §4.3)."""
-    if cp.protocol.startswith("ocpp2"):
-        return "TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}
-    return "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}
+        return (
+            cp.connected and ends_ts is not None and ends_ts - self.ahead_s < now_ts and cp.cp_id not in self._requested
+        )
 
 
 def _described(chain: str) -> Signed:
-    """What a plugin made. Raises AuthorityError where that is no chain of certificates."""
+    """Return a plugin's chain with its serial number and expiry. Raises AuthorityError if it is no PEM chain."""
     try:
         own = x509.load_pem_x509_certificates(chain.encode())[0]
     except ValueError as exc:
-        raise AuthorityError("what the plugin made is no certificate") from exc
+        raise AuthorityError("the plugin returned no PEM certificate") from exc
     return Signed(chain=chain, serial=f"{own.serial_number:x}", expires_ts=own.not_valid_after_utc.timestamp())

@@ -1,1 +1,1 @@
-"""Transactions: `common` is shared by all OCPP versions, `v2x` handles the transaction events of OCPP 2.x."""
+"""The life of transactions: `v16` for OCPP 1.6, `v2x` for 2.0.1 and 2.1, `common` for what both share."""

@@ -39,7 +39,7 @@ def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
         cursor.executemany(prepared.sql, rows[done:])
 
 
-def apply(
+def write_batch(
     cursor: Cursor, batch: Batch, statements: Statements, shapes: Shapes, now_ts: float, run: Run = at_once
 ) -> None:
     """Write everything in `batch`; the caller commits. Readings are first: other rows refer to the newest one."""
@@ -76,7 +76,7 @@ def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before:
         marks.append(("readings_through", batch.ends.through))
     for prepared, rows in (
         (statements.transaction, [(*row, before, through) for row in batch.transactions]),
-        (statements.meter, [(*row[:3], through, row[3]) for row in batch.meters]),
+        (statements.meter, [(*row[:-1], through, row[-1]) for row in batch.meters]),
         (statements.connector, [(*row, through) for row in batch.connectors]),
         (statements.mark, marks),
     ):

@@ -1,4 +1,4 @@
-"""What one commit writes: snapshots taken from the fleet on its own thread. `apply` writes them."""
+"""What one commit writes: snapshots taken from the fleet on its own thread. `write_batch` writes them."""
 
 import logging
 from collections.abc import Callable

@@ -32,7 +32,7 @@ def report(cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceM
     for note in notes:
         for attribute in note.attributes:
             of, *rest = attribute
-            _newest(attributes, (note.cp_id, *of, *rest, note.told_ts))
+            _newest(attributes, (note.cp_id, *of, *rest, note.reported_ts))
     taken = _within(cursor, statements, attributes.values(), MAX_ATTRIBUTES, t.device_attributes)
     _write(cursor, statements.attribute, taken, run)
     characteristics = {
@@ -97,8 +97,8 @@ def add_stream_values(
     for n in notes:
         before = rows.get((n.cp_id, n.stream_id))
         count = n.count + (before[4] if before is not None else 0)
-        later = before is None or before[3] <= n.told_ts
-        value, told_ts = (n.value, n.told_ts) if later or before is None else (before[2], before[3])
+        later = before is None or before[3] <= n.reported_ts
+        value, told_ts = (n.value, n.reported_ts) if later or before is None else (before[2], before[3])
         rows[n.cp_id, n.stream_id] = (n.cp_id, n.stream_id, value, told_ts, count)
     taken = _within(cursor, statements, rows.values(), MAX_STREAMS, t.event_streams)
     _write(cursor, statements.stream_value, taken, run)

@@ -1,4 +1,4 @@
-"""Metrics on their way out by OTLP, a request at a time. Neither transport nor the making of points is its own."""
+"""Exports metrics by OTLP, one request after another. It owns batching; points and transport are passed in."""
 
 import logging
 import time
@@ -19,33 +19,32 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from wattspan.telemetry.otlp.outbox import Dropped
 from wattspan.telemetry.otlp.points import Piece, Points
 from wattspan.telemetry.otlp.protobuf import framed
-from wattspan.telemetry.otlp.spans import POINTS_PER_REQUEST
+from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Preferences
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 250
-"""Points made, which takes about a millisecond, before this thread rests"""
-REST_S = 0.002
-"""for so long: it has a minute, and whoever handles messages wants the interpreter."""
+POINTS_AT_ONCE = 250
+"""Points encoded, which takes about a millisecond, before this thread pauses."""
+PAUSE_S = 0.002
+"""The pause: this thread has a minute for its work, and the event loop needs the interpreter."""
 
 _SCOPE_METRICS, _RESOURCE_METRICS = b"\x12", b"\x0a"
 
 
 class Sender(Protocol):
-    """One of our OTLP exporters (`otlp`)."""
+    """One of our OTLP metric exporters (`http_private`, `grpc_private`)."""
 
-    _preferred_temporality: Any
-    _preferred_aggregation: Any
-
+    @property
+    def preferences(self) -> Preferences: ...
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000) -> MetricExportResult: ...
     def send(self, request: bytes) -> bool: ...
     def shutdown(self, timeout_millis: float = 30_000) -> None: ...
 
 
 class FleetMetrics(MetricExporter):
-    """Sends our own families after what the SDK collected, on the reader's thread (`families` says why that is safe).
+    """Sends what the SDK collected, then our own families, on the reader's thread (see `families`).
 
-    A request after the other, each made when the one before is out: all points at once would be 5 kB a charge point.
+    Each request is encoded after the one before has been sent: all points at once would take 5 kB a charge point.
     """
 
     def __init__(
@@ -55,19 +54,19 @@ class FleetMetrics(MetricExporter):
         resource: Resource,
         scope: InstrumentationScope,
         dropped: Dropped,
-        rest: Callable[[], None] = lambda: time.sleep(REST_S),
+        pause: Callable[[], None] = lambda: time.sleep(PAUSE_S),
     ) -> None:
-        super().__init__(sender._preferred_temporality, sender._preferred_aggregation)
+        super().__init__(*sender.preferences)
         self._sender = sender
         self._points = points
         self._resource, self._scope = _envelope(resource, scope)
         self._dropped = dropped
-        self._rest = rest
+        self._pause = pause
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
     ) -> MetricExportResult:
-        """Send everything of now. Blocks, up to the time-out. After a request that failed the rest is dropped."""
+        """Send the current values. Blocks, at most for the time-out. After a failed request the rest is dropped."""
         deadline = time.monotonic() + (timeout_millis or 10_000) / 1000
         sent = self._sent(lambda: self._sender.export(metrics_data) is MetricExportResult.SUCCESS)
         if not sent:
@@ -87,11 +86,11 @@ class FleetMetrics(MetricExporter):
             return False
 
     def _requests(self) -> Iterator[list[Piece]]:
-        """All points of now, as many to a request as it may have."""
+        """Yield all points as they are now, at most POINTS_PER_REQUEST in each request."""
         held: list[Piece] = []
         size = 0
-        for piece in self._points.pieces(AT_ONCE):
-            self._rest()
+        for piece in self._points.pieces(POINTS_AT_ONCE):
+            self._pause()
             if size + piece.points > POINTS_PER_REQUEST:
                 yield held
                 held, size = [], 0
@@ -104,11 +103,11 @@ class FleetMetrics(MetricExporter):
         return framed(_RESOURCE_METRICS, self._resource + framed(_SCOPE_METRICS, self._scope + metrics))
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing is kept here."""
+        """Return True: nothing is buffered here."""
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Shut the exporter down, also one that is busy."""
+        """Shut the exporter down, even while it is sending."""
         self._sender.shutdown(timeout_millis)
 
 
@@ -118,7 +117,7 @@ def _points(data: MetricsData) -> int:
 
 
 def _envelope(resource: Resource, scope: InstrumentationScope) -> tuple[bytes, bytes]:
-    """The stock encoder's ResourceMetrics without ScopeMetrics, and its ScopeMetrics without metrics."""
+    """Return the stock encoder's ResourceMetrics without ScopeMetrics, and its ScopeMetrics without metrics."""
     whole = MetricsData([ResourceMetrics(resource, [ScopeMetrics(scope, [], "")], resource.schema_url)])
     (around,) = encode_metrics(whole).resource_metrics
     (inner,) = around.scope_metrics

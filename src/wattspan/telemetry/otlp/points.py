@@ -1,7 +1,7 @@
-"""Our families as OTLP metric points, written straight to protobuf. It owns temporality and nothing of export.
+"""Encodes our families as OTLP metric points, straight to protobuf. It owns temporality; it exports nothing.
 
-A large fleet has half a million points. The SDK's objects and its encoder would take 30 µs for each, on a thread that
-wants the interpreter meanwhile; this takes four. `opentelemetry.proto.metrics.v1` has the field numbers.
+A large fleet has half a million points. The SDK's objects and encoder take 30 µs for each, all of it with the
+interpreter's lock; this takes 4 µs. `opentelemetry.proto.metrics.v1` has the field numbers.
 """
 
 import struct
@@ -44,18 +44,18 @@ _EXEMPLAR_OF = struct.Struct("<BQBd2s8s2s16s")  # time_unix_nano, as_double, spa
 
 
 class Piece(NamedTuple):
-    """One entry of ScopeMetrics.metrics, as bytes, and how many points it has."""
+    """One encoded entry of ScopeMetrics.metrics and the number of its points."""
 
     metric: bytes
     points: int
 
 
 class Points:
-    """Makes the points of one exporter. With delta temporality it remembers what it told: one instance an exporter.
+    """Encodes the points of one exporter. With delta temporality it remembers the values it encoded last.
 
-    Cumulative counters are lifetime totals since the charge point is known; deltas count from the making of this
-    object, so make it once the state is restored. Histograms count from process start. It may be asked on any thread,
-    but never twice at once.
+    Cumulative counters are lifetime totals since the charge point is known. Deltas count from the creation of this
+    object, so create it after the state was restored. Histograms count from process start. It may be called on any
+    thread, but by one at a time.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ class Points:
     ) -> None:
         self._state = state
         self._counters, self._histograms = counters, histograms
-        self._told_ts = state.clock()
-        # What was told last, and what is being told: made anew each time, so that what left is forgotten.
+        self._last_ts = state.clock()
+        # The values of the last and of this collection; new dictionaries each time drop series that are gone.
         self._last_values: dict[Key, Number] = {}
         self._values: dict[Key, Number] = {}
         self._last_recorded: dict[Key, tuple[list[int], float]] = {}
         self._recorded: dict[Key, tuple[list[int], float]] = {}
         if counters is DELTA:
-            for _ in self.pieces(_DISCARDED):  # what was restored counts as told
+            for _ in self.pieces(_DISCARDED):  # what was restored counts as exported
                 pass
 
     def pieces(self, most: int) -> Iterator[Piece]:
-        """Every point of now, in metrics of 1 to `most` points. To be exhausted, or deltas get lost."""
+        """Yield the current points in metrics of 1 to `most` points. Consume all of them, or deltas are lost."""
         now_ts = self._state.clock()
         self._last_values, self._values = self._values, {}
         self._last_recorded, self._recorded = self._recorded, {}
@@ -91,19 +91,19 @@ class Points:
         for histogram in self._state.histograms:
             for found in _batches(self._recordings(histogram, now_ts), most):
                 yield _piece(histogram.metric, _HISTOGRAM, found, after)
-        self._told_ts = now_ts
+        self._last_ts = now_ts
 
     def _numbers(self, family: Family, now_ts: float) -> Iterator[bytes]:
         names, now_ns, found = family.metric.labels, _ns(now_ts), points(family, self._state)
         if family.metric.kind is Kind.GAUGE:
             return (_number(names, each.labels, each.value, 0, now_ns) for each in found)
         if self._counters is DELTA:
-            told_ns = _ns(self._told_ts)
-            return (_number(names, each.labels, self._risen(family, each), told_ns, now_ns) for each in found)
+            last_ns = _ns(self._last_ts)
+            return (_number(names, each.labels, self._increase(family, each), last_ns, now_ns) for each in found)
         return (_number(names, each.labels, each.value, _ns(each.since_ts), now_ns) for each in found)
 
-    def _risen(self, family: Family, point: Point) -> Number:
-        """By how much since it was told last; all of it when it began anew."""
+    def _increase(self, family: Family, point: Point) -> Number:
+        """Return the increase since the last collection; the whole value if the counter began again."""
         key = family.metric.name, point.labels
         last = self._last_values.get(key, 0)
         self._values[key] = point.value
@@ -119,7 +119,7 @@ class Points:
                     yield recorded + written
 
     def _recording(self, histogram: Histogram, series: Series, now_ts: float, buckets: struct.Struct) -> bytes:
-        """A point without its bounds; nothing where nothing was recorded."""
+        """Return a point without its bounds; b"" if nothing was recorded."""
         counts, total, lowest, highest = list(series.counts), series.total, series.lowest, series.highest
         since_ts = self._state.counters.started_ts
         if self._histograms is DELTA:
@@ -128,20 +128,20 @@ class Points:
             self._recorded[key] = counts, total
             counts, total = [new - old for new, old in zip(counts, last_counts, strict=True)], total - last_total
             series.lowest, series.highest = float("inf"), float("-inf")
-            since_ts = self._told_ts
+            since_ts = self._last_ts
         if not (count := sum(counts)):
             return b""
         times = _START, _ns(since_ts), _TIME, _ns(now_ts)
         figures = _RECORDED.pack(*times, _COUNT, count, _TOTAL, total, _LOWEST, lowest, _HIGHEST, highest)
         labels = [_recorded_attribute(*pair) for pair in zip(histogram.metric.labels, series.labels, strict=True)]
-        exemplars = [_exemplar(each) for each in series.exemplars.copy().values() if each.ts > self._told_ts]
+        exemplars = [_exemplar(each) for each in series.exemplars.copy().values() if each.ts > self._last_ts]
         return b"".join((*labels, figures, framed(_BUCKETS, buckets.pack(*counts)), *exemplars))
 
 
 def _piece(metric: Metric, kind: bytes, found: list[bytes], after: bytes) -> Piece:
     data = b"".join([framed(_POINT, each) for each in found])
-    said = ((_NAME, metric.name), (_DESCRIPTION, metric.help), (_UNIT, metric.unit))
-    head = b"".join([framed(key, text.encode()) for key, text in said])
+    texts = ((_NAME, metric.name), (_DESCRIPTION, metric.help), (_UNIT, metric.unit))
+    head = b"".join([framed(key, text.encode()) for key, text in texts])
     return Piece(framed(_METRIC, head + framed(kind, data + after)), len(found))
 
 

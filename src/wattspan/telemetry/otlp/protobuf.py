@@ -1,4 +1,4 @@
-"""The few things about protobuf's wire format that OTLP messages written by hand need. It knows no message.
+"""The parts of protobuf's wire format that our OTLP encoders need. It knows no message.
 
 Protobuf messages merge by concatenation, and a repeated field's entries need not stand together.
 """
@@ -7,7 +7,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 
 def varint(number: int) -> bytes:
-    """A whole number of 0 or more."""
+    """Return a non-negative integer as a varint."""
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004  seven bits a byte
         out.append(number & 0x7F | 0x80)
@@ -20,13 +20,13 @@ _SHORT = [varint(size) for size in range(2048)]
 
 
 def framed(key: bytes, body: bytes) -> bytes:
-    """A message, text or packed list as the field of `key`, which is number << 3 | 2."""
+    """Return a message, text or packed list as a field. `key` is the field number << 3 | 2."""
     size = len(body)
     return key + (_SHORT[size] if size < len(_SHORT) else varint(size)) + body
 
 
 class Text:
-    """Writes attributes of one key whose value is text, as the field of `field`. Other than UTF-8 becomes "?"."""
+    """Encodes text attributes of one key as `field`. What UTF-8 cannot encode becomes "?"."""
 
     __slots__ = ("_field", "_key")
 
@@ -35,5 +35,5 @@ class Text:
         self._key = KeyValue(key=key).SerializeToString()
 
     def __call__(self, value: str) -> bytes:
-        written = self._key + framed(b"\x12", framed(b"\x0a", value.encode(errors="replace")))
-        return framed(self._field, written)
+        encoded = self._key + framed(b"\x12", framed(b"\x0a", value.encode(errors="replace")))
+        return framed(self._field, encoded)

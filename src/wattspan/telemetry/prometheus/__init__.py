@@ -1,1 +1,1 @@
-"""The Prometheus page: the metric reader behind `/metrics` and the two text formats."""
+"""The metric reader behind `/metrics` and the two Prometheus text formats."""

@@ -1,7 +1,7 @@
-"""Instruments that are not read from the state, as text: libraries', plugins', the process's.
+"""Renders instruments that are not read from the state: those of libraries, plugins and the process.
 
-It takes what the SDK collected and maps names as the stock exporter does, without scope labels. What it cannot show it
-leaves out: one odd instrument must not cost the whole page.
+It takes what the SDK collected and maps names as the stock exporter does, without scope labels. It leaves out what it
+cannot render: one odd instrument must not cost the whole page.
 """
 
 import json
@@ -10,7 +10,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from opentelemetry.exporter.prometheus._mapping import map_unit, sanitize_attribute, sanitize_full_name
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     ExponentialHistogram,
@@ -25,15 +24,16 @@ from opentelemetry.sdk.metrics.export import (
 from wattspan.telemetry.catalogue import Kind
 from wattspan.telemetry.histogram import Exemplar
 from wattspan.telemetry.prometheus.exposition import Format, exemplar, head, number, pairs
+from wattspan.telemetry.prometheus.mapping_private import map_unit, sanitize_attribute, sanitize_full_name
 
 NS = 1e9
 
 
 def lines_of(data: MetricsData | None, form: Format, ours: Container[str]) -> Iterator[tuple[str, Kind, str]]:
-    """Each family once: its name as a counter has it, its kind, its text. Instruments named in `ours` are left out.
+    """Yield each family once: its name (a counter's with `_total`), its kind, its text; without those in `ours`.
 
-    Several scopes may use one name: their points share the family, the first kind wins, and of points that cannot be
-    told apart the first.
+    Several scopes may use one name: their points share the family. The first kind wins, and of points with the same
+    labels the first.
     """
     families: dict[str, tuple[Kind, str, dict[str, str]]] = {}
     for metric in _metrics(data):
@@ -57,7 +57,7 @@ def _metrics(data: MetricsData | None) -> Iterator[Metric]:
 
 
 def _named(metric: Metric) -> tuple[str, Kind]:
-    """The family's name with its unit, a counter's with `_total`. A sum that may fall is a gauge."""
+    """Return the family's name with its unit, a counter's with `_total`. A sum that may decrease is a gauge."""
     kind = Kind.GAUGE
     if isinstance(metric.data, Sum) and metric.data.is_monotonic:
         kind = Kind.COUNTER
@@ -72,7 +72,7 @@ def _named(metric: Metric) -> tuple[str, Kind]:
 
 
 def _labels(attributes: Mapping[str, Any]) -> str:
-    """Label pairs by name; values of keys that become one are joined (OTel spec, Prometheus compatibility)."""
+    """Return label pairs sorted by name; values of keys that become equal are joined (OTel spec, Prometheus)."""
     joined: dict[str, str] = {}
     for key in sorted(attributes):
         value = attributes[key]
@@ -87,7 +87,7 @@ def _point(name: str, labels: str, point: Any, form: Format) -> str:
     if isinstance(point, NumberDataPoint):
         return f"{name}{braced} {number(point.value)}\n"
     bounds: Sequence[float] = ()
-    counts: Sequence[int] = (point.count,)  # an exponential histogram has no edges that this format could name
+    counts: Sequence[int] = (point.count,)  # an exponential histogram has no bounds that this format can express
     if isinstance(point, HistogramDataPoint):
         bounds, counts = point.explicit_bounds, point.bucket_counts
     last = _exemplars(point.exemplars, bounds) if form is Format.OPENMETRICS else {}
@@ -100,7 +100,7 @@ def _point(name: str, labels: str, point: Any, form: Format) -> str:
 
 
 def _exemplars(found: Sequence[SdkExemplar], bounds: Sequence[float]) -> dict[int, str]:
-    """The latest exemplar of each bucket that belongs to a span, as text, by the bucket's index."""
+    """Return the latest exemplar of each bucket, by the index of the bucket; only those that belong to a span."""
     return {
         bisect_left(bounds, each.value): exemplar(
             Exemplar(each.trace_id, each.span_id, each.value, each.time_unix_nano / NS)

@@ -1,6 +1,6 @@
-"""Our own families as text, in small pieces. It owns layout and the label texts kept ready; it must not know of HTTP.
+"""Renders our own families as text, in small pieces. It owns the layout and a cache of label texts; no HTTP here.
 
-Rendering is a plain generator: whoever drives it decides when to pause. Charge points may come and go at each pause.
+Rendering is a plain generator, so its caller decides when to pause. Charge points may come and go at each pause.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,9 @@ from wattspan.telemetry.families import FAMILIES, Family, Scope, State
 from wattspan.telemetry.histogram import Histogram, Series
 from wattspan.telemetry.prometheus.exposition import (
     Format,
+    cached_pairs,
     exemplar,
     head,
-    kept_pairs,
     number,
     pairs,
     sample_names,
@@ -22,37 +22,37 @@ from wattspan.telemetry.prometheus.exposition import (
 )
 
 BLOCK = 32
-"""Charge points a piece: well below a millisecond even with charging profiles to work out."""
+"""Charge points in a piece: well below a millisecond, even if charging profiles have to be evaluated."""
 
 Wanted = Callable[[str], bool]
-"""Whether a family or sample of this name is asked for."""
+"""Returns whether a family or sample of this name was requested."""
 
 
 class Page:
-    """Renders the state. Keeps the label texts of every charge point and connector between scrapes."""
+    """Renders the state. Caches the label texts of every charge point and connector between scrapes."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._labels: dict[str, dict[str | None, str]] = {}
 
     def forget(self, cp_id: str) -> None:
-        """Drop the label texts of a charge point that was decommissioned."""
+        """Drop the label texts of a decommissioned charge point."""
         self._labels.pop(cp_id, None)
 
     def render(self, form: Format, wanted: Wanted) -> Iterator[str]:
-        """Each family of ours that is `wanted`, piece by piece, without the end mark."""
+        """Yield each of our families that is `wanted`, in pieces, without the end mark."""
         cps = list(self._state.fleet.charge_points.values())
         for family in FAMILIES.values():
-            if _asked(family.metric, wanted):
+            if _requested(family.metric, wanted):
                 yield from _headed(family.metric, form, self._family(family, cps))
         for histogram in self._state.histograms:
-            if _asked(histogram.metric, wanted):
+            if _requested(histogram.metric, wanted):
                 yield from _headed(histogram.metric, form, self._histogram(histogram, form))
         self._prune()
 
     def _family(self, family: Family, cps: Sequence[ChargePoint]) -> Iterator[str]:
-        if family.scope is Scope.WHOLE:
-            yield _whole(family, self._state)
+        if family.scope is Scope.SERVER:
+            yield _server(family, self._state)
             return
         lines = self._lines[family.scope, family.keyed]
         now_ts = self._state.clock()
@@ -114,7 +114,7 @@ class Page:
         yield "".join(block)
 
     def _text(self, cp_id: str, connector_id: str | None) -> str:
-        """The label pairs of a connector, or with None of its charge point."""
+        """Return the label pairs of a connector, or those of its charge point if `connector_id` is None."""
         try:
             return self._labels[cp_id][connector_id]
         except KeyError:
@@ -125,18 +125,18 @@ class Page:
             return text
 
     def _prune(self) -> None:
-        """A charge point that left in mid-scrape may have been written down again after `forget`."""
+        """Drop the texts of charge points that were removed during the scrape and cached again after that."""
         if len(self._labels) > len(self._state.fleet.charge_points):
             for cp_id in self._labels.keys() - self._state.fleet.charge_points.keys():
                 self.forget(cp_id)
 
 
-def _asked(metric: Metric, wanted: Wanted) -> bool:
+def _requested(metric: Metric, wanted: Wanted) -> bool:
     return any(map(wanted, sample_names(metric.name, metric.kind)))
 
 
 def _headed(metric: Metric, form: Format, pieces: Iterator[str]) -> Iterator[str]:
-    """`pieces` under the family's head; nothing but empty ones when they all are, for each is a chance to pause."""
+    """Yield `pieces`, the first that is not empty after the family's head. Empty ones are chances to pause, too."""
     above = head(metric.name, metric.kind, metric.help, form)
     for piece in pieces:
         yield above + piece if piece else ""
@@ -144,10 +144,10 @@ def _headed(metric: Metric, form: Format, pieces: Iterator[str]) -> Iterator[str
 
 
 def _key(names: tuple[str, ...], key: str | tuple[str, ...]) -> str:
-    return kept_pairs(names, (key,) if isinstance(key, str) else key)
+    return cached_pairs(names, (key,) if isinstance(key, str) else key)
 
 
-def _whole(family: Family, state: State) -> str:
+def _server(family: Family, state: State) -> str:
     name, value = family.metric.name, family.read(state)
     if family.keyed:
         return "".join(f"{name}{{{_key(family.metric.labels, key)}}} {number(each)}\n" for key, each in value.items())
@@ -155,7 +155,7 @@ def _whole(family: Family, state: State) -> str:
 
 
 class _Lines:
-    """A histogram's lines, cut where the labels go: a join and a formatting a series, for they are most of the page."""
+    """The lines of a histogram, split where the labels go, so that a series takes one join and one formatting."""
 
     def __init__(self, metric: Metric, form: Format) -> None:
         self._exemplars = form is Format.OPENMETRICS
@@ -170,7 +170,7 @@ class _Lines:
         self._parts = [end + start for end, start in zip(ends, [*starts, ""], strict=True)]
 
     def of(self, labels: str, series: Series) -> str:
-        """All lines of a series."""
+        """Return the lines of one series."""
         values: list[int | str] = list(accumulate(series.counts))
         count = values[-1]
         if self._exemplars:

@@ -1,8 +1,9 @@
-"""The metric reader behind /metrics (design decision 8). It owns when and in what order the page is made, no words.
+"""The metric reader behind /metrics (docs/adr/0012-founding-decisions.md#8). It owns when and in what order the page
+is rendered, not the text.
 
 Our own families come straight from the state, foreign instruments from the SDK. The page is rendered on the event loop
-in slices, so that the state needs no lock and no message waits long; what needs no state (the SDK's collection,
-compression) runs in threads. One scrape at a time: a second one waits.
+in slices, so the state needs no lock and no message waits long. What does not need the state (the SDK's collection,
+compression) runs in threads. One scrape runs at a time; a second one waits.
 """
 
 import asyncio
@@ -28,21 +29,22 @@ from wattspan.telemetry.families import State
 from wattspan.telemetry.prometheus.exposition import Format, sample_names
 from wattspan.telemetry.prometheus.foreign import lines_of
 from wattspan.telemetry.prometheus.page import Page
+from wattspan.telemetry.sdk_private import has_provider
 
 SLICE_S = 0.0005
-"""Rendering gives way to everything else after this time,"""
-REST_S = 0.001
-"""and sleeps so long where an answer waits for the store. Its thread wants the interpreter several times a batch, and
-gets it from a loop that never rests half a millisecond later each time."""
+"""Rendering yields to the event loop after this time, s."""
+PAUSE_S = 0.001
+"""How long rendering then sleeps if answers wait for the store, s. The store's thread needs the interpreter several
+times for a batch; a loop that never sleeps hands it over half a millisecond later each time."""
 PIECE_CHARACTERS = 1 << 18
-"""What goes to compression, or to the socket, at once."""
+"""Characters that are passed to compression or to the socket in one piece."""
 GZIP = 16 + zlib.MAX_WBITS
 SERIES_LIMIT = 200_000
-"""Series of one instrument: ten times a fleet of 20,000, for the SDK never frees the slots of those that left."""
+"""Series of one instrument: ten times a fleet of 20,000. The SDK never frees the slots of series that are gone."""
 
 
 def cardinality_limits() -> dict[str, Any]:
-    """Arguments for any MetricReader that keep the SDK from folding series into one; none before SDK 1.45.2."""
+    """Return keyword arguments for any MetricReader that raise the SDK's series limit; none before SDK 1.45.2."""
     if "cardinality_limits" not in inspect.signature(MetricReader.__init__).parameters:
         return {}
     kinds = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
@@ -50,7 +52,7 @@ def cardinality_limits() -> dict[str, Any]:
 
 
 class PrometheusReader(MetricReader):
-    """A pull reader for one MeterProvider. Without a provider it shows our own families alone, without a state none."""
+    """A pull reader for one MeterProvider. Without a provider it has only our own families, without a state none."""
 
     def __init__(self, state: State | None) -> None:
         super().__init__(**cardinality_limits())
@@ -60,14 +62,14 @@ class PrometheusReader(MetricReader):
         self._foreign: MetricsData | None = None
 
     def forget(self, cp_id: str) -> None:
-        """Drop what is kept ready for a charge point that was decommissioned."""
+        """Drop what is cached for a decommissioned charge point."""
         if self._page is not None:
             self._page.forget(cp_id)
 
     async def scrape(self, form: Format, *, names: Collection[str] = (), gzip: bool = False) -> list[bytes]:
-        """The page in pieces of some size, compressed or not. `names` empty: every family, else these alone.
+        """Return the page in pieces, compressed or not. `names` limits it to these families; empty means all.
 
-        On the event loop's thread only. Cancelling it leaves nothing behind.
+        For the event loop's thread alone. Cancellation: safe.
         """
         async with self._turn:
             with _no_garbage_collection():
@@ -75,14 +77,14 @@ class PrometheusReader(MetricReader):
 
     async def _pieces(self, form: Format, names: frozenset[str], gzip: bool) -> AsyncIterator[bytes]:
         whole = self._text(form, names, await asyncio.to_thread(self._collect_foreign))
-        texts = _sliced(whole, self._rest_s)
+        texts = _sliced(whole, self._pause_s)
         if not gzip:
             async for text in texts:
                 yield text.encode()
             return
         pack = zlib.compressobj(1, wbits=GZIP)
         packing: asyncio.Future[bytes] | None = None
-        async for text in texts:  # rendered while the one before is compressed
+        async for text in texts:  # rendered while the previous one is compressed
             if packing is not None:
                 yield await packing
             packing = asyncio.ensure_future(asyncio.to_thread(_pack, pack, text))
@@ -90,8 +92,8 @@ class PrometheusReader(MetricReader):
             yield await packing
         yield pack.flush()
 
-    def _rest_s(self) -> float:
-        return REST_S if self._state is not None and self._state.counters.store_waiting else 0.0
+    def _pause_s(self) -> float:
+        return PAUSE_S if self._state is not None and self._state.counters.store_waiting else 0.0
 
     def _text(self, form: Format, names: frozenset[str], foreign: MetricsData | None) -> Iterator[str]:
         wanted = names.__contains__ if names else lambda _: True
@@ -105,9 +107,9 @@ class PrometheusReader(MetricReader):
             yield "# EOF\n"
 
     def _collect_foreign(self) -> MetricsData | None:
-        """What the SDK holds of everybody's instruments; None without a provider."""
+        """Return what the SDK collected from all instruments; None without a provider."""
         self._foreign = None
-        if self._collect is not None:
+        if has_provider(self):
             self.collect()
         return self._foreign
 
@@ -115,15 +117,15 @@ class PrometheusReader(MetricReader):
         self._foreign = metrics_data
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """Nothing runs between scrapes, so there is nothing to stop."""
+        """Do nothing: nothing runs between scrapes."""
 
 
 def _pack(pack: "zlib._Compress", text: str) -> bytes:
     return pack.compress(text.encode())
 
 
-async def _sliced(pieces: Iterator[str], rest_s: Callable[[], float]) -> AsyncIterator[str]:
-    """`pieces` joined to larger ones, worked off a slice at a time; then the loop is left alone for `rest_s`."""
+async def _sliced(pieces: Iterator[str], pause_s: Callable[[], float]) -> AsyncIterator[str]:
+    """Yield `pieces` joined to larger ones. After each slice of rendering the loop is free for `pause_s` seconds."""
     held: list[str] = []
     size = 0
     pause_at = time.perf_counter() + SLICE_S
@@ -134,14 +136,14 @@ async def _sliced(pieces: Iterator[str], rest_s: Callable[[], float]) -> AsyncIt
             yield "".join(held)
             held, size = [], 0
         if time.perf_counter() >= pause_at:
-            await asyncio.sleep(rest_s())
+            await asyncio.sleep(pause_s())
             pause_at = time.perf_counter() + SLICE_S
     yield "".join(held)
 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A scrape makes millions of strings and no cycles; a full collection amid them stops the loop for long."""
+    """Suspend the garbage collector: a scrape allocates millions of strings and no cycles; a collection takes long."""
     if not gc.isenabled():
         yield
         return

@@ -1,24 +1,22 @@
-"""Message spans and histograms by OpenTelemetry's API alone: works with any provider, and with none.
+"""Message spans through OpenTelemetry's API alone, for any provider that a user brings.
 
-What it says is what `hot` says (the conformance test holds both against each other); it costs many times as much.
+The spans are the same as those of `hot` (a conformance test compares them) at many times the cost.
 """
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import Histogram, Meter
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.catalogue import Metric
-from wattspan.telemetry.recorder import Attributes, AttributeValue, MessageSpan
+from wattspan.telemetry.recorder import Attributes, AttributeValue
 from wattspan.telemetry.sessions import link_to
 
 _ROOT = Context()
 
 
 class ApiSpan:
-    """A provider's span, as the recorder wants it."""
+    """Implements `recorder.MessageSpan` with a provider's span."""
 
     __slots__ = ("action", "cp_id", "end_ns", "otel", "sampled", "span_id", "start_ns", "trace_id")
 
@@ -71,64 +69,23 @@ class ApiSpan:
 
 
 class ApiSpans:
-    """The port `recorder.Spans`."""
+    """Implements `recorder.Spans` with any Tracer."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def server(self, cp_id: str, action: str, start_ns: int) -> ApiSpan:
-        """A span of kind SERVER that starts a trace of its own."""
+        """Return a span of kind SERVER that starts a trace of its own."""
         return self._start(cp_id, action, start_ns, SpanKind.SERVER, _ROOT)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> ApiSpan:
-        """A span of kind CLIENT, child of the current span if there is one."""
+        """Return a span of kind CLIENT, child of the current span if there is one."""
         return self._start(cp_id, action, start_ns, SpanKind.CLIENT, None)
 
     def forget(self, cp_id: str) -> None:
-        """Nothing is kept here."""
+        """Do nothing: nothing is cached here."""
 
-    def _start(self, cp_id: str, action: str, start_ns: int, kind: SpanKind, around: Context | None) -> ApiSpan:
+    def _start(self, cp_id: str, action: str, start_ns: int, kind: SpanKind, context: Context | None) -> ApiSpan:
         first = {catalogue.CP_ID: cp_id, catalogue.OCPP_ACTION: action}
-        span = self._tracer.start_span(action, around, kind, first, start_time=start_ns)
+        span = self._tracer.start_span(action, context, kind, first, start_time=start_ns)
         return ApiSpan(span, cp_id, action, start_ns)
-
-
-class ApiMeasures:
-    """The port `recorder.Measures`. The API can't remove series: those of a decommissioned charge point stay.
-
-    Which span is current decides the SDK's exemplar, so none is but where the recorder wants one.
-    """
-
-    def __init__(self, meter: Meter, *, by_charge_point: bool = True) -> None:
-        handling = catalogue.HANDLING if by_charge_point else catalogue.HANDLING.without(catalogue.CP_ID)
-        self._by_charge_point = by_charge_point
-        metrics = (handling, *catalogue.OCCASIONAL)
-        self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics}
-        self._handling = self._instruments[handling.name]
-
-    def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
-        """Record the handling time of the message that `span` tells of."""
-        labels = {catalogue.CP_ID: span.cp_id} if self._by_charge_point else {}
-        around = trace.set_span_in_context(span.otel, _ROOT) if exemplar else _ROOT
-        self._handling.record(seconds, labels | {catalogue.MESSAGE_TYPE: span.action}, around)
-
-    def record(
-        self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
-    ) -> None:
-        """Record `value`. `exemplar` is (trace id, span id) of the sampled span it points to."""
-        around = _ROOT if exemplar is None else _around(*exemplar)
-        self._instruments[metric.name].record(value, dict(zip(metric.labels, labels, strict=True)), around)
-
-    def forget(self, cp_id: str) -> None:
-        """Nothing can be done by the API."""
-
-
-def _instrument(meter: Meter, metric: Metric) -> Histogram:
-    return meter.create_histogram(
-        metric.name, metric.unit, metric.help, explicit_bucket_boundaries_advisory=metric.bounds
-    )
-
-
-def _around(trace_id: int, span_id: int) -> Context:
-    told = SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-    return trace.set_span_in_context(trace.NonRecordingSpan(told), _ROOT)

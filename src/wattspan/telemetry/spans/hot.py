@@ -1,6 +1,7 @@
-"""Where `hot` message spans come from: judged by the sampler, ids drawn, everything that repeats kept ready.
+"""Creates `HotSpan`s: asks the sampler, draws the ids, and caches what spans of one charge point share.
 
-It owns sampling and parents. Processors see these spans at their end only, never at their start. Loop thread only.
+It owns sampling and parents. Span processors see these spans at their end only, not at their start. For the event
+loop's thread alone.
 """
 
 from random import getrandbits
@@ -20,7 +21,7 @@ _ROOT = Context()
 
 
 class HotSpans:
-    """The port `recorder.Spans`. `processor` gets every span that ended."""
+    """Implements `recorder.Spans`. `processor` receives every span that has ended."""
 
     def __init__(
         self,
@@ -29,42 +30,42 @@ class HotSpans:
         processor: SpanProcessor,
         sampler: Sampler,
     ) -> None:
-        self._origin = SpanScope(resource, scope, processor)
+        self._span_scope = SpanScope(resource, scope, processor)
         self._sampler = sampler
-        self._keeps_all = sampler is ALWAYS_ON or sampler is DEFAULT_ON
+        self._samples_all = sampler is ALWAYS_ON or sampler is DEFAULT_ON
         self._sources: dict[str, dict[str, Source]] = {}
 
     def server(self, cp_id: str, action: str, start_ns: int) -> HotSpan:
-        """A span of kind SERVER that starts a trace of its own."""
+        """Return a span of kind SERVER that starts a trace of its own."""
         try:
             source = self._sources[cp_id][action]
         except KeyError:
             source = self._new_source(cp_id, action)
         trace_id = getrandbits(128) or 1
-        if self._keeps_all:
+        if self._samples_all:
             return HotSpan(source, trace_id, start_ns, recording=True, sampled=True)
-        return self._judged(source, trace_id, start_ns, _ROOT)
+        return self._sampled(source, trace_id, start_ns, _ROOT)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> HotSpan:
-        """A span of kind CLIENT, child of the current span if there is one."""
-        source = Source(self._origin, cp_id, action, SpanKind.CLIENT)
+        """Return a span of kind CLIENT, child of the current span if there is one."""
+        source = Source(self._span_scope, cp_id, action, SpanKind.CLIENT)
         parent = trace.get_current_span().get_span_context()
         if not parent.is_valid:
-            return self._judged(source, getrandbits(128) or 1, start_ns, _ROOT)
-        around = trace.set_span_in_context(trace.NonRecordingSpan(parent), _ROOT)
-        span = self._judged(source, parent.trace_id, start_ns, around)
-        span.more = span.more or SpanExtras()
-        span.more.parent = parent
+            return self._sampled(source, getrandbits(128) or 1, start_ns, _ROOT)
+        context = trace.set_span_in_context(trace.NonRecordingSpan(parent), _ROOT)
+        span = self._sampled(source, parent.trace_id, start_ns, context)
+        span.extras = span.extras or SpanExtras()
+        span.extras.parent = parent
         return span
 
     def forget(self, cp_id: str) -> None:
-        """Drop what is kept for a charge point."""
+        """Drop what is cached for a charge point."""
         self._sources.pop(cp_id, None)
 
-    def _judged(self, source: Source, trace_id: int, start_ns: int, around: Context) -> HotSpan:
-        """A span as the sampler wants it."""
+    def _sampled(self, source: Source, trace_id: int, start_ns: int, context: Context) -> HotSpan:
+        """Return a span with the decision and the attributes of the sampler."""
         first = {catalogue.CP_ID: source.cp_id, catalogue.OCPP_ACTION: source.action}
-        result = self._sampler.should_sample(around, trace_id, source.action, source.kind, first, ())
+        result = self._sampler.should_sample(context, trace_id, source.action, source.kind, first, ())
         recording, sampled = result.decision is not Decision.DROP, result.decision is Decision.RECORD_AND_SAMPLE
         span = HotSpan(source, trace_id, start_ns, recording=recording, sampled=sampled)
         added = {key: value for key, value in (result.attributes or {}).items() if key not in first}
@@ -73,6 +74,6 @@ class HotSpans:
         return span
 
     def _new_source(self, cp_id: str, action: str) -> Source:
-        source = Source(self._origin, cp_id, action, SpanKind.SERVER)
+        source = Source(self._span_scope, cp_id, action, SpanKind.SERVER)
         self._sources.setdefault(cp_id, {})[action] = source
         return source

@@ -1,8 +1,8 @@
-"""A message's span as a record of a few stores (design decision 12).
+"""The span of one message as a slotted record (docs/adr/0012-founding-decisions.md#12).
 
-It *is a* ReadableSpan: the SDK's processors and exporters take it like any other, and our own exporter (`otlp`) writes
-it straight to protobuf. It must not know bytes, nor who exports. Made and ended on the event loop's thread; a span that
-has ended may be read on any.
+It is a ReadableSpan, so the SDK's processors and exporters accept it, and our own exporter (`otlp`) encodes it straight
+to protobuf. It knows nothing of bytes or exporters. Spans are created and ended on the event loop's thread; after its
+end a span may be read on any thread.
 """
 
 import traceback
@@ -24,14 +24,14 @@ from wattspan.telemetry import catalogue
 from wattspan.telemetry.recorder import Attributes, AttributeValue
 from wattspan.telemetry.sessions import link_to
 
-KEPT = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
-NOT_KEPT = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
+SAMPLED = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
+NOT_SAMPLED = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
 _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpanScope:
-    """What all message spans of one central system share. `processor` gets each that ended."""
+    """What all message spans of one central system share. `processor` receives each span that has ended."""
 
     resource: Resource
     scope: InstrumentationScope
@@ -39,12 +39,12 @@ class SpanScope:
 
 
 class Source:
-    """What all spans of one charge point, action and direction share. The exporter keeps `prefix` here."""
+    """What all spans of one charge point, action and direction share. The exporter caches their bytes in `prefix`."""
 
-    __slots__ = ("action", "cp_id", "kind", "origin", "prefix")
+    __slots__ = ("action", "cp_id", "kind", "prefix", "span_scope")
 
-    def __init__(self, origin: SpanScope, cp_id: str, action: str, kind: SpanKind) -> None:
-        self.origin = origin
+    def __init__(self, span_scope: SpanScope, cp_id: str, action: str, kind: SpanKind) -> None:
+        self.span_scope = span_scope
         self.cp_id = cp_id
         self.action = action
         self.kind = kind
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(slots=True)
 class SpanExtras:
-    """What few spans have: said by the handler, a sampler, or by whoever finds the span current."""
+    """What few spans have: set by the handler, by a sampler, or by code that runs while the span is current."""
 
     attributes: dict[str, AnyValue] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -64,7 +64,7 @@ class SpanExtras:
 
 
 class HotSpan(ReadableSpan, trace.Span):
-    """One message's span. `more` is None for nearly all of them."""
+    """The span of one message. `extras` is None for nearly all of them."""
 
     __slots__ = (
         "_context",
@@ -73,8 +73,8 @@ class HotSpan(ReadableSpan, trace.Span):
         "cp_id",
         "end_ns",
         "error",
+        "extras",
         "forced",
-        "more",
         "recording",
         "sampled",
         "session",
@@ -95,16 +95,16 @@ class HotSpan(ReadableSpan, trace.Span):
         self.end_ns = 0
         self.recording = recording
         self.sampled = sampled
-        self.more: SpanExtras | None = None
+        self.extras: SpanExtras | None = None
         self._context: SpanContext | None = None
-        # The rest comes with the end.
+        # Set by `finish`.
         self.connector_id: str | None
         self.session: Transaction | None
         self.error: str | None
         self.store_wait_s: float
         self.forced: bool
 
-    # for the recorder
+    # The port `recorder.MessageSpan`.
 
     @property
     def otel(self) -> trace.Span:
@@ -133,17 +133,17 @@ class HotSpan(ReadableSpan, trace.Span):
         self.store_wait_s = store_wait_s
         self.forced = forced
         if self.recording:
-            self.source.origin.processor.on_end(self)
+            self.source.span_scope.processor.on_end(self)
 
-    # for whoever finds it current
+    # The API's Span, for code that runs while it is current.
 
     def get_span_context(self) -> SpanContext:
-        made = self._context
-        if made is None:
+        context = self._context
+        if context is None:
             state = None if self.parent is None else self.parent.trace_state
-            made = SpanContext(self.trace_id, self.span_id, False, KEPT if self.sampled else NOT_KEPT, state)
-            self._context = made
-        return made
+            context = SpanContext(self.trace_id, self.span_id, False, SAMPLED if self.sampled else NOT_SAMPLED, state)
+            self._context = context
+        return context
 
     def is_recording(self) -> bool:
         return self.recording and not self.end_ns
@@ -151,33 +151,33 @@ class HotSpan(ReadableSpan, trace.Span):
     def _open(self) -> SpanExtras | None:
         if not self.is_recording():
             return None
-        if self.more is None:
-            self.more = SpanExtras()
-        return self.more
+        if self.extras is None:
+            self.extras = SpanExtras()
+        return self.extras
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
-        if (more := self._open()) is not None:
-            more.attributes[key] = value
+        if (extras := self._open()) is not None:
+            extras.attributes[key] = value
 
     def set_attributes(self, attributes: Mapping[str, AnyValue]) -> None:
-        if (more := self._open()) is not None:
-            more.attributes.update(attributes)
+        if (extras := self._open()) is not None:
+            extras.attributes.update(attributes)
 
     def add_event(self, name: str, attributes: OtelAttributes = None, timestamp: int | None = None) -> None:
-        if (more := self._open()) is not None:
-            more.events.append(Event(name, dict(attributes or {}), timestamp))
+        if (extras := self._open()) is not None:
+            extras.events.append(Event(name, dict(attributes or {}), timestamp))
 
     def add_link(self, context: SpanContext, attributes: OtelAttributes = None) -> None:
-        if (more := self._open()) is not None:
-            more.links.append(Link(context, attributes))
+        if (extras := self._open()) is not None:
+            extras.links.append(Link(context, attributes))
 
     def update_name(self, name: str) -> None:
-        if (more := self._open()) is not None:
-            more.name = name
+        if (extras := self._open()) is not None:
+            extras.name = name
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        if (more := self._open()) is not None:
-            more.status = status if isinstance(status, Status) else Status(status, description)
+        if (extras := self._open()) is not None:
+            extras.status = status if isinstance(status, Status) else Status(status, description)
 
     def record_exception(
         self,
@@ -188,18 +188,18 @@ class HotSpan(ReadableSpan, trace.Span):
     ) -> None:
         kind = type(exception)
         module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-        told = {
+        description = {
             "exception.type": f"{module}{kind.__qualname__}",
             "exception.message": str(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
-        self.add_event("exception", {**told, **(attributes or {})}, timestamp)
+        self.add_event("exception", {**description, **(attributes or {})}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
-        """Ended by somebody else than the recorder, who alone knows how it went: nothing happens."""
+        """Do nothing: only the recorder ends the span of a message."""
 
-    # for exporters, once it has ended
+    # The SDK's ReadableSpan, for exporters.
 
     @property
     def context(self) -> SpanContext:
@@ -207,7 +207,7 @@ class HotSpan(ReadableSpan, trace.Span):
 
     @property
     def name(self) -> str:
-        return self.source.action if self.more is None or self.more.name is None else self.more.name
+        return self.source.action if self.extras is None or self.extras.name is None else self.extras.name
 
     @property
     def kind(self) -> SpanKind:
@@ -215,7 +215,7 @@ class HotSpan(ReadableSpan, trace.Span):
 
     @property
     def parent(self) -> SpanContext | None:
-        return None if self.more is None else self.more.parent
+        return None if self.extras is None else self.extras.parent
 
     @property
     def start_time(self) -> int:
@@ -229,7 +229,7 @@ class HotSpan(ReadableSpan, trace.Span):
     def status(self) -> Status:
         if self.end_ns and self.error is not None:
             return _ERROR
-        return _UNSET if self.more is None else self.more.status
+        return _UNSET if self.extras is None else self.extras.status
 
     @property
     def attributes(self) -> Mapping[str, AnyValue]:
@@ -238,8 +238,8 @@ class HotSpan(ReadableSpan, trace.Span):
     def _attributes_in_order(self) -> Iterator[tuple[str, AnyValue]]:
         yield catalogue.CP_ID, self.source.cp_id
         yield catalogue.OCPP_ACTION, self.source.action
-        if self.more is not None:
-            yield from self.more.attributes.items()
+        if self.extras is not None:
+            yield from self.extras.attributes.items()
         if not self.end_ns:
             return
         if self.connector_id is not None:
@@ -255,26 +255,26 @@ class HotSpan(ReadableSpan, trace.Span):
 
     @property
     def events(self) -> Sequence[Event]:
-        return () if self.more is None else tuple(self.more.events)
+        return () if self.extras is None else tuple(self.extras.events)
 
     @property
     def links(self) -> Sequence[Link]:
-        more = () if self.more is None else self.more.links
+        links = () if self.extras is None else self.extras.links
         session = () if not self.end_ns or self.session is None else (Link(link_to(self.session)),)
-        return (*more, *session)
+        return (*links, *session)
 
     @property
     def resource(self) -> Resource:
-        return self.source.origin.resource
+        return self.source.span_scope.resource
 
     @property
     def instrumentation_scope(self) -> InstrumentationScope:
-        return self.source.origin.scope
+        return self.source.span_scope.scope
 
     dropped_attributes = dropped_events = dropped_links = 0
 
     def to_json(self, indent: int | None = 4) -> str:
-        plain = ReadableSpan(
+        copy = ReadableSpan(
             self.name,
             self.context,
             self.parent,
@@ -287,4 +287,4 @@ class HotSpan(ReadableSpan, trace.Span):
             start_time=self.start_ns,
             end_time=self.end_time,
         )
-        return str(plain.to_json(indent))
+        return str(copy.to_json(indent))

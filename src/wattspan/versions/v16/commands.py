@@ -1,18 +1,23 @@
-"""OCPP 1.6, with its security extension: what we may ask of a charger, and what its answers mean.
-
-Nothing here sends: that is `csms.commands`'s.
-"""
+"""Commands of OCPP 1.6 and its security extension: their statuses, and what their answers mean. It sends nothing."""
 
 from collections.abc import Iterable, Mapping
 
 from wattspan.domain import events as ev
 from wattspan.domain.timestamps import charger_ts
-from wattspan.versions.base import Command, Observe, Payload, no_connector, nothing
+from wattspan.versions.base import Command, Payload
+from wattspan.versions.common import (
+    CANCELS,
+    CHOICE,
+    LATER,
+    NO_STATUS,
+    UPDATE,
+    WHOLE_CHARGE_POINT,
+    command,
+    is_accepted,
+    profile_events,
+    reservation_cancelled,
+)
 from wattspan.versions.fields import identifier, text, whole
-
-_CHOICE = frozenset({"Accepted", "Rejected"})
-_ACCEPTED = frozenset({"Accepted"})
-_NO_STATUS: frozenset[str] = frozenset()
 
 
 def _connector(call: Payload) -> str | None:
@@ -20,32 +25,29 @@ def _connector(call: Payload) -> str | None:
 
 
 def _profile_set(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """SetChargingProfile (OCPP 1.6 §5.16)."""
-    profile = call.get("csChargingProfiles")
-    if answer.get("status") != "Accepted" or not isinstance(profile, dict):
+    """Observe SetChargingProfile (OCPP 1.6 §5.16)."""
+    if not is_accepted(answer):
         return ()
-    connector_id = identifier(call.get("connectorId")) or "0"
-    return (ev.ChargingProfileSet(cp_id=cp_id, received_ts=received_ts, connector_id=connector_id, profile=profile),)
+    return profile_events(cp_id, received_ts, _connector(call), call.get("csChargingProfiles"))
 
 
 def _remotely_started(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """RemoteStartTransaction (OCPP 1.6 §5.11): its profile counts for the transaction to come."""
-    profile, connector_id = call.get("chargingProfile"), identifier(call.get("connectorId"))
-    if answer.get("status") != "Accepted" or not isinstance(profile, dict) or connector_id is None:
+    """Observe RemoteStartTransaction (OCPP 1.6 §5.11): its profile applies to the transaction to come."""
+    if not is_accepted(answer) or _connector(call) is None:
         return ()
-    return (ev.ChargingProfileSet(cp_id=cp_id, received_ts=received_ts, connector_id=connector_id, profile=profile),)
+    return profile_events(cp_id, received_ts, _connector(call), call.get("chargingProfile"))
 
 
 def _profiles_cleared(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """ClearChargingProfile (OCPP 1.6 §5.5)."""
-    if answer.get("status") != "Accepted":
+    """Observe ClearChargingProfile (OCPP 1.6 §5.5)."""
+    if not is_accepted(answer):
         return ()
     return (
         ev.ChargingProfilesCleared(
             cp_id=cp_id,
             received_ts=received_ts,
             profile_id=whole(call.get("id")),
-            connector_id=identifier(call.get("connectorId")),
+            connector_id=_connector(call),
             purpose=text(call.get("chargingProfilePurpose")) or None,
             stack_level=whole(call.get("stackLevel")),
         ),
@@ -53,16 +55,16 @@ def _profiles_cleared(call: Payload, answer: Payload, cp_id: str, received_ts: f
 
 
 def _reserved(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """ReserveNow (OCPP 1.6 §5.13)."""
+    """Observe ReserveNow (OCPP 1.6 §5.13)."""
     reservation_id = whole(call.get("reservationId"))
-    if answer.get("status") != "Accepted" or reservation_id is None:
+    if not is_accepted(answer) or reservation_id is None:
         return ()
     return (
         ev.ReservationMade(
             cp_id=cp_id,
             received_ts=received_ts,
             reservation_id=reservation_id,
-            connector_id=identifier(call.get("connectorId")) or "0",
+            connector_id=_connector(call) or WHOLE_CHARGE_POINT,
             id_token=text(call.get("idTag")),
             parent_id_token=text(call.get("parentIdTag")) or None,
             expires_ts=charger_ts(call.get("expiryDate")),
@@ -70,75 +72,51 @@ def _reserved(call: Payload, answer: Payload, cp_id: str, received_ts: float) ->
     )
 
 
-def _reservation_cancelled(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """CancelReservation (OCPP 1.6 §5.1)."""
-    reservation_id = whole(call.get("reservationId"))
-    if answer.get("status") != "Accepted" or reservation_id is None:
-        return ()
-    return (ev.ReservationCancelled(cp_id=cp_id, received_ts=received_ts, reservation_id=reservation_id),)
-
-
-def _command(
-    action: str,
-    statuses: frozenset[str] = _CHOICE,
-    accepted: frozenset[str] = _ACCEPTED,
-    *,
-    observe: Observe = nothing,
-    at_connector: bool = False,
-) -> Command:
-    return Command(
-        action=action,
-        statuses=statuses,
-        accepted=accepted if statuses else _NO_STATUS,
-        observe=observe,
-        connector=_connector if at_connector else no_connector,
-    )
-
-
-_TRIGGERED = _CHOICE | {"NotImplemented"}
-_CANCELS = frozenset({"Accepted", "AcceptedCanceled"})
+_TRIGGERED = CHOICE | {"NotImplemented"}
 
 COMMANDS: Mapping[str, Command] = {
-    command.action: command
-    for command in (
-        _command("CancelReservation", observe=_reservation_cancelled),
-        _command("CertificateSigned"),
-        _command(
-            "ChangeAvailability", _CHOICE | {"Scheduled"}, frozenset({"Accepted", "Scheduled"}), at_connector=True
-        ),
-        _command(
+    row.action: row
+    for row in (
+        command("CancelReservation", observe=reservation_cancelled),
+        command("CertificateSigned"),
+        command("ChangeAvailability", CHOICE | LATER, LATER, connector=_connector),
+        command(
             "ChangeConfiguration",
-            _CHOICE | {"RebootRequired", "NotSupported"},
+            CHOICE | {"RebootRequired", "NotSupported"},
             frozenset({"Accepted", "RebootRequired"}),
         ),
-        _command("ClearCache"),
-        _command(
-            "ClearChargingProfile", frozenset({"Accepted", "Unknown"}), observe=_profiles_cleared, at_connector=True
+        command("ClearCache"),
+        command(
+            "ClearChargingProfile",
+            frozenset({"Accepted", "Unknown"}),
+            observe=_profiles_cleared,
+            connector=_connector,
         ),
-        _command("DataTransfer", _CHOICE | {"UnknownMessageId", "UnknownVendorId"}),
-        _command("DeleteCertificate", frozenset({"Accepted", "Failed", "NotFound"})),
-        _command("ExtendedTriggerMessage", _TRIGGERED, at_connector=True),
-        _command("GetCompositeSchedule", at_connector=True),
-        _command("GetConfiguration", _NO_STATUS),
-        _command("GetDiagnostics", _NO_STATUS),
-        _command("GetInstalledCertificateIds", frozenset({"Accepted", "NotFound"})),
-        _command("GetLocalListVersion", _NO_STATUS),
-        _command("GetLog", _CHOICE | _CANCELS, _CANCELS),
-        _command("InstallCertificate", _CHOICE | {"Failed"}),
-        _command("RemoteStartTransaction", observe=_remotely_started, at_connector=True),
-        _command("RemoteStopTransaction"),
-        _command("ReserveNow", _CHOICE | {"Faulted", "Occupied", "Unavailable"}, observe=_reserved, at_connector=True),
-        _command("Reset"),
-        _command("SendLocalList", frozenset({"Accepted", "Failed", "NotSupported", "VersionMismatch"})),
-        _command("SetChargingProfile", _CHOICE | {"NotSupported"}, observe=_profile_set, at_connector=True),
-        _command("SignedUpdateFirmware", _CHOICE | _CANCELS | {"InvalidCertificate", "RevokedCertificate"}, _CANCELS),
-        _command("TriggerMessage", _TRIGGERED, at_connector=True),
-        _command(
+        command("DataTransfer", CHOICE | {"UnknownMessageId", "UnknownVendorId"}),
+        command("DeleteCertificate", frozenset({"Accepted", "Failed", "NotFound"})),
+        command("ExtendedTriggerMessage", _TRIGGERED, connector=_connector),
+        command("GetCompositeSchedule", connector=_connector),
+        command("GetConfiguration", NO_STATUS),
+        command("GetDiagnostics", NO_STATUS),
+        command("GetInstalledCertificateIds", frozenset({"Accepted", "NotFound"})),
+        command("GetLocalListVersion", NO_STATUS),
+        command("GetLog", CHOICE | CANCELS, CANCELS),
+        command("InstallCertificate", CHOICE | {"Failed"}),
+        command("RemoteStartTransaction", observe=_remotely_started, connector=_connector),
+        command("RemoteStopTransaction"),
+        command("ReserveNow", CHOICE | {"Faulted", "Occupied", "Unavailable"}, observe=_reserved, connector=_connector),
+        command("Reset"),
+        command("SendLocalList", frozenset({"Accepted", "Failed", "NotSupported", "VersionMismatch"})),
+        command("SetChargingProfile", CHOICE | {"NotSupported"}, observe=_profile_set, connector=_connector),
+        command("SignedUpdateFirmware", UPDATE, CANCELS),
+        command("TriggerMessage", _TRIGGERED, connector=_connector),
+        command(
             "UnlockConnector",
             frozenset({"Unlocked", "UnlockFailed", "NotSupported"}),
             frozenset({"Unlocked"}),
-            at_connector=True,
+            connector=_connector,
         ),
-        _command("UpdateFirmware", _NO_STATUS),
+        command("UpdateFirmware", NO_STATUS),
     )
 }
+"""Every command of OCPP 1.6, by action."""

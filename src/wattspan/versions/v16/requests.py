@@ -1,11 +1,10 @@
-"""OCPP 1.6, with its security extension: what is answered to a charger's messages, and what each conversation meant.
+"""Requests of OCPP 1.6 and its security extension: how they are answered, and which events they result in.
 
-It decides nothing that needs a store or a policy: that is asked of the context. Payloads may break their schema.
+What needs the store or a policy is delegated to the context. Payloads may break their schema.
 """
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
 
 from wattspan.domain import events as ev
 from wattspan.domain.status import NO_ERROR
@@ -13,19 +12,17 @@ from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.domain.transactions.common import stop_key
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_16, Schemas
+from wattspan.versions import common
 from wattspan.versions.base import INVALID, ChargePointContext, IdTokenInfo, Payload, Version
+from wattspan.versions.common import WHOLE_CHARGE_POINT
 from wattspan.versions.fields import identifier, number, text, whole
 from wattspan.versions.v16.commands import COMMANDS
 from wattspan.versions.v16.readings import readings
 
 v16 = Version(subprotocol="ocpp1.6", name="1.6", schemas=Schemas.load("v16"), codes=CODES_16, commands=dict(COMMANDS))
 
-WHOLE_CHARGE_POINT = "0"
-"""The connector a message belongs to when it names none that can be read (OCPP 1.6 §3.7)."""
 UNKNOWN_TRANSACTION = "-1"
-"""What chargers send for a transaction whose id they never learnt."""
-MAX_CSR = 5500
-"""Characters of a request for a certificate. One more is kept, so that what is too long is seen to be."""
+"""The id of a transaction to which none was allotted."""
 _AUTHORIZATION_STATUSES = frozenset({"Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid"})
 _BOOT_FIELDS = ("chargeBoxSerialNumber", "iccid", "imsi", "meterSerialNumber", "meterType")
 
@@ -39,9 +36,9 @@ def _place(call: Payload) -> tuple[str | None, str | None]:
 
 
 def _needs_one_of(call: Payload, *names: str) -> None:
-    """Refuse a message only when not one of its facts is there to be saved."""
+    """Raise CallFault if the message has none of these fields, so that there is nothing to store."""
     if not any(call.get(name) not in (None, "", []) for name in names):
-        raise CallFault(CODES_16.occurrence, f"none of {', '.join(names)} is there")
+        raise CallFault(CODES_16.occurrence, f"none of {', '.join(names)} is present")
 
 
 def _id_tag_info(info: IdTokenInfo) -> Payload:
@@ -55,16 +52,12 @@ def _id_tag_info(info: IdTokenInfo) -> Payload:
 
 # Core profile
 
-
-@v16.answers("BootNotification")
-def boot_notification(call: Payload, cp: ChargePointContext) -> Payload:
-    """BootNotification.conf (OCPP 1.6 §4.2): whoever may connect may charge."""
-    return {"status": "Accepted", "currentTime": wire_time(cp.now_ts), "interval": cp.heartbeat_interval_s}
+v16.answers("BootNotification")(common.boot_notification)
 
 
 @v16.observes("BootNotification")
 def booted(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A boot, and what the charger says it is."""
+    """Observe BootNotification."""
     serial_number = text(call.get("chargePointSerialNumber")) or text(call.get("chargeBoxSerialNumber"))
     return (
         ev.ChargePointBooted(
@@ -80,41 +73,33 @@ def booted(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> It
     )
 
 
-@v16.answers("Heartbeat")
-def heartbeat(call: Payload, cp: ChargePointContext) -> Payload:
-    """Heartbeat.conf (OCPP 1.6 §4.6)."""
-    return {"currentTime": wire_time(cp.now_ts)}
-
-
-@v16.observes("Heartbeat")
-def heartbeat_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A sign of life."""
-    return (ev.HeartbeatReceived(cp_id=cp_id, received_ts=received_ts),)
+v16.answers("Heartbeat")(common.heartbeat)
+v16.observes("Heartbeat")(common.heartbeat_received)
 
 
 @v16.answers("Authorize")
 async def authorize(call: Payload, cp: ChargePointContext) -> Payload:
-    """Authorize.conf (OCPP 1.6 §4.1)."""
+    """Answer Authorize (OCPP 1.6 §4.1)."""
     _needs_one_of(call, "idTag")
     return {"idTagInfo": _id_tag_info(await cp.authorize(text(call.get("idTag"))))}
 
 
 @v16.observes("Authorize")
 def authorized(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A token was judged."""
+    """Observe the check of an id tag."""
     return (ev.Authorized(cp_id=cp_id, received_ts=received_ts, status=_status_of(answer)),)
 
 
 @v16.answers("StatusNotification", place=_place)
 def status_notification(call: Payload, cp: ChargePointContext) -> Payload:
-    """StatusNotification.conf (OCPP 1.6 §4.9)."""
+    """Answer StatusNotification (OCPP 1.6 §4.9)."""
     _needs_one_of(call, "status", "errorCode")
     return {}
 
 
 @v16.observes("StatusNotification")
 def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """What a connector is doing, and what is wrong with it."""
+    """Observe the status of a connector, and its error."""
     return (
         ev.ConnectorStatusChanged(
             cp_id=cp_id,
@@ -129,15 +114,13 @@ def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: floa
     )
 
 
-@v16.answers("MeterValues", place=None)
-def meter_values(call: Payload, cp: ChargePointContext) -> Payload:
-    """MeterValues.conf (OCPP 1.6 §4.7). An error would only have the charger send it again."""
-    return {}
+# An error would only have the charger send it again.
+v16.answers("MeterValues", place=None)(common.acknowledge)
 
 
 @v16.observes("MeterValues")
 def meter_values_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """What was measured, in the transaction named or on the connector."""
+    """Observe MeterValues (OCPP 1.6 §4.7), of the transaction it names or of the connector."""
     connector_id, transaction_id = _place(call)
     return (
         ev.MeterValuesReceived(
@@ -154,7 +137,7 @@ def meter_values_received(call: Payload, answer: Payload, cp_id: str, received_t
 
 
 def start_key(call: Payload) -> str:
-    """What makes a start the same start when it is sent again: its content, timestamp as sent, but not the message id.
+    """Return the key by which a repeated start is recognised: its content, timestamp as sent, without the message id.
 
     A digest, because an id token is part of it.
     """
@@ -164,7 +147,7 @@ def start_key(call: Payload) -> str:
 
 @v16.answers("StartTransaction", place=_place)
 async def start_transaction(call: Payload, cp: ChargePointContext) -> Payload:
-    """StartTransaction.conf (OCPP 1.6 §4.8). A token that may not charge still gets an id: charging may have begun."""
+    """Answer StartTransaction (OCPP 1.6 §4.8), by an id even if the token may not charge: charging may have begun."""
     _needs_one_of(call, "idTag", "connectorId", "meterStart", "timestamp")
     decision = await cp.start(
         id_token=text(call.get("idTag")),
@@ -177,7 +160,7 @@ async def start_transaction(call: Payload, cp: ChargePointContext) -> Payload:
 
 @v16.observes("StartTransaction")
 def transaction_started(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A start and the id it was given; a repeat has the same key."""
+    """Observe a start and the id allotted to it; a repeat has the same key."""
     return (
         ev.TransactionStarted(
             cp_id=cp_id,
@@ -196,7 +179,7 @@ def transaction_started(call: Payload, answer: Payload, cp_id: str, received_ts:
 
 @v16.answers("StopTransaction", place=_place)
 async def stop_transaction(call: Payload, cp: ChargePointContext) -> Payload:
-    """StopTransaction.conf (OCPP 1.6 §4.10): idTagInfo only where an idTag was given."""
+    """Answer StopTransaction (OCPP 1.6 §4.10), with idTagInfo only if it has an idTag."""
     _needs_one_of(call, "transactionId", "meterStop", "timestamp", "transactionData")
     answer: Payload = {}
     if text(call.get("idTag")):
@@ -210,7 +193,7 @@ async def stop_transaction(call: Payload, cp: ChargePointContext) -> Payload:
 def transaction_stopped(
     call: Payload, answer: Payload, cp_id: str, received_ts: float
 ) -> Iterable[ev.TransactionStopped]:
-    """A stop, with what was measured during the transaction; a repeat is recognised by its id."""
+    """Observe a stop, with the readings of the transaction; a repeat is recognised by its id."""
     return (
         ev.TransactionStopped(
             cp_id=cp_id,
@@ -225,61 +208,26 @@ def transaction_stopped(
     )
 
 
-# The rest
+# Data transfer, security, firmware, diagnostics
 
-
-@v16.answers("DataTransfer")
-async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
-    """DataTransfer.conf (OCPP 1.6 §4.3): a plugin's answer, or that we know no such vendor."""
-    message_id: Any = call.get("messageId")
-    return await cp.data_transfer(
-        text(call.get("vendorId")), None if message_id is None else text(message_id), call.get("data")
-    )
+v16.answers("DataTransfer")(common.data_transfer)
 
 
 @v16.answers("SignCertificate")
 async def sign_certificate(call: Payload, cp: ChargePointContext) -> Payload:
-    """SignCertificate.conf (OCPP 1.6 security §A02): Rejected where nobody can sign it, or may."""
-    taken = await cp.sign_certificate(text(call.get("csr"), MAX_CSR + 1), kind="", echo={})
-    return {"status": "Accepted" if taken else "Rejected"}
+    """Answer SignCertificate (security whitepaper §A02)."""
+    return await common.sign_certificate(call, cp, kind="", echo={})
 
 
-@v16.answers("SecurityEventNotification")
-@v16.answers("FirmwareStatusNotification")
-@v16.answers("SignedFirmwareStatusNotification")
-@v16.answers("DiagnosticsStatusNotification")
-@v16.answers("LogStatusNotification")
-def noted(call: Payload, cp: ChargePointContext) -> Payload:
-    """A notification whose answer has no fields."""
-    return {}
-
-
-@v16.observes("SecurityEventNotification")
-def security_event(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """Something to be kept for an auditor."""
-    return (
-        ev.SecurityEventReported(
-            cp_id=cp_id,
-            received_ts=received_ts,
-            type=text(call.get("type"), 50),
-            charger_ts=charger_ts(call.get("timestamp")),
-            tech_info=text(call.get("techInfo")),
-        ),
-    )
-
-
-@v16.observes("FirmwareStatusNotification")
-@v16.observes("SignedFirmwareStatusNotification")
-def firmware_status(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """How far an update is."""
-    return (ev.FirmwareStatusChanged(cp_id=cp_id, received_ts=received_ts, status=text(call.get("status"), 50)),)
-
-
-@v16.observes("DiagnosticsStatusNotification")
-@v16.observes("LogStatusNotification")
-def log_status(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """How far an upload is."""
-    return (ev.LogStatusChanged(cp_id=cp_id, received_ts=received_ts, status=text(call.get("status"), 50)),)
+for _action, _observe in {
+    "SecurityEventNotification": common.security_event,
+    "FirmwareStatusNotification": common.firmware_status,
+    "SignedFirmwareStatusNotification": common.firmware_status,
+    "DiagnosticsStatusNotification": common.log_status,
+    "LogStatusNotification": common.log_status,
+}.items():
+    v16.answers(_action)(common.acknowledge)
+    v16.observes(_action)(_observe)
 
 
 def _status_of(answer: Payload) -> str:

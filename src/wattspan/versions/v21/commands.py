@@ -1,40 +1,40 @@
-"""OCPP 2.1: commands that are new or answer otherwise than in 2.0.1. Tariffs and costs are carried, not computed."""
+"""Commands of OCPP 2.1 that are new, or whose answers differ from 2.0.1. No tariff or cost is computed."""
 
 from collections.abc import Iterable, Mapping
 
 from wattspan.domain import events as ev
 from wattspan.versions.base import Command, Payload
+from wattspan.versions.common import CHOICE, NO_STATUS, command, is_accepted
 from wattspan.versions.fields import whole
 from wattspan.versions.v2x import charging
 from wattspan.versions.v2x import commands as v201_commands
 from wattspan.versions.v2x import device_model as variables
-from wattspan.versions.v2x.commands import CHOICE, NO_STATUS, command
 
 _DER = CHOICE | {"NotSupported", "NotFound"}
 _TARIFF = CHOICE | {"TooManyElements", "ConditionNotSupported"}
 
 
 def _schedule_updated(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """UpdateDynamicSchedule (OCPP 2.1 K28)."""
+    """Observe UpdateDynamicSchedule (OCPP 2.1 K28)."""
     profile_id, update = whole(call.get("chargingProfileId")), call.get("scheduleUpdate")
-    if not charging.accepted(answer) or profile_id is None or not isinstance(update, dict):
+    if not is_accepted(answer) or profile_id is None or not isinstance(update, dict):
         return ()
     return (ev.DynamicScheduleUpdated(cp_id=cp_id, received_ts=received_ts, profile_id=profile_id, update=update),)
 
 
 def _streams_read(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """GetPeriodicEventStream (OCPP 2.1 N13): the streams that are open."""
-    for told in variables.objects(answer.get("constantStreamData")):
-        yield from stream_opened(told, cp_id, received_ts)
+    """Observe GetPeriodicEventStream (OCPP 2.1 N13): the open streams."""
+    for stream in variables.objects(answer.get("constantStreamData")):
+        yield from stream_opened(stream, cp_id, received_ts)
 
 
-def stream_opened(told: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A ConstantStreamData (OCPP 2.1 §2.15)."""
-    stream_id, monitor_id = whole(told.get("id")), whole(told.get("variableMonitoringId"))
+def stream_opened(stream: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Return the event of a ConstantStreamData (OCPP 2.1 §2.15); none if it has no ids."""
+    stream_id, monitor_id = whole(stream.get("id")), whole(stream.get("variableMonitoringId"))
     if stream_id is None or monitor_id is None:
         return ()
-    given = told.get("params")
-    params = given if isinstance(given, dict) else {}
+    found = stream.get("params")
+    params = found if isinstance(found, dict) else {}
     return (
         ev.EventStreamOpened(
             cp_id=cp_id,
@@ -71,4 +71,4 @@ CHANGED: Mapping[str, Command] = {
 }
 
 COMMANDS: Mapping[str, Command] = {**v201_commands.COMMANDS, **CHANGED}
-"""Every message of OCPP 2.1 from us to a charging station."""
+"""Every command of OCPP 2.1, by action."""

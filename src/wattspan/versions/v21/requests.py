@@ -1,7 +1,7 @@
-"""OCPP 2.1, expressed as what it changes over 2.0.1: new messages, a message that is never answered, new answers.
+"""Requests of OCPP 2.1, as changes to 2.0.1: new messages, one of them never answered.
 
-Costs and tariffs are carried through, not computed. What needs a certificate authority, a planner, a tax office or a
-payment provider, which we have none of, gets the status that the specification has for that.
+Costs and tariffs are passed on, not computed. What needs a certificate authority, a planner, a tax office or a payment
+provider, none of which exists here, gets the status that the specification defines for that.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,19 +22,19 @@ from wattspan.versions.v21.commands import COMMANDS, stream_opened
 STREAM = "NotifyPeriodicEventStream"
 _HIGHEST_EVSE = 2**31 - 1
 _HASH_FIELDS = {"hashAlgorithm": 6, "issuerNameHash": 128, "issuerKeyHash": 128, "serialNumber": 40}
-"""Of CertificateHashDataType, with the most characters of each."""
+"""Fields of CertificateHashDataType, with their maximum lengths."""
 _ALGORITHMS = ("SHA256", "SHA384", "SHA512")
 
 
 def _chain_status(call: Payload, cp: ChargePointContext) -> Payload:
-    """GetCertificateChainStatus (OCPP 2.1 M07): nobody is asked, so each status could not be retrieved."""
-    asked = [
+    """Answer GetCertificateChainStatus (OCPP 2.1 M07) by Failed: no OCSP responder is configured."""
+    requested = [
         entry
         for entry in variables.objects(call.get("certificateStatusRequests"))
-        if isinstance(told := entry.get("certificateHashData"), dict) and told.get("hashAlgorithm") in _ALGORITHMS
+        if isinstance(data := entry.get("certificateHashData"), dict) and data.get("hashAlgorithm") in _ALGORITHMS
     ]
-    if not asked:
-        raise CallFault(CODES_2X.occurrence, "there is no certificateHashData of an algorithm that OCPP names")
+    if not requested:
+        raise CallFault(CODES_2X.occurrence, "there is no certificateHashData of an algorithm that OCPP defines")
     return {
         "certificateStatus": [
             {
@@ -43,35 +43,35 @@ def _chain_status(call: Payload, cp: ChargePointContext) -> Payload:
                 "status": "Failed",
                 "nextUpdate": wire_time(cp.now_ts),
             }
-            for entry in asked[:4]
+            for entry in requested[:4]
         ]
     }
 
 
-def _hash_data(told: Payload) -> Payload:
-    return {name: text(told.get(name), longest) for name, longest in _HASH_FIELDS.items()}
+def _hash_data(data: Payload) -> Payload:
+    return {name: text(data.get(name), limit) for name, limit in _HASH_FIELDS.items()}
 
 
 def _dynamic_update(call: Payload, cp: ChargePointContext) -> Payload:
-    """PullDynamicScheduleUpdate (OCPP 2.1 K28): no planner has a newer schedule."""
+    """Answer PullDynamicScheduleUpdate (OCPP 2.1 K28) by Rejected: there is no energy planner."""
     return {"status": "Rejected", "statusInfo": NOT_ENABLED}
 
 
 def _vat_number(call: Payload, cp: ChargePointContext) -> Payload:
-    """VatNumberValidation (OCPP 2.1 C23): nobody can be asked whether a VAT number is good."""
+    """Answer VatNumberValidation (OCPP 2.1 C23) by Rejected: no tax office is configured."""
     answer: Payload = {"status": "Rejected", "statusInfo": NOT_ENABLED, "vatNumber": text(call.get("vatNumber"), 20)}
     evse_id = whole(call.get("evseId"))
     return {**answer, "evseId": evse_id} if evse_id is not None and 0 <= evse_id <= _HIGHEST_EVSE else answer
 
 
 def _open_stream(call: Payload, cp: ChargePointContext) -> Payload:
-    """OpenPeriodicEventStream (OCPP 2.1 N11): streams are taken."""
+    """Accept OpenPeriodicEventStream (OCPP 2.1 N11)."""
     return {"status": "Accepted"}
 
 
 def _stream_opened(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    told = call.get("constantStreamData")
-    return stream_opened(told, cp_id, received_ts) if isinstance(told, dict) else ()
+    stream = call.get("constantStreamData")
+    return stream_opened(stream, cp_id, received_ts) if isinstance(stream, dict) else ()
 
 
 def _stream_closed(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
@@ -81,13 +81,13 @@ def _stream_closed(call: Payload, answer: Payload, cp_id: str, received_ts: floa
     )
 
 
-def _stream_told(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """NotifyPeriodicEventStream: values, each some seconds after `basetime`. The newest is kept, all are counted."""
+def _stream_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe NotifyPeriodicEventStream: values with offsets from `basetime`. The newest is kept, all are counted."""
     stream_id = whole(call.get("id"))
-    told = [entry for entry in variables.objects(call.get("data")) if text(entry.get("v"), 2500)]
-    if stream_id is None or not told:
+    values = [entry for entry in variables.objects(call.get("data")) if text(entry.get("v"), 2500)]
+    if stream_id is None or not values:
         return
-    newest = max(told, key=_offset_s)
+    newest = max(values, key=_offset_s)
     base_ts = charger_ts(call.get("basetime"))
     at_ts = None if base_ts is None else credible(base_ts + _offset_s(newest), received_ts)
     yield ev.EventStreamReceived(
@@ -95,8 +95,8 @@ def _stream_told(call: Payload, answer: Payload, cp_id: str, received_ts: float)
         received_ts=received_ts,
         stream_id=stream_id,
         value=text(newest.get("v"), 2500),
-        told_ts=received_ts if at_ts is None else min(at_ts, received_ts),
-        count=len(told),
+        reported_ts=received_ts if at_ts is None else min(at_ts, received_ts),
+        count=len(values),
     )
 
 
@@ -112,7 +112,7 @@ NEW: Mapping[str, Request] = {
         request("GetCertificateChainStatus", _chain_status),
         request("NotifyDERAlarm"),
         request("NotifyDERStartStop"),
-        request(STREAM, observe=_stream_told),
+        request(STREAM, observe=_stream_received),
         request("NotifyPriorityCharging"),
         request("NotifySettlement"),
         request("OpenPeriodicEventStream", _open_stream, observe=_stream_opened),

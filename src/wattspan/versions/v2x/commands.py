@@ -1,49 +1,19 @@
-"""OCPP 2.0.1: what we may ask of a charging station, and what its answers mean.
+"""Commands of OCPP 2.0.1: their statuses, and what their answers mean. It sends nothing."""
 
-Nothing here sends: that is `csms.commands`'s. `results`: an answer with a status for each thing asked.
-"""
+from collections.abc import Mapping
 
-from collections.abc import Callable, Mapping
-
-from wattspan.versions.base import Command, Observe, Payload, no_connector, nothing
+from wattspan.versions.base import Command
+from wattspan.versions.common import CANCELS, CHOICE, LATER, NO_STATUS, UPDATE, command, reservation_cancelled
 from wattspan.versions.v2x import charging
 from wattspan.versions.v2x import device_model as variables
 
-CHOICE = frozenset({"Accepted", "Rejected"})
-ACCEPTED = frozenset({"Accepted"})
-NO_STATUS: frozenset[str] = frozenset()
-CANCELS = frozenset({"Accepted", "AcceptedCanceled"})
-LATER = frozenset({"Accepted", "Scheduled"})
 _REPORTED = CHOICE | {"NotSupported", "EmptyResultSet"}
 _VARIABLE = CHOICE | {"UnknownComponent", "UnknownVariable", "NotSupportedAttributeType"}
-
-
-def command(
-    action: str,
-    statuses: frozenset[str] = CHOICE,
-    accepted: frozenset[str] = ACCEPTED,
-    *,
-    observe: Observe = nothing,
-    connector: Callable[[Payload], str | None] = no_connector,
-    results: tuple[str, str] | None = None,
-) -> Command:
-    """A row of the table. `results`: (the answer's list, the status in it)."""
-    name, status_field = results or (None, "status")
-    return Command(
-        action=action,
-        statuses=statuses,
-        accepted=accepted if statuses else NO_STATUS,
-        observe=observe,
-        connector=connector,
-        status_field=status_field,
-        results=name,
-    )
-
 
 COMMANDS: Mapping[str, Command] = {
     row.action: row
     for row in (
-        command("CancelReservation", observe=charging.reservation_cancelled),
+        command("CancelReservation", observe=reservation_cancelled),
         command("CertificateSigned"),
         command("ChangeAvailability", CHOICE | LATER, LATER, connector=charging.evse_of),
         command("ClearCache"),
@@ -125,7 +95,7 @@ COMMANDS: Mapping[str, Command] = {
             frozenset({"DownloadOngoing", "NoFirmware", "Unpublished"}),
             frozenset({"Unpublished"}),
         ),
-        command("UpdateFirmware", CHOICE | CANCELS | {"InvalidCertificate", "RevokedCertificate"}, CANCELS),
+        command("UpdateFirmware", UPDATE, CANCELS),
     )
 }
-"""Every message of OCPP 2.0.1 from us to a charging station."""
+"""Every command of OCPP 2.0.1, by action."""

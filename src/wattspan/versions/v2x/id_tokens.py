@@ -1,4 +1,4 @@
-"""Id tokens of OCPP 2.0.1 and 2.1: Authorize (Part 2 C), and the idTokenInfo of whatever names a token."""
+"""Id tokens of OCPP 2.0.1 and 2.1: Authorize (Part 2 C), and the idTokenInfo in other answers."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -12,27 +12,27 @@ from wattspan.versions.fields import text
 
 NO_AUTHORIZATION = "NoAuthorization"
 GROUP_TYPE = "Central"
-"""The type of our group ids: they are made up here, on no card."""
+"""The type of our group ids, which exist in this system only."""
 UNVERIFIABLE = "CertChainError"
 
 
 class IdToken(NamedTuple):
-    """IdTokenType: the token itself is personal data, its type is not."""
+    """An IdTokenType. The token is personal data, its type is not."""
 
     id_token: str
     type: str
 
 
 def token_of(call: Payload, name: str = "idToken") -> IdToken | None:
-    """The id token a message names; None: none. Written as plain text, as in 1.6, it has no type."""
-    told = call.get(name)
-    if type(told) is dict:
-        return IdToken(text(told.get("idToken")), text(told.get("type"), 20))
-    return IdToken(text(told), "") if text(told) else None
+    """Return the id token in a message; None if there is none. Sent as plain text, as in 1.6, it has the type ""."""
+    token = call.get(name)
+    if type(token) is dict:
+        return IdToken(text(token.get("idToken")), text(token.get("type"), 20))
+    return IdToken(text(token), "") if text(token) else None
 
 
 def id_token_info(info: IdTokenInfo) -> Payload:
-    """IdTokenInfoType: what is on file, and nothing else."""
+    """Return the IdTokenInfoType with the fields that are known."""
     answer: Payload = {"status": info.status}
     if info.expiry_ts is not None:
         answer["cacheExpiryDateTime"] = wire_time(info.expiry_ts)
@@ -43,10 +43,10 @@ def id_token_info(info: IdTokenInfo) -> Payload:
     return answer
 
 
-async def judged(
+async def authorization(
     token: IdToken, cp: ChargePointContext, *, connector_id: str | None = None, start_key: str | None = None
 ) -> Payload:
-    """The idTokenInfo of a token. A start without authorisation (a button, C02) has nothing to be judged."""
+    """Return the idTokenInfo of a token. A start without authorisation (a button, C02) is accepted."""
     if token.type == NO_AUTHORIZATION:
         return {"status": ACCEPTED}
     info = await cp.authorize(token.id_token, kind=token.type, connector_id=connector_id, start_key=start_key)
@@ -54,25 +54,25 @@ async def judged(
 
 
 async def authorize(call: Payload, cp: ChargePointContext) -> Payload:
-    """AuthorizeResponse (C01, C07).
+    """Answer Authorize (C01, C07). Raises CallFault if there is no token.
 
-    No certificate authority is configured, so the contract certificate of a vehicle can't be verified, be it sent whole
-    or as hashes. For that C07.FR.17 asks for CertChainError and Invalid, whatever is on file of the token.
+    No certificate authority is configured, so the contract certificate of a vehicle can't be verified, whether it was
+    sent whole or as hashes. C07.FR.17 requires CertChainError and Invalid for that, whatever is known about the token.
     """
     token = token_of(call)
     if token is None:
         raise CallFault(CODES_2X.occurrence, "there is no idToken")
     if call.get("certificate") or call.get("iso15118CertificateHashData"):
         return {"idTokenInfo": {"status": INVALID}, "certificateStatus": UNVERIFIABLE}
-    return {"idTokenInfo": await judged(token, cp)}
+    return {"idTokenInfo": await authorization(token, cp)}
 
 
 def authorized(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A token was judged."""
+    """Observe the check of an id token."""
     return (ev.Authorized(cp_id=cp_id, received_ts=received_ts, status=status_of(answer)),)
 
 
 def status_of(answer: Payload) -> str:
-    """The AuthorizationStatus in an answer; "" where no token was judged."""
+    """Return the AuthorizationStatus in an answer; "" if there is none."""
     info: Any = answer.get("idTokenInfo")
     return text(info.get("status"), 50) if isinstance(info, dict) else ""

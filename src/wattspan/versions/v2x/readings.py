@@ -1,28 +1,30 @@
-"""MeterValue lists of OCPP 2.0.1 and 2.1 (MeterValueType, Part 2 §2.31) as readings. It knows their shape alone."""
+"""MeterValue lists of OCPP 2.0.1 and 2.1 (MeterValueType, Part 2 §2.31) to readings. It knows only their format."""
 
 from math import isfinite
 from typing import Any
 
-from wattspan.domain.energy import ENERGY, Kind, reading
 from wattspan.domain.events import Reading
+from wattspan.domain.readings import ENERGY, Kind, reading
 from wattspan.domain.timestamps import charger_ts
-from wattspan.versions.fields import number, whole
+from wattspan.versions.fields import number, whole, word
 
 MAX_EXPONENT = 30
-"""Of a unit's multiplier, up or down; with more, nothing was measured that we could mean."""
+"""Of a unit's multiplier, up or down; a value with a larger one is left out."""
 
 _DIGITS = 6
-"""Decimals kept of a scaled value: 1.001 kWh are 1001 Wh, and not 1000.9999999999999."""
-_ODD = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""Decimals of a scaled value: 1.001 kWh is 1001 Wh, not 1000.9999999999999."""
+_INVALID = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 _POWERS: list[float] = [10.0**exponent for exponent in range(MAX_EXPONENT + 1)]
 
-
 Dated = tuple[Any, float | None]
-"""A time as sent, and what it is: readings are mostly of the very moment that the message itself tells."""
+"""A timestamp as sent, and as Unix seconds: most readings have the timestamp of their message."""
 
 
 def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, ...]:
-    """One reading a MeterValue. What is no object is left out; a value that is no number leaves only itself out."""
+    """Return one reading per MeterValue. Entries that are no objects and values that are no numbers are left out.
+
+    `dated`: a timestamp that was parsed already.
+    """
     if type(meter_values) is dict:
         meter_values = [meter_values]
     if type(meter_values) is not list:
@@ -32,15 +34,15 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
 
 def _reading(entry: dict[str, Any], dated: Dated) -> Reading:
     wire, timestamp = entry.get("sampledValue"), entry.get("timestamp")
-    told_ts = dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
+    measured_ts = dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
     try:
-        return _well_formed(wire, told_ts)  # type: ignore[arg-type]
-    except _ODD:
-        return _leniently(wire, told_ts)
+        return _well_formed(wire, measured_ts)  # type: ignore[arg-type]
+    except _INVALID:
+        return _leniently(wire, measured_ts)
 
 
-def _well_formed(wire: list[dict[str, Any]], told_ts: float | None) -> Reading:
-    """SampledValues as they should be (§2.42). Raises one of _ODD for any others."""
+def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Reading:
+    """Return the reading of valid SampledValues (§2.42). Raises one of _INVALID for any others."""
     kinds: list[Kind] = []
     values = []
     for sampled in wire:
@@ -51,7 +53,7 @@ def _well_formed(wire: list[dict[str, Any]], told_ts: float | None) -> Reading:
             if "multiplier" in measure:
                 value = scaled(value, measure["multiplier"])
         elif "unit" in sampled:
-            unit = sampled["unit"]  # 1.6's way, which is met in 2.0.1 too
+            unit = sampled["unit"]  # as in 1.6; some 2.0.1 chargers send it
         kinds.append(
             (
                 sampled.get("measurand", ENERGY),
@@ -64,11 +66,11 @@ def _well_formed(wire: list[dict[str, Any]], told_ts: float | None) -> Reading:
         values.append(value)
     if not isfinite(sum(values)):
         raise ValueError
-    return reading(kinds, values, told_ts, wire)
+    return reading(kinds, values, measured_ts, wire)
 
 
 def scaled(value: float, exponent: int | None) -> float:
-    """`value` times ten to the `exponent` (UnitOfMeasureType.multiplier). Raises one of _ODD for an absurd one."""
+    """Return `value` times ten to the `exponent` (UnitOfMeasureType.multiplier). ValueError beyond MAX_EXPONENT."""
     if not exponent:
         return value
     if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
@@ -77,8 +79,8 @@ def scaled(value: float, exponent: int | None) -> float:
     return round(found, _DIGITS)
 
 
-def _leniently(wire: Any, told_ts: float | None) -> Reading:
-    """The same for a list in which something is odd: a value or a multiplier that is none, fields of the wrong type."""
+def _leniently(wire: Any, measured_ts: float | None) -> Reading:
+    """Return the reading of a list with invalid parts: values that are no numbers, fields of the wrong type."""
     if type(wire) is dict:
         wire = [wire]
     kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) is list else []
@@ -88,11 +90,11 @@ def _leniently(wire: Any, told_ts: float | None) -> Reading:
         value = _value(sampled)
         if value is not None:
             measurand, phase, location, context = (
-                _word(sampled.get(name)) for name in ("measurand", "phase", "location", "context")
+                word(sampled.get(name)) for name in ("measurand", "phase", "location", "context")
             )
-            kinds.append((measurand or ENERGY, phase, location, context, _word(_measure(sampled).get("unit"))))
+            kinds.append((measurand or ENERGY, phase, location, context, word(_measure(sampled).get("unit"))))
             values.append(value)
-    return reading(kinds, values, told_ts, kept)
+    return reading(kinds, values, measured_ts, kept)
 
 
 def _value(sampled: dict[str, Any]) -> float | None:
@@ -101,16 +103,12 @@ def _value(sampled: dict[str, Any]) -> float | None:
         return None
     try:
         found = scaled(value, 0 if exponent is None else whole(exponent))
-    except _ODD:
+    except _INVALID:
         return None
     return found if isfinite(found) else None
 
 
 def _measure(sampled: dict[str, Any]) -> dict[str, Any]:
-    """Its unit and multiplier, the unit also where 1.6 has it."""
+    """Return its unit and multiplier, the unit also from the field of 1.6."""
     measure = sampled.get("unitOfMeasure")
     return measure if type(measure) is dict else {"unit": measure or sampled.get("unit")}
-
-
-def _word(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""OCPP 2.0.1: what charging stations report beside their sessions: device model, events, limits, needs, messages.
+"""Requests of OCPP 2.0.1 beside sessions and status: device model, events, limits, charging needs, display messages.
 
-What needs a certificate authority or an energy planner, which we have none of, gets the status that the
-specification has for that. Payloads may break their schema.
+What needs a certificate authority or an energy planner, none of which exists here, gets the status that the
+specification defines for that. Payloads may break their schema.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from wattspan.domain import events as ev
 from wattspan.domain.status import OTHER, PROBLEMS
-from wattspan.versions.base import Answer, ChargePointContext, Observe, Payload, Place, Request, nowhere
+from wattspan.versions.base import Answer, ChargePointContext, Observe, Payload, Place, Request, no_place
+from wattspan.versions.common import acknowledge, reservation_ended
 from wattspan.versions.fields import text
 from wattspan.versions.v2x import charging, notifications
 from wattspan.versions.v2x import device_model as variables
 
 NOT_ENABLED: Payload = {"reasonCode": "NotEnabled"}
-"""StatusInfo of what is not configured (OCPP 2.0.1 Part 2, appendix 5)."""
+"""StatusInfo of a service that is not configured (OCPP 2.0.1 Part 2, appendix 5)."""
 _TRUE = frozenset({"true", "1"})
 _STANDARD = frozenset(
     {
@@ -25,7 +26,7 @@ _STANDARD = frozenset(
         "Storage", "Suspended", "Supply", "Temperature", "Time", "Tries", "Voltage",
     }
 )  # fmt: skip
-"""Variables of OCPP's own that alert without anything being broken: a door was opened, it became warm."""
+"""Standard variables that alert without anything being broken, such as an open door or a temperature."""
 
 
 def _at_evse(call: Payload) -> tuple[str | None, str | None]:
@@ -33,27 +34,27 @@ def _at_evse(call: Payload) -> tuple[str | None, str | None]:
 
 
 def ev_certificate(call: Payload, cp: ChargePointContext) -> Payload:
-    """Get15118EVCertificate (OCPP 2.0.1 M01): no contract certificate pool is configured."""
+    """Answer Get15118EVCertificate (OCPP 2.0.1 M01) by Failed: no contract certificate pool is configured."""
     return {"status": "Failed", "statusInfo": NOT_ENABLED, "exiResponse": ""}
 
 
 def certificate_status(call: Payload, cp: ChargePointContext) -> Payload:
-    """GetCertificateStatus (OCPP 2.0.1 M06): no OCSP responder is asked."""
+    """Answer GetCertificateStatus (OCPP 2.0.1 M06) by Failed: no OCSP responder is configured."""
     return {"status": "Failed", "statusInfo": NOT_ENABLED}
 
 
 def charging_needs(call: Payload, cp: ChargePointContext) -> Payload:
-    """NotifyEVChargingNeeds (OCPP 2.0.1 K15): no planner makes schedules, so "service not available"."""
+    """Answer NotifyEVChargingNeeds (OCPP 2.0.1 K15) by Rejected, "service not available": there is no planner."""
     return {"status": "Rejected", "statusInfo": NOT_ENABLED}
 
 
 def charging_schedule(call: Payload, cp: ChargePointContext) -> Payload:
-    """NotifyEVChargingSchedule (OCPP 2.0.1 K15, K16): that it could be read, which approves of nothing."""
+    """Answer NotifyEVChargingSchedule (OCPP 2.0.1 K15, K16): Accepted says that it was processed, not approved."""
     return {"status": "Accepted"}
 
 
 def events_notified(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """NotifyEvent (OCPP 2.0.1 N07): problems that begin, connectors' states, and the values of all events."""
+    """Observe NotifyEvent (OCPP 2.0.1 N07): new problems, statuses of connectors, and the values of all events."""
     for entry in variables.objects(call.get("eventData")):
         yield from _status_changed(entry, cp_id, received_ts)
         error_type = _problem(entry)
@@ -72,7 +73,7 @@ def events_notified(call: Payload, answer: Payload, cp_id: str, received_ts: flo
 
 
 def _status_changed(entry: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """A connector's AvailabilityState is a StatusNotification in other words (OCPP 2.0.1 G01.FR.08, 2.1 G01)."""
+    """Return the status in a connector's AvailabilityState, as StatusNotification has it (2.0.1 G01.FR.08, 2.1 G01)."""
     of = variables.variable(entry)
     if of is None or (of.component, of.variable) != ("Connector", "AvailabilityState"):
         return ()
@@ -86,9 +87,9 @@ def _status_changed(entry: Payload, cp_id: str, received_ts: float) -> Iterable[
 
 
 def _problem(entry: Payload) -> str | None:
-    """The label of an event that means trouble: it alerts, was not cleared, and names a problem variable as true.
+    """Return the label of a problem: an alert, not cleared, of a problem variable that is true. None: it is no problem.
 
-    A vendor's own variable that alerts as true counts too, as "other".
+    A vendor's own variable that alerts as true is "other".
     """
     of = variables.variable(entry)
     if of is None or entry.get("trigger") != "Alerting" or entry.get("cleared") is True:
@@ -99,8 +100,8 @@ def _problem(entry: Payload) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """Observes `action` as a notice for others: a settlement, an alarm of the grid, messages on a display."""
+class Notice:
+    """Observes `action` as a notice to plugins: a settlement, a grid alarm, display messages."""
 
     action: str
 
@@ -109,13 +110,13 @@ class Carried:
 
 
 def request(
-    action: str, answer: Answer = notifications.noted, observe: Observe | None = None, place: Place = nowhere
+    action: str, answer: Answer = acknowledge, observe: Observe | None = None, place: Place = no_place
 ) -> Request:
-    """A row of the table. What is of no meaning to us (`observe` None) reaches plugins as it came."""
-    return Request(action=action, answer=answer, observe=observe or Carried(action), place=place)
+    """Return a row of the table of requests. `observe` None: the message is passed to plugins unchanged."""
+    return Request(action=action, answer=answer, observe=observe or Notice(action), place=place)
 
 
-NOTICES: Mapping[str, Request] = {
+REPORTS: Mapping[str, Request] = {
     row.action: row
     for row in (
         request("ClearedChargingLimit", observe=charging.limit_cleared, place=_at_evse),
@@ -131,7 +132,7 @@ NOTICES: Mapping[str, Request] = {
         request("NotifyReport", observe=variables.reported),
         request("PublishFirmwareStatusNotification"),
         request("ReportChargingProfiles", observe=charging.profiles_reported, place=_at_evse),
-        request("ReservationStatusUpdate", observe=charging.reservation_ended),
+        request("ReservationStatusUpdate", observe=reservation_ended),
     )
 }
-"""Every message of OCPP 2.0.1 to us that `v201` itself does not tell of sessions and the station's life."""
+"""The requests of OCPP 2.0.1 beside those in `v2x.requests`, by action."""

@@ -1,4 +1,4 @@
-// The one way to the API: JSON in and out, problems (RFC 9457) as errors, the CSRF token of the session on every write.
+// The client of the API: JSON in and out, problem documents (RFC 9457) as errors, the CSRF token on every write.
 
 export class Problem extends Error {
   constructor(status, body) {
@@ -9,10 +9,10 @@ export class Problem extends Error {
 }
 
 let csrf = null;
-let onSignedOut = () => {};
+let loggedOut = () => {};
 
 export const remember = (token) => { csrf = token; };
-export const whenSignedOut = (told) => { onSignedOut = told; };
+export const onLogout = (listener) => { loggedOut = listener; };
 
 async function request(method, path, body, headers = {}) {
   const init = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin" };
@@ -26,16 +26,16 @@ async function request(method, path, body, headers = {}) {
   try {
     answer = await fetch(`/api/v1${path}`, init);
   } catch {
-    throw new Problem(0, { detail: "The central system cannot be reached." });
+    throw new Problem(0, { detail: "The server can't be reached." });
   }
   const text = await answer.text();
-  const told = text && answer.headers.get("content-type")?.includes("json") ? JSON.parse(text) : null;
-  if (answer.status === 401 && !path.startsWith("/session")) onSignedOut();
-  if (!answer.ok) throw new Problem(answer.status, told);
-  if (told && typeof told === "object" && answer.headers.get("etag")) {
-    Object.defineProperty(told, "etag", { value: answer.headers.get("etag") });
+  const value = text && answer.headers.get("content-type")?.includes("json") ? JSON.parse(text) : null;
+  if (answer.status === 401 && !path.startsWith("/session")) loggedOut();
+  if (!answer.ok) throw new Problem(answer.status, value);
+  if (value && typeof value === "object" && answer.headers.get("etag")) {
+    Object.defineProperty(value, "etag", { value: answer.headers.get("etag") });
   }
-  return told;
+  return value;
 }
 
 const query = (given) => {
@@ -49,7 +49,7 @@ export const put = (path, body, etag) => request("PUT", path, body, etag ? { "If
 export const patch = (path, body, etag) => request("PATCH", path, body, etag ? { "If-Match": etag } : {});
 export const remove = (path, etag) => request("DELETE", path, undefined, etag ? { "If-Match": etag } : {});
 
-/** All rows of a listing, page after page; `onPage` sees what is there so far. Stops when `isCurrent()` says so. */
+/** Loads all rows of a list, page by page; `onPage` gets the rows so far. Stops when `isCurrent()` is false. */
 export async function all(path, given, onPage, isCurrent = () => true) {
   const rows = [];
   let cursor;
@@ -63,7 +63,7 @@ export async function all(path, given, onPage, isCurrent = () => true) {
   return rows;
 }
 
-/** Server-sent events of these kinds as they happen, resumed by the browser. Returns a function that ends it. */
+/** Listens to server-sent events of these kinds; the browser resumes the stream. Returns a function that ends it. */
 export function stream(path, kinds, onEvent, onState) {
   const source = new EventSource(`/api/v1${path}`);
   source.onopen = () => onState?.(true);
@@ -72,7 +72,7 @@ export function stream(path, kinds, onEvent, onState) {
   return () => source.close();
 }
 
-/** What moves a page: the domain's events, as the API names them. */
+/** The events that pages react to, by the API's names. */
 export const KINDS = ["ChargePointConnected", "ChargePointDisconnected", "ChargePointBooted", "ConnectorStatusChanged", "TransactionStarted",
   "TransactionStopped", "ChargingStateChanged", "ChargingProfileSet", "ChargingProfilesCleared", "ReservationMade", "ReservationCancelled",
   "ChargePointDecommissioned", "FirmwareStatusChanged", "LogStatusChanged", "CommandAnswered", "CommandFailed", "Figures", "Reset"];

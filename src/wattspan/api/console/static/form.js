@@ -1,4 +1,4 @@
-// A form out of a JSON schema (draft 4 to 6 as OCPP's are), and the payload out of the form.
+// A form from a JSON schema (draft 4 to 6, as OCPP uses), and the payload from the form.
 
 import { html, useState } from "./ui.js";
 import { words } from "./format.js";
@@ -11,7 +11,7 @@ const resolve = (schema, root) => {
 
 const at = (value, path) => path.reduce((inner, key) => inner?.[key], value);
 
-/** A copy of `value` with `leaf` at `path`; undefined takes it out. */
+/** Returns a copy of `value` with `leaf` at `path`; undefined removes it. */
 function placed(value, path, leaf) {
   if (!path.length) return leaf;
   const [key, ...rest] = path;
@@ -76,7 +76,7 @@ function Properties({ schema, root, value, path, change, depth }) {
     value=${value?.[name]} path=${[...path, name]} change=${change} depth=${depth + 1} />`)}</div>`;
 }
 
-/** The fields of `schema`; `onChange(payload)` has what was filled in, and nothing that was left out. */
+/** The fields of `schema`; `onChange(payload)` gets the fields that are filled in. */
 export function SchemaFields({ schema, payload, onChange }) {
   const names = Object.keys(schema.properties ?? {}).filter((name) => name !== "customData");
   if (!names.length) return html`<p class="soft">This command has no parameters.</p>`;
@@ -84,7 +84,7 @@ export function SchemaFields({ schema, payload, onChange }) {
   return html`<${Properties} schema=${schema} root=${schema} value=${payload} path=${[]} change=${change} depth=${0} />`;
 }
 
-/** Fields or, for who prefers it, the JSON itself. */
+/** The fields, or the JSON itself. */
 export function PayloadForm({ schema, payload, onChange }) {
   const [isRaw, setRaw] = useState(false);
   const [text, setText] = useState("");

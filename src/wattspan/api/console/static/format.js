@@ -1,11 +1,11 @@
-// Values as people read them: in the viewer's language and time zone.
+// Formats values in the viewer's language and time zone.
 
-const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const dateTimes = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const days = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 export const date = (value) => (value === null || value === undefined || value === "" ? null
   : new Date(typeof value === "number" ? value * 1000 : value));
-export const time = (value) => { const at = date(value); return at ? moments.format(at) : "–"; };
+export const time = (value) => { const at = date(value); return at ? dateTimes.format(at) : "–"; };
 
 const steps = [["day", 86400], ["hour", 3600], ["minute", 60]];
 export function ago(value, now = Date.now()) {
@@ -30,7 +30,7 @@ export const power = (w) => (!known(w) ? "–" : Math.abs(w) < 1000 ? `${figure(
 export const current = (a) => (!known(a) ? "–" : `${figure(a, 1)} A`);
 export const count = (n) => (known(n) ? n.toLocaleString() : "–");
 
-/** "SuspendedEVSE" as "suspended EVSE": OCPP's words, made easier to read but not others. */
+/** Returns "SuspendedEVSE" as "Suspended EVSE": OCPP's own words, with spaces. */
 export const words = (name) => (name ?? "").replace(/_/g, " ").replace(/([a-z])([A-Z])/g, "$1 $2").trim();
 
 const tones = {

@@ -1,4 +1,4 @@
-// Parts that more than one page uses.
+// Components that several pages use.
 
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact.js";
 import { ago, time, tone, words } from "./format.js";
@@ -17,7 +17,7 @@ export const Head = ({ title, children }) => {
 };
 
 export const Figures = ({ of }) => html`<dl class="figures">${of.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
-export const Facts = ({ of }) => html`<dl class="facts">${of.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
+export const Properties = ({ of }) => html`<dl class="facts">${of.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 
 /** A table: `columns` are [title, row => cell, class]; a row's `id` keys it. */
 export function Table({ label, columns, rows, empty = "Nothing here yet." }) {
@@ -32,7 +32,7 @@ export function Table({ label, columns, rows, empty = "Nothing here yet." }) {
 const ROW_PX = 44;
 const SPARE = 12;
 
-/** The same for very many rows: only those in sight are in the page. */
+/** A table of very many rows: only the visible ones are in the DOM. */
 export function LongTable({ label, columns, rows, empty }) {
   const box = useRef();
   const [top, setTop] = useState(0);
@@ -59,7 +59,7 @@ export function LongTable({ label, columns, rows, empty }) {
   </div>`;
 }
 
-/** A modal with a form; `onDone` closes it. What `submit` throws stands in it. */
+/** A modal with a form; `onDone` closes it. It shows the error that `submit` throws. */
 export function Dialog({ title, submit, action = "Save", danger = false, onDone, children }) {
   const box = useRef();
   const [fault, setFault] = useState(null);
@@ -96,19 +96,19 @@ export const Choice = ({ label, of, value, ...select }) => html`<label>${label}<
   return html`<option value=${key} selected=${key === value}>${shown}</option>`;
 })}</select></label>`;
 
-let tell = () => {};
-/** Says something briefly, to eyes and to screen readers. */
-export const toast = (text, isBad = false) => tell({ text, isBad, id: Math.random() });
+let show = () => {};
+/** Shows a short message, which screen readers read too. */
+export const toast = (text, isBad = false) => show({ text, isBad, id: Math.random() });
 export function Toasts() {
   const [shown, setShown] = useState([]);
-  tell = (one) => {
+  show = (one) => {
     setShown((before) => [...before.slice(-2), one]);
     setTimeout(() => setShown((before) => before.filter(({ id }) => id !== one.id)), one.isBad ? 9000 : 4500);
   };
   return html`<div class="toasts" role="status" aria-live="polite">${shown.map(({ id, text, isBad }) => html`<div key=${id} class=${isBad ? "bad" : ""}>${text}</div>`)}</div>`;
 }
 
-/** What `load()` gives, loaded again when `on` changes or `again()` is called. A later answer never yields to an earlier one. */
+/** The value of `load()`, which is called again when `on` changes or by `again()`. Answers that arrive late are dropped. */
 export function useLoaded(load, on = []) {
   const [state, setState] = useState({ value: null, fault: null });
   const turn = useRef(0);
@@ -123,8 +123,8 @@ export function useLoaded(load, on = []) {
   return { ...state, again };
 }
 
-/** Calls `act` at most every `ms`, the last call included: for lists that follow a stream of events. */
-export function useSlowly(act, ms) {
+/** Returns a function that calls `act` at most every `ms`, for lists that follow the event stream. */
+export function useThrottled(act, ms) {
   const latest = useRef(act);
   latest.current = act;
   const timer = useRef(null);

@@ -1,4 +1,4 @@
-// What Alertmanager says is firing, where one is configured.
+// The alerts that are firing, if an Alertmanager is configured.
 
 import * as api from "../api.js";
 import { Ago, Chip, Empty, Fault, Head, html, useEffect, useLoaded } from "../ui.js";

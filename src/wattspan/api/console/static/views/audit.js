@@ -1,4 +1,4 @@
-// Who did what, when, under which trace.
+// Who did what, when, in which trace.
 
 import * as api from "../api.js";
 import { Chip, Fault, Head, Table, html, useEffect, useRef, useState } from "../ui.js";
@@ -22,7 +22,7 @@ export function Audit({ settings }) {
   };
   useEffect(() => { const wait = setTimeout(load, 250); return () => clearTimeout(wait); }, [filter]);
   const columns = [
-    ["When", (row) => time(row.at)], ["Who", (row) => row.who || "nobody known"], ["How", (row) => row.means], ["What", (row) => html`${row.action} <code>${row.target}</code>`],
+    ["When", (row) => time(row.at)], ["Who", (row) => row.who || "not logged in"], ["How", (row) => row.means], ["What", (row) => html`${row.action} <code>${row.target}</code>`],
     ["Answer", (row) => html`<${Chip} of=${String(row.status)} tone=${row.status >= REFUSED ? "bad" : "good"} />`],
     ["Trace", (row) => { const page = tracePage(row.trace_id, settings); return page ? html`<a href=${page} target="_blank" rel="noreferrer">open</a>` : html`<code class="soft">${row.trace_id.slice(0, 8)}</code>`; }],
   ];

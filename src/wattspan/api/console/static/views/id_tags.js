@@ -1,4 +1,4 @@
-// Id tags on file: who may charge, until when, how often at once.
+// Id tags on file.
 
 import * as api from "../api.js";
 import { Chip, Choice, Dialog, Fault, Field, Head, Table, html, toast, useEffect, useState, useRef } from "../ui.js";
@@ -22,7 +22,7 @@ export function IdTags({ may }) {
     } catch (problem) { setFault(problem); }
   };
   useEffect(() => { if (!may("write")) return undefined; const wait = setTimeout(load, 200); return () => clearTimeout(wait); }, [search]);
-  if (!may("write")) return html`<${Head} title="Id tags" /><p>Id tags are personal data: operators see them.</p>`;
+  if (!may("write")) return html`<${Head} title="Id tags" /><p>Id tags are personal data, which only operators see.</p>`;
   const edit = async (tag) => { try { const found = await api.get(at(tag.id_tag)); setOpen({ tag: found, etag: found.etag }); } catch (problem) { toast(problem.message, true); } };
   const done = (sent) => { setOpen(null); if (sent) load(); };
   const columns = [
@@ -33,13 +33,13 @@ export function IdTags({ may }) {
   return html`<${Head} title="Id tags"><button onClick=${() => setOpen({ csv: true })}>Import CSV</button><button class="main" onClick=${() => setOpen({ tag: {} })}>Add id tag</button><//>
     <${Fault} of=${fault} />
     <p><label><span class="hidden-label">Search</span><input type="search" placeholder="Begins with …" value=${search} onInput=${(e) => setSearch(e.target.value)} /></label></p>
-    <${Table} label="Id tags" columns=${columns} rows=${pages?.items.map((tag) => ({ ...tag, id: tag.id_tag }))} empty="No id tag on file. What is unknown may charge or not by the server's setting unknown_id_tags." />
+    <${Table} label="Id tags" columns=${columns} rows=${pages?.items.map((tag) => ({ ...tag, id: tag.id_tag }))} empty="No id tags on file. The setting unknown_id_tags decides whether unknown ones may charge." />
     ${pages?.next && html`<button onClick=${() => load(pages.next)}>More</button>`}
     ${open?.tag && html`<${Edit} ...${open} onDone=${done} />`}
     ${open?.csv && html`<${Dialog} title="Import id tags" action="Import" onDone=${done} submit=${async (form) => {
-      const told = await api.post("/id-tags/import", await form.get("file").text(), { "Content-Type": "text/csv" });
-      toast(`${told.added} added, ${told.replaced} replaced.`);
-    }}><p>The first line names the columns: <code>id_tag</code>, and if you like <code>status</code>, <code>expires_at</code>, <code>parent</code>, <code>max_active_transactions</code>. All lines are taken, or none.</p>
+      const imported = await api.post("/id-tags/import", await form.get("file").text(), { "Content-Type": "text/csv" });
+      toast(`${imported.added} added, ${imported.replaced} replaced.`);
+    }}><p>The first line names the columns: <code>id_tag</code>, and optionally <code>status</code>, <code>expires_at</code>, <code>parent</code>, <code>max_active_transactions</code>. If a line has a fault, nothing is imported.</p>
       <label>File<input type="file" name="file" accept=".csv,text/csv" required /></label><//>`}`;
 }
 
@@ -57,5 +57,5 @@ function Edit({ tag, etag, onDone }) {
       <${Field} label="Parent (group)" name="parent" value=${tag.parent ?? ""} />
       <${Field} label="Sessions at once" name="max" type="number" min="0" value=${tag.max_active_transactions ?? ""} hint="Empty: any number." />
     </div>
-    ${!isNew && html`<p><button type="button" class="danger" onClick=${async () => { try { await api.remove(at(tag.id_tag), etag); onDone(true); } catch (problem) { toast(problem.message, true); } }}>Take it off file</button></p>`}<//>`;
+    ${!isNew && html`<p><button type="button" class="danger" onClick=${async () => { try { await api.remove(at(tag.id_tag), etag); onDone(true); } catch (problem) { toast(problem.message, true); } }}>Remove</button></p>`}<//>`;
 }

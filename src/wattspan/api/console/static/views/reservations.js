@@ -1,13 +1,13 @@
-// What is reserved now.
+// Open reservations.
 
 import * as api from "../api.js";
-import { Fault, Head, Table, html, toast, useEffect, useLoaded, useSlowly } from "../ui.js";
+import { Fault, Head, Table, html, toast, useEffect, useLoaded, useThrottled } from "../ui.js";
 import { time } from "../format.js";
 
-export function Reservations({ may, hearing }) {
+export function Reservations({ may, onEvent }) {
   const loaded = useLoaded(() => api.get("/reservations"));
-  const again = useSlowly(loaded.again, 1000);
-  useEffect(() => hearing((event) => { if (event.kind.startsWith("Reservation") || event.kind === "TransactionStarted") again(); }), []);
+  const again = useThrottled(loaded.again, 1000);
+  useEffect(() => onEvent((event) => { if (event.kind.startsWith("Reservation") || event.kind === "TransactionStarted") again(); }), []);
   const cancel = async (one) => {
     try {
       const answer = await api.post(`/charge-points/${encodeURIComponent(one.cp_id)}/cancel-reservation`, { reservation_id: one.reservation_id });
@@ -21,5 +21,5 @@ export function Reservations({ may, hearing }) {
     ["", (one) => may("command") && html`<button class="plain" onClick=${() => cancel(one)}>Cancel<span class="hidden-label"> ${one.reservation_id}</span></button>`],
   ];
   return html`<${Head} title="Reservations" /><${Fault} of=${loaded.fault} />
-    <${Table} label="Reservations" columns=${columns} rows=${loaded.value?.map((one) => ({ ...one, id: `${one.cp_id}/${one.reservation_id}` }))} empty="Nothing is reserved. A charge point's page makes one." />`;
+    <${Table} label="Reservations" columns=${columns} rows=${loaded.value?.map((one) => ({ ...one, id: `${one.cp_id}/${one.reservation_id}` }))} empty="No reservations. Make one on a charge point's page." />`;
 }

@@ -1,10 +1,10 @@
-// Charging sessions, running and past.
+// Charging sessions, open and closed.
 
 import * as api from "../api.js";
-import { Chip, Fault, Head, Table, html, useEffect, useSlowly, useState, useRef } from "../ui.js";
+import { Chip, Fault, Head, Table, html, useEffect, useThrottled, useState, useRef } from "../ui.js";
 import { duration, energy, time } from "../format.js";
 
-/** Where a trace is shown; null where no trace UI is configured. */
+/** Returns the URL of a trace, or null if no trace UI is configured. */
 export const tracePage = (id, settings) => (settings?.jaeger_url && id ? `${settings.jaeger_url.replace(/\/$/, "")}/trace/${id}` : null);
 
 const COLUMNS = [
@@ -19,7 +19,7 @@ const COLUMNS = [
 
 export const TransactionTable = ({ rows, empty }) => html`<${Table} label="Sessions" columns=${COLUMNS} rows=${rows?.map((tx) => ({ ...tx, id: tx.number }))} empty=${empty} />`;
 
-export function Sessions({ hearing, may }) {
+export function Sessions({ onEvent, may }) {
   const [filter, setFilter] = useState({ cp_id: "", id_tag: "", open: "" });
   const [pages, setPages] = useState(null);
   const [fault, setFault] = useState(null);
@@ -33,9 +33,9 @@ export function Sessions({ hearing, may }) {
       setFault(null);
     } catch (problem) { if (mine === turn.current) setFault(problem); }
   };
-  const soon = useSlowly(() => { if (!pages?.isLong) load(); }, 2000);
+  const soon = useThrottled(() => { if (!pages?.isLong) load(); }, 2000);
   useEffect(() => { const wait = setTimeout(load, 250); return () => clearTimeout(wait); }, [filter]);
-  useEffect(() => hearing((event) => { if (event.kind.startsWith("Transaction")) soon(); }), []);
+  useEffect(() => onEvent((event) => { if (event.kind.startsWith("Transaction")) soon(); }), []);
   const set = (name) => (e) => setFilter({ ...filter, [name]: e.target.value });
   return html`<${Head} title="Sessions" />
     <${Fault} of=${fault} />
@@ -44,6 +44,6 @@ export function Sessions({ hearing, may }) {
       ${may("write") && html`<label>Id tag<input type="search" value=${filter.id_tag} onInput=${set("id_tag")} placeholder="whole tag" /></label>`}
       <label>State<select value=${filter.open} onChange=${set("open")}><option value="">all</option><option value="true">running</option><option value="false">ended</option></select></label>
     </div>
-    <${TransactionTable} rows=${pages?.items} empty="No session fits." />
+    <${TransactionTable} rows=${pages?.items} empty="No session matches." />
     ${pages?.next && html`<button onClick=${() => load(pages.next)}>Earlier sessions</button>`}`;
 }

@@ -1,4 +1,4 @@
-// Who may use the console and the API.
+// The users of the console and the API.
 
 import * as api from "../api.js";
 import { Ago, Chip, Choice, Dialog, Fault, Field, Head, Table, html, toast, useLoaded, useState } from "../ui.js";
@@ -13,7 +13,7 @@ export function Users({ user }) {
   const edit = async (name) => { try { const found = await api.get(at(name)); setOpen({ one: found, etag: found.etag }); } catch (problem) { toast(problem.message, true); } };
   const columns = [
     ["Name", (one) => one.name], ["Role", (one) => html`<${Chip} of=${one.role} tone=${one.role === "admin" ? "busy" : ""} />`], ["", (one) => one.disabled && html`<${Chip} of="disabled" tone="bad" />`],
-    ["Last log-in", (one) => html`<${Ago} at=${one.last_login_at} />`], ["", (one) => html`<button class="plain" onClick=${() => edit(one.name)}>Edit<span class="hidden-label"> ${one.name}</span></button>`],
+    ["Last login", (one) => html`<${Ago} at=${one.last_login_at} />`], ["", (one) => html`<button class="plain" onClick=${() => edit(one.name)}>Edit<span class="hidden-label"> ${one.name}</span></button>`],
   ];
   return html`<${Head} title="Users"><button class="main" onClick=${() => setOpen({ one: null })}>Add user</button><//><${Fault} of=${loaded.fault} />
     <${Table} label="Users" columns=${columns} rows=${loaded.value?.map((one) => ({ ...one, id: one.name }))} />
@@ -23,6 +23,6 @@ export function Users({ user }) {
       role: form.get("role"), disabled: form.get("disabled") === "yes", ...(form.get("password") ? { password: form.get("password") } : {}),
     }, open.etag)}><div class="fields">
       <${Choice} label="Role" name="role" value=${open.one.role} of=${ROLES} /><${Choice} label="May log in" name="disabled" value=${open.one.disabled ? "yes" : "no"} of=${[["no", "yes"], ["yes", "no"]]} />
-      <${Field} label="New password" name="password" type="password" minlength="12" autocomplete="new-password" hint="Empty: it stays." /></div>
+      <${Field} label="New password" name="password" type="password" minlength="12" autocomplete="new-password" hint="Empty: unchanged." /></div>
       ${open.one.name !== user.name && html`<p><button type="button" class="danger" onClick=${async () => { try { await api.remove(at(open.one.name), open.etag); done(true); } catch (problem) { toast(problem.message, true); } }}>Remove the user</button></p>`}<//>`}`;
 }

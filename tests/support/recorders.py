@@ -1,4 +1,4 @@
-"""Both back ends under one roof, for tests: the recorder, what it sent as parsed OTLP, and its histograms."""
+"""A recorder with either back end, for tests: its spans as parsed OTLP, and its histograms."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,13 +23,14 @@ from wattspan.domain.model import ChargePoint, TimelineEntry, Transaction
 from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.families import State
 from wattspan.telemetry.histogram import Histograms
+from wattspan.telemetry.instruments import ApiMeasures
 from wattspan.telemetry.otlp.points import Points
 from wattspan.telemetry.otlp.spans import Encoder
 from wattspan.telemetry.recorder import Recorder
-from wattspan.telemetry.sessions import Sessions
-from wattspan.telemetry.setup import AllottedIds
-from wattspan.telemetry.spans.api import ApiMeasures, ApiSpans
+from wattspan.telemetry.sessions import SessionSpans
+from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
+from wattspan.telemetry.spans.ids import PresetIdGenerator
 from wattspan.telemetry.tokens import TokenHash
 
 NS = 1_000_000_000
@@ -52,7 +53,7 @@ class Clock:
 
 
 class Kept(SpanProcessor):
-    """Every span that ended."""
+    """Keeps every span that ended."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
@@ -73,29 +74,29 @@ class RecorderHarness:
     metrics: Callable[[], list[Any]]
 
     def request(self) -> Any:
-        """All spans as the OTLP request that leaves, parsed."""
+        """Return all spans as the parsed OTLP request that would be sent."""
         return ExportTraceServiceRequest.FromString(self.encode(self.kept.spans))
 
     def spans(self) -> list[Any]:
-        """All spans in the order they began."""
+        """Return all spans in the order they began."""
         found = [
             span for resource in self.request().resource_spans for scope in resource.scope_spans for span in scope.spans
         ]
         return sorted(found, key=lambda span: (span.start_time_unix_nano, span.name))
 
     def span(self, name: str) -> Any:
-        """The one span of that name."""
+        """Return the only span of that name."""
         (found,) = (span for span in self.spans() if span.name == name)
         return found
 
 
 def attributes(of: Any) -> dict[str, Any]:
-    """Attributes of a parsed span, event or point."""
+    """Return the attributes of a parsed span, event or point."""
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
 
 
 def transaction(**given: Any) -> Transaction:
-    """A transaction of CP1 that began at NOW_TS."""
+    """Return a transaction of CP1 that began at NOW_TS."""
     known: dict[str, Any] = {
         "number": 1,
         "cp_id": "CP1",
@@ -110,9 +111,9 @@ def transaction(**given: Any) -> Transaction:
     return Transaction(**known | given)
 
 
-def closed(*story: TimelineEntry, lasted_s: float = 3600.0, **given: Any) -> Transaction:
-    """A transaction that stopped after `lasted_s`."""
-    return transaction(timeline=list(story), stopped_received_ts=NOW_TS + lasted_s, reason="EVDisconnected", **given)
+def closed(*timeline: TimelineEntry, lasted_s: float = 3600.0, **given: Any) -> Transaction:
+    """Return a transaction that stopped after `lasted_s`."""
+    return transaction(timeline=list(timeline), stopped_received_ts=NOW_TS + lasted_s, reason="EVDisconnected", **given)
 
 
 def phase(after_s: float, name: str) -> TimelineEntry:
@@ -120,8 +121,8 @@ def phase(after_s: float, name: str) -> TimelineEntry:
 
 
 def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
-    """What our own server runs."""
-    clock, kept, ids = Clock(), Kept(), AllottedIds()
+    """Return a recorder with the back end of our own server."""
+    clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
     tracers.add_span_processor(kept)
     scope = InstrumentationScope("wattspan", "")
@@ -134,7 +135,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
-            Sessions(tracers.get_tracer("wattspan"), ids.allot, HASH),
+            SessionSpans(tracers.get_tracer("wattspan"), ids.preset, HASH),
             clock_ns=clock,
         ),
         clock=clock,
@@ -146,8 +147,8 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
 
 
 def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
-    """The OpenTelemetry API, with the SDK as its provider."""
-    clock, kept, ids = Clock(), Kept(), AllottedIds()
+    """Return a recorder that uses the OpenTelemetry API, with the SDK as its provider."""
+    clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
     tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
     tracers.add_span_processor(kept)
     reader = InMemoryMetricReader()
@@ -157,7 +158,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
-            Sessions(tracer, ids.allot, HASH),
+            SessionSpans(tracer, ids.preset, HASH),
             clock_ns=clock,
         ),
         clock=clock,
@@ -169,7 +170,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
 
 
 def metrics_of(points: Points) -> list[Metric]:
-    """As a Collector reads them."""
+    """Return the metrics as a Collector parses them."""
     written = b"".join(piece.metric for piece in points.pieces(10_000))
     return list(ScopeMetrics.FromString(written).metrics)
 
@@ -182,7 +183,7 @@ def _sdk_metrics(reader: InMemoryMetricReader) -> Iterator[Metric]:
 
 
 @contextmanager
-def current(telling: RecorderHarness, name: str) -> Iterator[Any]:
-    """A span of somebody else's, current inside: an operator's HTTP request."""
-    with telling.tracers.get_tracer("web").start_as_current_span(name, start_time=telling.clock.now_ns) as span:
+def current(harness: RecorderHarness, name: str) -> Iterator[Any]:
+    """Make a span of an HTTP request current inside."""
+    with harness.tracers.get_tracer("web").start_as_current_span(name, start_time=harness.clock.now_ns) as span:
         yield span

@@ -1,7 +1,7 @@
-"""Around every request: its span, its figures, its row in the audit log, and headers that every answer has.
+"""ASGI middleware around every request: its span, its metrics, its audit row and the headers of every response.
 
-A pure ASGI layer: the span is current for the route, so a command is its child. The path goes to no span and no metric:
-it may name an id tag. The audit row is written before the answer leaves.
+The span is current for the route, so that a command is its child. The path is in no span and no metric, for it may
+contain an id tag. The audit row is written before the response is sent.
 """
 
 import logging
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 UNMATCHED = "unmatched"
-LONGEST_TARGET = 500
-UNKNOWN_A_MINUTE = 60
-"""Audit rows a minute for writes of whom nobody knows: a flood of them must not fill the disk."""
+MAX_TARGET_CHARACTERS = 500
+MAX_ANONYMOUS_ROWS = 60
+"""Audit rows a minute for writes without authentication, so that a flood of them does not fill the disk."""
 SERVER_ERROR = 500
-CUT_OFF = 499
-"""Stands for no answer: the client went away, or the server ended."""
+NO_RESPONSE = 499
+"""The status recorded when there is no response: the client disconnected, or the server stopped."""
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,13 +42,13 @@ _HEADERS = (
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
-class Observing:
-    """The layer. `scope["state"]` is where the guard leaves who asked."""
+class RequestTelemetry:
+    """The middleware. The guard puts the principal into `scope["state"]`."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._services = services
-        self._unknown = 0
+        self._anonymous_rows = 0
         self._minute = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,60 +62,62 @@ class Observing:
         finally:
             otel_context.detach(token)
             try:
-                await exchange.note()
+                await exchange.audit()
             finally:
                 exchange.end()
 
     def begin(self, scope: Scope) -> Span:
-        """The request's span, in the trace that it brings along, if any."""
+        """Start the request's span, within the trace that the request names, if any."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        around = _PROPAGATOR.extract(headers, otel_context.Context())
-        return self._services.tracer.start_span(_method(scope), around, SpanKind.SERVER)
+        parent = _PROPAGATOR.extract(headers, otel_context.Context())
+        return self._services.tracer.start_span(_method(scope), parent, SpanKind.SERVER)
 
     def count(self, method: str, endpoint: str, status: int, seconds: float) -> None:
-        """Raise the counters of an answer."""
+        """Count a response and record its duration."""
         counts, key = self._services.core.counters.http_requests, (method, str(status), endpoint)
         counts[key] = counts.get(key, 0) + 1
         self._services.recorder.took(catalogue.HTTP_SECONDS, seconds, method, endpoint)
 
-    async def write_down(self, scope: Scope, status: int, trace_id: str) -> None:
-        """Who did what: a row for every write, refused or not."""
+    async def audit(self, scope: Scope, status: int, trace_id: str) -> None:
+        """Write the audit row of a write, whether it was refused or not."""
         principal: Principal | None = scope.get("state", {}).get("principal")
-        if principal is None and not self._may_note_unknown():
+        if principal is None and not self._may_audit_anonymous():
             return
         route = scope.get("route")
         entry = AuditEntry(
             at_ts=self._services.now_ts(),
             who="" if principal is None else principal.name,
-            auth_method="" if principal is None else principal.means,
+            auth_method="" if principal is None else principal.auth_method,
             action=getattr(route, "name", None) or f"{_method(scope)} {UNMATCHED}",
-            target=_storable(scope["path"])[:LONGEST_TARGET],
+            target=_storable(scope["path"])[:MAX_TARGET_CHARACTERS],
             status=status,
             trace_id=trace_id,
         )
         try:
             await self._services.store.do(audit_queries.add_entry, entry)
         except StoreError:
-            log.exception("the audit log could not be written: %s by %s", entry.action, entry.who or "nobody known")
+            log.exception(
+                "the audit log could not be written: %s by %s", entry.action, entry.who or "an unknown client"
+            )
 
-    def _may_note_unknown(self) -> bool:
+    def _may_audit_anonymous(self) -> bool:
         minute = self._services.now_ts() // 60
         if minute != self._minute:
-            self._minute, self._unknown = minute, 0
-        self._unknown += 1
-        return self._unknown <= UNKNOWN_A_MINUTE
+            self._minute, self._anonymous_rows = minute, 0
+        self._anonymous_rows += 1
+        return self._anonymous_rows <= MAX_ANONYMOUS_ROWS
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
-    def __init__(self, layer: Observing, scope: Scope, send: Send) -> None:
+    def __init__(self, layer: RequestTelemetry, scope: Scope, send: Send) -> None:
         self._layer = layer
         self._method = _method(scope)
         self.scope = _for_head(scope) if self._method == "HEAD" else scope
-        """As the routes see it."""
+        """The scope that the routes get."""
         self._send = send
-        self._noted = self._method in SAFE
+        self._audited = self._method in SAFE
         self._began_s = time.perf_counter()
         self._status = 0
         self._ended = False
@@ -123,39 +125,39 @@ class _Exchange:
         self.context = trace.set_span_in_context(self.span, otel_context.Context())
 
     async def send(self, message: Message) -> None:
-        """On its way out; the answer's beginning gets headers, and waits for the audit row."""
+        """Send a message; the start of the response gets headers, after the audit row was written."""
         if message["type"] != "http.response.start":
             await self._send(message)
             return
         self._status = message["status"]
-        told = self.span.get_span_context()
+        context = self.span.get_span_context()
         headers = [*message.get("headers", ()), *_HEADERS]
         named = {name.lower() for name, _ in headers}
         if b"cache-control" not in named:
             headers.append((b"cache-control", b"no-store"))
-        if told.is_valid:
-            header = f"00-{told.trace_id:032x}-{told.span_id:016x}-{told.trace_flags & 0xFF:02x}"
+        if context.is_valid:
+            header = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 0xFF:02x}"
             headers.append((b"traceresponse", header.encode()))
-        await self.note()
+        await self.audit()
         await self._send({**message, "headers": headers})
         if _is_event_stream(message):
-            self.end()  # it may last for days, and no span spans a connection
+            self.end()  # the stream may last for days, and no span should
 
-    async def note(self) -> None:
-        """Once, and for writes: the row in the audit log. One that was cut off before it was answered has one too."""
-        if self._noted:
+    async def audit(self) -> None:
+        """Write the audit row of a write, once; also when there was no response."""
+        if self._audited:
             return
-        self._noted = True
-        told = self.span.get_span_context()
-        trace_id = f"{told.trace_id:032x}" if told.is_valid else ""
-        await self._layer.write_down(self.scope, self._status or CUT_OFF, trace_id)
+        self._audited = True
+        context = self.span.get_span_context()
+        trace_id = f"{context.trace_id:032x}" if context.is_valid else ""
+        await self._layer.audit(self.scope, self._status or NO_RESPONSE, trace_id)
 
     def end(self) -> None:
-        """Once: the span ends and the figures count."""
+        """End the span and count the response, once."""
         if self._ended:
             return
         self._ended = True
-        status, method = self._status or CUT_OFF, self._method
+        status, method = self._status or NO_RESPONSE, self._method
         endpoint = endpoint_of(self.scope)
         span = self.span
         span.update_name(f"{method} {endpoint}")
@@ -173,7 +175,7 @@ class _Exchange:
 
 
 def endpoint_of(scope: Scope) -> str:
-    """The template of the route that took the request; of files that are mounted, where they are mounted."""
+    """Return the path template of the route that matched; of mounted files, the mount's."""
     route = scope.get("route")
     root = scope.get("root_path", "")
     if route is None and scope.get("app_root_path", root) != root:
@@ -186,7 +188,7 @@ def _method(scope: Scope) -> str:
 
 
 def _for_head(scope: Scope) -> Scope:
-    """HEAD is GET without the body (RFC 9110 §9.3.2), which uvicorn leaves out; some chargers ask it of firmware."""
+    """Return the scope of HEAD as GET, whose body uvicorn drops. Some charge points send it for firmware."""
     return {**scope, "method": "GET", "state": {**scope.get("state", {}), ONLY_HEAD: True}}
 
 
@@ -197,5 +199,5 @@ def _is_event_stream(message: Message) -> bool:
 
 
 def _storable(text: str) -> str:
-    """Without what no database takes."""
+    """Return the text without what databases do not accept."""
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

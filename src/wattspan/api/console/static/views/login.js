@@ -1,9 +1,9 @@
-// Log-in and, where the server allows it, registration.
+// Login and, if the server allows it, registration.
 
 import * as api from "../api.js";
 import { Fault, Field, html, useEffect, useState } from "../ui.js";
 
-export function Door({ enter }) {
+export function Login({ enter }) {
   const [isNew, setNew] = useState(false);
   const [fault, setFault] = useState(null);
   const [isBusy, setBusy] = useState(false);
@@ -28,6 +28,6 @@ export function Door({ enter }) {
     <${Field} label="Name" name="name" autocomplete="username" required autofocus />
     <${Field} label="Password" name="password" type="password" autocomplete=${isNew ? "new-password" : "current-password"} required minlength=${isNew ? 12 : undefined} hint=${isNew ? "At least 12 characters." : undefined} />
     <button class="main" disabled=${isBusy}>${isNew ? "Register" : "Log in"}</button>
-    <button type="button" class="plain" onClick=${() => { setNew(!isNew); setFault(null); }}>${isNew ? "I have an account" : "Register"}</button>
+    <button type="button" class="plain" onClick=${() => { setNew(!isNew); setFault(null); }}>${isNew ? "Log in instead" : "Register"}</button>
   </form></main>`;
 }

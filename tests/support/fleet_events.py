@@ -57,7 +57,7 @@ def stopped(cp_id: str = "CP1", transaction_id: str = "1", meter_stop_wh: float 
 
 
 def day() -> Iterator[ev.Event]:
-    """Everything that leaves a figure: a finished session, one that runs, faults, commands, profiles, a reservation."""
+    """Yield events that change every figure: sessions, faults, commands, profiles, a reservation."""
     profile = {"chargingProfileId": 1, "stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile"}
     at: dict[str, Any] = {"cp_id": "CP1", "received_ts": NOW + 1}
     yield connected()

@@ -1,0 +1,47 @@
+"""`Core`: the state and the services that all connections share."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wattspan.csms.admission import Admission
+from wattspan.csms.plugins.host import PluginHost
+from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
+from wattspan.domain.counters import ServerCounters
+from wattspan.domain.fleet import Fleet
+from wattspan.errors import StoreUnavailable
+from wattspan.store.journal.journal import Journal
+from wattspan.telemetry.recorder import Recorder
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a task that the server owns, and cancels at its end."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Core:
+    """What all connections share; `app` builds it."""
+
+    fleet: Fleet
+    journal: Journal
+    recorder: Recorder
+    counters: ServerCounters
+    admission: Admission
+    plugins: PluginHost
+    strict: bool
+    spawn: Spawn
+    clock_ns: Callable[[], int] = time.time_ns
+    """Returns Unix nanoseconds; everything is dated by this clock."""
+
+    def clock(self) -> float:
+        """Return Unix seconds."""
+        return self.clock_ns() / 1e9
+
+    def record(self, events: Iterable[ev.Event], done: Callable[[StoreUnavailable | None], None] | None = None) -> None:
+        """Apply events that no CALL caused, and store them; `done` is called when they are durable, or with a fault."""
+        for event in events:
+            apply(self.fleet, event)
+            self.plugins.publish(event)
+        self.journal.commit(done)

@@ -1,0 +1,141 @@
+"""Messages and table rows that are equal in several OCPP versions. It knows no version's own fields."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from wattspan.domain import events as ev
+from wattspan.domain.certificates import MAX_CSR
+from wattspan.domain.timestamps import charger_ts, wire_time
+from wattspan.versions.base import ChargePointContext, Command, Observe, Payload, no_connector, no_events
+from wattspan.versions.fields import text, whole
+
+WHOLE_CHARGE_POINT = "0"
+"""The connector or EVSE of a message that names none: the charge point as a whole (OCPP 1.6 §3.7, 2.0.1 §5)."""
+
+CHOICE = frozenset({"Accepted", "Rejected"})
+ACCEPTED_ONLY = frozenset({"Accepted"})
+NO_STATUS: frozenset[str] = frozenset()
+CANCELS = frozenset({"Accepted", "AcceptedCanceled"})
+LATER = frozenset({"Accepted", "Scheduled"})
+UPDATE = CHOICE | CANCELS | {"InvalidCertificate", "RevokedCertificate"}
+
+
+# Answers
+
+
+def acknowledge(call: Payload, cp: ChargePointContext) -> Payload:
+    """Return the answer of a notification, which has no fields."""
+    return {}
+
+
+def boot_notification(call: Payload, cp: ChargePointContext) -> Payload:
+    """Accept BootNotification (OCPP 1.6 §4.2, 2.0.1 B01): a charge point that may connect may charge."""
+    return {"status": "Accepted", "currentTime": wire_time(cp.now_ts), "interval": cp.heartbeat_interval_s}
+
+
+def heartbeat(call: Payload, cp: ChargePointContext) -> Payload:
+    """Answer Heartbeat by the current time (OCPP 1.6 §4.6, 2.0.1 G02)."""
+    return {"currentTime": wire_time(cp.now_ts)}
+
+
+async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
+    """Answer DataTransfer by a plugin, or by UnknownVendorId (OCPP 1.6 §4.3, 2.0.1 P02)."""
+    message_id: Any = call.get("messageId")
+    return await cp.data_transfer(
+        text(call.get("vendorId")), None if message_id is None else text(message_id), call.get("data")
+    )
+
+
+async def sign_certificate(call: Payload, cp: ChargePointContext, *, kind: str, echo: Payload) -> Payload:
+    """Answer SignCertificate (security whitepaper §A02, 2.0.1 A02): Rejected where nothing signs it, or may.
+
+    `kind` is its certificateType, "" for none; `echo`: the fields that CertificateSigned repeats.
+    """
+    # One character more is kept, so that a request that is too long is recognised.
+    accepted = await cp.sign_certificate(text(call.get("csr"), MAX_CSR + 1), kind=kind, echo=echo)
+    return {"status": "Accepted" if accepted else "Rejected"}
+
+
+# What requests of charge points mean
+
+
+def heartbeat_received(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe Heartbeat."""
+    return (ev.HeartbeatReceived(cp_id=cp_id, received_ts=received_ts),)
+
+
+def security_event(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe SecurityEventNotification (security whitepaper §A04, 2.0.1 A04), which is stored for auditors."""
+    return (
+        ev.SecurityEventReported(
+            cp_id=cp_id,
+            received_ts=received_ts,
+            type=text(call.get("type"), 50),
+            charger_ts=charger_ts(call.get("timestamp")),
+            tech_info=text(call.get("techInfo")),
+        ),
+    )
+
+
+def firmware_status(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe FirmwareStatusNotification: the progress of an update."""
+    return (ev.FirmwareStatusChanged(cp_id=cp_id, received_ts=received_ts, status=text(call.get("status"), 50)),)
+
+
+def log_status(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe LogStatusNotification, DiagnosticsStatusNotification: the progress of an upload."""
+    return (ev.LogStatusChanged(cp_id=cp_id, received_ts=received_ts, status=text(call.get("status"), 50)),)
+
+
+# What answers to our commands mean
+
+
+def is_accepted(answer: Payload) -> bool:
+    """Return whether the status of an answer is Accepted."""
+    return answer.get("status") == "Accepted"
+
+
+def profile_events(cp_id: str, received_ts: float, connector_id: str | None, profile: Any) -> Iterable[ev.Event]:
+    """Return the event of a charging profile that was accepted; none where `profile` is no object.
+
+    `connector_id` None: the charge point as a whole.
+    """
+    if not isinstance(profile, dict):
+        return ()
+    place = connector_id or WHOLE_CHARGE_POINT
+    return (ev.ChargingProfileSet(cp_id=cp_id, received_ts=received_ts, connector_id=place, profile=profile),)
+
+
+def reservation_cancelled(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe CancelReservation (OCPP 1.6 §5.1, 2.0.1 H02)."""
+    return reservation_ended(call, answer, cp_id, received_ts) if is_accepted(answer) else ()
+
+
+def reservation_ended(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe ReservationStatusUpdate (OCPP 2.0.1 H04, H06): a reservation expired or was removed."""
+    reservation_id = whole(call.get("reservationId"))
+    if reservation_id is None:
+        return ()
+    return (ev.ReservationCancelled(cp_id=cp_id, received_ts=received_ts, reservation_id=reservation_id),)
+
+
+def command(
+    action: str,
+    statuses: frozenset[str] = CHOICE,
+    accepted: frozenset[str] = ACCEPTED_ONLY,
+    *,
+    observe: Observe = no_events,
+    connector: Callable[[Payload], str | None] = no_connector,
+    results: tuple[str, str] | None = None,
+) -> Command:
+    """Return a row of a version's table of commands. `results`: (the answer's list, the status in it)."""
+    name, status_field = results or (None, "status")
+    return Command(
+        action=action,
+        statuses=statuses,
+        accepted=accepted if statuses else NO_STATUS,
+        observe=observe,
+        connector=connector,
+        status_field=status_field,
+        results=name,
+    )
