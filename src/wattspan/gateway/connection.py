@@ -27,8 +27,7 @@ FrameTap = Callable[[str, bytes], None]
 """(direction, message): called with each text message that goes "in" or "out"; must not raise or block."""
 
 SLICE_BYTES = 2_048
-"""What is passed to the parser at once, so that the budget is checked in between. Most messages are shorter. Compressed
-it is 2 MiB at most."""
+"""Most messages are shorter."""
 MAX_EMPTY_FRAGMENTS = 100
 """Fragments without content in one message."""
 FLOOD_WINDOW_S = 40.0
@@ -47,12 +46,15 @@ class Budget:
     bytes: int
     """Of messages, after decompression."""
     pause_s: float
+    slice_bytes: int
+    """What is passed to the parser at once, so that the budget is checked in between. Compressed it is a thousand times
+    as much at most."""
     reads: int | None = None
     """Reads without a pause; after them there is a pause after each read. None: no limit."""
 
 
-ADMITTED = Budget(frames=64, bytes=256 << 10, pause_s=0.005)
-UNREGISTERED = Budget(frames=4, bytes=8 << 10, pause_s=1.0, reads=10)
+ADMITTED = Budget(frames=64, bytes=256 << 10, pause_s=0.005, slice_bytes=SLICE_BYTES)
+UNREGISTERED = Budget(frames=4, bytes=8 << 10, pause_s=1.0, slice_bytes=256, reads=10)
 """For peers that have no rights yet: a message a second, once the first ones have come."""
 
 _HANDSHAKE, _WRITING, _RECEIVER, _BUDGET = 1, 2, 4, 8
@@ -131,7 +133,7 @@ class ChargePointConnection(ServerConnection):
         self._gone = True
         self._error = exc
         self._holds &= ~_WRITING
-        if self._on_data is None or self._on_data is _discard:
+        if self._on_data is None or self._on_data is _discard or self._budget.reads is not None:
             self._unread = None
         if self._unread:
             self._process_unread()
@@ -155,7 +157,9 @@ class ChargePointConnection(ServerConnection):
     def data_received(self, data: bytes) -> None:
         """Called by the transport, and the same as in `websockets`, but within the budget of this turn."""
         if self._holds or len(data) > SLICE_BYTES or self._unread or self._budget.reads is not None:
-            self._unread = bytearray(data) if self._unread is None else self._unread + data
+            if self._unread is None:
+                self._unread = bytearray()
+            self._unread += data
             self._process_unread()
             return
         self._process(data)
@@ -186,8 +190,8 @@ class ChargePointConnection(ServerConnection):
         self._processing = True
         budget, frames, size = self._budget, self._frames, self._bytes
         while self._unread and not self._holds:
-            data = self._unread[:SLICE_BYTES]
-            del self._unread[:SLICE_BYTES]
+            data = self._unread[: budget.slice_bytes]
+            del self._unread[: budget.slice_bytes]
             self._process(data)
             if self._frames - frames >= budget.frames or self._bytes - size >= budget.bytes:
                 self._turns += 1

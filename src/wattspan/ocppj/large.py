@@ -59,7 +59,9 @@ class LargeMessages:
 
         def finished(future: Future[Frame | FrameError | None]) -> None:
             if not future.cancelled() and not loop.is_closed():
-                loop.call_soon_threadsafe(done, future.result())
+                broken = future.exception() is not None  # a fault of ours must not leave the connection waiting
+                unparsed = FrameError(framing.unreadable, "the message can't be parsed")
+                loop.call_soon_threadsafe(done, unparsed if broken else future.result())
 
         self._thread.submit(parse, data, framing).add_done_callback(finished)
 
@@ -74,6 +76,8 @@ def parse(data: bytes, framing: Framing) -> Frame | FrameError | None:
         return frames.interpret(_Splitter(data, framing).value(), framing)
     except FrameError as fault:
         return fault
+    except RecursionError:
+        return FrameError(framing.unreadable, "nested too deeply")
 
 
 class _Splitter:

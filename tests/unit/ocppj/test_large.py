@@ -72,6 +72,8 @@ def test_a_message_whose_values_take_too_much_memory_is_refused(member, monkeypa
     assert (fault.code, fault.description) == ("GenericError", "the message has too many values")
 
 
-def test_a_message_that_is_nested_too_deeply_is_refused():
-    fault = large.parse(b"[" * 1_000_000 + b"]" * 1_000_000, FRAMING_16)
-    assert fault.description == "nested too deeply"
+@pytest.mark.parametrize("levels", [1_000, 1_000_000])
+def test_a_message_that_is_nested_too_deeply_is_refused(levels, monkeypatch):
+    monkeypatch.setattr(large, "PART_BYTES", 64 << 10)
+    data = b"[2,1,2," + b"1," * 100_000 + b"[" * levels + b"]" * levels + b"]"
+    assert large.parse(data, FRAMING_16).description == "nested too deeply"
