@@ -27,7 +27,7 @@ _SAMPLERS = {
 
 
 def _is_endpoint(value: str, environ: Mapping[str, str]) -> bool:
-    """Whether it is an http or https URL, or for gRPC `host:port`."""
+    """Return whether it is an http or https URL, or for gRPC `host:port`."""
     try:
         url = urlsplit(value if "://" in value else f"grpc://{value}")
         port = url.port  # raises ValueError if it is not a number
@@ -44,7 +44,7 @@ def _is_sampler(value: str, _: Mapping[str, str]) -> bool:
 
 
 def _is_sampler_argument(value: str, environ: Mapping[str, str]) -> bool:
-    """Whether it is a ratio. Only the ratio samplers of the specification read it as one."""
+    """Return whether it is valid: a ratio for the ratio samplers of the specification, anything for others."""
     ratio = environ.get("OTEL_TRACES_SAMPLER", "").lower() in {"traceidratio", "parentbased_traceidratio"}
     return not ratio or _in_range(0, 1)[0](value, environ)
 

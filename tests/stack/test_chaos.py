@@ -1,4 +1,4 @@
-"""Killed under load again and again: nothing acknowledged is lost or doubled (design decisions 3 and 4)."""
+"""Killed under load again and again: nothing acknowledged is lost or doubled (ADR 12, decisions 3 and 4)."""
 
 from __future__ import annotations
 

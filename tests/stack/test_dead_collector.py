@@ -1,4 +1,4 @@
-"""A Collector that is dead, hangs, is slow or dies in mid-run changes nothing for chargers (design decision 10).
+"""A Collector that is dead, hangs, is slow or dies in mid-run changes nothing for chargers (ADR 12, decision 10).
 
 What is claimed of time is only that things end: no answer and no shutdown waits for an exporter.
 """

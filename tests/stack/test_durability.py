@@ -1,4 +1,4 @@
-"""Durable before answered (design decision 3), as the kernel sees it: the log is on disk before an answer leaves."""
+"""Durable before answered (ADR 12, decision 3), as the kernel sees it: the log is on disk before an answer leaves."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """On PostgreSQL under load: the server killed, the database stopped, crashed and hung. Nothing acknowledged is lost or
-doubled (design decisions 3 and 4)."""
+doubled (ADR 12, decisions 3 and 4)."""
 
 from __future__ import annotations
 

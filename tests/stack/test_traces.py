@@ -1,4 +1,4 @@
-"""Messages, sessions and commands as traces in a real Jaeger, by way of a real Collector (design decision 9)."""
+"""Messages, sessions and commands as traces in a real Jaeger, by way of a real Collector (ADR 12, decision 9)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ async def test_the_newest_value_stays_whatever_the_order_and_what_was_told_once_
     await site.commit()
     (found,) = await site.store.device_model("CP1")
     assert found.attributes == (whole._replace(value="3"),)
-    assert found.told_ts == NOW + 2
+    assert found.reported_ts == NOW + 2
 
 
 async def test_what_may_only_be_written_is_not_kept_once_that_is_known(site):
@@ -76,7 +76,7 @@ async def test_streams_are_bounded_too(site, monkeypatch):
             ev.EventStreamReceived(cp_id="CP1", received_ts=NOW, stream_id=number, value="1", reported_ts=NOW, count=2)
         )
         await site.commit()
-    assert [(each.stream_id, each.told) for each in await site.store.event_streams("CP1")] == [(0, 2), (1, 2)]
+    assert [(each.stream_id, each.received_count) for each in await site.store.event_streams("CP1")] == [(0, 2), (1, 2)]
 
 
 async def test_it_is_read_in_pages_and_by_name(site):
@@ -104,7 +104,7 @@ async def test_a_stream_names_the_variable_that_its_monitor_watches(site):
         )
         await site.commit()
     (stream,) = await site.store.event_streams("CP1")
-    assert (stream.of, stream.value, stream.told, stream.interval_s) == (HEAT, "late", 2, 10)
+    assert (stream.of, stream.value, stream.received_count, stream.interval_s) == (HEAT, "late", 2, 10)
 
 
 @pytest.mark.parametrize("limit", [5000, 0])

@@ -53,6 +53,6 @@ def test_the_tours_blocks_come_from_one_run():
     told = dict(re.findall(r"<!-- (\w+) -->\n```\n(.*?)```\n<!-- end -->", page, re.DOTALL))
     (trace_id,) = re.findall(r'trace_id="(\w{32})"', told["exemplar"])
     assert told["trace"].startswith(f"trace {trace_id}, ")
-    assert f'trace_id="{trace_id}"' in told["lines"]
+    assert f'trace_id:="{trace_id}"' in told["lines"]
     assert "RemoteStopTransaction" in told["command"]
     assert "NORTH-01" in told["alerts"]

@@ -66,7 +66,7 @@ async def test_odd_stations_cost_themselves_and_bad_answers_nothing():
 async def test_a_scrape_is_answered_while_a_feed_is_being_read(monkeypatch: pytest.MonkeyPatch):
     """Were a feed read on the loop, nobody could let the reading go on, and the test would never end."""
     go_on, begun = threading.Event(), threading.Event()
-    read = network.read
+    read = network.parse
 
     def patiently(body: bytes) -> object:
         begun.set()
@@ -75,7 +75,7 @@ async def test_a_scrape_is_answered_while_a_feed_is_being_read(monkeypatch: pyte
 
     async with exporting(says(plain("AVAILABLE"))) as exporter:
         await exporter.look()
-        monkeypatch.setattr(network, "read", patiently)
+        monkeypatch.setattr(network, "parse", patiently)
         exporter.site.answer = says(plain("OFFLINE"))
         looking = asyncio.ensure_future(exporter.look())
         await eventually(begun.is_set)

@@ -78,7 +78,7 @@ async def test_a_send_is_kept_and_never_answered(csms):
         await csms.durable()
         (stream,) = await csms.store.event_streams("CP1")
         assert (stream.stream_id, stream.monitor_id, stream.interval_s, stream.values) == (7, 3, 5, 2)
-        assert (stream.value, stream.told) == ("2", 3)
+        assert (stream.value, stream.received_count) == ("2", 3)
         await charger.call("ClosePeriodicEventStream", {"id": 7})
         assert await csms.store.event_streams("CP1") == []
     labels = {"direction": "in", "message_type": "NotifyPeriodicEventStream"}

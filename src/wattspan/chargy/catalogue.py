@@ -21,7 +21,7 @@ def _metric(name: str, kind: Kind, unit: str, text: str, *labels: str) -> Metric
 CONNECTOR = _label("connector", "Name of the connector.")
 DEVICE = _label("device", "Name of the device that has it.")
 STATION = _label("station", "Name of the place where the device is.")
-SPEED = _label("speed", "Highest power of the connector, whole kW; 0 where the feed does not tell it.")
+SPEED = _label("speed", "Highest power of the connector, whole kW; 0 if the feed has none.")
 SIMPLE_STATE = _label("chargy_connector_state", "available, charging or unavailable.")
 DETAILED_STATE = _label("state", "State as the feed spells it.")
 RESULT = _label(
@@ -29,8 +29,8 @@ RESULT = _label(
 )
 FAULT = _label(
     "fault",
-    "What the feed had wrong: a station, device or connector that could not be read, a speed that is no number, "
-    "a state nobody knows, or a double (two connectors with the same labels, told as one).",
+    "Kind of fault in the feed: a station, device or connector that could not be read, a speed that is no number, "
+    "an unknown state, or a double (two connectors with the same labels, exported as one).",
 )
 FAULTS = ("station", "device", "connector", "speed", "state", "double")
 """Values of the label `fault`."""

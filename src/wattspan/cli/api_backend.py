@@ -20,7 +20,7 @@ class ApiRegistry:
         self, cp_id: str, password: str | None, *, generate: bool, security_profile: int | None
     ) -> tuple[bool, str | None]:
         path = f"/charge-points/{quote_segment(cp_id)}/credentials"
-        # With a password of the caller's, one is generated first, so that there is never a moment without.
+        # A given password replaces a generated one, so that the charge point is never registered without any.
         body: Json = {"cp_id": cp_id, "credentials": generate or password is not None}
         profile = {} if security_profile is None else {"security_profile": security_profile}
         try:
@@ -73,7 +73,7 @@ class ApiRegistry:
         self._replace("PATCH", f"/users/{quote_segment(name)}", {"password": password})
 
     def _replace(self, method: str, path: str, body: Any) -> None:
-        """Change what is there now. ApiError 412 if it changed in the meantime."""
+        """Change the stored record. Raises ApiError 412 if it was changed in the meantime."""
         headers = {}
         try:
             headers["If-Match"] = self._client.send("GET", path).headers["ETag"]

@@ -25,7 +25,7 @@ INVALID_REQUEST = "invalid"
 
 
 class ApiError(WattspanError):
-    """The API answered with an error, or not at all.
+    """The API answered with an error, or did not answer.
 
     `status` is the HTTP status, or 0 without an answer; `kind` the last part of the problem's type, or "".
     """
@@ -109,7 +109,7 @@ def _describe(problem: Json, kind: str) -> str:
     if kind == UNKNOWN_TOKEN:
         text = "the token is unknown or has expired; log in again with `wattspan login`"
     elif faults and kind in (INVALID_PAYLOAD, INVALID_REQUEST):
-        text = faults  # they name the fields; the detail only says that there are faults
+        text = faults  # they name the fields, which the detail does not
     elif faults:
         text = f"{text}: {faults}"
     if problem["code"]:

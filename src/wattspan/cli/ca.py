@@ -26,7 +26,7 @@ def ca() -> None:
 @ca.command(name="init")
 @settings_options("ca_dir", help=CA_DIR_HELP)
 def init(**options: Any) -> None:
-    """Create the authority. Whoever can read its key can issue certificates."""
+    """Create the authority. Anyone who can read its key can issue certificates."""
     folder = _folder(read_settings(options))
     Authority.create(folder)
     click.echo(f"{folder / CERTIFICATE}")

@@ -47,8 +47,8 @@ OPTIONS = {
 def chargy(once: bool, **options: Any) -> None:
     """Export the Chargy public network as metrics.
 
-    Its KML feed is fetched regularly and served to Prometheus at every path of --port, and exported by OTLP where the
-    OTEL_* variables say so. No central system is needed.
+    Its KML feed is fetched regularly and served to Prometheus at every path of --port, and exported by OTLP if
+    OTEL_* variables configure it. No central system is needed.
     """
     # `port` is the page's here, so `metrics_port`, which may be the same, must not conflict with it.
     settings = read_settings(options | {"metrics_port": "0"})

@@ -1,6 +1,6 @@
 """The registry in the database itself (see `backends.Registry`), for use before the first login or without a server.
 
-A running server sees changes at once. They are not audited, for nobody logged in.
+A running server sees changes at once. They are not audited, because there is no login.
 """
 
 import asyncio

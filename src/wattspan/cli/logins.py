@@ -21,7 +21,7 @@ URL_VARIABLE, TOKEN_VARIABLE = "WATTSPAN_API_URL", "WATTSPAN_TOKEN"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """A token that `wattspan login` created. `token_id` is what it is revoked by."""
+    """A token that `wattspan login` created. `token_id` identifies it when it is revoked."""
 
     url: str
     name: str
@@ -49,7 +49,7 @@ def saved_logins() -> list[Login]:
 
 
 def save_logins(logins: list[Login]) -> None:
-    """Replace the saved logins. At no time can anybody else read the file."""
+    """Replace the saved logins. The file is never readable by other users."""
     path = logins_path()
     new = path.with_suffix(f".{os.getpid()}")
     try:
@@ -91,7 +91,7 @@ def login(url: str | None, name: str, days: int, print_token: bool) -> None:
     url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
     address = urlsplit(url)
     if address.scheme != "https" and not is_loopback(address.hostname or ""):
-        click.echo(f"Warning: {url} does not use https; the password can be read on the way", err=True)
+        click.echo(f"Warning: {url} does not use https; the password is sent unencrypted", err=True)
     created = _log_in(url, name, read_password(), days)
     if print_token:
         click.echo(created.token)

@@ -28,7 +28,7 @@ COMMANDS = {
     "logout": LazyCommand("logins:logout", "Revoke the saved token and delete it."),
     "serve": LazyCommand("serve:serve", "Run the central system until Ctrl-C or SIGTERM."),
     "simulate": LazyCommand("simulate:simulate", "Run virtual charge points: cars come, charge, taper and leave."),
-    "stack": LazyCommand("stack:stack", "Collector, Jaeger, Loki, Prometheus, Grafana and Wattspan, in containers."),
+    "stack": LazyCommand("stack:stack", "Run the observability stack in containers."),
     "tag": LazyCommand("id_tags:id_tags", "Manage id tags, which decide who may charge."),
     "tx": LazyCommand("transactions:transactions", "Show transactions, both open and closed."),
     "user": LazyCommand("users:users", "Manage users, who may log in."),

@@ -103,7 +103,7 @@ def make_table(rows: Sequence[Json], columns: Sequence[Column], width: int) -> t
     shown = [column for column in columns if column in kept]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
     for column in shown:
-        # What has spaces (dates, figures) stays on one line; an identifier that is too long wraps.
+        # Cells with spaces (dates, figures) stay on one line; an identifier that is too long wraps.
         table.add_column(cells[column].heading, overflow="fold", no_wrap=column.format is not str)
     for line in zip(*(cells[column].texts for column in shown), strict=True):
         table.add_row(*map(Text, line))

@@ -20,9 +20,9 @@ INTRODUCTION = """\
 
 Generated from `wattspan.Settings` by `make reference`; a test keeps the two equal.
 
-A setting comes from, strongest first: the option of `wattspan serve`, the environment variable, the TOML file that
-`--config` or `WATTSPAN_CONFIG` names, the default. The TOML key is the setting's name. An empty variable counts as
-not set. `wattspan config check` reports every fault at once, or prints what is in force.
+The value of a setting comes from the first of these that has one: the option of `wattspan serve`, the environment
+variable, the TOML file that `--config` or `WATTSPAN_CONFIG` names, the default. The TOML key is the setting's name. An
+empty variable counts as not set. `wattspan config check` reports every fault at once, or prints what is in force.
 
 ```toml
 # wattspan.toml
@@ -47,7 +47,7 @@ without an OTLP endpoint nothing is exported. [Telemetry backends](backends.md) 
 | variable | read by |
 | --- | --- |
 | `WATTSPAN_CONFIG` | every command that has `--config`: the path of the TOML file |
-| `WATTSPAN_TOKEN` | commands that use the API: the token, instead of the one that `wattspan login` keeps |
+| `WATTSPAN_TOKEN` | commands that use the API: the token, instead of the one that `wattspan login` saved |
 | `WATTSPAN_API_URL` | commands that use the API: its address, where `--url` is not given |
 | `WATTSPAN_SIMULATE_PASSWORD` | `wattspan simulate`: the password of the virtual charge points |
 | `WATTSPAN_STACK_DIRECTORY` | `wattspan stack`: the folder that has `compose.yaml` |
@@ -95,7 +95,7 @@ def _row(name: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _option(name: str) -> str:
-    """The options of `wattspan serve` or `wattspan chargy` that set it; secrets have none."""
+    """Return the options of `wattspan serve` or `wattspan chargy` that set it; secrets have none."""
     for command in _COMMANDS:
         found = main.get_command(click.Context(main), command)
         for parameter in found.params if found is not None else ():
@@ -113,7 +113,7 @@ def _shown(value: Any) -> str:
 
 
 def _range(schema: Mapping[str, Any]) -> Iterator[str]:
-    """The type of a setting, then its bounds, in words."""
+    """Yield the type of a setting and then its bounds, in words."""
     one = next((each for each in schema.get("anyOf", ()) if each.get("type") != "null"), schema)
     if "enum" in one:
         yield "one of " + ", ".join(f"`{each}`" for each in one["enum"])

@@ -1,6 +1,6 @@
-"""`wattspan stack`: set up, start, stop and look at the stack of compose.yaml. Docker Compose does the work.
+"""`wattspan stack`: sets up, starts, stops and inspects the stack of compose.yaml with Docker Compose.
 
-It owns command lines and the secrets' files; what the services are is for compose.yaml to say.
+It owns Compose's command lines and the secret files. The services are defined in compose.yaml.
 """
 
 import json
@@ -20,11 +20,11 @@ ENVIRONMENTS = {"victorialogs": Path("deploy") / "victorialogs.env"}
 """The variables that a profile needs, in a file that Compose reads after `.env`."""
 
 Made = Mapping[str, str]
-"""Secrets by the name of their file."""
+"""The secrets created so far, by file name."""
 
 
 class StackError(WattspanError):
-    """The stack can't be reached: no Docker, no Compose, no compose.yaml, or one of them said no."""
+    """Docker, its Compose plugin or compose.yaml is missing, or Compose failed."""
 
 
 def _password(_made: Made) -> str:
@@ -37,18 +37,18 @@ MAKERS: dict[str, Callable[[Made], str]] = {
     "postgres_password": _password,
     "postgres_monitor_password": _password,
     "redis_password": _password,
-    # The same secrets, as other programs want them.
+    # The same secrets, in the formats that other programs read.
     "redis_passwords.json": lambda made: json.dumps({"redis://redis:6379": made["redis_password"]}),
     "wattspan.toml": lambda made: f'metrics_token = "{made["metrics_token"]}"\n',
 }
-"""What each file of a secret holds, in the order in which they are made."""
+"""The content of each secret file, in the order in which the files are created."""
 
 
 def make_secrets(folder: Path) -> list[str]:
-    """Write the secrets that are missing; the names of those. What is there stays.
+    """Write the secrets that are missing and return their names. Existing ones are kept.
 
-    Only their owner may enter the folder. The files themselves anybody may read: they are mounted one by one into
-    containers whose users have other numbers.
+    Only the owner may enter the folder. The files in it are readable by all users, because they are mounted one by one
+    into containers that run under other user ids.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -65,7 +65,7 @@ def make_secrets(folder: Path) -> list[str]:
 
 
 def compose_command(which: Callable[[str], str | None] = shutil.which) -> list[str]:
-    """How Docker Compose is called here. Raises StackError, which says what is missing."""
+    """Return the command that runs Docker Compose. Raises StackError if it is not installed."""
     if (docker := which("docker")) is not None:
         plugin = subprocess.run([docker, "compose", "version"], check=False, capture_output=True)  # noqa: S603
         if plugin.returncode == 0:
@@ -73,15 +73,15 @@ def compose_command(which: Callable[[str], str | None] = shutil.which) -> list[s
     if (alone := which("docker-compose")) is not None:
         return [alone]
     missing = "docker has no `compose`; install its Compose plugin" if docker else "docker is not installed"
-    raise StackError(f"{missing} (the central system alone needs neither: wattspan serve)")
+    raise StackError(f"{missing} (`wattspan serve` runs the central system without it)")
 
 
 class _Stack:
-    """Calls Compose on one project folder."""
+    """Runs Docker Compose on one project folder."""
 
     def __init__(self, directory: Path, profile: str | None) -> None:
         if not (directory / FILE).is_file():
-            raise StackError(f"no {FILE} in {directory.resolve()}; name the folder that has it by --directory")
+            raise StackError(f"no {FILE} in {directory.resolve()}; set its folder with --directory")
         self.directory = directory
         self._profile = [*self._environment(profile), "--profile", profile] if profile else []
 
@@ -94,17 +94,17 @@ class _Stack:
         return [word for file in files for word in ("--env-file", str(self.directory / file))]
 
     def run(self, *words: str) -> None:
-        """Run it in this terminal. StackError when it fails; it has said why."""
+        """Run a Compose command in this terminal. Raises StackError if it fails; Compose has printed the reason."""
         command = [*compose_command(), "--project-directory", str(self.directory), *self._profile, *words]
         done = subprocess.run(command, check=False)  # noqa: S603
         if done.returncode:
             raise StackError(f"docker compose {words[0]} ended with exit code {done.returncode}")
 
     def setup(self) -> None:
-        """Make what is missing: secrets, images."""
-        compose_command()  # nothing is written where nothing can be started
+        """Create missing secrets, and pull or build the images."""
+        compose_command()  # raises without Compose, before anything is written
         for name in make_secrets(self.directory / SECRETS):
-            click.echo(f"made {SECRETS / name}", err=True)
+            click.echo(f"created {SECRETS / name}", err=True)
         self.run("pull", "--ignore-buildable", "--quiet")
         self.run("build")
 
@@ -115,21 +115,24 @@ class _Stack:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     envvar="WATTSPAN_STACK_DIRECTORY",
-    help="Folder of compose.yaml; this one.  [WATTSPAN_STACK_DIRECTORY]",
+    help="Folder that has compose.yaml.  [WATTSPAN_STACK_DIRECTORY]",
 )
 @click.option(
     "--profile",
     type=click.Choice(["core", "full", "victorialogs"]),
-    help="core: without databases and exporters; full; victorialogs: core with VictoriaLogs, without Loki and Grafana.",
+    help="full: all services; core: no databases or exporters; victorialogs: core, VictoriaLogs for Loki and Grafana.",
 )
 @click.pass_context
 def stack(ctx: click.Context, directory: Path, profile: str | None) -> None:
-    """Collector, Jaeger, Loki or VictoriaLogs, Prometheus, Grafana and Wattspan, in containers."""
+    """Run the observability stack in containers.
+
+    It has Wattspan, the Collector, Jaeger, Prometheus, Alertmanager, and Loki with Grafana or VictoriaLogs.
+    """
     ctx.obj = (directory, profile)
 
 
 def _command(name: str, text: str, words: Sequence[str], *, follows: bool = False) -> None:
-    """A command that passes `words` and perhaps a service on."""
+    """Add a command that runs Compose with `words` and the services named on the command line."""
 
     def callback(ctx: click.Context, service: tuple[str, ...], follow: bool = False) -> None:
         project = _Stack(*ctx.obj)
@@ -140,20 +143,20 @@ def _command(name: str, text: str, words: Sequence[str], *, follows: bool = Fals
     callback.__doc__ = text
     made = click.argument("service", nargs=-1)(click.pass_context(callback))
     if follows:
-        made = click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")(made)
+        made = click.option("--follow", "-f", is_flag=True, help="Keep printing new lines.")(made)
     stack.command(name=name, help=text)(made)
 
 
 @stack.command()
 @click.pass_context
 def setup(ctx: click.Context) -> None:
-    """Make secrets and images that are missing. Harmless when repeated."""
+    """Create missing secrets and images. It can be repeated safely."""
     _Stack(*ctx.obj).setup()
-    click.echo(f"Grafana's password is in {SECRETS / 'grafana_admin_password'}; now: wattspan stack start")
+    click.echo(f"Grafana's password is in {SECRETS / 'grafana_admin_password'}; next: wattspan stack start")
 
 
-_command("start", "Start all, or the services named, and what they need.", ["up", "--detach"])
-_command("stop", "Stop all, or the services named. Data stays.", ["stop"])
-_command("restart", "Restart all, or the services named.", ["restart"])
-_command("logs", "Show the last lines of all, or of the services named.", ["logs", "--tail", "200"], follows=True)
-_command("status", "Show what runs, and how healthy it is.", ["ps", "--all"])
+_command("start", "Start all services, or those named and the ones they depend on.", ["up", "--detach"])
+_command("stop", "Stop all services, or those named. Data is kept.", ["stop"])
+_command("restart", "Restart all services, or those named.", ["restart"])
+_command("logs", "Show the last log lines of all services, or of those named.", ["logs", "--tail", "200"], follows=True)
+_command("status", "Show the state and health of all services, or of those named.", ["ps", "--all"])

@@ -195,7 +195,7 @@ class CallHandler:
 
     def on_unexpected_result(self) -> None:
         """Count a result of no pending command: unrequested, late, or of an unknown message type."""
-        self.core.counters.unasked_results += 1
+        self.core.counters.unexpected_results += 1
         self.core.fleet.seen(self.cp, self.core.clock())
 
     def on_binary(self) -> None:

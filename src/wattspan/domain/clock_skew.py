@@ -21,7 +21,7 @@ class ClockSkew:
         self._last: tuple[float, float] | None = None
 
     def is_past(self, measured_ts: float | None, received_ts: float) -> bool:
-        """Return whether a reading of `measured_ts`, the charger's time, is a replay and says nothing about now.
+        """Return whether a reading of `measured_ts`, the charger's time, is a replay and not a current value.
 
         False where there is no credible time (None). Readings of one message share `received_ts`; each is compared with
         the message before.
@@ -41,7 +41,7 @@ class ClockSkew:
 def is_older(shown_ts: float | None, measured_ts: float | None, received_ts: float) -> bool:
     """Return whether a reading of OCPP 2.x is a replay: old, and older than the one shown.
 
-    A 2.x charger marks what happened offline itself, so its clock needs no judging.
+    A 2.x charger marks messages about offline times itself, so the two clocks need not be compared.
     """
     return (
         shown_ts is not None

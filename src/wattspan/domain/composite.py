@@ -29,7 +29,7 @@ class Period(NamedTuple):
 def composite(cp: ChargePoint, connector: Connector, from_ts: float, duration_s: float) -> list[Period]:
     """Return the limits from `from_ts` on for `duration_s`; adjacent periods differ in their limit.
 
-    What a charger offers now (Current.Offered) says nothing about later, and is left out.
+    Current.Offered is left out, because it is the limit of the present moment only.
     """
     alone = replace(connector, offered_a=None)
     shared = cp.connectors.get("0")

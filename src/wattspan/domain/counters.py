@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class ServerCounters:
-    """Counters since process start, and a few gauges. Keys are metric labels; whoever increments bounds them."""
+    """Counters since process start, and a few gauges. Keys are metric labels, bounded by the code that increments."""
 
     started_ts: float
     messages: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class ServerCounters:
     """Charge points that are waiting for approval now."""
     certificate_expires_ts: float | None = None
     """When the certificate of the OCPP port expires, Unix seconds; None: the port has no TLS."""
-    unasked_results: int = 0
+    unexpected_results: int = 0
     """CALLRESULT and CALLERROR messages that answer no outstanding CALL."""
     result_errors: dict[str, int] = field(default_factory=dict)
     """CALLRESULTERROR by code: answers of ours that a charge point could not process (2.1)."""

@@ -25,8 +25,8 @@ class EnergyMeter:
     next reading has to confirm); None before the first reading.
 
     Of all interpretations of a register that continue the energy so far, the one that adds least is taken. So a correct
-    register gives exactly its difference from the start, a single wrong value does no harm, and in doubt nobody is
-    charged for energy that may not have been delivered.
+    register gives exactly its difference from the start, a single wrong value does no harm, and energy that may
+    not have been delivered is not counted.
 
     An unknown start (`start_wh` None) is the first register read, until `begin_at` supplies it.
     """
@@ -43,7 +43,7 @@ class EnergyMeter:
     def restore(
         cls, start_wh: float, energy_wh: float, register_wh: float | None, *, start_known: bool = True
     ) -> "EnergyMeter":
-        """Return a meter with this state: the four values are all of it."""
+        """Return a meter with this state, which consists of these four values."""
         meter = cls(start_wh)
         meter.energy_wh, meter.register_wh, meter.start_known = energy_wh, register_wh, start_known
         return meter
@@ -79,7 +79,7 @@ class EnergyMeter:
         return isfinite(register_wh) and register_wh >= 0.0 and self._interpret(register_wh)
 
     def _interpret(self, register_wh: float) -> bool:
-        """`read` for a register that may have jumped, fallen or changed its unit or origin."""
+        """Process a register that may have jumped, fallen or changed its unit or origin (see `read`)."""
         is_first = self.register_wh is None
         if is_first and not self.start_known:
             self.start_wh = register_wh

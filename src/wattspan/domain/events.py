@@ -40,19 +40,19 @@ class EventRef(NamedTuple):
     charger_ts: float | None
     """When it happened."""
     offline: bool = False
-    """It happened while the charger had no connection."""
+    """Whether it happened while the charger had no connection."""
 
 
 @event
 class ChargePointConnected(Event):
-    """Its WebSocket is open. `protocol` is the negotiated subprotocol, e.g. "ocpp1.6"."""
+    """The WebSocket of a charge point was opened. `protocol` is the negotiated subprotocol, e.g. "ocpp1.6"."""
 
     protocol: str
 
 
 @event
 class ChargePointDisconnected(Event):
-    """One of its WebSockets closed. `replaced`: a newer one is open already, so the charge point is still connected."""
+    """A WebSocket of a charge point closed. `replaced`: a newer one is open, so the charge point is still connected."""
 
     code: int
     replaced: bool = False
@@ -60,7 +60,7 @@ class ChargePointDisconnected(Event):
 
 @event
 class CertificateHeld(Event):
-    """It has a client certificate that expires at `expires_ts`: it presented it, or accepted it from us."""
+    """A charge point presented a client certificate or accepted one from us. It expires at `expires_ts`."""
 
     expires_ts: float
 
@@ -122,9 +122,9 @@ class Reading(NamedTuple):
     """Current.Offered, A."""
     soc_percent: float | None = None
     begins: bool = False
-    """All of it is of context Transaction.Begin: history, not the live value."""
+    """Whether all samples have the context Transaction.Begin, which makes them past values."""
     samples: Sequence[Payload] = ()
-    """The sampledValue list as it came."""
+    """The sampledValue list as received."""
 
 
 @event
@@ -142,7 +142,7 @@ class MeterValuesReceived(Event):
 
 @event
 class TransactionStarted(Event):
-    """StartTransaction and the id it was given (OCPP 1.6 §4.8), or TransactionEvent Started (2.0.1 E02).
+    """StartTransaction and the id assigned to it (OCPP 1.6 §4.8), or TransactionEvent Started (2.0.1 E02).
 
     `key` identifies the start by its content, or in 2.x by the charger's id of it, so that a repeat is recognised.
     `id_token` goes to the store only; "": none yet. `meter_start_wh` None: the charger sent no register.
@@ -173,7 +173,7 @@ class ChargingStateChanged(Event):
 
 @event
 class TransactionDetailed(Event):
-    """What else a TransactionEvent says about its transaction. None and "": not said in this message."""
+    """Further fields of a TransactionEvent about its transaction. None and "": not in this message."""
 
     connector_id: str
     transaction_id: str
@@ -206,7 +206,7 @@ class TransactionStopped(Event):
 
 @event
 class TransactionEventReceived(Event):
-    """TransactionEvent (OCPP 2.0.1 E01): all that one message says about a transaction, applied as a whole.
+    """TransactionEvent (OCPP 2.0.1 E01): the whole content of one message, applied at once.
 
     Plugins and `/events` receive its `parts`. The readings of an Ended message are those of `stopped`, not `readings`.
     `connector_id` "0": no EVSE was named. `charging_state` "": none was sent.
@@ -381,7 +381,7 @@ class CommandAnswered(Event):
 
 @event
 class CommandFailed(Event):
-    """A command got a CALLERROR or no answer in time, or its connection was lost; `error_type` says which."""
+    """A command got a CALLERROR or no answer in time, or its connection was lost. `error_type` is the cause."""
 
     action: str
     error_type: str
@@ -438,4 +438,4 @@ class ReservationCancelled(Event):
 
 @event
 class ChargePointDecommissioned(Event):
-    """An operator removed it: it is removed from the state and from every metric."""
+    """An operator removed a charge point, which removes it from the state and from every metric."""

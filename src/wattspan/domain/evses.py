@@ -4,15 +4,15 @@ from wattspan.domain.model import Connector
 from wattspan.domain.status import CHARGING_STATES, OCCUPIED
 
 MAX_OUTLETS = 16
-"""Connectors kept apart per EVSE; where a charger names more, the last one is replaced."""
+"""Maximum number of connectors per EVSE. A further one replaces the last."""
 AVAILABLE = "Available"
 FINISHING = "Finishing"
 PREPARING = "Preparing"
 
 _PRECEDENCE = (OCCUPIED, "Faulted", "Reserved", "Unavailable")
-"""Of several connectors that are not available: while one is in use, others are often reported unavailable."""
+"""Order of the statuses other than Available: while one connector is in use, others are often reported unavailable."""
 _STICKY = frozenset({"Faulted", "Unavailable"})
-"""Only the charger's next status ends these."""
+"""Statuses that only the charger's next status replaces."""
 
 
 def update_outlet(connector: Connector, outlet: str, status: str) -> str:
@@ -27,7 +27,7 @@ def update_outlet(connector: Connector, outlet: str, status: str) -> str:
 def status_for_state(connector: Connector, state: str, *, is_past: bool) -> str | None:
     """Return the EVSE's status that follows from a transaction's new chargingState; None: it does not change.
 
-    A state of the past (stored while offline) only says what Occupied means now.
+    A past state (stored while offline) only changes what Occupied stands for now.
     """
     combined, refined = _combined(connector), CHARGING_STATES.get(state)
     if combined == OCCUPIED:
@@ -53,7 +53,7 @@ def _combined(connector: Connector) -> str | None:
 
 
 def _occupied(connector: Connector) -> str:
-    """Return what Occupied means: in a transaction its charging state, before it Preparing, after it Finishing."""
+    """Return the status for Occupied: the charging state of a transaction, Preparing before it, Finishing after it."""
     if connector.transaction is not None:
         return CHARGING_STATES.get(connector.transaction.charging_state, PREPARING)
     return FINISHING if connector.status == FINISHING else PREPARING

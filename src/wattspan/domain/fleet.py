@@ -17,11 +17,11 @@ ORPHANED = "Orphaned"
 """The reason of a transaction that we closed without a message of the charger."""
 
 PLACEHOLDER_IDS = frozenset({"0", "-1"})
-"""Transaction ids sent by chargers that were never given one, because it began offline: they name no transaction."""
+"""Ids that chargers send for transactions that began offline and were never assigned one: they name no transaction."""
 UNMATCHED = "stop "
 """Prefix of the key of a transaction known by its stop only. Its id is no key: all that began offline share it."""
 CHARGER_ID = "told "
-"""Prefix of the key of a transaction whose id the charger allotted (OCPP 2.x); the id follows."""
+"""Prefix of the key of a transaction whose id the charger assigned (OCPP 2.x); the id follows. Stored keys have it."""
 _MAX_ISSUED_DIGITS = 18
 
 
@@ -32,9 +32,9 @@ class Fleet:
         self.charge_points: dict[str, ChargePoint] = {}
         self.changes = Changes()
         self.last_number = 0
-        """The highest transaction number allotted; ours, unique in the store."""
+        """The highest transaction number assigned; ours, unique in the store."""
         self.last_transaction_id = 0
-        """The highest OCPP 1.6 transactionId allotted. An id at or below it that is not open is closed."""
+        """The highest OCPP 1.6 transactionId assigned. An id at or below it that is not open is closed."""
         self.on_stopped: list[Callable[[Transaction], None]] = []
         """Called once with each transaction that was closed."""
         self._recalled: OrderedDict[tuple[str, str], Transaction] = OrderedDict()
@@ -63,7 +63,7 @@ class Fleet:
         return self.recalled(cp_id, key)
 
     def knows_transaction(self, cp_id: str, transaction_id: str) -> bool:
-        """Return whether it is in memory, so that its stop can be applied without the store."""
+        """Return whether the transaction is in memory, so that its stop can be applied without the store."""
         cp = self.charge_points.get(cp_id)
         return (cp is not None and transaction_id in cp.transactions) or (
             self.recalled(cp_id, transaction_id) is not None
@@ -106,7 +106,7 @@ class Fleet:
         return None
 
     def has_issued(self, transaction_id: str) -> bool:
-        """Return whether we allotted that id; if so and it is not open, the transaction is closed."""
+        """Return whether we assigned that id; if so and it is not open, the transaction is closed."""
         number = issued_id(transaction_id)
         return number is not None and 0 < number <= self.last_transaction_id
 
@@ -136,6 +136,6 @@ class Fleet:
 
 
 def issued_id(transaction_id: str) -> int | None:
-    """Return an id in the format that we allot as a number; None for one that can't be ours."""
+    """Return an id in the format that we assign as a number; None for one that can't be ours."""
     is_number = transaction_id.isascii() and transaction_id.isdigit() and len(transaction_id) <= _MAX_ISSUED_DIGITS
     return int(transaction_id) if is_number else None

@@ -15,10 +15,10 @@ from wattspan.domain.repeats import LastMeterValues
 from wattspan.domain.sequence import SeqNos
 
 MAX_CONNECTORS = 64
-"""Connectors kept apart per charge point. Never allocate by a number a charger sends: the rest is "other"."""
+"""Maximum number of connectors per charge point, because chargers send any number; further ones are "other"."""
 OTHER_CONNECTOR = "other"
 MAX_UNENDED = 16
-"""Open transactions kept per charge point beyond one per connector: transactions that the charger never ended."""
+"""Open transactions per charge point beyond one per connector, for those that the charger never ended."""
 MAX_TIMELINE_ENTRIES = 200
 """Entries kept per transaction; the timeline of a long session with an unstable connection stays bounded."""
 
@@ -172,14 +172,14 @@ class ChargePoint:
     energy_total_wh: float = 0.0
     energy_jumps: int = 0
     certificate_expires_ts: float | None = None
-    """Of the client certificate it presented last, or accepted from us since."""
+    """Expiry of the client certificate that it presented last, or has accepted from us since."""
     errors: dict[str, int] = field(default_factory=dict)
     authorizations: dict[str, int] = field(default_factory=dict)
     schema_faults: dict[str, int] = field(default_factory=dict)
     mixed_versions: dict[str, int] = field(default_factory=dict)
     """Messages in the format of another version than the negotiated one, by action."""
     limits_exceeded: dict[str, int] = field(default_factory=dict)
-    """How often it exceeded a limit of what is kept apart, by limit: "connectors", "transactions"."""
+    """How often it exceeded the maximum number of "connectors" or "transactions", by these names."""
     missed: dict[str, int] = field(default_factory=dict)
     """Messages whose numbers were skipped and that had not arrived when their transaction ended, by action."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -187,11 +187,11 @@ class ChargePoint:
     connectors: dict[str, Connector] = field(default_factory=dict)
     transactions: dict[str, Transaction] = field(default_factory=dict)
     outage_counted: bool = False
-    """This connection's outage is included in `reconnects_during_tx`: the boot that follows is the same outage."""
+    """Whether this connection's outage is in `reconnects_during_tx` already: the boot that follows belongs to it."""
 
     @property
     def names_transactions(self) -> bool:
-        """Whether it allots transaction ids itself, so that an unknown id is never one of ours."""
+        """Whether it assigns transaction ids itself, so that an unknown id is never one of ours."""
         return self.protocol.startswith("ocpp2")
 
     def connector(self, connector_id: str) -> Connector:
@@ -225,6 +225,6 @@ class ReadingRow(NamedTuple):
     samples: Any
     offered_a: float | None = None
     is_history: bool = False
-    """It is about the past: it changed neither the meter nor the live figures."""
+    """Whether it is about the past, and changed neither the meter nor the live figures."""
     seq_no: int | None = None
-    """Of its TransactionEvent (2.x)."""
+    """The seqNo of its TransactionEvent (2.x)."""

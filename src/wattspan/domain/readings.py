@@ -36,10 +36,10 @@ _LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
 
 MAX_PLANS = 1024
 MAX_PLANNED_CHARACTERS = 4096
-"""Plans cached, and characters of a shape whose plan is cached: some charge points send a new shape each time."""
+"""Limits of the cache of plans and of a cached shape's characters: some charge points send a new shape each time."""
 
 _Shape = tuple[Kind, ...]
-"""The samples without their values. Which samples make which figure depends on it alone, so it is cached by it."""
+"""The samples without their values. A plan depends only on the shape, so plans are cached by shape."""
 _Pick = tuple[int, float]
 """The index of a sample, and the factor that converts its value to the base unit."""
 _Phases = dict[str, _Pick]
@@ -48,7 +48,7 @@ _Places = dict[str, _Phases]
 
 
 class _Plan(NamedTuple):
-    """Which samples make which figure. Empty: not measured."""
+    """The samples from which each figure is computed. Empty: not measured."""
 
     register: tuple[_Pick, ...]
     """Summed over the phases; `power` too."""
@@ -68,7 +68,7 @@ _plans: dict[_Shape, _Plan] = {}
 def reading(
     kinds: Sequence[Kind], values: Sequence[float], charger_ts: float | None, wire: Sequence[Payload]
 ) -> Reading:
-    """Return the reading that samples of these kinds and values make, all taken at one time. `wire`: as they were sent.
+    """Return the reading for samples of these kinds and values, all taken at one time. `wire`: the samples as sent.
 
     Samples are kept apart by measurand, location and phase; the location Outlet takes precedence. Energy and power of
     phases are summed, of currents the highest phase counts, a neutral never counts. Samples of context

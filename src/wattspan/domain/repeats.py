@@ -50,7 +50,7 @@ class LastMeterValues:
         self._readings, self._digest = readings, ""
 
     def clear(self) -> None:
-        """Forget the last message: a transaction began, and what it measures is its own."""
+        """Forget the last message, because a transaction began and its readings repeat none of the earlier ones."""
         self._readings, self._digest = (), ""
 
     @classmethod

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 MAX_RUNS = 100
-"""Runs kept apart, each without a gap; a charger that numbers at random must not fill the memory."""
+"""Maximum number of runs without a gap: a charger that numbers at random must not fill the memory."""
 
 
 class SeqNos:
@@ -35,7 +35,7 @@ class SeqNos:
 
     @property
     def missing(self) -> int:
-        """How many numbers between the first received and the highest have not arrived.
+        """The number of missing sequence numbers between the first received and the highest.
 
         Those below the first are not counted: some chargers continue with the numbers of the transaction before.
         """

@@ -90,7 +90,7 @@ PROBLEMS = frozenset({"Fallback", "Overload", "Problem", "Tripped"})
 UNSPECIFIED_FAULT = "OtherError"
 """The code of a fault whose kind is not reported: 1.6's code for any other."""
 MAX_VENDOR_ERRORS = 20
-"""A vendor's own error codes kept apart per charge point."""
+"""Maximum number of vendor error codes per charge point that have their own label."""
 _MAX_CODE_LENGTH = 50
 _NAMED = ERROR_CODES | CALL_ERROR_CODES | PROBLEMS | {OTHER}
 _COMMAND_ERRORS = CALL_ERROR_CODES | {"Cancelled", "ConnectionLost", "NotConnected", "Timeout"}

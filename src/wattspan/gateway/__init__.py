@@ -1,1 +1,1 @@
-"""Where charge points connect: the WebSocket handshake, who may come in, and the live sessions."""
+"""The server that charge points connect to: the WebSocket handshake, authentication, and live connections."""

@@ -118,7 +118,7 @@ class PendingConnections:
             self._remove(pending)
 
     def dismiss(self, cp_id: str, approved: bool) -> None:
-        """Close the pending connection of `cp_id`, if there is one. An approved charge point reconnects by itself."""
+        """Close the pending connection of `cp_id`, if there is one. An approved charge point then reconnects."""
         pending = self._connections.get(cp_id)
         if pending is not None:
             self._remove(pending)

@@ -1,9 +1,9 @@
-"""Failed handshakes, by source and identity: each further one waits longer. In memory, bounded; a restart forgets.
+"""Throttles failed handshakes, by source and identity: each further failure doubles the wait. In memory and bounded.
 
-Chargers share addresses: behind one there may be a whole site. So a pair of source and identity is locked for itself;
-a source that fails under many identities is locked only for what guessing could gain from (unknown identities and
-secrets that people chose). A pair that succeeded before is never locked by what others do in its name: its secret is
-simply checked. It must not know what is checked.
+A whole site of chargers may share one address, so a pair of source and identity is locked separately. A source that
+fails under many identities is locked only for attempts that can be guesses: unknown identities, and secrets chosen by
+people. A pair that succeeded before is not locked by failures of others under its identity: its secret is checked. This
+module must not know what is checked.
 """
 
 from collections import OrderedDict
@@ -14,29 +14,30 @@ from typing import Any
 from wattspan.csms.security.backoff import Backoff, source_network
 
 FREE = 10
-"""Failures of one identity from one source without consequence."""
+"""Failures of one identity from one source that cause no wait."""
 FREE_OF_SOURCE = 50
+"""Failures of one source, over all identities, that cause no wait."""
 FIRST_S = 1.0
 LONGEST_S = 60.0
-"""A charger that was put right must not wait for long."""
+"""Longest wait, in seconds: a charger whose credentials were corrected must soon connect."""
 FORGET_S = 600.0
-"""Without failures for so long, a pair or source begins anew."""
+"""Seconds without a failure after which the failures of a pair or source are forgotten."""
 KEPT = 10_000
-"""Pairs, sources and good pairs remembered, each."""
+"""Maximum number of pairs, of sources, and of pairs that succeeded."""
 
 Pair = tuple[str, str]
 
 
 class Hold(Enum):
-    """How far an attempt may go."""
+    """How an attempt is treated."""
 
-    NOT = "checked like any other"
-    GUESSING = "checked where nothing can be guessed"
-    ALL = "not even looked at"
+    NOT = "checked"
+    GUESSING = "checked only if the credentials can't be guessed"
+    ALL = "refused without a check"
 
 
 class Throttle:
-    """`clock` is seconds that only rise."""
+    """Counts failures and decides how attempts are treated. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -45,7 +46,7 @@ class Throttle:
         self._good: OrderedDict[Pair, None] = OrderedDict()
 
     def hold(self, source: str, cp_id: str) -> tuple[Hold, float]:
-        """How far an attempt may go now, and after how many seconds it may go further."""
+        """Return how an attempt is treated now, and the seconds until that ends (0: not held)."""
         now_s = self._clock()
         pair_s, source_s = self._pairs.wait_s((source, cp_id), now_s), self._sources.wait_s(source, now_s)
         if pair_s > 0.0:
@@ -53,13 +54,13 @@ class Throttle:
         return (Hold.GUESSING, source_s) if source_s > 0.0 else (Hold.NOT, 0.0)
 
     def failed(self, source: str, cp_id: str) -> None:
-        """An attempt was looked at, and was no good."""
+        """Record that an attempt was checked and failed."""
         now_s = self._clock()
         self._pairs.failed((source, cp_id), now_s)
         self._sources.failed(source, now_s)
 
     def succeeded(self, source: str, cp_id: str) -> None:
-        """Its secret or certificate was right. The source stays, or one good charger would hide guessing."""
+        """Record a success. Failures of the source are kept: otherwise one valid charger could hide guessing."""
         pair = (source, cp_id)
         self._pairs.forget(pair)
         self._good[pair] = None

@@ -75,7 +75,7 @@ class ServerTls:
     """The context for servers. `renew` reloads its files."""
 
     def __init__(self, files: TlsFiles, on_failure: OnFailure) -> None:
-        """Raises SettingsError if the files can't be used."""
+        """Load the files. Raises SettingsError if they can't be used."""
         self._files = files
         self._object = _reporting_class(on_failure)
         self._stamps = files.stamps()

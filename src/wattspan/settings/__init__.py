@@ -1,4 +1,4 @@
-"""The settings of the central system: what can be set, where values come from, and whether they make sense together."""
+"""The settings of the central system: their definitions, where values come from, and whether they are consistent."""
 
 from wattspan.settings.loading import ALIASES, CONFIG_VARIABLE, OTHER_VARIABLES, PREFIX, load_settings
 from wattspan.settings.model import Settings, is_loopback

@@ -57,7 +57,7 @@ def _incomplete_pairs(settings: Settings) -> Iterator[Conflict]:
 
 
 def _tls_missing(settings: Settings) -> Iterator[Conflict]:
-    """Settings that have no effect unless the OCPP port uses TLS, and revocation lists without an authority."""
+    """Yield settings that have no effect unless the OCPP port uses TLS, and revocation lists without an authority."""
     profile = settings.min_security_profile
     if settings.tls_cert is None:
         for name in ("tls_port", "tls_client_ca"):

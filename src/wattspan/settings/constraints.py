@@ -1,4 +1,4 @@
-"""What values each setting accepts, in words: read from the JSON schema that pydantic makes of the fields.
+"""What values each setting accepts, in words, from the JSON schema that pydantic derives from the fields.
 
 The command line takes its option types from here, and error messages their wording, so no limit is written twice.
 """

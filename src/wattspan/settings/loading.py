@@ -68,7 +68,7 @@ def check_settings(
     faults += (
         f"{assigned[each.name].source if each.name in assigned else each.name}: {each.text}"
         for each in conflicts(settings)
-        if not invalid.keys() & {each.name, *each.others}  # the default would be compared, which nobody chose
+        if not invalid.keys() & {each.name, *each.others}  # else a default would be reported
     )
     return settings, sorted(faults)
 

@@ -14,7 +14,7 @@ def _lower(value: object) -> object:
 
 
 def _policy(value: object) -> object:
-    """`refuse` is an older word for `reject`."""
+    """Return the policy, with `refuse`, an older name, as `reject`."""
     word = _lower(value)
     return "reject" if word == "refuse" else word
 
@@ -47,7 +47,7 @@ FeedUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://
 
 
 class Settings(BaseModel):
-    """Every setting, validated and frozen; its repr masks secrets. Made by `load_settings`."""
+    """Every setting, validated and frozen; its repr masks secrets. Created by `load_settings`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
@@ -169,7 +169,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _reject_bool_as_number(cls, value: object, info: ValidationInfo) -> object:
-        """TOML's `true` is not a number, although Python's is."""
+        """Reject `true` for a number: it is none in TOML, although it is in Python."""
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("a bool")
         return value
@@ -190,13 +190,13 @@ class Settings(BaseModel):
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of this setting must never be shown."""
+    """Return whether the value of this setting must never be shown."""
     field = Settings.model_fields[name]
     return not field.repr or "SecretStr" in str(field.annotation)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` can be reached from this machine only."""
+    """Return whether `host` can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -119,7 +119,7 @@ class Connector:
         return self.operative and vacant and not self._retired and self._start_request is None
 
     async def run(self) -> None:
-        """Play one session after another, until `retire`."""
+        """Run one session after another, until `retire`."""
         if self._rng.random() < self.owner.arrivals.busy_at_start and not self._retired:
             await self._run_session(self._draw_visit())
         while not self._retired:

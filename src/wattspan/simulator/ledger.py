@@ -1,6 +1,6 @@
 """Counts of what the virtual charge points did and what was acknowledged, to compare with a central system's figures.
 
-It owns the counts and their JSON form. It must not know who counts.
+It owns the counts and their JSON form. It must not know what increments them.
 """
 
 import json
@@ -17,7 +17,7 @@ class Figures:
     connections: int = 0
     """Handshakes that succeeded."""
     disconnects: int = 0
-    """Connections that ended, whoever ended them."""
+    """Connections that ended, closed by either side."""
     drops: int = 0
     """Connections aborted by fault injection; part of `disconnects`."""
     refusals: int = 0

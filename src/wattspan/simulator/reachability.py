@@ -1,6 +1,6 @@
 """Whether anything listens at the central system's address, by the first connection attempt of every charge point.
 
-It owns the decision. It must not know how attempts are made, or what follows from it.
+It owns the decision. It must not know how attempts are made, or how the decision is used.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """One car's charging session at a connector, from plugging in to unplugging.
 
-It owns the course of the session and the messages of its transaction. It must not know the connection: messages are
-queued in the outbox. Nor any OCPP version: a dialect creates the messages.
+It owns the course of the session and the messages of its transaction. It must not know the connection,
+because messages are queued in the outbox, nor any OCPP version, because a dialect creates the messages.
 """
 
 from collections.abc import Callable

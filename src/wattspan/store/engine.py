@@ -13,7 +13,7 @@ BUSY_TIMEOUT_S = 1.0
 """Seconds that the database waits for a lock before a write fails (and is retried)."""
 
 BEGINS = {"sqlite": sqlite.BEGIN}
-"""The statement that begins a writing transaction, where the driver does not issue it by itself."""
+"""The statement that begins a writing transaction, for drivers that do not issue it."""
 
 _MAKERS = {"sqlite": sqlite.make_engine, "postgresql": postgresql.make_engine}
 _DRIVERS = {"sqlite": ("sqlite", "pysqlite"), "postgresql": ("postgresql+psycopg", "psycopg")}
@@ -61,7 +61,7 @@ def row_fault(engine: sa.Engine) -> Callable[[Exception], bool]:
 
 
 def terminate(engine: sa.Engine) -> None:
-    """Abort what waits for the database with an error. Waits for SQLite end by themselves."""
+    """Abort pending calls to the database, which raise an error. Calls to SQLite end without this."""
     if engine.dialect.name == "postgresql":
         postgresql.terminate(engine)
 

@@ -1,16 +1,16 @@
-"""What an operator keeps in the store: who may connect, who may charge, what is reserved."""
+"""Records in the store: charge points, id tags, reservations, certificates, users and files."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A charge point as it stands in the books.
+    """The stored record of a charge point.
 
-    `registered_ts`: when an operator added it; None: it only ever turned up by itself. `secret` is the stored form
-    (csms.credentials), None: it has none. `other_secret` works as well, until `other_until_ts`; None there: until it is
-    known which of the two the charger has. `security_profile` None: the server's least one is enough.
-    `unknown_id_tags` "": the server's policy.
+    `registered_ts`: when an operator added it; None: it connected without being registered. `secret` is hashed
+    (csms.security.credentials); None: it has none. `other_secret` is accepted too until `other_until_ts`, or, if that
+    is None, until it is known which of the two the charger has. `security_profile` None: the minimum of the server
+    applies. `unknown_id_tags` "": the policy of the server applies.
     """
 
     cp_id: str
@@ -35,9 +35,9 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTag:
-    """An id token that is on file. `expiry_ts` None: never; `max_active_transactions` None: any number.
+    """A registered id token. `expiry_ts` None: it never expires. `max_active_transactions` None: any number.
 
-    `type`: of OCPP 2.x (ISO14443, eMAID, …), "" is any. `evse_ids` where alone it may charge; none named: everywhere.
+    `type` is the token type of OCPP 2.x (ISO14443, eMAID, …), "" any. `evse_ids`: where it may charge; empty: anywhere.
     """
 
     id_token: str
@@ -51,7 +51,7 @@ class IdTag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A reservation that a charge point accepted. `expires_ts` None: it told none that can be read."""
+    """A reservation that a charge point accepted. `expires_ts` None: the expiry could not be parsed."""
 
     cp_id: str
     reservation_id: int
@@ -64,7 +64,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCertificate:
-    """A certificate that our authority signed. `installed_ts` None: the charge point did not say that it took it."""
+    """A certificate that our authority signed. `installed_ts` None: the charge point has not accepted it."""
 
     serial: str
     cp_id: str
@@ -75,7 +75,7 @@ class IssuedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReading:
-    """A meter reading in the order it came. `samples` is the sampledValue list as the charger sent it."""
+    """A meter reading, in the order of arrival. `samples` is the sampledValue list as the charger sent it."""
 
     charger_ts: float | None
     received_ts: float
@@ -89,7 +89,7 @@ class StoredReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person who may use the API. `password` is its stored form (api.passwords)."""
+    """A user of the API. `password` is hashed (csms.security.passwords)."""
 
     name: str
     role: str
@@ -104,7 +104,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """A program's way in, on behalf of a user. Its secret is not kept. `expires_ts` None: never."""
+    """An API token of a user, for programs. Its secret is not stored. `expires_ts` None: it never expires."""
 
     token_id: str
     user: str
@@ -116,7 +116,7 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Who did what, or tried to. `status` is the HTTP status it was answered with."""
+    """One request in the audit log, successful or not. `status` is the HTTP status of the response."""
 
     id: int = 0
     at_ts: float
@@ -130,7 +130,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file that a charge point sent (`diagnostics`) or may fetch (`firmware`); `cp_id` "" where none is named."""
+    """A file that a charge point sent (`diagnostics`) or may download (`firmware`). `cp_id` "": of none."""
 
     file_id: str
     kind: str

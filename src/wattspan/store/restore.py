@@ -41,7 +41,7 @@ class Restored:
 
 
 def read(connection: sa.Connection) -> Restored:
-    """Return everything except what belongs to charge points that were removed."""
+    """Return the stored fleet without the charge points that were removed."""
     marks = dict(connection.execute(sa.select(t.marks.c.name, t.marks.c.value)).tuples().all())
     newest = connection.execute(sa.select(sa.func.max(t.transactions.c.number))).scalar_one() or 0
     restored = Restored(

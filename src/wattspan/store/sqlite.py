@@ -70,7 +70,7 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins no transaction by itself; `begin` below does
+        connection.isolation_level = None  # the driver must not begin transactions; `begin` below does
         for name, value in (PRAGMAS | (WRITER if writes else READER)).items():
             connection.execute(f"PRAGMA {name}={value}")
 

@@ -1,4 +1,4 @@
-"""The database as other rooms see it: opening, restoring, queries, and the journal's writes. It contains no SQL.
+"""The database's interface for other rooms: opening, restoring, queries, and the journal's writes. It contains no SQL.
 
 Writes use one thread, reads a few others; the event loop is never blocked.
 """
@@ -71,7 +71,7 @@ class Store:
     ) -> "Store":
         """Open the database at `url` (a path or a database URL), create it if missing, and migrate its tables.
 
-        Raises StoreUnusable or StoreUnavailable, with a line that says what to do.
+        Raises StoreUnusable or StoreUnavailable, with a message that says how to fix it.
         """
         parsed = parse(url)
         writes = make_engine(parsed, writes=True, busy_timeout_s=busy_timeout_s)
@@ -274,5 +274,5 @@ def _read_all(connection: sa.Connection) -> restore.Restored:
 
 
 def _try_to_write(connection: sa.Connection) -> None:
-    """Change nothing, as a write. SQLite begins a transaction on a file it may only read without a word."""
+    """Run a write that changes nothing: SQLite begins a transaction on a read-only file without an error."""
     connection.execute(sa.update(t.marks).where(sa.false()).values(value=t.marks.c.value))

@@ -218,7 +218,7 @@ SERVER_CERTIFICATE_EXPIRES = gauge(
 UNREADABLE_FRAMES = counter(
     "ocpp_central_unreadable_frames_total", "{frame}", "Frames that were not valid OCPP messages."
 )
-UNASKED_RESULTS = counter("ocpp_central_unasked_results_total", "{result}", "Results without a matching request.")
+UNEXPECTED_RESULTS = counter("ocpp_central_unasked_results_total", "{result}", "Results without a matching request.")
 RESULT_ERRORS = counter(
     "ocpp_central_result_errors_total",
     "{error}",

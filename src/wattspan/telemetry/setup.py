@@ -200,8 +200,8 @@ async def setup_telemetry(
     `tokens`. `clock_ns` returns Unix nanoseconds.
     """
     theirs = {"traces": given.tracer_provider, "metrics": given.meter_provider}
-    ours = [signal for signal in SIGNALS if theirs.get(signal) is None]
-    exporters = {signal: made for signal in ours if (made := exporter(signal, environ)) is not None}
+    own_signals = [signal for signal in SIGNALS if theirs.get(signal) is None]
+    exporters = {signal: made for signal in own_signals if (made := exporter(signal, environ)) is not None}
     histograms = Histograms(by_charge_point=handling_by_charge_point)
     state = State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock_ns() / 1e9)
     parts = _Parts(

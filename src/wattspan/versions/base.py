@@ -32,7 +32,7 @@ class IdTokenInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartDecision:
-    """The id allotted to a transaction, now or when the same start arrived first, and what its token may do."""
+    """The id assigned to a transaction, now or when the same start arrived first, and what its token may do."""
 
     transaction_id: int
     info: IdTokenInfo
@@ -55,14 +55,14 @@ class ChargePointContext(Protocol):
     ) -> IdTokenInfo:
         """Return what the id token may do; `kind` is its type in 2.x, `connector_id` where it is to charge.
 
-        `start_key`: the key of the transaction it is to start, which may be one too many (ConcurrentTx).
+        `start_key`: the key of the transaction it is to start, which may exceed the limit of the token (ConcurrentTx).
         """
 
     async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
-        """Allot an id to a transaction; the same `key` gets the same id."""
+        """Assign an id to a transaction; the same `key` gets the same id."""
 
     def knows(self, transaction_id: str) -> bool:
-        """Return whether the transaction of this id, allotted by the charger, is in memory, open or closed."""
+        """Return whether the transaction of this id, assigned by the charger, is in memory, open or closed."""
 
     async def recall(self, transaction_id: str) -> None:
         """Load the transaction into memory, if the store has it."""

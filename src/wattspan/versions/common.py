@@ -34,12 +34,12 @@ def boot_notification(call: Payload, cp: ChargePointContext) -> Payload:
 
 
 def heartbeat(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer Heartbeat by the current time (OCPP 1.6 §4.6, 2.0.1 G02)."""
+    """Answer Heartbeat with the current time (OCPP 1.6 §4.6, 2.0.1 G02)."""
     return {"currentTime": wire_time(cp.now_ts)}
 
 
 async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer DataTransfer by a plugin, or by UnknownVendorId (OCPP 1.6 §4.3, 2.0.1 P02)."""
+    """Answer DataTransfer with the answer of a plugin, or UnknownVendorId (OCPP 1.6 §4.3, 2.0.1 P02)."""
     message_id: Any = call.get("messageId")
     return await cp.data_transfer(
         text(call.get("vendorId")), None if message_id is None else text(message_id), call.get("data")
@@ -47,7 +47,7 @@ async def data_transfer(call: Payload, cp: ChargePointContext) -> Payload:
 
 
 async def sign_certificate(call: Payload, cp: ChargePointContext, *, kind: str, echo: Payload) -> Payload:
-    """Answer SignCertificate (security whitepaper §A02, 2.0.1 A02): Rejected where nothing signs it, or may.
+    """Answer SignCertificate (security whitepaper §A02, 2.0.1 A02): Rejected without an authority that may sign it.
 
     `kind` is its certificateType, "" for none; `echo`: the fields that CertificateSigned repeats.
     """

@@ -14,13 +14,13 @@ case "$*" in
     "compose version") exit 0 ;;
     *refuse*) exit 7 ;;
 esac
-echo "$*" >>"$0.said"
+echo "$*" >>"$0.calls"
 """
 
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A docker that writes down what it is asked for."""
+    """A fake docker that records its calls."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text(FAKE)
@@ -43,13 +43,13 @@ def wattspan(*words: str) -> int:
     return int(caught.value.code or 0)
 
 
-def said(docker: Path) -> list[str]:
-    told = Path(f"{docker}.said")
-    return told.read_text().splitlines() if told.exists() else []
+def calls(docker: Path) -> list[str]:
+    file = Path(f"{docker}.calls")
+    return file.read_text().splitlines() if file.exists() else []
 
 
 @pytest.mark.parametrize(
-    ("words", "asked"),
+    ("words", "expected"),
     [
         (["start"], "up --detach"),
         (["start", "grafana"], "up --detach grafana"),
@@ -59,15 +59,15 @@ def said(docker: Path) -> list[str]:
         (["status"], "ps --all"),
     ],
 )
-def test_each_command_is_one_of_composes(docker: Path, project: Path, words: list[str], asked: str) -> None:
+def test_each_command_runs_one_compose_command(docker: Path, project: Path, words: list[str], expected: str) -> None:
     make_secrets(project / "deploy" / "secrets")
     assert wattspan("stack", "--directory", str(project), *words) == 0
-    assert said(docker) == [f"compose --project-directory {project} {asked}"]
+    assert calls(docker) == [f"compose --project-directory {project} {expected}"]
 
 
 def test_a_profile_is_passed_on(docker: Path, project: Path) -> None:
     wattspan("stack", "--directory", str(project), "--profile", "core", "status")
-    assert said(docker) == [f"compose --project-directory {project} --profile core ps --all"]
+    assert calls(docker) == [f"compose --project-directory {project} --profile core ps --all"]
 
 
 def test_the_profile_of_victorialogs_brings_its_variables_and_keeps_dot_env(docker: Path, project: Path) -> None:
@@ -77,17 +77,17 @@ def test_the_profile_of_victorialogs_brings_its_variables_and_keeps_dot_env(dock
     wattspan(*words)
     own, its = f"--env-file {project}/.env", f"--env-file {project}/deploy/victorialogs.env"
     begin, end = f"compose --project-directory {project}", "--profile victorialogs ps --all"
-    assert said(docker) == [f"{begin} {its} {end}", f"{begin} {own} {its} {end}"]
+    assert calls(docker) == [f"{begin} {its} {end}", f"{begin} {own} {its} {end}"]
 
 
 @pytest.mark.parametrize("command", ["setup", "start"])
 def test_the_first_start_sets_up(docker: Path, project: Path, command: str) -> None:
     wattspan("stack", "--directory", str(project), command)
-    assert [line.split()[3] for line in said(docker)][:2] == ["pull", "build"]
+    assert [line.split()[3] for line in calls(docker)][:2] == ["pull", "build"]
     assert {path.name for path in (project / "deploy" / "secrets").iterdir()} == set(MAKERS)
 
 
-def test_secrets_differ_stay_and_only_their_owner_finds_them(tmp_path: Path) -> None:
+def test_secrets_differ_are_kept_and_are_in_a_private_folder(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     assert make_secrets(folder) == list(MAKERS)
     first = {path.name: path.read_text() for path in folder.iterdir()}
@@ -99,10 +99,10 @@ def test_secrets_differ_stay_and_only_their_owner_finds_them(tmp_path: Path) -> 
     assert (folder / "metrics_token").read_text() == first["metrics_token"]
 
 
-def test_the_same_secret_is_told_to_both_sides(tmp_path: Path) -> None:
+def test_both_programs_that_share_a_secret_get_the_same_one(tmp_path: Path) -> None:
     make_secrets(tmp_path)
-    told = json.loads((tmp_path / "redis_passwords.json").read_text())
-    assert told == {"redis://redis:6379": (tmp_path / "redis_password").read_text()}
+    passwords = json.loads((tmp_path / "redis_passwords.json").read_text())
+    assert passwords == {"redis://redis:6379": (tmp_path / "redis_password").read_text()}
     token = (tmp_path / "metrics_token").read_text()
     assert tomllib.loads((tmp_path / "wattspan.toml").read_text()) == {"metrics_token": token}
     settings = load_settings({}, tmp_path / "wattspan.toml", {})
@@ -110,7 +110,7 @@ def test_the_same_secret_is_told_to_both_sides(tmp_path: Path) -> None:
     assert settings.metrics_token.get_secret_value() == token
 
 
-def test_without_docker_one_line_says_so_and_nothing_is_written(
+def test_without_docker_there_is_one_error_line_and_nothing_is_written(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -119,7 +119,7 @@ def test_without_docker_one_line_says_so_and_nothing_is_written(
     assert not (project / "deploy").exists()
 
 
-def test_a_docker_without_compose_is_told_apart(tmp_path: Path) -> None:
+def test_a_docker_without_compose_has_its_own_error(tmp_path: Path) -> None:
     (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "docker").chmod(0o755)
     with pytest.raises(StackError, match="has no `compose`"):
@@ -128,13 +128,13 @@ def test_a_docker_without_compose_is_told_apart(tmp_path: Path) -> None:
     assert compose_command(alone.get) == ["/there/docker-compose"]
 
 
-def test_a_folder_without_compose_file_is_one_line(
+def test_a_folder_without_compose_file_is_one_error_line(
     docker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert wattspan("stack", "--directory", str(tmp_path), "status") == 1
     assert "no compose.yaml in" in capsys.readouterr().err
-    assert said(docker) == []
+    assert calls(docker) == []
 
 
-def test_what_compose_refuses_is_our_failure_too(docker: Path, project: Path) -> None:
+def test_a_failed_compose_command_fails_the_command(docker: Path, project: Path) -> None:
     assert wattspan("stack", "--directory", str(project), "stop", "refuse") == 1

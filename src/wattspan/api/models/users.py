@@ -9,14 +9,14 @@ from wattspan.api.models.common import At, Body, Shown, Text, datetime_of, stora
 from wattspan.store import records
 
 
-def _no_spaces_around(name: str) -> str:
+def _without_outer_spaces(name: str) -> str:
     if name != name.strip():
         raise ValueError("must not begin or end with a space")
     return name
 
 
 UserName = Annotated[
-    str, Field(min_length=1, max_length=64, pattern=r"^[\w.@+ -]+$"), AfterValidator(_no_spaces_around)
+    str, Field(min_length=1, max_length=64, pattern=r"^[\w.@+ -]+$"), AfterValidator(_without_outer_spaces)
 ]
 Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
 

@@ -75,6 +75,6 @@ def _shown(found: StoredVariable) -> Variable:
         attributes=[shown(each, each._fields) for each in found.attributes],
         characteristics=None if limits is None else shown(limits, limits._fields),
         monitors=[shown(each, each._fields) for each in found.monitors],
-        reported_at=datetime_of(found.told_ts),
-        told_at=datetime_of(found.told_ts),
+        reported_at=datetime_of(found.reported_ts),
+        told_at=datetime_of(found.reported_ts),
     )

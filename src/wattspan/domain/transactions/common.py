@@ -1,6 +1,6 @@
 """What transactions of every OCPP version share: how they begin, measure, show their figures and close.
 
-It knows no message; `v16` and `v2x` say which message does what.
+It knows no message; `v16` and `v2x` apply messages by these functions.
 """
 
 from wattspan.domain import events as ev
@@ -36,7 +36,7 @@ def _first_phase(connector: Connector) -> str:
 def _close_oldest(fleet: Fleet, cp: ChargePoint, received_ts: float) -> None:
     """Close the oldest transaction whose connector has a newer one; a late stop of the charger still corrects it.
 
-    There is one, because more transactions are open than there are connectors.
+    There always is one, because more transactions are open than there are connectors.
     """
     oldest = next(tx for tx in cp.transactions.values() if cp.connector(tx.connector_id).transaction is not tx)
     orphaned = ev.TransactionStopped(
@@ -80,7 +80,7 @@ def read_register(transaction: Transaction, register_wh: float, measured_ts: flo
 
 
 def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: float | None) -> None:
-    """Update the connector's live figures by the reading; what it did not measure stays."""
+    """Update the connector's live figures by the reading. Quantities that it did not measure are unchanged."""
     if measured_ts is not None:
         connector.reading_ts = measured_ts
     if reading.current_a is not None:
@@ -94,7 +94,7 @@ def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: fl
 
 
 def close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
-    """Close an open transaction whose readings are all measured: book its energy and free its connector."""
+    """Close an open transaction whose readings are all measured: add its energy to the total and free its connector."""
     connector = cp.connector(transaction.connector_id)
     settle(fleet, cp, transaction, e)
     cp.transactions.pop(transaction.transaction_id, None)

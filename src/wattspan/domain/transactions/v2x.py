@@ -1,4 +1,4 @@
-"""Transactions of OCPP 2.x: the charger allots the id and numbers its messages, which may arrive in any order.
+"""Transactions of OCPP 2.x: the charger assigns the id and numbers its messages, which may arrive in any order.
 
 The first message to arrive begins the transaction, later ones complete it. A message counts once, by its seqNo.
 """
@@ -27,14 +27,14 @@ IN_ORDER: Final = "in order"
 
 
 def key_of(transaction_id: str) -> str:
-    """Return the key of a transaction whose id the charger allotted."""
+    """Return the key of a transaction whose id the charger assigned."""
     return CHARGER_ID + transaction_id
 
 
 def transaction_event(fleet: Fleet, e: ev.TransactionEventReceived) -> None:
     """Apply a TransactionEvent: its start, details, readings, charging state and end, in this order.
 
-    An open transaction ends even by a message whose number is known: there is nothing that could count twice.
+    A message with a known number still ends an open transaction: nothing can be counted twice.
     """
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     transaction = cp.transactions.get(e.transaction_id) or fleet.recalled(cp.cp_id, key_of(e.transaction_id))
@@ -161,7 +161,7 @@ def _apply_readings(
 def _apply_state(
     fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionEventReceived, *, is_late: bool
 ) -> None:
-    """Apply the chargingState: it begins a phase of the session, and says what Occupied means."""
+    """Apply the chargingState: it begins a phase of the session, and determines the status for Occupied."""
     if transaction.connector_id == NO_EVSE:
         _assign_evse(fleet, cp, transaction, e.connector_id)
     if is_late:
@@ -210,13 +210,13 @@ def _count_missing(fleet: Fleet, cp: ChargePoint, transaction: Transaction, rece
 
 
 def _identify(transaction: Transaction, id_token: str, id_token_type: str) -> None:
-    """Set the id token if there is none yet; a later token is of whoever stopped the transaction or took it over."""
+    """Set the id token if there is none yet; a later one belongs to the driver who stopped it or took it over."""
     if id_token and not transaction.id_token:
         transaction.id_token, transaction.id_token_type = id_token, id_token_type
 
 
 def _set_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, start_wh: float, *, is_start: bool) -> None:
-    """Set a register from before the first measured one; what it adds to a closed transaction is booked now."""
+    """Set a register from before the first measured one. Energy that a closed transaction gains goes to the total."""
     before_wh = transaction.meter.energy_wh
     transaction.meter.begin_at(start_wh, is_start=is_start)
     fleet.changes.transactions[transaction.number] = transaction

@@ -23,7 +23,7 @@ DECOMMISSIONED = "Decommissioned"
 """The stop reason of a transaction that was open when its charge point was removed."""
 
 Run = Callable[[Cursor, Prepared, list[Row]], None]
-"""Executes a statement for its rows: all at once, or each by itself."""
+"""Executes a statement for its rows: all at once, or one at a time."""
 
 _NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
 

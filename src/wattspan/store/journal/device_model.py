@@ -60,7 +60,7 @@ def _newest(rows: dict[Row, Row], row: Row) -> None:
 def _write_monitors(
     cursor: Cursor, statements: DeviceStatements, notes: Sequence[DeviceModelReported], run: Run
 ) -> None:
-    """Write and delete monitors in the order of the notes: one that was set may be cleared in the same batch."""
+    """Write and delete monitors in the order of the events: one that was set may be cleared in the same batch."""
     monitors: dict[Row, Row] = {}
     for note in notes:
         for of, monitor_id, *rest in note.monitors:
@@ -98,8 +98,8 @@ def add_stream_values(
         before = rows.get((n.cp_id, n.stream_id))
         count = n.count + (before[4] if before is not None else 0)
         later = before is None or before[3] <= n.reported_ts
-        value, told_ts = (n.value, n.reported_ts) if later or before is None else (before[2], before[3])
-        rows[n.cp_id, n.stream_id] = (n.cp_id, n.stream_id, value, told_ts, count)
+        value, reported_ts = (n.value, n.reported_ts) if later or before is None else (before[2], before[3])
+        rows[n.cp_id, n.stream_id] = (n.cp_id, n.stream_id, value, reported_ts, count)
     taken = _within(cursor, statements, rows.values(), MAX_STREAMS, t.event_streams)
     _write(cursor, statements.stream_value, taken, run)
 

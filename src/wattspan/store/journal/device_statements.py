@@ -30,9 +30,9 @@ class DeviceStatements:
         new = statement.excluded
         kept = {name: sa.func.coalesce(new[name], table.c[name]) for name in ("mutability", "persistent", "constant")}
         secret = kept["mutability"] == _WRITE_ONLY
-        changed = {**kept, "value": sa.case((secret, sa.null()), else_=new.value), "told_ts": new.told_ts}
+        changed = {**kept, "value": sa.case((secret, sa.null()), else_=new.value), "told_ts": new["told_ts"]}
         statement = statement.on_conflict_do_update(
-            index_elements=primary_key(table), set_=changed, where=new.told_ts >= table.c.told_ts
+            index_elements=primary_key(table), set_=changed, where=new["told_ts"] >= table.c["told_ts"]
         )
         return Prepared(self._dialect, statement, columns, table)
 
@@ -60,11 +60,11 @@ class DeviceStatements:
         columns = [*primary_key(table), *_VALUE_COLUMNS]
         statement = insert_values(self._dialect, table, columns)
         new = statement.excluded
-        later = sa.or_(table.c.told_ts.is_(None), new.told_ts >= table.c.told_ts)
+        later = sa.or_(table.c["told_ts"].is_(None), new["told_ts"] >= table.c["told_ts"])
         changed = {
             "value": sa.case((later, new.value), else_=table.c.value),
-            "told_ts": sa.case((later, new.told_ts), else_=table.c.told_ts),
-            "told": table.c.told + new.told,
+            "told_ts": sa.case((later, new["told_ts"]), else_=table.c["told_ts"]),
+            "told": table.c["told"] + new["told"],
         }
         statement = statement.on_conflict_do_update(index_elements=primary_key(table), set_=changed)
         return Prepared(self._dialect, statement, columns, table)

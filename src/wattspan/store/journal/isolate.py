@@ -1,4 +1,4 @@
-"""Isolates rows that the database rejects: writes each row by itself, and bad ones sanitized or into `unwritable`.
+"""Isolates rows that the database rejects: writes rows one at a time, and bad ones sanitized or into `unwritable`.
 
 This is slow, and used only after writing the batch at once failed because of a row.
 """
@@ -31,7 +31,7 @@ class Isolator:
         self.noted = 0
 
     def run(self, cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
-        """Execute the statement for each row by itself (an `apply.Run`)."""
+        """Execute the statement for one row at a time (an `apply.Run`)."""
         for row in rows:
             fault = self._attempt(cursor, prepared, row)
             if fault is not None:

@@ -145,5 +145,5 @@ class Writer:
     ) -> None:
         try:
             self._loop.call_soon_threadsafe(done, result, error)
-        except RuntimeError:  # the loop is closed, so nobody waits
+        except RuntimeError:  # the loop is closed, so no caller is waiting
             log.debug("a write ended after its event loop")

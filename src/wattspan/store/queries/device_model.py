@@ -13,18 +13,20 @@ from wattspan.store.schema import tables as t
 _TABLES = (t.device_attributes, t.device_characteristics, t.device_monitors)
 _ATTRIBUTE = ("type", "value", "mutability", "persistent", "constant")
 _CHARACTERISTICS = ("data_type", "unit", "min_limit", "max_limit", "max_elements", "values_list", "supports_monitoring")
+_STREAM_COLUMNS = {"reported_ts": "told_ts", "received_count": "told"}
+"""Columns of `event_streams` whose name differs from the field."""
 _MONITOR = ("monitor_id", "type", "value", "severity", "transaction", "kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVariable:
-    """A variable with all that its charge point reported. `told_ts`: time of its newest value; None without a value."""
+    """A variable with everything reported about it. `reported_ts`: time of its newest value; None without a value."""
 
     of: Variable
     attributes: tuple[Attribute, ...]
     characteristics: Characteristics | None
     monitors: tuple[Monitor, ...]
-    told_ts: float | None
+    reported_ts: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,8 @@ class StoredStream:
     interval_s: int | None
     values: int | None
     value: str | None
-    told_ts: float | None
-    told: int
+    reported_ts: float | None
+    received_count: int
 
 
 def device_model(
@@ -73,7 +75,7 @@ def device_model(
                 (Characteristics(key, *_fields(row, _CHARACTERISTICS)) for row in characteristics.get(key, ())), None
             ),
             monitors=tuple(Monitor(key, *_fields(row, _MONITOR)) for row in monitors.get(key, ())),
-            told_ts=max((row.told_ts for row in attributes.get(key, ())), default=None),
+            reported_ts=max((row._mapping["told_ts"] for row in attributes.get(key, ())), default=None),
         )
         for key in keys
     ]
@@ -84,8 +86,9 @@ def event_streams(connection: sa.Connection, cp_id: str) -> Sequence[StoredStrea
     s, m = t.event_streams, t.device_monitors
     same = sa.and_(m.c.cp_id == s.c.cp_id, m.c.monitor_id == s.c.monitor_id)
     of = [m.c[name] for name in t.VARIABLE_COLUMNS]
-    names = ("stream_id", "monitor_id", "interval_s", "values", "value", "told_ts", "told")
-    query = sa.select(*(s.c[name] for name in names), *of).select_from(s.outerjoin(m, same)).where(s.c.cp_id == cp_id)
+    names = ("stream_id", "monitor_id", "interval_s", "values", "value", "reported_ts", "received_count")
+    columns = [s.c[_STREAM_COLUMNS.get(name, name)] for name in names]
+    query = sa.select(*columns, *of).select_from(s.outerjoin(m, same)).where(s.c.cp_id == cp_id)
     return [
         StoredStream(
             **dict(zip(names, row, strict=False)),

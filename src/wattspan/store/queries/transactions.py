@@ -13,7 +13,7 @@ from wattspan.store.rows import to_transaction
 from wattspan.store.samples import decode
 from wattspan.store.schema import tables as t
 
-# Compiled once, for every start and stop runs these: building a query takes four times as long as running it.
+# Compiled once, because every start and stop runs these: building a query takes four times as long as running it.
 _TX = t.transactions.c
 _STARTED = sa.select(t.transactions).where(_TX.cp_id == sa.bindparam("cp_id"), _TX.key == sa.bindparam("key"))
 _NEWEST_OF_ID = (

@@ -1,4 +1,4 @@
-"""Users, their log-ins and API tokens. Secrets arrive as digests; what a user may do is decided by the API."""
+"""Users, their logins and API tokens. Secrets arrive as digests; what a user may do is decided by the API."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,7 +44,7 @@ def add_first_user(connection: sa.Connection, new: User) -> bool:
 
 
 def change_user(connection: sa.Connection, name: str, changes: Mapping[str, Any], check: Check) -> User | None:
-    """Change a user and end their log-ins. API tokens stay: they are limited by the user's present role.
+    """Change a user and end their logins. API tokens stay: they are limited by the user's present role.
 
     Return None, with nothing changed, if no admin who can log in would be left.
     """
@@ -73,7 +73,7 @@ def other_admins(connection: sa.Connection, name: str) -> bool:
 
 
 def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
-    """Remove a user with their log-ins and tokens. Return False for the last admin who can log in."""
+    """Remove a user with their logins and tokens. Return False for the last admin who can log in."""
     before = user(connection, name)
     check(before)
     if is_admin(before) and not other_admins(connection, name):
@@ -87,7 +87,7 @@ def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
 def add_login(
     connection: sa.Connection, digest: str, name: str, now_ts: float, expires_ts: float, replaces: str
 ) -> None:
-    """Add a log-in. Delete the one it `replaces` (its digest) and all that have expired."""
+    """Add a login. Delete the one it `replaces` (its digest) and all that have expired."""
     key, c = name.casefold(), t.login_sessions.c
     expired = sa.or_(c.digest == replaces, c.expires_ts <= now_ts)
     connection.execute(sa.delete(t.login_sessions).where(expired))
@@ -97,7 +97,7 @@ def add_login(
 
 
 def login_user(connection: sa.Connection, digest: str, now_ts: float) -> User | None:
-    """Return the user of a log-in; None if it is unknown or expired, or the user is disabled."""
+    """Return the user of a login; None if it is unknown or expired, or the user is disabled."""
     c = t.login_sessions.c
     joined = t.users.join(t.login_sessions, t.users.c.user_key == c.user_key)
     alive = sa.and_(c.digest == digest, c.expires_ts > now_ts, t.users.c.disabled.is_(False))
@@ -106,17 +106,17 @@ def login_user(connection: sa.Connection, digest: str, now_ts: float) -> User | 
 
 
 def end_login(connection: sa.Connection, digest: str) -> None:
-    """End one log-in."""
+    """End one login."""
     connection.execute(sa.delete(t.login_sessions).where(t.login_sessions.c.digest == digest))
 
 
 def end_logins(connection: sa.Connection, name: str) -> None:
-    """End all log-ins of a user."""
+    """End all logins of a user."""
     connection.execute(sa.delete(t.login_sessions).where(t.login_sessions.c.user_key == name.casefold()))
 
 
 def open_logins(connection: sa.Connection, now_ts: float) -> int:
-    """Return how many log-ins are open."""
+    """Return how many logins are open."""
     query = sa.select(sa.func.count()).select_from(t.login_sessions).where(t.login_sessions.c.expires_ts > now_ts)
     return connection.execute(query).scalar_one()
 

@@ -29,7 +29,7 @@ def migrate(connection: sa.Connection, name: str) -> None:
 
 
 def _upgrade(connection: sa.Connection, name: str, present: set[str]) -> None:
-    # Alembic's INFO messages, the first of which come with its import, are of no use to operators.
+    # Alembic logs at INFO from its import on; those messages are of no use to operators.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command  # noqa: PLC0415 - see HEAD
     from alembic.config import Config  # noqa: PLC0415

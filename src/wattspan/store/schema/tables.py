@@ -42,10 +42,10 @@ charge_points = sa.Table(
     sa.Column("energy_jumps", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("certificate_expires_ts", Seconds),
     sa.Column("counters", sa.Text, nullable=False, server_default="{}"),
-    # The operator's own: written by administration alone, never by the journal.
+    # Written by administration only, never by the journal.
     sa.Column("registered_ts", Seconds),
     sa.Column("secret", sa.Text),
-    # A second secret beside it: until `other_until_ts`, or (none) until it is known which of the two the charger has.
+    # A second secret, valid until `other_until_ts`, or if that is null until it is known which one the charger has.
     sa.Column("other_secret", sa.Text),
     sa.Column("other_until_ts", Seconds),
     sa.Column("security_profile", sa.Integer),
@@ -131,8 +131,8 @@ sa.Index(
     postgresql_where=transactions.c.stopped_received_ts.is_(None),
 )
 
-# The one table that is written by the ten thousand. Nothing is indexed but the row id: an index by transaction would
-# dirty a page for each of a batch's charge points, which was measured to triple the cost of a row.
+# The largest table by far. It has no index but the row id: an index by transaction would dirty a page for each charge
+# point of a batch, which tripled the cost of a row when measured.
 meter_readings = sa.Table(
     "meter_readings",
     metadata,
@@ -154,7 +154,7 @@ meter_readings = sa.Table(
     sa.Column("samples", sa.Text, nullable=False),
 )
 
-# What a charger's samples have in common from message to message: all but their values.
+# The part of a charger's samples that is the same in every message: everything but the values.
 sample_shapes = sa.Table(
     "sample_shapes",
     metadata,
@@ -177,7 +177,7 @@ id_tags = sa.Table(
     sa.Column("evse_ids", sa.Text, nullable=False, server_default="[]"),
 )
 
-# Whom an operator turned away while it waited for approval.
+# Charge points that an operator rejected while they waited for approval.
 rejected_charge_points = sa.Table(
     "rejected_charge_points",
     metadata,
@@ -220,7 +220,7 @@ security_events = sa.Table(
     sa.Column("tech_info", sa.Text, nullable=False),
 )
 
-# What 2.x chargers tell of themselves. "" stands for an instance, EVSE or connector that was not named.
+# Device models that 2.x chargers report. "": the instance, EVSE or connector was not named.
 VARIABLE_COLUMNS = ("component", "variable", "component_instance", "variable_instance", "evse_id", "connector_id")
 """In the order of `domain.device_model.Variable`."""
 
@@ -284,7 +284,7 @@ event_streams = sa.Table(
     sa.Column("told", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-# Rows that no database takes (text that is no Unicode, numbers beyond 64 bits), as they were, for a person to look at.
+# Original content of rows that the database rejected (invalid Unicode, numbers beyond 64 bits), for inspection.
 unwritable = sa.Table(
     "unwritable",
     metadata,
@@ -296,7 +296,7 @@ unwritable = sa.Table(
     sa.Column("mended", sa.Boolean, nullable=False),
 )
 
-# Numbers that outlive every row: the highest ones given out, and how far readings are included everywhere.
+# Numbers that must survive the deletion of rows: the highest assigned ids, and up to which reading rows are current.
 marks = sa.Table(
     "marks",
     metadata,
@@ -304,7 +304,7 @@ marks = sa.Table(
     sa.Column("value", Number, nullable=False),
 )
 
-# People and programs that use the API. Secrets stand here as digests alone; a key is the name, case-folded.
+# Users of the API. Secrets are stored as digests only; a key is the case-folded name.
 users = sa.Table(
     "users",
     metadata,

@@ -119,8 +119,8 @@ def _points(data: MetricsData) -> int:
 def _envelope(resource: Resource, scope: InstrumentationScope) -> tuple[bytes, bytes]:
     """Return the stock encoder's ResourceMetrics without ScopeMetrics, and its ScopeMetrics without metrics."""
     whole = MetricsData([ResourceMetrics(resource, [ScopeMetrics(scope, [], "")], resource.schema_url)])
-    (around,) = encode_metrics(whole).resource_metrics
-    (inner,) = around.scope_metrics
+    (envelope,) = encode_metrics(whole).resource_metrics
+    (inner,) = envelope.scope_metrics
     written = inner.SerializeToString()
-    del around.scope_metrics[:]
-    return around.SerializeToString(), written
+    del envelope.scope_metrics[:]
+    return envelope.SerializeToString(), written

@@ -77,19 +77,19 @@ class Points:
             for _ in self.pieces(_DISCARDED):  # what was restored counts as exported
                 pass
 
-    def pieces(self, most: int) -> Iterator[Piece]:
-        """Yield the current points in metrics of 1 to `most` points. Consume all of them, or deltas are lost."""
+    def pieces(self, max_points: int) -> Iterator[Piece]:
+        """Yield the current points in metrics of 1 to `max_points` points. Consume all of them, or deltas are lost."""
         now_ts = self._state.clock()
         self._last_values, self._values = self._values, {}
         self._last_recorded, self._recorded = self._recorded, {}
         counter = bytes((_TEMPORALITY, self._counters.value)) + _MONOTONIC
         for family in FAMILIES.values():
             kind, after = (_GAUGE, b"") if family.metric.kind is Kind.GAUGE else (_SUM, counter)
-            for found in _batches(self._numbers(family, now_ts), most):
+            for found in _batches(self._numbers(family, now_ts), max_points):
                 yield _piece(family.metric, kind, found, after)
         after = bytes((_TEMPORALITY, self._histograms.value))
         for histogram in self._state.histograms:
-            for found in _batches(self._recordings(histogram, now_ts), most):
+            for found in _batches(self._recordings(histogram, now_ts), max_points):
                 yield _piece(histogram.metric, _HISTOGRAM, found, after)
         self._last_ts = now_ts
 
@@ -145,9 +145,9 @@ def _piece(metric: Metric, kind: bytes, found: list[bytes], after: bytes) -> Pie
     return Piece(framed(_METRIC, head + framed(kind, data + after)), len(found))
 
 
-def _batches(found: Iterable[T], most: int) -> Iterator[list[T]]:
+def _batches(found: Iterable[T], max_points: int) -> Iterator[list[T]]:
     rest = iter(found)
-    while batch := list(islice(rest, most)):
+    while batch := list(islice(rest, max_points)):
         yield batch
 
 

@@ -63,17 +63,17 @@ class Encoder:
 
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
         """Return an ExportTraceServiceRequest of these spans."""
-        ours: dict[SpanScope, list[bytes]] = {}
+        by_scope: dict[SpanScope, list[bytes]] = {}
         others: list[ReadableSpan] = []
         for span in spans:
             if type(span) is HotSpan and span.extras is None:
                 span_scope = span.source.span_scope
-                if span_scope not in ours:
-                    ours[span_scope] = []
-                ours[span_scope].append(self._span(span))
+                if span_scope not in by_scope:
+                    by_scope[span_scope] = []
+                by_scope[span_scope].append(self._span(span))
             else:
                 others.append(span)
-        parts = [self._group(span_scope, written) for span_scope, written in ours.items()]
+        parts = [self._group(span_scope, written) for span_scope, written in by_scope.items()]
         if others:
             parts.append(encode_spans(others).SerializePartialToString())
         return b"".join(parts)

@@ -29,15 +29,15 @@ from wattspan.telemetry.prometheus.mapping_private import map_unit, sanitize_att
 NS = 1e9
 
 
-def lines_of(data: MetricsData | None, form: Format, ours: Container[str]) -> Iterator[tuple[str, Kind, str]]:
-    """Yield each family once: its name (a counter's with `_total`), its kind, its text; without those in `ours`.
+def lines_of(data: MetricsData | None, form: Format, excluded: Container[str]) -> Iterator[tuple[str, Kind, str]]:
+    """Yield each family once: its name (a counter's with `_total`), its kind, its text; without those in `excluded`.
 
     Several scopes may use one name: their points share the family. The first kind wins, and of points with the same
     labels the first.
     """
     families: dict[str, tuple[Kind, str, dict[str, str]]] = {}
     for metric in _metrics(data):
-        if metric.name in ours:
+        if metric.name in excluded:
             continue
         name, kind = _named(metric)
         known, _, points = families.setdefault(name, (kind, metric.description or "", {}))

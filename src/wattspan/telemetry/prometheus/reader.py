@@ -99,8 +99,8 @@ class PrometheusReader(MetricReader):
         wanted = names.__contains__ if names else lambda _: True
         if self._page is not None:
             yield from self._page.render(form, wanted)
-        ours = self._state.names() if self._state is not None else frozenset()
-        for name, kind, text in lines_of(foreign, form, ours):
+        excluded = self._state.names() if self._state is not None else frozenset()
+        for name, kind, text in lines_of(foreign, form, excluded):
             if any(map(wanted, sample_names(name, kind))):
                 yield text
         if form is Format.OPENMETRICS:

@@ -22,7 +22,7 @@ from wattspan.versions.v16.readings import readings
 v16 = Version(subprotocol="ocpp1.6", name="1.6", schemas=Schemas.load("v16"), codes=CODES_16, commands=dict(COMMANDS))
 
 UNKNOWN_TRANSACTION = "-1"
-"""The id of a transaction to which none was allotted."""
+"""The transactionId of a transaction that was never assigned one."""
 _AUTHORIZATION_STATUSES = frozenset({"Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid"})
 _BOOT_FIELDS = ("chargeBoxSerialNumber", "iccid", "imsi", "meterSerialNumber", "meterType")
 
@@ -147,7 +147,7 @@ def start_key(call: Payload) -> str:
 
 @v16.answers("StartTransaction", place=_place)
 async def start_transaction(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer StartTransaction (OCPP 1.6 §4.8), by an id even if the token may not charge: charging may have begun."""
+    """Answer StartTransaction (OCPP 1.6 §4.8), with an id even if the token may not charge: charging may have begun."""
     _needs_one_of(call, "idTag", "connectorId", "meterStart", "timestamp")
     decision = await cp.start(
         id_token=text(call.get("idTag")),
@@ -160,7 +160,7 @@ async def start_transaction(call: Payload, cp: ChargePointContext) -> Payload:
 
 @v16.observes("StartTransaction")
 def transaction_started(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """Observe a start and the id allotted to it; a repeat has the same key."""
+    """Observe a start and the id assigned to it; a repeat has the same key."""
     return (
         ev.TransactionStarted(
             cp_id=cp_id,

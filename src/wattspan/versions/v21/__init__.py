@@ -1,4 +1,4 @@
-"""OCPP 2.1, expressed as what it changes over 2.0.1."""
+"""OCPP 2.1, expressed as its differences from 2.0.1."""
 
 from wattspan.versions.v21.requests import v21
 

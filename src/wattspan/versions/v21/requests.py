@@ -1,7 +1,7 @@
 """Requests of OCPP 2.1, as changes to 2.0.1: new messages, one of them never answered.
 
-Costs and tariffs are passed on, not computed. What needs a certificate authority, a planner, a tax office or a payment
-provider, none of which exists here, gets the status that the specification defines for that.
+Costs and tariffs are passed on, not computed. There is no certificate authority for vehicles, energy planner, tax
+office or payment provider; a request that needs one gets the status that the specification defines for that case.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ _ALGORITHMS = ("SHA256", "SHA384", "SHA512")
 
 
 def _chain_status(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer GetCertificateChainStatus (OCPP 2.1 M07) by Failed: no OCSP responder is configured."""
+    """Answer GetCertificateChainStatus (OCPP 2.1 M07) with Failed: no OCSP responder is configured."""
     requested = [
         entry
         for entry in variables.objects(call.get("certificateStatusRequests"))
@@ -53,12 +53,12 @@ def _hash_data(data: Payload) -> Payload:
 
 
 def _dynamic_update(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer PullDynamicScheduleUpdate (OCPP 2.1 K28) by Rejected: there is no energy planner."""
+    """Answer PullDynamicScheduleUpdate (OCPP 2.1 K28) with Rejected: there is no energy planner."""
     return {"status": "Rejected", "statusInfo": NOT_ENABLED}
 
 
 def _vat_number(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer VatNumberValidation (OCPP 2.1 C23) by Rejected: no tax office is configured."""
+    """Answer VatNumberValidation (OCPP 2.1 C23) with Rejected: no tax office is configured."""
     answer: Payload = {"status": "Rejected", "statusInfo": NOT_ENABLED, "vatNumber": text(call.get("vatNumber"), 20)}
     evse_id = whole(call.get("evseId"))
     return {**answer, "evseId": evse_id} if evse_id is not None and 0 <= evse_id <= _HIGHEST_EVSE else answer

@@ -63,7 +63,7 @@ def profiles_cleared(call: Payload, answer: Payload, cp_id: str, received_ts: fl
 
 
 def profiles_reported(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
-    """Observe ReportChargingProfiles (OCPP 2.0.1 K09): all profiles the charger has, whoever set them."""
+    """Observe ReportChargingProfiles (OCPP 2.0.1 K09): all profiles that the charger has, from any source."""
     profiles = call.get("chargingProfile")
     for profile in profiles if isinstance(profiles, list) else ():
         yield from profile_events(cp_id, received_ts, evse(call), profile)

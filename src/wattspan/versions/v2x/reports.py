@@ -1,7 +1,7 @@
 """Requests of OCPP 2.0.1 beside sessions and status: device model, events, limits, charging needs, display messages.
 
-What needs a certificate authority or an energy planner, none of which exists here, gets the status that the
-specification defines for that. Payloads may break their schema.
+There is no certificate authority for vehicles and no energy planner; a request that needs one gets the status that the
+specification defines for that case. Payloads may break their schema.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,22 +34,22 @@ def _at_evse(call: Payload) -> tuple[str | None, str | None]:
 
 
 def ev_certificate(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer Get15118EVCertificate (OCPP 2.0.1 M01) by Failed: no contract certificate pool is configured."""
+    """Answer Get15118EVCertificate (OCPP 2.0.1 M01) with Failed: no contract certificate pool is configured."""
     return {"status": "Failed", "statusInfo": NOT_ENABLED, "exiResponse": ""}
 
 
 def certificate_status(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer GetCertificateStatus (OCPP 2.0.1 M06) by Failed: no OCSP responder is configured."""
+    """Answer GetCertificateStatus (OCPP 2.0.1 M06) with Failed: no OCSP responder is configured."""
     return {"status": "Failed", "statusInfo": NOT_ENABLED}
 
 
 def charging_needs(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer NotifyEVChargingNeeds (OCPP 2.0.1 K15) by Rejected, "service not available": there is no planner."""
+    """Answer NotifyEVChargingNeeds (OCPP 2.0.1 K15) with Rejected, "service not available": there is no planner."""
     return {"status": "Rejected", "statusInfo": NOT_ENABLED}
 
 
 def charging_schedule(call: Payload, cp: ChargePointContext) -> Payload:
-    """Answer NotifyEVChargingSchedule (OCPP 2.0.1 K15, K16): Accepted says that it was processed, not approved."""
+    """Answer NotifyEVChargingSchedule (OCPP 2.0.1 K15, K16): Accepted means processed, not approved."""
     return {"status": "Accepted"}
 
 

@@ -110,7 +110,7 @@ def _meter_values(
 def _with_rare_parts(
     event: ev.TransactionEventReceived, call: Payload, answer: Payload, *, has_details: bool
 ) -> ev.TransactionEventReceived:
-    """Return the event with its start, details or end. An end takes the readings, and its state says nothing."""
+    """Return the event with its start, details or end. An end has the readings, and no charging state."""
     kind = call.get("eventType")
     is_end = kind == ENDED
     is_bare = not (event.readings or event.charging_state or is_end)
@@ -143,7 +143,7 @@ def _started(event: ev.TransactionEventReceived, call: Payload, answer: Payload)
 
 
 def _detailed(event: ev.TransactionEventReceived, call: Payload) -> ev.TransactionDetailed:
-    """Return the details. The token of an end is of whoever stopped the transaction, so it is no detail."""
+    """Return the details. The token of an end is left out: it belongs to the driver who stopped the transaction."""
     token = None if call.get("eventType") == ENDED else token_of(call)
     return ev.TransactionDetailed(
         cp_id=event.cp_id,
