@@ -46,9 +46,8 @@ async def test_a_stop_that_was_sent_right_before_the_connection_was_lost_is_stor
 
 
 async def test_many_messages_before_a_close_are_all_processed_and_the_disconnection_comes_after_them(csms):
-    seen = []
-    apply, core = csms.central._core.record, csms.central._core
-    plugins = core.plugins
+    seen: list[str] = []
+    plugins = csms.central._core.plugins
     publish = plugins.publish
     plugins.publish = lambda event: (seen.append(type(event).__name__), publish(event))[1]
     async with csms.raw_charger() as charger:
@@ -63,9 +62,8 @@ async def test_many_messages_before_a_close_are_all_processed_and_the_disconnect
         charger.writer.close()
     await csms.becomes(0, "ocpp_cp_connected", cp_id="CP1")
     await csms.becomes(7500, "ocpp_cp_energy_total_wh", cp_id="CP1")
-    assert apply is not None
+    assert len(seen) > 300
     assert seen[-1] == "ChargePointDisconnected"
-    assert seen.count("ConnectorStatusChanged") >= 1 or len(seen) > 300
 
 
 async def test_what_a_replaced_connection_had_sent_is_stored(csms):
