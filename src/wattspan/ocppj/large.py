@@ -209,7 +209,7 @@ class _Splitter:
         shared = self._shared
         if type(value) is dict:
             fields = len(value)
-            size = next((size for most, size in DICT_BYTES if fields <= most), fields * WIDE_DICT_FIELD_BYTES)
+            size = next((size for limit, size in DICT_BYTES if fields <= limit), fields * WIDE_DICT_FIELD_BYTES)
             members: Any = value.items()
         elif type(value) is list:
             size = LIST_BYTES + ITEM_BYTES * len(value)
