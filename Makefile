@@ -23,7 +23,7 @@ READY := $(VENV)/.ready
 WORKERS := -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check docs reference bench e2e chaos fuzz soak tour lock
+.PHONY: help setup run test check docs reference bench e2e chaos fuzz attack soak tour lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -70,6 +70,9 @@ chaos: setup ## kill the server under load, KILLS times (100)
 
 fuzz: setup ## break FRAMES frames (a million), for FUZZ_S seconds at most, against the real session and service
 	PYTHONPATH=tests $(BIN)/python -m fuzz --frames $(FRAMES) --seconds $(FUZZ_S)
+
+attack: setup ## attack a server as one peer could, and measure what others notice (ATTACK=--short: for a minute)
+	PYTHONPATH=tests $(BIN)/python -m attack $(ATTACK)
 
 soak: setup ## let SOAK_CPS (2000) mixed charge points charge for SOAK_S seconds (600), and compare the books
 	PYTHONPATH=tests $(BIN)/python -m soak --charge-points $(SOAK_CPS) --seconds $(SOAK_S)

@@ -44,6 +44,10 @@ class Wire:
         """Actions in the order they came: a message id may be used twice."""
         self._in_hand = False
         """A text that is no readable CALL is being taken: one error may be its answer, whatever id that carries."""
+        self._unreadable = 0
+        """Such texts that got no answer yet. One that looks like a CALL is parsed, and answered, in its turn."""
+        self._doubtful: defaultdict[str, deque[str]] = defaultdict(deque)
+        """Actions answered by an error that may have been the answer to an unreadable text of the same id."""
         self._take: Callable[[bytes], None] = _nobody
         self._known = {version: set(actions(version)) for version in FILES}
 
@@ -60,6 +64,7 @@ class Wire:
             message_id, action = called
             self._owed[_key(message_id)].append(action)
         self._take(data)
+        self._unreadable += self._in_hand
         self._in_hand = False
 
     # what the gateway does with a connection
@@ -93,6 +98,13 @@ class Wire:
             action = self._owed[key].popleft()
             if kind == RESULT:
                 self._check(action, frame[2])
+            elif self._unreadable:
+                self._doubtful[key].append(action)
+        elif kind == ERROR and self._unreadable:
+            self._unreadable -= 1
+        elif self._unreadable and self._doubtful[key]:
+            self._unreadable -= 1
+            self._check(self._doubtful[key].popleft(), frame[2])
         else:
             self.faults.append(f"{frame} answers nothing")
         if not self._owed[key]:

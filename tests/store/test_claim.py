@@ -20,3 +20,27 @@ async def test_a_second_server_on_one_database_is_told_so_and_the_next_after_it_
     third = await Store.open(database)
     await third.claim()
     await third.close()
+
+
+@pytest.mark.parametrize("link_folder", [False, True], ids=["file", "folder"])
+async def test_a_symbolic_link_to_the_database_is_no_second_database(tmp_path, link_folder):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    first = await Store.open(str(folder / "fleet.db"))
+    await first.claim()
+    link = tmp_path / "link"
+    link.symlink_to(folder if link_folder else folder / "fleet.db")
+    second = await Store.open(str(link / "fleet.db" if link_folder else link))
+    with pytest.raises(StoreUnusable, match="in use by another Wattspan server"):
+        await second.claim()
+    await second.close()
+    await first.close()
+
+
+async def test_a_database_file_of_two_names_is_refused(path, tmp_path):
+    await (await Store.open(str(path))).close()
+    (tmp_path / "other.db").hardlink_to(path)
+    store = await Store.open(str(path))
+    with pytest.raises(StoreUnusable, match="one file under 2 names"):
+        await store.claim()
+    await store.close()

@@ -65,7 +65,7 @@ async def test_compression_is_taken_when_offered_and_not_otherwise(csms):
 async def test_a_small_frame_that_unpacks_over_the_limit_closes_with_1009(csms):
     async with csms.raw_charger(Sec_WebSocket_Extensions="permessage-deflate") as charger:
         packer = zlib.compressobj(wbits=-12)
-        packed = packer.compress(b" " * 5_000_000) + packer.flush(zlib.Z_SYNC_FLUSH)
+        packed = packer.compress(b" " * 20_000_000) + packer.flush(zlib.Z_SYNC_FLUSH)
         frame = bytearray(masked(packed[:-4]))
         frame[0] |= 0x40  # RSV1: compressed (RFC 7692 §6)
         charger.writer.write(frame)

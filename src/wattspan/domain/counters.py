@@ -14,6 +14,8 @@ class ServerCounters:
     """Open WebSockets now."""
     handshakes_rejected: dict[str, int] = field(default_factory=dict)
     """By reason."""
+    limit_closes: dict[str, int] = field(default_factory=dict)
+    """Connections closed because the peer exceeded a limit, by reason."""
     pending: int = 0
     """Charge points that are waiting for approval now."""
     certificate_expires_ts: float | None = None

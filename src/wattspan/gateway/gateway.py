@@ -1,6 +1,7 @@
 """The WebSocket server: handshakes and live connections; the newest of an identity wins. It knows no OCPP action."""
 
 import asyncio
+import contextlib
 import http
 import logging
 import math
@@ -29,12 +30,14 @@ from wattspan.gateway.handshake import (
     HandshakeAuthenticator,
     choose,
     identity,
+    is_browser,
 )
 from wattspan.gateway.live import LiveConnection
-from wattspan.gateway.pending import PendingConnections
+from wattspan.gateway.pending import MAX_PENDING_MESSAGE_BYTES, PendingConnections
 from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Ports, ServerCallbacks
 from wattspan.gateway.throttle import Throttle, source_of
 from wattspan.gateway.tls import ServerTls, TlsFiles
+from wattspan.ocppj.large import LargeMessages
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import limited
 from wattspan.versions.base import Version
@@ -42,8 +45,17 @@ from wattspan.versions.base import Version
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
+PROCESS_S = 60.0
+"""Seconds that the messages of a lost connection may take. Most of it is for a store that is down."""
 FINISH_S = 5.0
 """Seconds that messages in progress may take at shutdown. The charger repeats what is not answered by then."""
+
+_LIMITS = {
+    "message_too_big": "a message was longer than allowed (max_frame_bytes)",
+    "flood": "it sent more than the central system can take from one peer",
+    "empty_fragments": "it sent a message of empty fragments",
+}
+"""What a reason means, for the log."""
 
 
 class Gateway:
@@ -65,9 +77,13 @@ class Gateway:
             clock=core.clock,
         )
         self._connections: dict[str, LiveConnection] = {}
+        self._finishing: set[LiveConnection] = set()
+        """Lost or replaced connections whose messages are still processed."""
         self._watchers: dict[str, list[FrameTap]] = {}
         self._pending = PendingConnections(core)
         self._ports = Ports(settings, self._tls)
+        self._large = LargeMessages()
+        self._on_limit = self._limit_exceeded
 
     async def start(self) -> None:
         """Start listening.
@@ -156,19 +172,23 @@ class Gateway:
     async def stop(self) -> None:
         """Stop accepting, finish messages in progress, close every connection with 1001 and wait for their ends."""
         self._ports.stop_accepting()
-        live = list(self._connections.values())
+        live = [*self._connections.values(), *self._finishing]
         for each in live:
             each.connection.detach()
         await _bounded([each.rpc.finished() for each in live], FINISH_S)
+        for each in live:
+            each.rpc.close()
         closing = [close_quietly(each, 1001, "going away") for each in self._ports.connections()]
         await _bounded(closing, 2 * CLOSE_TIMEOUT_S)
         await self._ports.wait_closed()
+        self._large.close()
 
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
-        found = self._connections.get(cp_id)
-        if found is not None:
-            found.drop(1008, reason)
+        found = [self._connections.get(cp_id), *self._finishing]
+        for live in found:
+            if live is not None and live.rpc.cp_id == cp_id:
+                live.drop(1008, reason)
 
     # handshake
 
@@ -177,6 +197,8 @@ class Gateway:
         try:
             if not self._core.journal.available:
                 raise HandshakeRefused(503, "store", "the store is not writable now", retry_after_s=RETRY_AFTER_S)
+            if is_browser(request.headers):
+                raise HandshakeRefused(403, "browser", "charge points connect here, browsers do not")
             admitted = await self._authenticator.admit(_attempt(connection, request))
             if admitted.pending and not self._pending.has_room(source_of(connection.remote_address)):
                 raise HandshakeRefused(503, "waiting_room", "too many wait for approval", retry_after_s=RETRY_AFTER_S)
@@ -186,12 +208,33 @@ class Gateway:
         except HandshakeRefused as refusal:
             return self._refused(connection, refusal)
         connection.admitted = admitted
+        if admitted.pending:
+            connection.restrict(MAX_PENDING_MESSAGE_BYTES)
+        else:
+            connection.allow(self._settings.max_frame_bytes)
+        connection.on_limit = self._on_limit
         return None
 
     def _answered(self, connection: ChargePointConnection, _request: Request, response: Response) -> None:
         """`process_response` of websockets: count admitted requests that turn out to be no valid WebSocket upgrade."""
-        if connection.admitted is not None and response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+        switching = response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS
+        if connection.admitted is not None and not switching:
             self._count("request")
+        if not switching or not self._ports.accepting:
+            connection.handshake_ended()
+
+    def _limit_exceeded(self, connection: ChargePointConnection, reason: str) -> None:
+        """Count and log a connection that is closed because its peer exceeded a limit."""
+        counts = self._core.counters.limit_closes
+        counts[reason] = counts.get(reason, 0) + 1
+        limited(
+            log,
+            logging.WARNING,
+            f"limit {reason}",
+            "connection of %s closed: %s",
+            connection.admitted.cp_id,
+            _LIMITS[reason],
+        )
 
     def _count(self, reason: str) -> None:
         counts = self._core.counters.handshakes_rejected
@@ -237,6 +280,10 @@ class Gateway:
             self._note_certificate(admitted.cp_id, admitted.certificate)
         try:
             await connection.lost()
+            self._lost(admitted.cp_id, live)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROCESS_S):
+                    await live.rpc.finished()
         finally:
             self._leave(admitted.cp_id, live)
 
@@ -247,10 +294,11 @@ class Gateway:
     def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> LiveConnection:
         """Register the connection. The newest wins at once: after a power cut the old socket is dead but not closed."""
         core, now_ts = self._core, self._core.clock()
-        live = LiveConnection(core, connection, cp_id, version, now_ts)
+        live = LiveConnection(core, connection, cp_id, version, now_ts=now_ts, large=self._large)
         replaced, self._connections[cp_id] = self._connections.get(cp_id), live
         if replaced is not None:
-            replaced.drop(1008, "replaced by a newer connection")
+            self._finishing.add(replaced)
+            replaced.replace()
         core.counters.sockets += 1
         core.record([ev.ChargePointConnected(cp_id=cp_id, received_ts=now_ts, protocol=version.subprotocol)])
         connection.on_binary = live.handler.on_binary
@@ -258,18 +306,24 @@ class Gateway:
         connection.attach(live.rpc.receive)
         return live
 
+    def _lost(self, cp_id: str, live: LiveConnection) -> None:
+        """Note that nothing can be sent any more. What has been received is still processed."""
+        live.rpc.lost()
+        self._finishing.add(live)
+        if self._connections.get(cp_id) is live:
+            del self._connections[cp_id]
+
     def _leave(self, cp_id: str, live: LiveConnection) -> None:
         """Clean up after a connection, by identity of the object: a replaced one must not affect its successor."""
         core, connection = self._core, live.connection
+        self._lost(cp_id, live)
+        self._finishing.discard(live)
         connection.detach()
         live.rpc.close()
         core.counters.sockets -= 1
-        current = self._connections.get(cp_id)
-        if current is live:
-            del self._connections[cp_id]
         if cp_id in core.fleet.charge_points:
             code = connection.close_code or 1006
-            replaced = current is not None and current is not live
+            replaced = cp_id in self._connections
             core.record(
                 [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=core.clock(), code=code, replaced=replaced)]
             )

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from websockets.datastructures import Headers
+
 from wattspan.csms.security.credentials import SecretChecker, is_slow
 from wattspan.errors import HandshakeRefused
 from wattspan.gateway.certificates import PeerCertificate, Revocations
+from wattspan.gateway.guarded_checks import GuardedChecks
 from wattspan.gateway.throttle import Hold, Throttle
 from wattspan.settings import Settings
 from wattspan.store.records import Registration
@@ -76,6 +79,17 @@ def identity(target: str) -> str:
     return cp_id
 
 
+def is_browser(headers: Headers) -> bool:
+    """Return whether a browser sent the request: a page of another site can open WebSockets from inside a network.
+
+    Origin says nothing, because libraries that chargers use send it, too.
+    """
+    agents = headers.get_all("User-Agent")
+    return any("Mozilla/" in agent for agent in agents) or any(
+        name.lower().startswith("sec-fetch-") for name in headers
+    )
+
+
 class HandshakeAuthenticator:
     """Authenticates charge points by security profile (OCPP 1.6 security whitepaper §2, 2.0.1 Part 2 A00)."""
 
@@ -95,11 +109,15 @@ class HandshakeAuthenticator:
         self._grace_s = settings.credential_grace_s
         self._throttle = throttle
         self._checker = checker
+        self._guarded = GuardedChecks()
         self._revocations = revocations
         self._clock = clock
 
     async def admit(self, attempt: ConnectionAttempt) -> Admitted:
         """Return the charge point as admitted.
+
+        After too many failures, certificates and secrets are still checked, so that the right ones get in. Wrong ones
+        are answered with 429, and secrets that people chose are checked no faster than `GuardedChecks` allows.
 
         Raises:
             HandshakeRefused: 404 for an unknown one (OCPP-J 1.6 §3.2), 401 for missing or wrong credentials, 403 for
@@ -108,20 +126,21 @@ class HandshakeAuthenticator:
         """
         who = attempt.cp_id.casefold()  # otherwise each spelling of the identity would allow new guesses
         hold, wait_s = self._throttle.hold(attempt.source, who)
-        if hold is Hold.ALL:
-            raise _later(wait_s)
+        guarded_s = None if hold is Hold.NOT else wait_s
         try:
-            admitted = await self._judge(attempt, guarded_s=wait_s if hold is Hold.GUESSING else None)
+            admitted = await self._judge(attempt, guarded_s)
         except HandshakeRefused as refusal:
             if refusal.reason in _SUSPICIOUS:
                 self._throttle.failed(attempt.source, who)
+            if guarded_s is not None and refusal.reason == "credentials":
+                raise _later(guarded_s) from refusal
             raise
         if admitted.profile:
             self._throttle.succeeded(attempt.source, who)
         return admitted
 
     async def _judge(self, attempt: ConnectionAttempt, guarded_s: float | None) -> Admitted:
-        """`guarded_s`: seconds until credentials are checked again, or None if there is no such wait."""
+        """`guarded_s`: seconds for which the source is slowed down, or None if it is not."""
         known = await self._credentials.credential(attempt.cp_id)
         is_known = known is not None and known.registered_ts is not None
         if not is_known:
@@ -170,21 +189,24 @@ class HandshakeAuthenticator:
             raise HandshakeRefused(401, "credentials", "basic credentials are required")
         user, secret = given
         if known is not None and user.casefold() == attempt.cp_id.casefold():
-            if known.secret is not None and await self._is_right(secret, known.secret, guarded_s):
+            if known.secret is not None and await self._is_right(attempt, secret, known.secret, guarded_s):
                 return
-            if self._other_counts(known) and await self._is_right(secret, str(known.other_secret), guarded_s):
+            if self._other_counts(known) and await self._is_right(attempt, secret, str(known.other_secret), guarded_s):
                 if known.other_until_ts is None:  # now it is known which of the two secrets the charger uses
                     until_ts = self._clock() + self._grace_s
                     await self._credentials.confirm_secret(known.cp_id, str(known.other_secret), until_ts)
                 return
         raise HandshakeRefused(401, "credentials", "wrong credentials")
 
-    async def _is_right(self, secret: bytes, stored: str, guarded_s: float | None) -> bool:
-        if self._checker.check_quickly(secret, stored):
-            return True
-        if is_slow(stored) and guarded_s is not None:
+    async def _is_right(self, attempt: ConnectionAttempt, secret: bytes, stored: str, guarded_s: float | None) -> bool:
+        if guarded_s is None or self._checker.check_quickly(secret, stored) or not is_slow(stored):
+            return await self._checker.check(secret, stored)
+        right = await self._guarded.check(
+            attempt.source, attempt.cp_id.casefold(), lambda: self._checker.check(secret, stored)
+        )
+        if right is None:
             raise _later(guarded_s)
-        return await self._checker.check(secret, stored)
+        return right
 
     def _other_counts(self, known: Registration) -> bool:
         ends_ts = known.other_until_ts

@@ -6,6 +6,7 @@ from wattspan.csms.core import Core
 from wattspan.csms.service import CallHandler
 from wattspan.gateway.certificates import PeerCertificate
 from wattspan.gateway.connection import ChargePointConnection, close_quietly
+from wattspan.ocppj.large import LargeMessages
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Version
 
@@ -16,7 +17,14 @@ class LiveConnection:
     __slots__ = ("certificate", "connection", "core", "handler", "profile", "rpc", "send", "version")
 
     def __init__(
-        self, core: Core, connection: ChargePointConnection, cp_id: str, version: Version, now_ts: float
+        self,
+        core: Core,
+        connection: ChargePointConnection,
+        cp_id: str,
+        version: Version,
+        *,
+        now_ts: float,
+        large: LargeMessages,
     ) -> None:
         self.core = core
         self.connection = connection
@@ -26,7 +34,7 @@ class LiveConnection:
         self.certificate: PeerCertificate | None = None
         self.handler = CallHandler(core, core.fleet.charge_point(cp_id, now_ts), version, self)
         framing = replace(version.framing, strict=True) if core.strict else version.framing
-        self.rpc = self.handler.rpc = RpcConnection(cp_id, self, self.handler, framing)
+        self.rpc = self.handler.rpc = RpcConnection(cp_id, self, self.handler, framing, large)
 
     def pause_reading(self) -> None:
         self.connection.pause_reading()
@@ -35,9 +43,19 @@ class LiveConnection:
         self.connection.resume_reading()
 
     def drop(self, code: int, reason: str) -> None:
-        """Stop reading and start the closing handshake. Further calls do nothing."""
+        """Stop reading, discard what waits and start the closing handshake. Further calls do nothing."""
         if self.rpc.closed:
+            self.rpc.close()
             return
-        self.connection.detach()
         self.rpc.close()
+        self._close(code, reason)
+
+    def replace(self) -> None:
+        """Start the closing handshake because a newer connection takes over. What has been received is processed."""
+        if not self.rpc.closed:
+            self.rpc.lost()
+            self._close(1008, "replaced by a newer connection")
+
+    def _close(self, code: int, reason: str) -> None:
+        self.connection.detach()
         self.core.spawn(close_quietly(self.connection, code, reason))

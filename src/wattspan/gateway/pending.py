@@ -21,6 +21,8 @@ MAX_PENDING = 1_000
 """How many may be pending at once; more are answered with 503."""
 MAX_PENDING_OF_SOURCE = 200
 """How many of those may come from one address."""
+MAX_PENDING_MESSAGE_BYTES = 8 << 10
+"""Longest message of a pending charge point."""
 INTERVAL_S = 60
 """The interval, in seconds, at which a pending charge point repeats BootNotification."""
 BOOT = "BootNotification"

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 OPEN_TIMEOUT_S = 60.0
 """Seconds for the TLS handshake, and again for the opening handshake: the last of many that reconnect at once wait."""
 CLOSE_TIMEOUT_S = 5.0
+HANDSHAKE_MESSAGE_BYTES = 64 << 10
+"""Longest message of a peer whose handshake is not answered yet. `max_frame_bytes` holds from then on."""
 TLS_LOOK_S = 5.0
 """Interval, in seconds, at which certificate files are checked for renewal."""
 
@@ -84,7 +86,7 @@ class Ports:
                 # Compression is used if the charger offers it. Windows are small because messages are.
                 extensions=[ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)],
                 compression=None,
-                max_size=settings.max_frame_bytes,
+                max_size=min(settings.max_frame_bytes, HANDSHAKE_MESSAGE_BYTES),
                 ping_interval=settings.ping_interval_s or None,
                 ping_timeout=settings.ping_timeout_s or None,
                 open_timeout=OPEN_TIMEOUT_S,

@@ -242,10 +242,19 @@ def parse(data: bytes, framing: Framing = FRAMING_16) -> Frame | None:
         FrameError: it is not a valid message. Has the CALLERROR code and the message id, if that is readable;
             `answered` is False for an invalid SEND, which is never answered.
     """
+    return interpret(decode(data, framing), framing)
+
+
+def decode(data: bytes, framing: Framing) -> Any:
+    """Return the JSON value in `data`. Raises FrameError if there is none."""
     try:
-        frame = orjson.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError as exc:
-        frame = _parse_leniently(data, exc, framing)
+        return _parse_leniently(data, exc, framing)
+
+
+def interpret(frame: Any, framing: Framing) -> Frame | None:
+    """Do what `parse` does, from a decoded JSON value."""
     if type(frame) is not list or len(frame) < 2:  # noqa: PLR2004
         raise FrameError(framing.malformed, "not an array of message type, message id, …")
     kind = frame[0]

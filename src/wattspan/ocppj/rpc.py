@@ -5,19 +5,25 @@ messages mean, nor WebSockets: it gets bytes and a `Wire`. Everything runs on th
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
 from wattspan.ocppj import frames
-from wattspan.ocppj.frames import FRAMING_16, Call, CallError, CallResult, Framing, ResultError, Send
+from wattspan.ocppj.frames import FRAMING_16, Call, CallError, CallResult, Frame, Framing, ResultError, Send
+from wattspan.ocppj.large import LARGE_BYTES, LargeMessages
 
 MAX_WAITING_CALLS = 32
 """CALLs of a peer that does not wait for answers; from this number on, reading from it is paused."""
+MAX_WAITING_BYTES = 256 << 10
+"""The same by size. Messages wait as text and are parsed in their turn, for parsed they take many times as much."""
 MAX_QUEUED_COMMANDS = 64
 """Commands that may be queued for one charge point."""
 
+
+_BEGINS_CALL = re.compile(rb"\s*\[\s*2\s*,").match
 
 Check = Callable[[dict[str, Any]], tuple[str, str] | None]
 
@@ -69,49 +75,88 @@ class RpcConnection:
         "_closed",
         "_current",
         "_draining",
+        "_ended",
         "_finished",
         "_framing",
         "_handler",
+        "_large",
         "_outstanding",
+        "_parsing",
         "_paused",
         "_turn",
         "_waiting",
+        "_waiting_bytes",
         "_wire",
         "cp_id",
         "queued",
     )
 
-    def __init__(self, cp_id: str, wire: Wire, handler: Handler, framing: Framing = FRAMING_16) -> None:
+    def __init__(
+        self,
+        cp_id: str,
+        wire: Wire,
+        handler: Handler,
+        framing: Framing = FRAMING_16,
+        large: LargeMessages | None = None,
+    ) -> None:
+        """`large` parses messages over LARGE_BYTES; without it they are parsed like any other."""
         self.cp_id = cp_id
+        self._large = large
         self._framing = framing
         self.queued = 0
         """Commands that wait to be sent or for their answer."""
         self._wire = wire
         self._handler = handler
         self._current: Call | None = None
-        self._waiting: list[Call] = []  # a few at most: no deque, which is 700 bytes when empty
+        self._waiting: list[bytes] = []  # a few at most: no deque, which is 700 bytes when empty
+        self._waiting_bytes = 0
+        self._parsing = False
         self._outstanding: _Outstanding | None = None
         self._turn: asyncio.Lock | None = None
         self._finished: asyncio.Future[None] | None = None
         self._closed = False
+        self._ended = False
         self._draining = False
         self._paused = False
 
     @property
     def closed(self) -> bool:
+        """Return whether nothing can be sent any more."""
         return self._closed
 
     def receive(self, data: bytes) -> None:
-        """Process one text message. Never raises."""
+        """Process one text message: a CALL in its turn, everything else at once. Never raises."""
+        if self._parsing or (self._current is not None and _BEGINS_CALL(data) is not None):
+            self._wait(data)
+        else:
+            self._process(data)
+
+    def _process(self, data: bytes) -> None:
+        if len(data) > LARGE_BYTES and self._large is not None:
+            self._parse_large(data, self._large)
+            return
         try:
             frame = frames.parse(data, self._framing)
         except FrameError as fault:
-            self._handler.on_fault(fault)
-            if fault.answered:
-                self._wire.send(frames.call_error(fault.message_id, fault.code, fault.description, {}))
+            self._refuse_frame(fault)
             return
+        if type(frame) is Call and self._current is None:  # here, not in `_dispatch`, to save a call for each message
+            self._current = frame
+            self._handler.on_call(frame)
+            if self._waiting:
+                self._drain()
+        else:
+            self._dispatch(frame, data)
+
+    def _dispatch(self, frame: Frame | None, data: bytes) -> None:
         if type(frame) is Call:
-            self._take(frame)
+            if self._current is not None:
+                self._wait(data)
+                return
+            self._current = frame
+            self._handler.on_call(frame)
+            if self._waiting:
+                self._drain()
         elif type(frame) is CallResult or type(frame) is CallError:
             self._match(frame)
         elif type(frame) is Send:
@@ -120,6 +165,11 @@ class RpcConnection:
             self._handler.on_result_error(frame)
         else:
             self._handler.on_unexpected_result()
+
+    def _refuse_frame(self, fault: FrameError) -> None:
+        self._handler.on_fault(fault)
+        if fault.answered and not self._closed:
+            self._wire.send(frames.call_error(fault.message_id, fault.code, fault.description, {}))
 
     def answer(self, call: Call, payload: dict[str, Any]) -> None:
         """Send the CALLRESULT of `call` and process the next CALL."""
@@ -155,19 +205,33 @@ class RpcConnection:
         finally:
             self.queued -= 1
 
-    def close(self) -> None:
-        """Mark the connection as closed. Pending calls raise ConnectionLost; nothing is sent any more."""
+    def lost(self) -> None:
+        """Mark the transport as lost. Pending calls raise ConnectionLost, and nothing is sent any more.
+
+        What has been received is still processed, because the peer may have sent facts and gone at once: see
+        `finished`.
+        """
         self._closed = True
-        self._waiting.clear()
         if self._outstanding is not None and not self._outstanding.future.done():
             self._outstanding.future.set_exception(ConnectionLost(self.cp_id, self._outstanding.action))
+
+    def close(self) -> None:
+        """Do what `lost` does, and discard the messages that wait."""
+        self.lost()
+        self._ended = True
+        self._waiting.clear()
+        self._waiting_bytes = 0
         self._set_finished()
 
     async def finished(self) -> None:
-        """Wait until no CALL of the peer is in progress. One waiter at most, after reading was stopped."""
-        if self._current is not None and not self._closed:
-            self._finished = asyncio.get_running_loop().create_future()
-            await self._finished
+        """Wait until no message of the peer is in progress or waits, after reading was stopped."""
+        if not self._idle():
+            if self._finished is None:
+                self._finished = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._finished)
+
+    def _idle(self) -> bool:
+        return self._ended or (self._current is None and not self._waiting and not self._parsing)
 
     async def _call(
         self, action: str, payload: dict[str, Any], timeout_s: float, check: Check | None
@@ -200,22 +264,19 @@ class RpcConnection:
         if fault is not None and not self._closed:
             self._wire.send(frames.result_error(result.message_id, *fault))
 
-    def _take(self, call: Call) -> None:
-        if self._current is not None:
-            self._waiting.append(call)
-            if len(self._waiting) >= MAX_WAITING_CALLS and not self._paused:
-                self._paused = True
-                self._wire.pause_reading()
+    def _wait(self, data: bytes) -> None:
+        if self._ended:
             return
-        self._current = call
-        self._handler.on_call(call)
-        if self._waiting:
-            self._drain()
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if len(self._waiting) >= MAX_WAITING_CALLS or self._waiting_bytes >= MAX_WAITING_BYTES:
+            self._pause()
 
     def _finish(self, call: Call, data: bytes) -> None:
-        if self._closed or call is not self._current:
+        if self._ended or call is not self._current:
             return
-        self._wire.send(data)
+        if not self._closed:
+            self._wire.send(data)
         self._current = None
         if self._waiting:
             self._drain()
@@ -223,21 +284,52 @@ class RpcConnection:
             self._set_finished()
 
     def _set_finished(self) -> None:
-        if self._finished is not None and not self._finished.done():
+        if self._finished is not None and not self._finished.done() and self._idle():
             self._finished.set_result(None)
 
     def _drain(self) -> None:
-        """Process waiting CALLs one at a time; in a loop, so that a backlog answered at once does not recurse."""
+        """Process waiting messages one at a time; in a loop, so that a backlog answered at once does not recurse."""
         if self._draining:
             return
         self._draining = True
         try:
-            while self._waiting and self._current is None:
-                self._current = self._waiting.pop(0)
-                self._handler.on_call(self._current)
+            while self._waiting and self._current is None and not self._parsing:
+                data = self._waiting.pop(0)
+                self._waiting_bytes -= len(data)
+                self._process(data)
         finally:
             self._draining = False
-        if self._paused and len(self._waiting) < MAX_WAITING_CALLS // 2:
+        self._resume()
+        self._set_finished()
+
+    def _parse_large(self, data: bytes, large: LargeMessages) -> None:
+        """Have a large message parsed elsewhere. All that follows waits, so that the order is kept."""
+        self._parsing = True
+        self._pause()
+        large.parse(data, self._framing, lambda result: self._parsed(data, result))
+
+    def _parsed(self, data: bytes, result: Frame | FrameError | None) -> None:
+        self._parsing = False
+        if self._ended:
+            return
+        if isinstance(result, FrameError):
+            self._refuse_frame(result)
+        else:
+            self._dispatch(result, data)
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for each in waiting:  # results among them wait for nothing
+            self.receive(each)
+        self._resume()
+        self._set_finished()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._wire.pause_reading()
+
+    def _resume(self) -> None:
+        few = len(self._waiting) < MAX_WAITING_CALLS // 2 and self._waiting_bytes < MAX_WAITING_BYTES // 2
+        if self._paused and few and not self._parsing:
             self._paused = False
             self._wire.resume_reading()
 

@@ -128,8 +128,8 @@ class Settings(BaseModel):
     """Seconds between WebSocket pings; 0 sends none, for chargers that cannot handle them."""
     ping_timeout_s: Seconds = 20.0
     """Seconds to wait for a pong before the connection is closed."""
-    max_frame_bytes: Bytes = 1_048_576
-    """Largest WebSocket message accepted, in bytes. A longer one closes the connection (1009)."""
+    max_frame_bytes: Bytes = 16_777_216
+    """Largest WebSocket message accepted from charge points, in bytes. A longer one closes the connection (1009)."""
     store_hold_s: SecondsOrZero = 30.0
     """Seconds that answers wait for a database that is down before the connection is closed unanswered."""
     metrics_token: Secret | None = None

@@ -43,6 +43,9 @@ class Claim(Protocol):
 class FileClaim:
     """A lock on a file beside the database, which the kernel releases when the process ends.
 
+    "Beside" is where the database file itself lies, whatever symbolic links lead to it. The lock is not on the database
+    file: closing it would release the locks that SQLite holds on it in this process.
+
     `check` notices that the database file was removed or replaced: SQLite would go on writing to the unlinked file.
     """
 
@@ -66,7 +69,11 @@ class FileClaim:
             self._inode = self._database.stat().st_ino
 
     def take(self, connection: sa.Connection) -> None:
-        path = self._database.with_name(f"{self._database.name}.serving")
+        database = self._database.resolve()
+        names = database.stat().st_nlink
+        if names > 1:  # SQLite finds its journal by the name, so that each name would have a journal of its own
+            raise StoreUnusable(f"{self._database} is one file under {names} names (hard links); remove the others")
+        path = database.with_name(f"{database.name}.serving")
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:

@@ -203,6 +203,12 @@ STORE_WAITING = gauge("ocpp_store_waiting", "{answer}", "Responses that wait for
 STORE_FAILURES = counter("ocpp_store_failures_total", "{failure}", "Attempts to write a batch that failed.")
 SOCKETS = gauge("ocpp_central_sockets", "{socket}", "Open WebSockets.")
 HANDSHAKES_REJECTED = counter("ocpp_central_handshakes_rejected_total", "{handshake}", "Handshakes rejected.", REASON)
+LIMIT_CLOSES = counter(
+    "ocpp_central_limit_closes_total",
+    "{connection}",
+    "Connections closed because the charge point exceeded a limit.",
+    REASON,
+)
 PENDING = gauge("ocpp_central_pending_charge_points", "{charge_point}", "Charge points that are waiting for approval.")
 SERVER_CERTIFICATE_EXPIRES = gauge(
     "ocpp_central_certificate_expires_ts",

@@ -23,16 +23,21 @@ HOLDS_FOR = ("17.4",)
 OVERRIDDEN = {
     "connection_made": ["self", "transport"],
     "connection_lost": ["self", "exc"],
+    "data_received": ["self", "data"],
+    "eof_received": ["self"],
     "process_event": ["self", "event"],
     "start_keepalive": ["self"],
     "pause_writing": ["self"],
     "resume_writing": ["self"],
 }
-CALLED = {"send_data": ["self"], "close": ["self", "code", "reason"]}
+CALLED = {"send_data": ["self"], "close": ["self", "code", "reason"], "set_connection_exc": ["self", "exc"]}
 CALLED_OF_PROTOCOL = {
     "send_text": ["self", "data", "fin"],
     "send_ping": ["self", "data"],
     "fail": ["self", "code", "reason"],
+    "receive_data": ["self", "data"],
+    "events_received": ["self"],
+    "close_expected": ["self"],
 }
 """The argument names of each method; more that are optional may follow."""
 
@@ -44,6 +49,7 @@ async def connected() -> AsyncIterator[ChargePointConnection]:
 
     async def handler(connection: ServerConnection) -> None:
         assert isinstance(connection, ChargePointConnection)
+        connection.attach(lambda _data: None)
         entered.set_result(connection)
         await connection.lost()
 
@@ -90,6 +96,10 @@ async def test_the_attributes_have_the_shape_we_rely_on():
         assert connection.response is not None
         assert connection.logger is not connection.server.logger
         assert isinstance(connection.loop, asyncio.AbstractEventLoop)
+        assert connection.close_deadline is None
+        assert connection.protocol.parser_exc is None
+        assert connection.protocol.max_message_size > 0
+        assert hasattr(connection.protocol, "available_extensions")
         for method in ("pause_reading", "resume_reading", "is_closing", "abort"):
             assert callable(getattr(connection.transport, method))
         for name in ("ping_interval", "ping_timeout", "close_timeout"):

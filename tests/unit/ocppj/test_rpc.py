@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.waiting import eventually
 from wattspan.errors import CommandRefused, CommandTimeout, ConnectionLost, FrameError
 from wattspan.ocppj.frames import Call
-from wattspan.ocppj.rpc import MAX_QUEUED_COMMANDS, MAX_WAITING_CALLS, RpcConnection
+from wattspan.ocppj.rpc import MAX_QUEUED_COMMANDS, MAX_WAITING_BYTES, MAX_WAITING_CALLS, RpcConnection
 
 
 class Wire:
@@ -67,6 +67,40 @@ def joined(how: Callable[[Call], str] = lambda _call: "answer") -> tuple[RpcConn
 
 def call(message_id: str | int, action: str = "Heartbeat") -> bytes:
     return orjson.dumps([2, message_id, action, {}])
+
+
+def test_waiting_calls_are_few_by_size_too():
+    session, wire, handler = joined(lambda _call: "later")
+    session.receive(call("1"))
+    session.receive(orjson.dumps([2, "2", "DataTransfer", {"data": "d" * MAX_WAITING_BYTES}]))
+    assert wire.holds == ["pause"]
+    session.answer(handler.later.pop(), {})
+    assert wire.holds == ["pause", "resume"]
+
+
+def test_what_was_received_before_the_transport_was_lost_is_handled_and_not_answered():
+    session, wire, handler = joined(lambda _call: "later")
+    for number in range(5):
+        session.receive(call(number))
+    session.lost()
+    while handler.later:
+        session.answer(handler.later.pop(), {})
+    assert [each.message_id for each in handler.calls] == [0, 1, 2, 3, 4]
+    assert wire.sent == []
+
+
+async def test_finished_waits_for_all_that_was_received_and_for_nothing_once_closed():
+    session, _wire, handler = joined(lambda _call: "later")
+    for number in range(2):
+        session.receive(call(number))
+    session.lost()
+    waiting = [asyncio.create_task(session.finished()) for _ in range(2)]
+    await asyncio.sleep(0)
+    session.answer(handler.later.pop(), {})
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    session.close()
+    await asyncio.gather(*waiting)
 
 
 @given(st.lists(st.binary()))

@@ -1,0 +1,230 @@
+"""Parsing of large messages: off the event loop, one at a time, in parts, within a bound of memory.
+
+`orjson` holds the interpreter's lock while it parses, so a thread alone would not help: a message of 16 MiB would stop
+the event loop for as long. Its text is therefore split where it can be split, and parsed a part at a time. Equal
+strings become one object, because meter values repeat the same dozen; that halves the memory.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from wattspan.errors import FrameError
+from wattspan.ocppj import frames
+from wattspan.ocppj.frames import Frame, Framing
+
+LARGE_BYTES = 256 << 10
+"""A message that is longer is parsed here."""
+PART_BYTES = 64 << 10
+"""Text parsed without a break; a single string may be longer."""
+MAX_PARSED_BYTES = 36 << 20
+"""Memory that the parsed message may take: some 160,000 sampled values of five fields."""
+MAX_STEPS = 500_000
+"""Steps of splitting. A message of meter values takes two for each of their groups."""
+MAX_DEPTH = 12
+"""Levels at which a message is split. OCPP needs five."""
+LIST_BYTES, ITEM_BYTES, STRING_BYTES, NUMBER_BYTES = 72, 8, 49, 28
+DICT_BYTES = ((5, 200), (10, 290))
+"""(fields at most, bytes), as CPython allocates it. In a larger one, each field takes WIDE_DICT_FIELD_BYTES."""
+WIDE_DICT_FIELD_BYTES = 120
+MAX_SHARED, MAX_SHARED_LENGTH = 4_096, 64
+
+Parsed = Callable[[Frame | FrameError | None], None]
+
+_PLAIN = rb'[^{}\[\]"]++'
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_FLAT = rb"[{\[](?:%b|%b)*+[}\]]" % (_PLAIN, _STRING)
+_NESTED = rb"[{\[](?:%b|%b|%b)*+[}\]]" % (_PLAIN, _STRING, _FLAT)
+_MEMBER = rb"[{\[](?:%b|%b|%b)*+[}\]]" % (_PLAIN, _STRING, _NESTED)
+
+_GAP = re.compile(rb'[^{}\[\]",]*+').match
+_TOKEN = re.compile(rb"%b|%b|[{}\[\],]" % (_STRING, _MEMBER), re.DOTALL).match
+"""A string, a container with up to two levels of containers in it, or a single character."""
+_KEY = re.compile(rb"\s*(%b)\s*:\s*" % _STRING, re.DOTALL).fullmatch
+_NEXT = re.compile(rb"\s*([,}\]])").match
+_COMMA, _BACKSLASH, _CLOSING = ord(","), ord("\\"), {ord("["): ord("]"), ord("{"): ord("}")}
+
+
+class LargeMessages:
+    """Parses the large messages of all connections of a server. Belongs to the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wattspan-large")
+
+    def parse(self, data: bytes, framing: Framing, done: Parsed) -> None:
+        """Parse `data` as `frames.parse` does, after those before it, and call `done` on the event loop's thread."""
+        loop = asyncio.get_running_loop()
+
+        def finished(future: Future[Frame | FrameError | None]) -> None:
+            if not future.cancelled() and not loop.is_closed():
+                broken = future.exception() is not None  # a fault of ours must not leave the connection waiting
+                unparsed = FrameError(framing.unreadable, "the message can't be parsed")
+                loop.call_soon_threadsafe(done, unparsed if broken else future.result())
+
+        self._thread.submit(parse, data, framing).add_done_callback(finished)
+
+    def close(self) -> None:
+        """Discard what waits. What is being parsed ends by itself."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def parse(data: bytes, framing: Framing) -> Frame | FrameError | None:
+    """Return what `frames.parse` returns or raises for the message in `data`."""
+    try:
+        return frames.interpret(_Splitter(data, framing).value(), framing)
+    except FrameError as fault:
+        return fault
+    except RecursionError:
+        return FrameError(framing.unreadable, "nested too deeply")
+
+
+class _Splitter:
+    """Parses one JSON text in parts."""
+
+    def __init__(self, text: bytes, framing: Framing) -> None:
+        self._text = text
+        self._framing = framing
+        self._shared: dict[str, str] = {}
+        self._bytes = 0
+        self._steps = 0
+
+    def value(self) -> Any:
+        """Return the value of the text, which must be a container. Raises FrameError."""
+        begin = len(self._text) - len(self._text.lstrip())
+        if self._text[begin : begin + 1] not in (b"[", b"{"):
+            raise self._fault()
+        value, end = self._container(begin, 0)
+        if self._text[end:].strip(b" \t\r\n\0"):
+            raise self._fault()
+        return value
+
+    def _container(self, begin: int, depth: int) -> tuple[Any, int]:
+        """Return the container that begins at `begin`, and where it ends: large members one by one, others in runs."""
+        text, closing = self._text, _CLOSING[self._text[begin]]
+        if depth >= MAX_DEPTH:
+            raise self._fault("nested too deeply")
+        found: Any = [] if closing == _CLOSING[ord("[")] else {}
+        run = member = at = begin + 1
+        while True:
+            at, end = self._token(at)
+            first = text[at]
+            if end - at > 1:
+                at = end
+            elif first == _COMMA:
+                if at - run > PART_BYTES:
+                    self._extend(found, text[run:at])
+                    run = end
+                member = at = end
+            elif first in _CLOSING:
+                if member > run:
+                    self._extend(found, text[run : member - 1])
+                run = member = at = self._add(found, member, at, depth)
+                if text[at - 1] != _COMMA:
+                    return found, self._closed(at, closing)
+            else:
+                if found or text[run:at].strip():
+                    self._extend(found, text[run:at])
+                return found, self._closed(end, closing)
+
+    def _token(self, at: int) -> tuple[int, int]:
+        """Return where the next token at or after `at` begins and ends."""
+        text, size = self._text, len(self._text)
+        while True:
+            self._steps += 1
+            if self._steps > MAX_STEPS:
+                raise self._fault("the message has too many values")
+            until = min(at + PART_BYTES, size)
+            at = _GAP(text, at, until).end()  # type: ignore[union-attr]  # it matches nothing, too
+            if at == size:
+                raise self._fault()
+            if at == until:
+                continue
+            token = _TOKEN(text, at, min(at + PART_BYTES, size))
+            if token is not None:
+                return at, token.end()
+            return at, self._string_end(at)
+
+    def _string_end(self, begin: int) -> int:
+        """Return the end of a string that is longer than a part."""
+        text, at = self._text, begin
+        while True:
+            self._steps += 1
+            at = text.find(b'"', at + 1)
+            if at < 0 or self._steps > MAX_STEPS:
+                raise self._fault()
+            before = at - 1
+            while text[before] == _BACKSLASH and at - before <= PART_BYTES:
+                before -= 1
+            if (at - before) % 2:
+                return at + 1
+
+    def _add(self, found: Any, member: int, begin: int, depth: int) -> int:
+        """Add the member whose container begins at `begin`, and return the end of the comma or bracket after it."""
+        before = self._text[member:begin]
+        key = _KEY(before) if type(found) is dict else None
+        if (before.strip() and type(found) is list) or (key is None and type(found) is dict):
+            raise self._fault()
+        value, end = self._container(begin, depth + 1)
+        if key is None:
+            found.append(value)
+        else:
+            found[frames.decode(key[1], self._framing)] = value
+        follows = _NEXT(self._text, end)
+        if follows is None:
+            raise self._fault()
+        return follows.end()
+
+    def _extend(self, found: Any, run: bytes) -> None:
+        """Add the members of `run`, of which there must be one at least."""
+        members = self._decode((b"[%b]" if type(found) is list else b"{%b}") % run)
+        if not members:
+            raise self._fault()
+        if type(found) is list:
+            found.extend(members)
+        else:
+            found.update(members)
+
+    def _closed(self, end: int, closing: int) -> int:
+        if self._text[end - 1] != closing:
+            raise self._fault()
+        return end
+
+    def _fault(self, description: str = "not JSON") -> FrameError:
+        return FrameError(self._framing.unreadable, description)
+
+    def _decode(self, text: bytes) -> Any:
+        value = frames.decode(text, self._framing)
+        self._take(self._share(value))
+        return value
+
+    def _take(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > MAX_PARSED_BYTES:
+            raise self._fault("the message has too many values")
+
+    def _share(self, value: Any) -> int:
+        """Replace equal short strings below `value` by one object each; return the bytes that are not shared."""
+        shared = self._shared
+        if type(value) is dict:
+            fields = len(value)
+            size = next((size for limit, size in DICT_BYTES if fields <= limit), fields * WIDE_DICT_FIELD_BYTES)
+            members: Any = value.items()
+        elif type(value) is list:
+            size = LIST_BYTES + ITEM_BYTES * len(value)
+            members = enumerate(value)
+        else:
+            return STRING_BYTES + len(value) if type(value) is str else NUMBER_BYTES
+        for key, each in members:
+            kind = type(each)
+            if kind is str:
+                if len(each) <= MAX_SHARED_LENGTH and (each in shared or len(shared) < MAX_SHARED):
+                    value[key] = shared.setdefault(each, each)  # replaces a value only, so that the iteration holds
+                else:
+                    size += STRING_BYTES + len(each)
+            elif kind is dict or kind is list:
+                size += self._share(each)
+            else:
+                size += NUMBER_BYTES
+        return size

@@ -1,0 +1,186 @@
+"""One peer hurts nobody else: budgets, bounds, and who is closed for exceeding them."""
+
+import asyncio
+import json
+import time
+import zlib
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from support.chargers import START, energy, meter_values, stop
+from support.raw import CLOSE, CONTINUATION, PING, TEXT, masked
+from wattspan.gateway import connection
+from wattspan.ocppj import rpc
+
+HEARTBEAT = masked(b'[2,"h","Heartbeat",{}]')
+CLOSES = "ocpp_central_limit_closes_total"
+
+
+async def longest_wait(charger, until: asyncio.Task) -> float:
+    """The longest time that a Heartbeat took until the task ended."""
+    longest = 0.0
+    while not until.done():
+        began = time.perf_counter()
+        await charger.call("Heartbeat")
+        longest = max(longest, time.perf_counter() - began)
+    return longest
+
+
+async def flood(flooder, frame: bytes) -> int:
+    """Send the frame again and again until the server closes; the close code."""
+    many = frame * (65_536 // len(frame) + 1)
+
+    async def send() -> None:
+        while True:
+            flooder.writer.write(many)
+            await flooder.writer.drain()
+
+    sending = asyncio.create_task(send())
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                frame = await flooder.read()
+                if frame.opcode == CLOSE:
+                    return frame.close_code
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return 1006
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+@pytest.mark.parametrize("frame", [masked(b"", PING), HEARTBEAT, masked(b"junk")], ids=["pings", "heartbeats", "junk"])
+async def test_a_peer_that_floods_delays_nobody_else_and_is_closed(csms, frame, monkeypatch):
+    monkeypatch.setattr(connection, "FLOOD_TURNS", 60)
+    async with csms.charger("CP2") as other, csms.raw_charger() as flooder:
+        await other.call("Heartbeat")
+        flooding = asyncio.create_task(flood(flooder, frame))
+        assert await longest_wait(other, flooding) < 1.0  # 0.1 s where nothing else runs, see tests/attack
+        assert await flooding in (1008, 1006)
+    await csms.becomes(1, CLOSES, reason="flood")
+
+
+async def test_a_peer_that_sends_much_over_a_long_time_is_closed(csms, monkeypatch):
+    monkeypatch.setattr(connection, "FLOOD_BYTES", 1 << 20)
+    async with csms.raw_charger() as flooder:
+        assert await flood(flooder, masked(b"x" * 60_000)) in (1008, 1006)
+    await csms.becomes(1, CLOSES, reason="flood")
+
+
+async def test_a_backlog_sent_at_once_is_no_flood(csms, monkeypatch):
+    monkeypatch.setattr(connection, "FLOOD_TURNS", 20)
+    async with csms.raw_charger() as charger:
+        calls = [json.dumps([2, str(n), "MeterValues", meter_values(None, energy(n))]).encode() for n in range(1_500)]
+        charger.writer.write(b"".join(masked(each) for each in calls))
+        answers = [json.loads((await charger.read()).data)[1] for _ in calls]
+    assert answers == [str(n) for n in range(1_500)]
+    assert await csms.metric(CLOSES, reason="flood") is None
+
+
+async def test_messages_that_wait_are_few_whatever_they_unpack_to(csms, monkeypatch):
+    """250 kB of deflated MeterValues frames cost 2.5 GB when each was unpacked and parsed as it came."""
+    most = 0
+    wait = rpc.RpcConnection._wait
+
+    def measured(self, data: bytes) -> None:
+        nonlocal most
+        wait(self, data)
+        most = max(most, self._waiting_bytes)
+
+    monkeypatch.setattr(rpc.RpcConnection, "_wait", measured)
+    call = json.dumps([2, "x", "MeterValues", meter_values(1, *[energy(1)] * 5_000)]).encode()
+    packer = zlib.compressobj(9, wbits=-12)
+    packed = packer.compress(call) + packer.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(masked(packed[:-4]))
+    frame[0] |= 0x40
+    later = packer.compress(call) + packer.flush(zlib.Z_SYNC_FLUSH)
+    again = bytearray(masked(later[:-4]))
+    again[0] |= 0x40
+    async with csms.raw_charger(Sec_WebSocket_Extensions="permessage-deflate") as charger, csms.charger("CP2") as other:
+        charger.writer.write(bytes(frame) + bytes(again) * 60)
+        for _ in range(5):
+            await other.call("Heartbeat")
+        assert len(await charger.read()) > 0
+    assert 0 < most < 4 << 20
+
+
+async def test_a_stop_with_a_days_readings_is_stored(csms):
+    """5 MB of transactionData: over the limit of 1 MiB it used to end in 1009, again and again."""
+    async with csms.charger("CP1", max_size=None) as charger, csms.charger("CP2") as other:
+        transaction = (await charger.call("StartTransaction", START))["transactionId"]
+        sampled = [{"value": str(2_000 + n), "unit": "Wh", "context": "Sample.Periodic"} for n in range(40)]
+        data = [{"timestamp": "2026-11-21T10:30:00Z", "sampledValue": sampled}] * 1_500
+        message_id = await charger.send("StopTransaction", stop(transaction, transactionData=data))
+        await charger.send("Heartbeat", {})
+        await other.call("Heartbeat")
+        assert (await charger.expect())[1] == message_id
+        assert len((await charger.expect())[2]) == 1
+    assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 7500
+
+
+async def test_results_that_come_while_a_large_message_is_parsed_keep_their_order(csms):
+    async with csms.charger("CP1", max_size=None) as charger:
+        await charger.send("DataTransfer", {"vendorId": "v", "data": "d" * 1_000_000})
+        for _ in range(3):
+            await charger.send("Heartbeat", {})
+        assert [(await charger.expect())[1] for _ in range(4)] == ["m1", "m2", "m3", "m4"]
+
+
+async def test_a_message_over_the_limit_is_counted_and_logged(make_csms, caplog):
+    csms = await make_csms(max_frame_bytes=100_000)
+    async with csms.charger("CP1") as charger:
+        await charger.send("DataTransfer", {"vendorId": "v", "data": "d" * 100_000})
+        assert await charger.closed() == 1009
+    assert await csms.metric(CLOSES, reason="message_too_big") == 1
+    assert any("CP1 closed: a message was longer than allowed" in record.getMessage() for record in caplog.records)
+
+
+async def test_empty_fragments_without_end_are_closed(csms):
+    async with csms.raw_charger() as charger:
+        charger.write(b"[", TEXT, final=False)
+        charger.writer.write(masked(b"", CONTINUATION, final=False) * 10_000)
+        assert (await charger.read()).close_code == 1008
+    assert await csms.metric(CLOSES, reason="empty_fragments") == 1
+
+
+async def test_a_pending_charge_point_may_send_little(make_csms):
+    csms = await make_csms(unknown_charge_points="pending")
+    async with csms.raw_charger(Sec_WebSocket_Extensions="permessage-deflate") as stranger:
+        assert "sec-websocket-extensions" not in stranger.headers
+        stranger.write(b"[" * 10_000)
+        assert (await stranger.read()).close_code == 1009
+
+
+async def test_strangers_that_flood_starve_no_registered_charge_point(make_csms):
+    csms = await make_csms(unknown_charge_points="pending")
+    await csms.store.add_charge_point("CP1", None)
+    strangers = [csms.raw_charger(f"/ws/NEW{number}") for number in range(4)]
+    async with csms.charger("CP1") as charger, strangers[0], strangers[1], strangers[2], strangers[3]:
+        for stranger in strangers:
+            stranger.writer.write(HEARTBEAT * 20_000)
+        began = time.perf_counter()
+        for _ in range(20):
+            await charger.call("Heartbeat")
+        assert time.perf_counter() - began < 5.0
+        assert (await csms.get("/readyz")).status_code == 200
+        taken = sum(each._frames for server in csms.central._gateway._ports.servers for each in server.connections)
+    assert taken < 2_000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Mode": "websocket"}, {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0"}],
+)
+async def test_a_browser_is_refused(csms, headers):
+    user_agent = headers.pop("User-Agent", None)
+    with pytest.raises(InvalidStatus) as refused:
+        async with csms.charger("CP1", additional_headers=headers, user_agent_header=user_agent):
+            pass
+    assert refused.value.response.status_code == 403
+    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="browser") == 1
+
+
+async def test_a_charger_that_sends_an_origin_is_let_in(csms):
+    async with csms.charger("CP1", origin="http://charger.local") as charger:
+        assert await charger.call("Heartbeat")
