@@ -14,7 +14,7 @@ from fuzz import labels
 from fuzz.drive import Drive, FuzzFault, Level
 from support.central import Csms
 from wattspan.api import events as api_events
-from wattspan.domain import energy, fleet
+from wattspan.domain import fleet, readings
 from wattspan.store import samples
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
@@ -28,7 +28,7 @@ GROWTH = 1.05
 SLACK_BYTES, SLACK_OBJECTS = 6 << 20, 10_000
 FILLED_EARLY = (
     (fleet, "RECALLED_LIMIT", 1_000),
-    (energy, "MAX_PLANS", 100),
+    (readings, "MAX_PLANS", 100),
     (samples, "SHAPES_LIMIT", 400),
     (api_events, "RING", 1_000),
 )
