@@ -84,7 +84,7 @@ class SettingsKeywords(TypedDict, total=False):
     ping_timeout_s: float
     """Seconds to wait for a pong before the connection is closed."""
     max_frame_bytes: int
-    """Largest WebSocket message accepted, in bytes. A longer one closes the connection (1009)."""
+    """Largest WebSocket message accepted from charge points, in bytes. A longer one closes the connection (1009)."""
     store_hold_s: float
     """Seconds that answers wait for a database that is down before the connection is closed unanswered."""
     metrics_token: str | None

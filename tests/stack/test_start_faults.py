@@ -28,7 +28,7 @@ def refused(*options: str | Path, **environment: str) -> tuple[int, str]:
     )
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("wattspan: ")
+    assert lines[0].startswith("Error: ")
     assert "ws://" not in done.stdout
     return done.returncode, lines[0]
 
