@@ -22,6 +22,7 @@ from stack.wattspan_server import otlp
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status, stop
 from support.operators import PASSWORD, admin, anonymous
+from support.raw import CONTINUATION, TEXT, masked
 from wattspan import Plugin
 from wattspan.domain.events import Event
 from wattspan.domain.model import MAX_CONNECTORS
@@ -114,6 +115,7 @@ async def day(csms: Csms, charger: Charger) -> None:
     await commands(csms, charger)
     await later_versions(csms)
     await too_many_connectors(csms)
+    await empty_fragments(csms)
     await people(csms)
 
 
@@ -147,6 +149,15 @@ async def too_many_connectors(csms: Csms) -> None:
         for number in range(MAX_CONNECTORS + 2):
             await charger.call("StatusNotification", status("Available", connector_id=number))
     await csms.becomes(0, "ocpp_cp_connected", cp_id="CP5")
+
+
+async def empty_fragments(csms: Csms) -> None:
+    """A peer that is closed because it exceeds a limit."""
+    async with csms.raw_charger("/ws/CP6") as charger:
+        charger.write(b"[", TEXT, final=False)
+        charger.writer.write(masked(b"", CONTINUATION, final=False) * 10_000)
+        assert (await charger.read()).close_code == 1008
+    await csms.becomes(0, "ocpp_cp_connected", cp_id="CP6")
 
 
 def transaction(kind: str, seq_no: int) -> dict[str, object]:
