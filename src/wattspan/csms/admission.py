@@ -96,6 +96,8 @@ class ConnectionContext:
     cp_id: str
     admission: Admission
     now_ts: float = 0.0
+    absent_id: str = ""
+    """The last id that the store was asked for and had no transaction of."""
 
     @property
     def heartbeat_interval_s(self) -> int:
@@ -140,13 +142,23 @@ class ConnectionContext:
         if known is not None and not known.open:
             self.admission.fleet.recall(known)
 
+    def may_be_closed(self, transaction_id: str) -> bool:
+        """Return whether we assigned the id and the transaction is not in memory, so that the store may have it."""
+        fleet = self.admission.fleet
+        if transaction_id == self.absent_id or fleet.knows_transaction(self.cp_id, transaction_id):
+            return False
+        return fleet.has_issued(transaction_id)
+
     async def recall_stop(self, transaction_id: str, key: str) -> None:
-        """Load the closed transaction that a stop names into the fleet, if the store has it."""
+        """Load the closed transaction that a message names into the fleet, if the store has it."""
         fleet = self.admission.fleet
         if fleet.knows_transaction(self.cp_id, transaction_id) or fleet.knows_transaction(self.cp_id, key):
             return
         known = await self.admission.records.find_stop(self.cp_id, transaction_id, key)
-        if known is not None and not known.open:
+        if known is None:
+            if fleet.has_issued(transaction_id):
+                self.absent_id = transaction_id
+        elif not known.open:
             fleet.recall(known)
 
     async def sign_certificate(self, csr: str, *, kind: str, echo: Payload) -> bool:

@@ -92,6 +92,12 @@ class Fleet:
         while len(self._recalled) > 2 * RECALLED_LIMIT:
             self._recalled.popitem(last=False)
 
+    def forget_closed(self, transaction: Transaction) -> None:
+        """Undo `recall`, of a transaction that is open again."""
+        for name in (transaction.transaction_id, transaction.key):
+            if self._recalled.get((transaction.cp_id, name)) is transaction:
+                del self._recalled[(transaction.cp_id, name)]
+
     def session_of(self, cp_id: str, connector_id: str | None, transaction_id: str | None) -> Transaction | None:
         """Return the open transaction a message belongs to, by its id or else its connector; None if there is none."""
         cp = self.charge_points.get(cp_id)

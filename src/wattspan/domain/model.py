@@ -54,8 +54,8 @@ class Transaction:
     """One charging session, open until `stopped_received_ts` is set.
 
     `number` is ours and unique in the store; `transaction_id` is OCPP's. `trace_id`, `span_id`: its session span.
-    The fields from `id_token_type` on are set by OCPP 2.x only; "" and None: not received. `newest_charger_ts` is the
-    newest timestamp of the messages about it.
+    The fields from `id_token_type` to `cable_max_a` are set by OCPP 2.x only; "" and None: not received.
+    `newest_charger_ts` is the newest timestamp of the messages about it.
     """
 
     number: int
@@ -83,6 +83,10 @@ class Transaction:
     cable_max_a: float | None = None
     seq_nos: SeqNos = field(default_factory=SeqNos)
     newest_charger_ts: float | None = None
+    booked_wh: float = 0.0
+    """The part of its energy that is in the charge point's total already: from its first end, if it was reopened."""
+    first_span_id: int = 0
+    """If it was reopened, the span that was emitted at its first end, which its last one links to; otherwise 0."""
 
     def __post_init__(self) -> None:
         if not self.trace_id:
@@ -107,6 +111,15 @@ class Transaction:
         if self.stopped_received_ts is None:
             return None
         return max(self.began_ts, when(self.stopped_ts, self.stopped_received_ts))
+
+    def reopen(self) -> None:
+        """Undo the end that we recorded. The next end is a span of its own, because this one was emitted already."""
+        self.first_span_id = self.first_span_id or self.span_id
+        digest = blake2b(f"{self.trace_id:032x}\0{self.span_id:016x}".encode(), digest_size=8).digest()
+        self.span_id = int.from_bytes(digest) or 1
+        self.booked_wh = self.meter.energy_wh
+        self.stopped_ts = self.stopped_received_ts = self.meter_stop_wh = None
+        self.reason = ""
 
     def add_timeline_entry(self, entry: TimelineEntry) -> None:
         """Insert the entry by time. Ignore a phase that is already current, and what exceeds MAX_TIMELINE_ENTRIES."""

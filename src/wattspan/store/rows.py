@@ -94,6 +94,8 @@ TRANSACTION_COLUMNS = (
     "cable_max_a",
     "told_ts",
     "seq_nos",
+    "booked_wh",
+    "first_span_id",
     "readings_from",
     "readings_through",
 )
@@ -182,6 +184,8 @@ def transaction_row(t: Transaction) -> Row:
         t.cable_max_a,
         t.newest_charger_ts,
         str(t.seq_nos),
+        t.booked_wh,
+        f"{t.first_span_id:016x}" if t.first_span_id else "",
     )
 
 
@@ -206,4 +210,6 @@ def to_transaction(found: Found) -> Transaction:
         ],
         trace_id=int(found["trace_id"], 16),
         span_id=int(found["span_id"], 16),
+        booked_wh=found["booked_wh"],
+        first_span_id=int(found["first_span_id"] or "0", 16),
     )

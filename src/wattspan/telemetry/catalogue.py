@@ -277,7 +277,9 @@ START_TIME = gauge("process_start_time_seconds", "s", "Start time of the process
 
 # Spans. The span of a message has the name of its action.
 SESSION_SPAN = span(
-    "charging session", "One transaction from start to stop, emitted at its end, with a child for each phase."
+    "charging session",
+    "One transaction from start to stop, emitted at its end, with a child for each phase. If it was closed as Orphaned "
+    "and opened again, the span of its last end links to the one of its first.",
 )
 MESSAGE_SPANS = span("{action}", "One OCPP message: SERVER from a charge point, CLIENT for a command to one.")
 HTTP_SPANS = span("{method} {endpoint}", "One HTTP request to the API; the command that it sends is its child.")

@@ -205,11 +205,16 @@ class Recorder:
         span.finish(end_ns, connector_id=None, session=session, error=error, store_wait_s=0.0, forced=forced)
 
     def session_stopped(self, transaction: Transaction) -> None:
-        """Record the duration of a closed transaction and emit its trace."""
+        """Record the duration of a closed transaction and emit its trace.
+
+        The duration of one that was closed before and opened again is recorded already.
+        """
         began_ts, ended_ts = transaction.began_ts, transaction.ended_ts
         if ended_ts is None:
             return
         root = self._sessions.emit(transaction)
+        if transaction.first_span_id:
+            return
         exemplar = root if self._exemplars else None
         self._measures.record(catalogue.SESSIONS, ended_ts - began_ts, self._clock_ns(), exemplar=exemplar)
 

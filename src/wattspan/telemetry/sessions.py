@@ -14,7 +14,7 @@ from typing import NamedTuple
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, Tracer
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, Tracer
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
@@ -75,7 +75,12 @@ class SessionSpans:
         began_ns, ended_ns = _ns(session.began_ts), _ns(session.ended_ts or session.began_ts)
         with self._preset_ids(session.trace_id, session.span_id):
             root = self._tracer.start_span(
-                catalogue.SESSION_SPAN, Context(), SpanKind.INTERNAL, self._attributes(session), start_time=began_ns
+                catalogue.SESSION_SPAN,
+                Context(),
+                SpanKind.INTERNAL,
+                self._attributes(session),
+                _first_end(session),
+                start_time=began_ns,
             )
         _log_end(session, root)
         context = root.get_span_context()
@@ -105,6 +110,13 @@ class SessionSpans:
                 phase.name, parent, SpanKind.INTERNAL, _place(session), start_time=_ns(phase.began_ts)
             )
             child.end(_ns(phase.ended_ts))
+
+
+def _first_end(session: Transaction) -> list[Link]:
+    """Return a link to the span that was emitted when we closed the session, if it was opened again since."""
+    if not session.first_span_id:
+        return []
+    return [Link(SpanContext(session.trace_id, session.first_span_id, is_remote=False, trace_flags=_LINKED))]
 
 
 def _log_end(session: Transaction, root: trace.Span) -> None:

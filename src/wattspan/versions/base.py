@@ -67,8 +67,11 @@ class ChargePointContext(Protocol):
     async def recall(self, transaction_id: str) -> None:
         """Load the transaction into memory, if the store has it."""
 
+    def may_be_closed(self, transaction_id: str) -> bool:
+        """Return whether a transaction of this id, assigned by us, may be closed, and has to be recalled."""
+
     async def recall_stop(self, transaction_id: str, key: str) -> None:
-        """Load a closed transaction into memory, before its TransactionStopped is applied."""
+        """Load a closed transaction into memory, before a message about it is applied. `key`: its stop's, or ""."""
 
     async def sign_certificate(self, csr: str, *, kind: str, echo: Payload) -> bool:
         """Return whether CertificateSigned with the fields `echo` will follow; `kind`: certificateType, "" for none."""

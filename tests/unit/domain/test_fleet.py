@@ -172,7 +172,8 @@ def test_an_orphan_that_is_stopped_later_adds_only_the_difference(scenario):
     assert (scenario.cp.energy_total_wh, scenario.cp.transactions) == (400.0, {})
     for _ in range(2):
         scenario.stop(meter_stop_wh=1_900.0, readings=(reading(1_700.0),))
-    assert (scenario.cp.energy_total_wh, scenario.stopped) == (900.0, ["1"])
+    assert (scenario.cp.energy_total_wh, scenario.cp.tx_total) == (900.0, 1)
+    assert scenario.stopped == ["1", "1"], "its late stop is an end of its own, and a repeat is none"
     scenario.stop(reason=ORPHANED)
     assert scenario.fleet.last_number == 1, "an orphan that is closed already is no transaction of its own"
 

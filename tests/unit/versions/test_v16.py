@@ -39,6 +39,9 @@ class Context:
         self.asked.append(fields)
         return StartDecision(transaction_id=7, info=self.info)
 
+    def may_be_closed(self, transaction_id):
+        return False
+
     async def recall_stop(self, transaction_id, key):
         self.asked.append((transaction_id, key))
 

@@ -1,7 +1,7 @@
 """Closes transactions whose stop was lost: open ones when their charge point boots or the connector starts another.
 
-A stop that comes later still corrects them (see `domain.fleet`). OCPP 2.x stations continue their transactions after a
-boot, so there a boot closes none.
+One that the charger names again is opened again (see `domain.transactions.common.reopen`). OCPP 2.x stations continue
+their transactions after a boot, so there a boot closes none.
 """
 
 from wattspan.csms.plugins.base import Plugin, PluginContext

@@ -113,10 +113,28 @@ def close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.Transac
         listener(transaction)
 
 
-def settle(
-    fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped, booked_wh: float = 0.0
-) -> None:
-    """Record the stop, and add the energy to the charge point's total, less `booked_wh` that was added before."""
+def reopen(fleet: Fleet, cp: ChargePoint, transaction: Transaction, received_ts: float) -> None:
+    """Open a transaction again that we closed and that the charger still has. It is not counted as another one."""
+    transaction.reopen()
+    fleet.forget_closed(transaction)
+    cp.transactions[transaction.transaction_id] = transaction
+    connector = cp.connector(transaction.connector_id)
+    if connector.transaction is None:
+        connector.transaction = transaction
+    fleet.add_timeline_entry(transaction, received_ts, "reopened", {})
+    phase = status_words.PHASES.get(connector.status or "")
+    if phase is not None and connector.status_ts is not None:
+        fleet.add_timeline_entry(transaction, connector.status_ts, phase, {}, phase=True)
+    fleet.changed(cp, connector)
+
+
+def can_reopen(cp: ChargePoint, transaction: Transaction) -> bool:
+    """Return whether a closed transaction is one that we closed, and nothing began at its connector since."""
+    return transaction.reason == ORPHANED and cp.connector(transaction.connector_id).transaction is None
+
+
+def settle(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
+    """Record the stop, and add to the charge point's total what is not in it yet of the transaction's energy."""
     if e.meter_stop_wh is not None and transaction.meter.read(e.meter_stop_wh):
         cp.energy_jumps += 1
     transaction.stopped_ts, transaction.stopped_received_ts = e.stopped_ts, e.received_ts
@@ -124,7 +142,7 @@ def settle(
     if _is_implausible(transaction, e):
         fleet.add_timeline_entry(transaction, e.received_ts, "implausible stop time", {"ocpp.timestamp": e.stopped_ts})
     cp.last_tx_ts = max(cp.last_tx_ts or 0.0, transaction.ended_ts or 0.0)
-    cp.book_energy(transaction.meter.energy_wh - booked_wh)
+    cp.book_energy(transaction.meter.energy_wh - transaction.booked_wh)
     fleet.changes.transactions[transaction.number] = transaction
     fleet.changes.charge_points[cp.cp_id] = cp
 

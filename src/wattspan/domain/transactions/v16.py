@@ -7,7 +7,7 @@ from wattspan.domain import events as ev
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import ORPHANED, PLACEHOLDER_IDS, Fleet, issued_id
 from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
-from wattspan.domain.transactions.common import begin, close, measure, settle, show, stop_key
+from wattspan.domain.transactions.common import begin, can_reopen, close, measure, reopen, settle, show, stop_key
 
 
 def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
@@ -37,17 +37,25 @@ def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
 def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     """Apply readings to their connector, and to the transaction they belong to, if any."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = fleet.session_of(cp.cp_id, e.connector_id, e.transaction_id)
+    transaction = fleet.session_of(cp.cp_id, e.connector_id, e.transaction_id) or _still_running(fleet, cp, e)
     connector = cp.connector(e.connector_id if transaction is None else transaction.connector_id)
     if connector.last_meter_values.equals(e.readings):
         return
     connector.last_meter_values.replace(e.readings)
+    if transaction is not None and not transaction.open:
+        reopen(fleet, cp, transaction, e.received_ts)
     is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(e.transaction_id)
     for reading in e.readings:
         measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
             show(connector, reading, measured_ts)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
+
+
+def _still_running(fleet: Fleet, cp: ChargePoint, e: ev.MeterValuesReceived) -> Transaction | None:
+    """Return the transaction that readings name, if we closed it and they show that it goes on; otherwise None."""
+    closed = None if e.transaction_id is None else fleet.recalled(cp.cp_id, e.transaction_id)
+    return closed if closed is not None and can_reopen(cp, closed) else None
 
 
 def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
@@ -67,9 +75,9 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
         _add_unmatched(fleet, cp, e)
     elif known.reason == ORPHANED:
         # The late stop of a transaction that we had closed: only the difference is added.
-        booked_wh = known.meter.energy_wh
+        reopen(fleet, cp, known, e.received_ts)
         _keep_all(fleet, cp, known, e)
-        settle(fleet, cp, known, e, booked_wh)
+        close(fleet, cp, known, e)
 
 
 def _only_open(cp: ChargePoint, e: ev.TransactionStopped) -> Transaction | None:

@@ -12,7 +12,7 @@ from wattspan.domain.clock_skew import is_older
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import CHARGER_ID, ORPHANED, Fleet
 from wattspan.domain.model import REPLAY_S, ChargePoint, ReadingRow, Transaction, credible, when
-from wattspan.domain.transactions.common import begin, close, measure, settle, show
+from wattspan.domain.transactions.common import begin, can_reopen, close, measure, reopen, show
 
 NO_EVSE = "0"
 """The connector of a transaction whose charger has not named an EVSE yet."""
@@ -41,6 +41,8 @@ def transaction_event(fleet: Fleet, e: ev.TransactionEventReceived) -> None:
     if transaction is None:
         transaction = _begin(fleet, cp, e)
     arrival = register(transaction, e.ref)
+    if not transaction.open and _shows_that_it_goes_on(cp, transaction, e, arrival):
+        reopen(fleet, cp, transaction, e.received_ts)
     if arrival is not REPEAT:
         if e.started is not None:
             _apply_start(fleet, cp, transaction, e.started)
@@ -75,6 +77,14 @@ def register(transaction: Transaction, ref: ev.EventRef) -> str:
     if is_later:
         transaction.newest_charger_ts = charger_ts
     return LATE if is_late else IN_ORDER
+
+
+def _shows_that_it_goes_on(
+    cp: ChargePoint, transaction: Transaction, e: ev.TransactionEventReceived, arrival: str
+) -> bool:
+    """Return whether the message shows that a transaction that we closed goes on: it is current, and no end."""
+    is_current = arrival is IN_ORDER and e.stopped is None and not _is_replay(e.ref, e.received_ts)
+    return is_current and can_reopen(cp, transaction)
 
 
 def _begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Transaction:
@@ -184,13 +194,11 @@ def _apply_end(
     """Apply Ended (E06) of a transaction that is open, that we closed ourselves, or that this message began."""
     if not transaction.open and (transaction.reason != ORPHANED or is_repeat):
         return
+    if not transaction.open:
+        reopen(fleet, cp, transaction, e.received_ts)
     _assign_evse(fleet, cp, transaction, e.connector_id)
-    booked_wh = transaction.meter.energy_wh
     for reading in e.readings:
         _keep(fleet, cp, transaction, reading, e.received_ts, ref, is_late=False)
-    if not transaction.open:
-        settle(fleet, cp, transaction, e, booked_wh)
-        return
     connector = cp.connector(transaction.connector_id)
     if connector.transaction is transaction:
         status = evses.status_after_end(connector, is_past=_is_replay(ref, e.received_ts))

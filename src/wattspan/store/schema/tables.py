@@ -120,6 +120,8 @@ transactions = sa.Table(
     sa.Column("cable_max_a", sa.Double),
     sa.Column("told_ts", Seconds),
     sa.Column("seq_nos", sa.Text, nullable=False, server_default=""),
+    sa.Column("booked_wh", sa.Double, nullable=False, server_default="0"),
+    sa.Column("first_span_id", sa.String(16), nullable=False, server_default=""),
     sa.Column("readings_from", Number, nullable=False),
     sa.Column("readings_through", Number, nullable=False),
     sa.UniqueConstraint("cp_id", "key"),

@@ -3,7 +3,7 @@
 What needs the store or a policy is delegated to the context. Payloads may break their schema.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from hashlib import blake2b
 
 from wattspan.domain import events as ev
@@ -114,8 +114,21 @@ def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: floa
     )
 
 
-# An error would only have the charger send it again.
-v16.answers("MeterValues", place=None)(common.acknowledge)
+@v16.answers("MeterValues", place=None)
+def meter_values(call: Payload, cp: ChargePointContext) -> Payload | Awaitable[Payload]:
+    """Answer MeterValues (OCPP 1.6 §4.7), never with an error, for the charger would only send it again.
+
+    The transaction it names may be one that we closed and that goes on: see `domain.transactions.v16`.
+    """
+    transaction_id = identifier(call.get("transactionId"))
+    if transaction_id is None or not cp.may_be_closed(transaction_id):
+        return {}
+    return _recall(transaction_id, cp)
+
+
+async def _recall(transaction_id: str, cp: ChargePointContext) -> Payload:
+    await cp.recall_stop(transaction_id, "")
+    return {}
 
 
 @v16.observes("MeterValues")
