@@ -7,6 +7,7 @@ system. Every other line is one step, in order; `at` is seconds after `began`:
     {"at": 1, "cp": [2, "1", "Heartbeat", {}]}     the charge point sends this very frame
     {"at": 1, "csms": [3, "1", {…}]}               we send a frame that has these fields, and maybe more
     {"at": 9, "csms": [2, "*", "Reset", {…}]}      somebody has us send this command; "*" is its message id from here on
+        "own": true: nobody has us; we send it by ourselves
     {"metric": "ocpp_tx_active", "labels": {…}, "value": 1}   stands on the page now; null: not there.
         cp_id goes without saying; null where the metric has none
     {"events": ["ChargePointConnected", …]}        every event of the whole conversation, in order
@@ -149,7 +150,7 @@ class Playback:
     listener: Listener
     sessions: list[EndedSession] = field(default_factory=list)
     charger: Charger | None = None
-    _command: tuple[str, asyncio.Task[Any]] | None = None
+    _command: tuple[str, asyncio.Task[Any] | None] | None = None
 
     async def run(self) -> None:
         """Tell it all, checking what is to be checked on the way. AssertionError names the line."""
@@ -209,15 +210,16 @@ class Playback:
             return
         (message_id, task), self._command = self._command, None
         await self.charger.send_raw(json.dumps([frame[0], message_id, *frame[2:]]))
-        with suppress(CommandError):
-            await task
+        if task is not None:
+            with suppress(CommandError):
+                await task
 
     async def _csms(self, step: Step) -> None:
         assert self.charger is not None, "the charge point is not connected"
         frame = step["csms"]
         if frame[0] == 2:
             commands = self.csms.central.commands
-            task = asyncio.create_task(commands.send_payload(CP, frame[2], frame[3]))
+            task = None if step.get("own") else asyncio.create_task(commands.send_payload(CP, frame[2], frame[3]))
             sent = await self.charger.expect(frame[2])
             self._command = (sent[1], task)
             assert sent[3] == frame[3]

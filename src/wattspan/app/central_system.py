@@ -331,5 +331,6 @@ class CentralSystem(TypedCalls, OperationMethods):
             call=self.commands.send,
             operations=self.operations,
             settings=self.settings.model_dump(),
+            settled=self._core.settled,
             clock=self._core.clock,
         )

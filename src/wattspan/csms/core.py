@@ -45,3 +45,21 @@ class Core:
             apply(self.fleet, event)
             self.plugins.publish(event)
         self.journal.commit(done)
+
+    async def settled(self) -> None:
+        """Return once all changes made before are durable, and the messages that caused them are answered.
+
+        Raises StoreUnavailable. Cancellation: safe.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(fault: StoreUnavailable | None) -> None:
+            if future.done():
+                return
+            if fault is None:
+                future.set_result(None)
+            else:
+                future.set_exception(fault)
+
+        self.journal.commit(done)
+        await future

@@ -16,7 +16,6 @@ from wattspan.api.services import Given, Services
 from wattspan.domain.events import TransactionStopped
 from wattspan.domain.fleet import ORPHANED
 from wattspan.domain.model import Transaction
-from wattspan.errors import StoreUnavailable
 from wattspan.store.queries import transactions as transaction_queries
 
 router = APIRouter(prefix=PREFIX, tags=["transactions"])
@@ -90,18 +89,8 @@ def _stop(running: Transaction, close: models.Close, now_ts: float) -> Transacti
 
 async def _record(services: Services, event: TransactionStopped) -> None:
     """Apply the event, and return once it is durable. Raises StoreUnavailable; the event is stored later then."""
-    written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def done(fault: StoreUnavailable | None) -> None:
-        if written.done():
-            return
-        if fault is None:
-            written.set_result(None)
-        else:
-            written.set_exception(fault)
-
-    services.core.record([event], done)
-    await written
+    services.core.record([event])
+    await services.core.settled()
 
 
 def _latest(services: Services, found: Transaction) -> Transaction:

@@ -37,6 +37,9 @@ class PluginContext:
     """Start, stop, reset and the other operations, the same for every OCPP version."""
     settings: Mapping[str, Any]
     """The settings in force, by name."""
+    settled: Callable[[], Awaitable[None]]
+    """Returns once all that was recorded before is stored, and the messages that caused it are answered. Raises
+    StoreUnavailable."""
     clock: Callable[[], float]
     """Returns Unix seconds; events of the plugin's own are dated by it."""
 
