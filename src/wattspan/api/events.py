@@ -17,6 +17,7 @@ import orjson
 from wattspan.api.problems import Problem
 from wattspan.csms.plugins.base import Plugin
 from wattspan.domain import events as ev
+from wattspan.domain.erased_token import ErasedToken
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.timestamps import wire_time_or_none
 
@@ -104,6 +105,10 @@ class EventFeed:
                 listener.put(frame)
         self._listeners.add(listener)
         return listener
+
+    def erase(self, token: ErasedToken) -> None:
+        """Drop the kept events that contain an id token."""
+        self._ring = deque((frame for frame in self._ring if not token.found_in(frame.data)), maxlen=RING)
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener."""

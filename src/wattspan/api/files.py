@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wattspan.api.problems import Problem
+from wattspan.api.searching import contains
+from wattspan.domain.erased_token import ErasedToken
 from wattspan.store.queries import files as file_queries
 from wattspan.store.records import StoredFile
 from wattspan.store.store import Store
@@ -23,6 +25,7 @@ TICKET_S = 3_600.0
 """How long a charge point may take to begin its upload."""
 MAX_TICKETS = 10_000
 MAX_NAME_CHARACTERS = 255
+NO_LIMIT = 2**31 - 1
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNPRINTABLE = re.compile(r"[^\w.+() -]")
 
@@ -104,6 +107,14 @@ class Files:
             return False
         await asyncio.to_thread(self._path(kind, file_id).unlink, missing_ok=True)
         return True
+
+    async def erase(self, token: ErasedToken) -> int:
+        """Delete the logs that contain an id token, also in gzip and zip, and return how many there were."""
+        erased = 0
+        for file in await self._store.read(file_queries.list_files, DIAGNOSTICS, None, NO_LIMIT):
+            if await asyncio.to_thread(contains, self._path(DIAGNOSTICS, file.file_id), token):
+                erased += await self.remove(DIAGNOSTICS, file.file_id)
+        return erased
 
     async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
         size, digest = 0, hashlib.sha256()

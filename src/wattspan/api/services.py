@@ -13,6 +13,7 @@ from wattspan.api.files import Files
 from wattspan.csms.commands import Commands
 from wattspan.csms.connections import Connections
 from wattspan.csms.core import Core
+from wattspan.csms.erasure import Erasure
 from wattspan.csms.operations.sender import Operations
 from wattspan.csms.registry import Registry
 from wattspan.csms.security.rotation import Rotation
@@ -48,6 +49,7 @@ class Services:
     connections: Connections
     registry: Registry
     rotation: Rotation
+    erasure: Erasure
     auth: AuthService
     feed: EventFeed
     files: Files

@@ -29,6 +29,7 @@ from wattspan.app.assembly import (
 from wattspan.csms.commands import ActiveConnection, CommandResult, Commands
 from wattspan.csms.connected import ConnectionWaiter
 from wattspan.csms.core import Core
+from wattspan.csms.erasure import Erasure
 from wattspan.csms.operations.methods import OperationMethods
 from wattspan.csms.operations.parameters import Operation
 from wattspan.csms.operations.sender import Operations
@@ -278,6 +279,7 @@ class CentralSystem(TypedCalls, OperationMethods):
             connections=self._gateway,
             registry=self.registry,
             rotation=make_rotation(self.settings, self.store, self.operations, self._core.clock),
+            erasure=Erasure(self.store, self._files, core=self._core, caches=[self._feed.erase]),
             auth=self._auth,
             feed=self._feed,
             files=self._files,

@@ -55,6 +55,10 @@ class ApiRegistry:
     def remove_id_tag(self, id_tag: str) -> None:
         self._client.request("DELETE", f"/id-tags/{quote_segment(id_tag)}")
 
+    def erase_id_tag(self, id_tag: str) -> Json:
+        erased: Json = self._client.request("POST", "/id-tags/erase", json={"id_tag": id_tag})
+        return erased
+
     def import_id_tags(self, data: bytes) -> int:
         headers = {"Content-Type": "text/csv"}
         result = self._client.request("POST", "/id-tags/import", content=data, headers=headers)

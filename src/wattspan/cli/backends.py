@@ -43,6 +43,9 @@ class Registry(Protocol):
     def remove_id_tag(self, id_tag: str) -> None:
         """Remove an id tag."""
 
+    def erase_id_tag(self, id_tag: str) -> Json:
+        """Remove an id tag from everything that is stored. Return what was removed."""
+
     def import_id_tags(self, data: bytes) -> int:
         """Add or replace all id tags of a CSV file, or none of them. Return how many."""
 
@@ -115,7 +118,8 @@ def open_registry(url: str | None, token: str | None, database: str | None, conf
     if names_database or (url is None and _address(url, token)[1] is None):
         from wattspan.cli.database_backend import DatabaseRegistry  # noqa: PLC0415  imports the server's libraries
 
-        yield DatabaseRegistry(read_settings({"database": database, "config": config}).database)
+        settings = read_settings({"database": database, "config": config})
+        yield DatabaseRegistry(settings.database, settings.files)
         return
     with open_client(url, token) as client:
         yield ApiRegistry(client)

@@ -1,15 +1,17 @@
 """The registry in the database itself (see `backends.Registry`), for use before the first login or without a server.
 
-A running server sees changes at once. They are not audited, because there is no login.
+A running server sees changes at once. They are not audited, because there is no login; only an erasure is.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from wattspan.api.files import Files
 from wattspan.api.models import records
 from wattspan.api.models import users as user_models
 from wattspan.api.models.common import datetime_of
@@ -17,25 +19,32 @@ from wattspan.api.problems import Problem
 from wattspan.api.routes.id_tags import parsed
 from wattspan.cli.api_client import Json
 from wattspan.cli.faults import join_faults
+from wattspan.csms.erasure import Erasure
 from wattspan.csms.registry import Registry
 from wattspan.csms.security.passwords import Passwords
-from wattspan.errors import RegistryError
+from wattspan.errors import RegistryError, StoreUnusable
 from wattspan.store.engine import name_of, parse
+from wattspan.store.queries import audit as audit_queries
 from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.queries import users as user_queries
-from wattspan.store.records import Registration
+from wattspan.store.records import AuditEntry, Registration
 from wattspan.store.store import Store
 
 T = TypeVar("T")
+B = TypeVar("B", bound=BaseModel)
 
 NO_LIMIT = 2**31
 
 
 class DatabaseRegistry:
-    """See `backends.Registry`. `database` is a path or a database URL. Only `add` and `put` methods create a file."""
+    """See `backends.Registry`. `database` is a path or a database URL. Only `add` and `put` methods create a file.
 
-    def __init__(self, database: str) -> None:
+    `files` is the folder of uploaded files.
+    """
+
+    def __init__(self, database: str, files: Path) -> None:
         self._database = database
+        self._files = files
 
     def _run(self, work: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:
         if not create:
@@ -102,6 +111,32 @@ class DatabaseRegistry:
         if not self._run(lambda store: store.remove_id_tag(id_tag)):
             raise RegistryError(f"there is no id tag {id_tag}")
 
+    def erase_id_tag(self, id_tag: str) -> Json:
+        body = _valid(records.Erase, {"id_tag": id_tag})
+
+        async def erase(store: Store) -> Json:
+            try:
+                await store.claim()
+            except StoreUnusable as exc:
+                raise RegistryError(
+                    f"a server uses this database, and its memory has the id tag too: use its API ({exc})"
+                ) from exc
+            erasure = Erasure(store, Files(store, self._files, 0))
+            erased = records.erased(await erasure.erase(body.id_tag))
+            entry = AuditEntry(
+                at_ts=time.time(),
+                who="",
+                auth_method="database",
+                action="erase_id_tag",
+                target="/api/v1/id-tags/erase",
+                status=200,
+                trace_id="",
+            )
+            await store.do(audit_queries.add_entry, entry)
+            return erased.model_dump(mode="json")
+
+        return self._run(erase)
+
     def import_id_tags(self, data: bytes) -> int:
         try:
             tags = parsed(data)
@@ -128,8 +163,12 @@ class DatabaseRegistry:
 
 
 def _valid_user(name: str, role: str, password: str) -> user_models.NewUser:
+    return _valid(user_models.NewUser, {"name": name, "role": role, "password": password})
+
+
+def _valid(model: type[B], fields: Json) -> B:
     try:
-        return user_models.NewUser.model_validate({"name": name, "role": role, "password": password})
+        return model.model_validate(fields)
     except ValidationError as exc:
         raise _invalid(exc) from None
 

@@ -20,6 +20,9 @@ COLUMNS = (
     Column("EVSEs", "evse_ids", comma_separated, priority=6),
 )
 
+ERASED = ("id_tags", "transactions", "readings", "reservations", "audit_entries", "other_rows", "files")
+"""The counts of an erasure."""
+
 
 @click.group(name="tag")
 def id_tags() -> None:
@@ -121,3 +124,29 @@ def import_id_tags(file: BinaryIO, **source: Any) -> None:
     with open_registry(**source) as registry:
         count = registry.import_id_tags(file.read())
     click.echo(f"{count} id tags imported", err=True)
+
+
+@id_tags.command(name="erase", cls=SectionedCommand)
+@click.argument("id_tag")
+@json_option
+@registry_options
+def erase_id_tag(id_tag: str, as_json: bool, **source: Any) -> None:
+    """Remove ID_TAG, as personal data, from everything that is stored. This cannot be undone.
+
+    The id tag is removed from the database, from the memory of the server and from the audit log. Logs that charge
+    points uploaded and that contain it are deleted. Transactions and reservations are kept under a random pseudonym.
+    Exported traces and logs, backups, and the lists in charge points are not reached.
+
+    It takes the right `admin`. With --database, no server may use the database.
+    """
+    with open_registry(**source) as registry:
+        erased = registry.erase_id_tag(id_tag)
+    if as_json:
+        print_rows([erased], (), as_json=True)
+        return
+    counts = [f"{erased[name]} {name.replace('_', ' ')}" for name in ERASED if erased[name]]
+    click.echo(f"erased from {', '.join(counts) or 'nothing: it was not found'}", err=True)
+    if counts:
+        click.echo(f"rows that are kept have the pseudonym {erased['pseudonym']}", err=True)
+    if not erased["compacted"]:
+        click.echo("free parts of the database may still hold it; see docs/privacy.md", err=True)

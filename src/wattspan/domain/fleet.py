@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from wattspan.domain.changes import Changes
+from wattspan.domain.erased_token import START_KEY, ErasedToken
 from wattspan.domain.model import ChargePoint, Connector, TimelineEntry, Transaction
 
 RECALLED_LIMIT = 10_000
@@ -97,6 +98,30 @@ class Fleet:
         for name in (transaction.transaction_id, transaction.key):
             if self._recalled.get((transaction.cp_id, name)) is transaction:
                 del self._recalled[(transaction.cp_id, name)]
+
+    def erase(self, token: ErasedToken) -> int:
+        """Replace an id token in every transaction in memory. Return the number of open ones, which are written."""
+        replaced = 0
+        running = [each for cp in self.charge_points.values() for each in cp.transactions.values()]
+        for transaction in running:
+            transaction.timeline = [
+                entry._replace(attributes=token.in_json(dict(entry.attributes))) for entry in transaction.timeline
+            ]
+            if token.names(transaction.id_token):
+                self._erase_from(transaction, token)
+                self.changes.transactions[transaction.number] = transaction
+                replaced += 1
+        for transaction in {id(each): each for each in self._recalled.values()}.values():
+            if token.names(transaction.id_token):
+                self._erase_from(transaction, token)
+        return replaced
+
+    def _erase_from(self, transaction: Transaction, token: ErasedToken) -> None:
+        transaction.id_token, former_key = token.pseudonym, transaction.key
+        if former_key.startswith(START_KEY):
+            transaction.key = token.start_key(transaction.number)
+            if self._recalled.pop((transaction.cp_id, former_key), None) is not None:
+                self.remember(transaction, transaction.key)
 
     def session_of(self, cp_id: str, connector_id: str | None, transaction_id: str | None) -> Transaction | None:
         """Return the open transaction a message belongs to, by its id or else its connector; None if there is none."""

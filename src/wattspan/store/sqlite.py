@@ -30,6 +30,9 @@ PRAGMAS = {
     "temp_store": "memory",
 }
 
+CHECKPOINT_TRIES = 10
+"""How often the log's truncation is tried; each waits for readers as long as the busy time-out."""
+
 WRITER = {"query_only": "0"}
 READER = {"query_only": "1"}
 
@@ -79,6 +82,23 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
         connection.exec_driver_sql(BEGIN if writes else "BEGIN")
 
     return engine
+
+
+def compact(connection: sqlite3.Connection, max_bytes: int | None) -> bool:
+    """Rewrite the database and empty its log. Return False if it has more than `max_bytes` and only that was done."""
+    (pages,), (page_size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    is_small = max_bytes is None or pages * page_size <= max_bytes
+    if is_small:
+        connection.execute("PRAGMA temp_store = file")  # the copy may be larger than memory
+        try:
+            connection.execute("VACUUM")
+        finally:
+            connection.execute(f"PRAGMA temp_store = {PRAGMAS['temp_store']}")
+    for _ in range(CHECKPOINT_TRIES):
+        (is_busy, _log, _moved) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not is_busy:
+            return is_small
+    return False  # a reader still needs the log, which is overwritten later
 
 
 def is_row_fault(error: Exception) -> bool:

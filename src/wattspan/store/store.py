@@ -5,7 +5,7 @@ Writes use one thread, reads a few others; the event loop is never blocked.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from wattspan.domain.device_model import Variable
+from wattspan.domain.erased_token import ErasedToken
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store import postgresql, restore
+from wattspan.store import postgresql, restore, sqlite
 from wattspan.store.advisory_lock import AdvisoryLockClaim
 from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, row_fault, terminate, translate_errors
@@ -28,6 +29,7 @@ from wattspan.store.journal.statements import Cursor, statements_for
 from wattspan.store.journal.writer import CLOSE_S, Writer
 from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.queries import device_model as device
+from wattspan.store.queries import erasure as erasure_queries
 from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.queries import reservations as reservation_queries
 from wattspan.store.queries import transactions as transaction_queries
@@ -239,6 +241,28 @@ class Store:
                 break
             deleted += rows
         return deleted
+
+    async def erase(self, token: ErasedToken) -> Mapping[str, int]:
+        """Remove an id token from every table, and return the number of rows changed, by table.
+
+        If it fails half-way, what was replaced stays so; call it again.
+        """
+        erased = {t.id_tags.name: int(await self.do(erasure_queries.remove, token.id_token))}
+        for table in erasure_queries.tables():
+            rows = 0
+            for within in await self.read(erasure_queries.slices, table):
+                found = await self.read(erasure_queries.find, table, token, within)
+                for first in range(0, len(found), erasure_queries.BATCH_SIZE):
+                    rows += await self.do(erasure_queries.apply, found[first : first + erasure_queries.BATCH_SIZE])
+            erased[table.name] = erased.get(table.name, 0) + rows
+        return erased
+
+    async def compact(self, max_bytes: int | None = None) -> bool:
+        """Rewrite the file of a SQLite database, so that nothing deleted is left in it. Nothing is written meanwhile.
+
+        Return False if it is larger than `max_bytes` and was not rewritten, and for PostgreSQL, which has its own ways.
+        """
+        return not self._is_postgresql and await self._writer.outside(partial(sqlite.compact, max_bytes=max_bytes))
 
     async def ping(self) -> None:
         """Run an empty write transaction. Raises StoreError."""

@@ -52,6 +52,7 @@ read    GET    /transactions/{number}
 write   POST   /transactions/{number}/close
 write   GET    /id-tags
 write   POST   /id-tags/import
+admin   POST   /id-tags/erase
 write   GET    /id-tags/{id_tag}
 write   PUT    /id-tags/{id_tag}
 write   DELETE /id-tags/{id_tag}

@@ -187,3 +187,17 @@ async def test_users_are_added_given_passwords_and_removed(csms: Csms, run: Run,
     await run("user", "remove", "sam")
     assert [row["name"] for row in rows(await run("user", "list", "--json"))] == ["admin"]
     assert "the last admin stays" in (await run("user", "remove", "admin", code=1)).stderr
+
+
+async def test_a_tag_is_erased_and_the_output_does_not_repeat_it(csms: Csms, run: Run, url: str) -> None:
+    await run("tag", "add", "04E1C9AB77")
+    async with csms.charger("CP1") as charger:
+        await charger.call("StartTransaction", {**START, "idTag": "04E1C9AB77"})
+    done = await run("tag", "erase", "04e1c9ab77")
+    assert "erased from 1 id tags, 1 transactions, 1 audit entries" in done.stderr
+    assert "04e1c9ab77" not in (done.stdout + done.stderr).lower()
+    (row,) = rows(await run("tx", "list", "--json"))
+    assert f"the pseudonym {row['id_tag']}\n" in done.stderr
+    (again,) = rows(await run("tag", "erase", "04E1C9AB77", "--json"))
+    assert (again["transactions"], again["compacted"]) == (0, True)
+    assert "nothing: it was not found" in (await run("tag", "erase", "04E1C9AB77")).stderr

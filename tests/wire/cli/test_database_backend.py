@@ -12,10 +12,21 @@ import pytest
 from click.testing import Result
 
 from support.central import Csms
+from support.chargers import START
+from support.databases import BACKENDS, query
+from wattspan.store.queries import files as file_queries
+from wattspan.store.records import StoredFile
+from wattspan.store.store import Store
 
 Run = Callable[..., Awaitable[Result]]
 Basic = Callable[[str, str], dict[str, str]]
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest) -> str | None:
+    """The URL of an empty PostgreSQL database; None for a SQLite file."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres").empty()
 
 
 async def test_the_first_user_of_a_server_without_a_console_can_be_added_in_the_database(
@@ -125,3 +136,37 @@ async def test_on_a_terminal_of_80_columns_a_table_shows_identifiers_whole(run: 
     assert max(map(len, shown)) <= 80
     assert any(line.startswith(f"{long_id} ") for line in shown)
     assert b"Not shown for lack of space: " in errors
+
+
+async def test_a_tag_is_erased_from_a_database_that_no_server_uses(run: Run, tmp_path: Path, url: str | None) -> None:
+    database = url or str(tmp_path / "fleet.db")
+    files = str(tmp_path / "files")
+    csms = Csms(tmp_path / "fleet.db", url=url)
+    await run("tag", "add", "04E1C9AB77", "--database", database)
+    await csms.start()
+    try:
+        async with csms.charger("CP1") as charger:
+            await charger.call("StartTransaction", {**START, "idTag": "04E1C9AB77"})
+        refused = await run("tag", "erase", "04E1C9AB77", "--database", database, code=1, WATTSPAN_FILES=files)
+        assert "a server uses this database, and its memory has the id tag too: use its API" in refused.stderr
+    finally:
+        await csms.stop()
+    log = tmp_path / "files" / "diagnostics" / ("0" * 32)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"card 04E1C9AB77")
+    file = StoredFile(
+        file_id="0" * 32, kind="diagnostics", cp_id="CP1", name="x", size_bytes=15, sha256="", created_ts=1.0
+    )
+    store = await Store.open(database)
+    await store.do(file_queries.add_file, file)
+    await store.close()
+    done = await run("tag", "erase", "04E1C9AB77", "--database", database, WATTSPAN_FILES=files)
+    assert "erased from 1 id tags, 1 transactions, 1 files" in done.stderr
+    assert ("free parts of the database" in done.stderr) == (url is not None)
+    assert not log.exists()
+    if url is None:
+        assert b"04E1C9AB77" not in (tmp_path / "fleet.db").read_bytes()
+    (audited,) = query(database, "SELECT who, by_means_of, action, target, status FROM audit")
+    assert tuple(audited) == ("", "database", "erase_id_tag", "/api/v1/id-tags/erase", 200)
+    wrong = await run("tag", "erase", "a\x01b", "--database", database, code=1)
+    assert "id_tag" in wrong.stderr

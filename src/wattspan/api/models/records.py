@@ -7,6 +7,7 @@ from pydantic import Field
 
 from wattspan.api.models.common import At, Body, Payload, Shown, Token, datetime_of, seconds
 from wattspan.api.paging import MAX_LIMIT
+from wattspan.csms import erasure
 from wattspan.domain import model
 from wattspan.store import records
 
@@ -120,6 +121,29 @@ class Imported(Shown):
     replaced: int
 
 
+class Erase(Body):
+    """The id tag to remove; case does not matter."""
+
+    id_tag: Token
+
+
+class Erased(Shown):
+    """What was removed, and the pseudonym that stands in the rows that are kept.
+
+    `compacted` false: parts of the database file that are free may still hold the id tag.
+    """
+
+    pseudonym: str
+    id_tags: int
+    transactions: int
+    readings: int
+    reservations: int
+    audit_entries: int
+    other_rows: int
+    files: int
+    compacted: bool
+
+
 class Reservation(Shown):
     """A reservation that a charge point accepted."""
 
@@ -154,6 +178,28 @@ class File(Shown):
     size_bytes: int
     sha256: str
     created_at: At | None
+
+
+_ERASED_TABLES = {
+    "id_tags": "id_tags",
+    "transactions": "transactions",
+    "readings": "meter_readings",
+    "reservations": "reservations",
+    "audit_entries": "audit",
+}
+
+
+def erased(result: erasure.Erased) -> Erased:
+    """Return the JSON of an erasure."""
+    rows = dict(result.rows)
+    counts = {field: rows.pop(table, 0) for field, table in _ERASED_TABLES.items()}
+    return Erased(
+        pseudonym=result.pseudonym,
+        **counts,
+        other_rows=sum(rows.values()),
+        files=result.files,
+        compacted=result.compacted,
+    )
 
 
 def masked(id_tag: str) -> str:

@@ -95,6 +95,15 @@ async def import_id_tags(services: Given, request: Request) -> models.Imported:
     return models.Imported(added=added, replaced=len(tags) - added)
 
 
+@router.post("/id-tags/erase", **guarded(Right.ADMIN))
+async def erase_id_tag(services: Given, body: models.Erase) -> models.Erased:
+    """Remove an id tag from the database, the uploaded logs and the memory. It cannot be undone.
+
+    Rows that are kept, such as transactions, get a random pseudonym. An id tag that is not on file is looked for too.
+    """
+    return models.erased(await services.erasure.erase(body.id_tag))
+
+
 def parsed(data: bytes) -> list[IdTag]:
     """Return the id tags of a CSV file. Raises Problem 422, which names lines and echoes no values."""
     try:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -54,16 +55,18 @@ class Writer:
     async def do(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction and return its result once it is durable. Cancellation does not undo it."""
         future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(lambda: self._report(lambda: self._transact(work), partial(_resolve, future)))
+        return await future
 
-        def done(result: T | None, error: Exception | None) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)  # type: ignore[arg-type]  # None only if T allows it
+    async def outside(self, work: Callable[[Any], T]) -> T:
+        """Run `work` with the driver's connection and no transaction, and return its result."""
+        future: asyncio.Future[T] = self._loop.create_future()
 
-        self._jobs.put(lambda: self._report(lambda: self._transact(work), done))
+        def run() -> T:
+            with self._connected() as connection:
+                return work(connection.connection.dbapi_connection)
+
+        self._jobs.put(lambda: self._report(run, partial(_resolve, future)))
         return await future
 
     async def close(self) -> None:
@@ -147,3 +150,12 @@ class Writer:
             self._loop.call_soon_threadsafe(done, result, error)
         except RuntimeError:  # the loop is closed, so no caller is waiting
             log.debug("a write ended after its event loop")
+
+
+def _resolve(future: "asyncio.Future[T]", result: T | None, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]  # None only if T allows it
