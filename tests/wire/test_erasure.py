@@ -5,7 +5,7 @@ import base64
 import gzip
 import io
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ import sqlalchemy as sa
 
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, stop
-from support.databases import BACKENDS, query
+from support.databases import BACKENDS, lock, query
 from support.operators import Operator, admin, user_of_role
 from wattspan.domain.erased_token import ErasedToken
 from wattspan.store.queries.erasure import NO_TOKEN, REPLACEMENTS
 from wattspan.store.schema import tables as t
 
+MakeCsms = Callable[..., Awaitable[Csms]]
 TAG = "04E1C9Ab77"
 OTHER = "04E1C9Ab778"
 """Another tag, which begins with it."""
@@ -129,6 +130,10 @@ async def test_an_erased_tag_is_nowhere_and_the_books_are_right(csms: Csms, tmp_
         assert list(left_in(tmp_path / "files", TAG)) == []
         if "://" not in csms.store.name:
             assert list(left_in(tmp_path, TAG)) == [], "not even in free parts of the database, nor in its log"
+        kept_events = b"".join(frame.data for frame in csms.central._feed._ring)
+        assert b"TransactionStarted" in kept_events
+        assert TAG.lower().encode() not in kept_events.lower()
+        assert TAG.lower() not in repr(csms.central.fleet.__dict__).lower().replace(OTHER.lower(), "")
         await operator.ask("GET", f"/id-tags/{TAG}", 404)
         assert (await operator.ask("GET", f"/id-tags/{OTHER}"))["parent"] == pseudonym
         assert (await operator.ask("GET", "/transactions", params={"id_tag": TAG}))["items"] == []
@@ -165,6 +170,21 @@ async def test_only_who_has_the_right_admin_may_erase_and_a_refusal_is_audited(c
         audit = (await boss.ask("GET", "/audit"))["items"]
         statuses = [entry["status"] for entry in audit if entry["action"] == "erase_id_tag"]
         assert statuses == [422, 422, 422, 422, 403]
+
+
+async def test_an_erasure_that_the_database_interrupts_is_completed_by_the_next(make_csms: MakeCsms, tmp_path: Path) -> None:
+    csms = await make_csms(store_hold_s=0.05)
+    async with admin(csms) as operator, csms.charger("CP1") as charger:
+        await charger.call("StartTransaction", {**START, "idTag": TAG})
+        release = lock(csms.store.name)
+        try:
+            await operator.ask("POST", "/id-tags/erase", 503, json={"id_tag": TAG})
+        finally:
+            release()
+        await operator.ask("POST", "/id-tags/erase", json={"id_tag": TAG})
+        (row,) = (await operator.ask("GET", "/transactions"))["items"]
+        assert row["id_tag"].startswith("erased-")
+    assert list(left_in(tmp_path, TAG)) == []
 
 
 async def test_a_short_tag_is_removed_where_it_stands_by_itself(csms: Csms) -> None:

@@ -64,7 +64,10 @@ async def read_transaction(
 
 @router.post("/transactions/{number}/close", **guarded(Right.WRITE, 404, 409))
 async def close_transaction(services: Given, who: Who, number: Number, close: models.Close) -> models.Transaction:
-    """Close a transaction whose stop was lost. A late stop of the charge point still corrects it."""
+    """Close a transaction whose stop was lost.
+
+    A late stop of the charge point still corrects it, and meter values with its id open it again.
+    """
     found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
