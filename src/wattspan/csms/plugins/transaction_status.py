@@ -70,10 +70,11 @@ class TransactionInquiry:
 
     async def _ask_until_known(self, cp_id: str, transactions: Sequence[Transaction]) -> None:
         for round_number in range(MAX_ROUNDS):
+            if round_number:
+                await asyncio.sleep(self._again_s * 2 ** (round_number - 1))
             transactions = [each for each in transactions if each.open and await self._is_unknown(cp_id, each)]
             if not transactions:
                 return
-            await asyncio.sleep(self._again_s * 2**round_number)
 
     async def _is_unknown(self, cp_id: str, transaction: Transaction) -> bool:
         """Ask about one transaction. Return whether to ask again, as its messages are still in the station's queue."""
