@@ -17,6 +17,8 @@ CALL, RESULT, ERROR, RESULT_ERROR, SEND = 2, 3, 4, 5, 6
 RESULTS = {RESULT, ERROR, RESULT_ERROR}
 LONGEST_ID = 255
 """Message ids beyond it are answered as unreadable."""
+COMMANDS = {"GetTransactionStatus"}
+"""What is sent without an operator. This charge point does not answer it."""
 CODES = {
     "FormationViolation", "FormatViolation", "GenericError", "InternalError", "MessageTypeNotSupported",
     "NotImplemented", "NotSupported", "OccurenceConstraintViolation", "OccurrenceConstraintViolation",
@@ -86,7 +88,7 @@ class Wire:
         frame = orjson.loads(data)
         kind, message_id = frame[0], frame[1]
         if kind not in {RESULT, ERROR}:
-            self.faults.append(f"sent {data[:200]!r}")
+            self._note_command(frame)
             return
         self.answers += 1
         if kind == ERROR and frame[2] not in CODES:
@@ -109,6 +111,10 @@ class Wire:
             self.faults.append(f"{frame} answers nothing")
         if not self._owed[key]:
             del self._owed[key]
+
+    def _note_command(self, frame: list[Any]) -> None:
+        if frame[0] != CALL or frame[2] not in COMMANDS:
+            self.faults.append(f"sent {frame}"[:200])
 
     async def close(self, code: int, _reason: str) -> None:
         """The central system hangs up."""

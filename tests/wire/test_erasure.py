@@ -172,7 +172,9 @@ async def test_only_who_has_the_right_admin_may_erase_and_a_refusal_is_audited(c
         assert statuses == [422, 422, 422, 422, 403]
 
 
-async def test_an_erasure_that_the_database_interrupts_is_completed_by_the_next(make_csms: MakeCsms, tmp_path: Path) -> None:
+async def test_an_erasure_that_the_database_interrupts_is_completed_by_the_next(
+    make_csms: MakeCsms, tmp_path: Path
+) -> None:
     csms = await make_csms(store_hold_s=0.05)
     async with admin(csms) as operator, csms.charger("CP1") as charger:
         await charger.call("StartTransaction", {**START, "idTag": TAG})
