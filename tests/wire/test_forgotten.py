@@ -1,5 +1,7 @@
 """Transactions of 2.x that a station may have lost in a reboot: it is asked, and they are closed if it has."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 from websockets.typing import Subprotocol
 
@@ -7,6 +9,7 @@ from support.central import Csms
 from support.databases import BACKENDS
 from support.stations import BOOT_2X, event, register, status_2x
 from wattspan.csms.plugins.orphans import CloseOrphans
+from wattspan.csms.plugins.transaction_status import MAX_ASKED_AT_ONCE, MAX_ROUNDS
 
 AT = {"cp_id": "CP1", "connector_id": "1"}
 OF = {"cp_id": "CP1"}
@@ -171,3 +174,35 @@ async def test_a_station_that_was_away_for_long_is_asked_without_a_boot(make_csm
         else:
             await connected.call("Heartbeat")
             assert connected.unread == []
+
+
+async def test_a_station_whose_queue_never_empties_is_asked_a_bounded_number_of_times(make_csms):
+    csms = await make_csms(plugins=[CloseOrphans(ask_again_s=0.0)])
+    async with station(csms) as connected:
+        await begin(connected)
+        await connected.call("BootNotification", BOOT_2X)
+        for _ in range(MAX_ROUNDS):
+            await connected.reply(await connected.expect(ASKED), QUEUED)
+        await connected.call("Heartbeat")
+        await connected.call("Heartbeat")
+        assert connected.unread == []
+        assert await csms.metric("ocpp_tx_active", **AT) == 1
+
+
+async def test_a_fleet_that_comes_back_is_asked_in_turns(make_csms):
+    csms = await make_csms(command_timeout_s=30)
+    async with AsyncExitStack() as stack:
+        stations = []
+        for number in range(MAX_ASKED_AT_ONCE + 1):
+            charger = csms.charger(f"CP{number}", subprotocols=[Subprotocol("ocpp2.0.1")])
+            stations.append(await stack.enter_async_context(charger))
+            await begin(stations[-1])
+        for each in stations:
+            await each.call("BootNotification", BOOT_2X)
+        *first, last = stations
+        asked = [await each.expect(ASKED) for each in first]
+        await last.call("Heartbeat")
+        assert last.unread == []
+        await first[0].reply(asked[0], LOST)
+        await last.reply(await last.expect(ASKED), LOST)
+        await csms.becomes(0, "ocpp_tx_active", cp_id=f"CP{MAX_ASKED_AT_ONCE}", connector_id="1")
