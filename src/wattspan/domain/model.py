@@ -170,6 +170,8 @@ class ChargePoint:
     reconnects_during_tx: int = 0
     tx_total: int = 0
     energy_total_wh: float = 0.0
+    energy_overbooked_wh: float = 0.0
+    """Energy that was added to the total and turned out not to be delivered: `book_energy` sets it off."""
     energy_jumps: int = 0
     certificate_expires_ts: float | None = None
     """Expiry of the client certificate that it presented last, or has accepted from us since."""
@@ -203,6 +205,15 @@ class ChargePoint:
                 connector_id = OTHER_CONNECTOR
             found = self.connectors.setdefault(connector_id, Connector(connector_id=connector_id))
         return found
+
+    def book_energy(self, energy_wh: float) -> None:
+        """Add the energy of a closed transaction, or a correction of it, to the total, which never falls.
+
+        What a negative correction takes back is set off against the next bookings.
+        """
+        energy_wh -= self.energy_overbooked_wh
+        self.energy_overbooked_wh = max(0.0, -energy_wh)
+        self.energy_total_wh += max(0.0, energy_wh)
 
     def count_exceeded(self, limit: str) -> None:
         """Count that it exceeded a limit."""

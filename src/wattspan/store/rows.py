@@ -36,6 +36,7 @@ _PLAIN = (
     "reconnects_during_tx",
     "tx_total",
     "energy_total_wh",
+    "energy_overbooked_wh",
     "energy_jumps",
     "certificate_expires_ts",
 )

@@ -124,7 +124,7 @@ def settle(
     if _is_implausible(transaction, e):
         fleet.add_timeline_entry(transaction, e.received_ts, "implausible stop time", {"ocpp.timestamp": e.stopped_ts})
     cp.last_tx_ts = max(cp.last_tx_ts or 0.0, transaction.ended_ts or 0.0)
-    cp.energy_total_wh += max(0.0, transaction.meter.energy_wh - booked_wh)
+    cp.book_energy(transaction.meter.energy_wh - booked_wh)
     fleet.changes.transactions[transaction.number] = transaction
     fleet.changes.charge_points[cp.cp_id] = cp
 

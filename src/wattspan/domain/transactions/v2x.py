@@ -221,7 +221,7 @@ def _set_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, start_wh
     transaction.meter.begin_at(start_wh, is_start=is_start)
     fleet.changes.transactions[transaction.number] = transaction
     if not transaction.open and transaction.meter.energy_wh != before_wh:
-        cp.energy_total_wh += transaction.meter.energy_wh - before_wh
+        cp.book_energy(transaction.meter.energy_wh - before_wh)
         fleet.changes.charge_points[cp.cp_id] = cp
 
 

@@ -39,6 +39,7 @@ charge_points = sa.Table(
     sa.Column("reconnects_during_tx", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("tx_total", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("energy_total_wh", sa.Double, nullable=False, server_default="0"),
+    sa.Column("energy_overbooked_wh", sa.Double, nullable=False, server_default="0"),
     sa.Column("energy_jumps", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("certificate_expires_ts", Seconds),
     sa.Column("counters", sa.Text, nullable=False, server_default="{}"),
