@@ -83,6 +83,8 @@ class Transaction:
     cable_max_a: float | None = None
     seq_nos: SeqNos = field(default_factory=SeqNos)
     newest_charger_ts: float | None = None
+    energy_correction: str = ""
+    """Why the energy is not the difference of the registers that the charger sent for start and stop; "": it is."""
 
     def __post_init__(self) -> None:
         if not self.trace_id:
@@ -184,6 +186,8 @@ class ChargePoint:
     """How often it exceeded the maximum number of "connectors" or "transactions", by these names."""
     missed: dict[str, int] = field(default_factory=dict)
     """Messages whose numbers were skipped and that had not arrived when their transaction ended, by action."""
+    energy_corrections: dict[str, int] = field(default_factory=dict)
+    """Transactions whose energy is not what the charger's registers of start and stop say, by reason."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)

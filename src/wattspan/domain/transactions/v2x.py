@@ -12,7 +12,7 @@ from wattspan.domain.clock_skew import is_older
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import CHARGER_ID, ORPHANED, Fleet
 from wattspan.domain.model import REPLAY_S, ChargePoint, ReadingRow, Transaction, credible, when
-from wattspan.domain.transactions.common import begin, close, measure, settle, show
+from wattspan.domain.transactions.common import begin, close, measure, measured_register, settle, show
 
 NO_EVSE = "0"
 """The connector of a transaction whose charger has not named an EVSE yet."""
@@ -88,7 +88,7 @@ def _begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Tra
         transaction_id=e.transaction_id,
         key=key_of(e.transaction_id),
         id_token="",
-        meter=EnergyMeter(None),
+        meter=EnergyMeter(None, ends_labelled=True),
         started_ts=_earliest_ts(e),
         started_received_ts=e.received_ts,
     )
@@ -252,8 +252,9 @@ def _keep(
 ) -> float | None:
     """Measure the reading, and add it to what the store writes. Return the charger's time; None if not credible."""
     measured_ts = credible(reading.charger_ts, received_ts)
+    energy_wh: float | None = transaction.meter.energy_wh
     if not is_late:
-        measure(fleet, cp, transaction, reading, measured_ts)
+        energy_wh = measure(fleet, cp, transaction, reading, measured_ts)
     elif reading.register_wh is not None and not transaction.meter.start_known:
         _set_start(fleet, cp, transaction, reading.register_wh, is_start=reading.begins)
     fleet.changes.readings.append(
@@ -263,8 +264,8 @@ def _keep(
             transaction.number,
             reading.charger_ts,
             received_ts,
-            transaction.meter.energy_wh,
-            reading.register_wh,
+            energy_wh,
+            measured_register(reading, transaction),
             reading.current_a,
             reading.power_w,
             reading.soc_percent,

@@ -169,7 +169,7 @@ def transaction_started(call: Payload, answer: Payload, cp_id: str, received_ts:
             transaction_id=identifier(answer.get("transactionId")) or UNKNOWN_TRANSACTION,
             key=start_key(call),
             id_token=text(call.get("idTag")),
-            meter_start_wh=number(call.get("meterStart")) or 0.0,
+            meter_start_wh=number(call.get("meterStart")),
             started_ts=charger_ts(call.get("timestamp")),
             reservation_id=whole(call.get("reservationId")),
             status=_status_of(answer),
