@@ -124,16 +124,19 @@ def interpretations(
 
     `ends_labelled`: the register of the start has the same label as the readings, so both have the same wrong unit.
     """
-    last_wh = current.last_wh
+    last_wh, factor = current.last_wh, current.factor
+    register_wh *= factor
     reach = min(reach_wh(current.last_ts, ts, max_w), MAX_GAIN_WH)
     if register_wh < last_wh:
         if register_wh <= min(reach, MAX_RELATIVE_WH):
-            yield _begin(RESET, 0.0, current.energy_wh, register_wh, ts)
+            yield Branch(RESET, 0.0, current.energy_wh, register_wh, register_wh, ts, factor, 1)
         else:
-            yield _begin(MOVED, register_wh, current.energy_wh, register_wh, ts)
+            yield Branch(MOVED, register_wh, current.energy_wh, register_wh, register_wh, ts, factor, 1)
+    elif current.count and register_wh - last_wh <= MAX_GAIN_WH:
+        yield Branch(current.kind, current.origin_wh, current.base_wh, register_wh, register_wh, ts, factor, 1)
     else:
-        yield _begin(MOVED, register_wh, current.energy_wh, register_wh, ts)
-    if unit_known:
+        yield Branch(MOVED, register_wh, current.energy_wh, register_wh, register_wh, ts, factor, 1)
+    if unit_known or factor != 1.0:
         return
     for factor in (KILO, MILLI):
         unit = _in_other_unit(current, register_wh, ts, reach, factor, factor if ends_labelled else 1.0)
@@ -161,10 +164,6 @@ def _in_other_unit(
     if value_wh <= 0.0 or not -rounding_wh <= value_wh - before_wh <= min(reach, limit_wh):
         return None
     return Branch(UNIT, origin_wh, current.base_wh * scale, value_wh, value_wh, ts, factor, 1)
-
-
-def _begin(kind: str, origin_wh: float, base_wh: float, register_wh: float, ts: float | None) -> Branch:
-    return Branch(kind, origin_wh, base_wh, register_wh, register_wh, ts, 1.0, 1)
 
 
 def preference(branch: Branch, start: Branch) -> int:

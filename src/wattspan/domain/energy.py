@@ -216,7 +216,7 @@ class EnergyMeter:
                     register_wh,
                     ts,
                     max_w,
-                    unit_known=self._unit_known or self._has_changed_unit(),
+                    unit_known=self._unit_known,
                     ends_labelled=self.ends_labelled,
                 )
             )
@@ -249,21 +249,23 @@ class EnergyMeter:
                 self._others = []
         return gain_wh
 
-    def _decide_without(self, register_wh: float, ts: float | None) -> None:
+    def _decide_without(self, register_wh: float, ts: float | None) -> float | None:
         """Handle a second reading in a row that nothing continues."""
         current, last = self._current, self._rivals[0]
-        if last.kind == MOVED and register_wh >= last.last_wh >= current.last_wh:
+        if last.kind in (MOVED, current.kind) and register_wh * current.factor >= last.last_wh >= current.last_wh:
             # The register rises faster than anything can be charged, all the time: its clock proves nothing.
             self._trusts_time = False
             self._rivals = []
-            if register_wh - current.last_wh <= MAX_GAIN_WH:
+            gain_wh = register_wh * current.factor - last.last_wh
+            if gain_wh <= MAX_GAIN_WH and last.last_wh - current.last_wh <= MAX_GAIN_WH:
                 current.add(register_wh, None)
-                return
+                return gain_wh
         self._rivals = list(
             interpretations(
                 current, register_wh, ts, MAX_POWER_W, unit_known=self._unit_known, ends_labelled=self.ends_labelled
             )
         )
+        return None
 
     def _closest_other(self, register_wh: float, ts: float | None, max_w: float) -> tuple[Branch, float] | None:
         gains = [(branch, branch.gain_wh(register_wh, ts, max_w)) for branch in self._others]
@@ -279,16 +281,13 @@ class EnergyMeter:
     def _start_branch(self) -> Branch:
         return next((b for b in (self._current, *self._others) if b.kind == MAIN), self._current)
 
-    def _has_changed_unit(self) -> bool:
-        return self._current.factor != 1.0
-
     def _figure(self) -> float:
         """Return the provisional energy: that of the current branch, or of a rival that begins the session."""
         current = self._current
         if not self._rivals:
             return current.energy_wh
         best = min(self._rivals, key=lambda rival: (preference(rival, self._start_branch()), rival.energy_wh))
-        if best.kind in (UNIT, ENDS) or current.count == 0:
+        if best.kind in (UNIT, ENDS, current.kind) or current.count == 0:
             return best.energy_wh
         return current.energy_wh
 

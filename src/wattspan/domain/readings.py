@@ -107,6 +107,13 @@ def readings(entry: Entry) -> tuple[Reading, ...]:
     )
 
 
+def check(kinds: Iterable[Kind]) -> None:
+    """Raise AttributeError or TypeError if a field of a kind is no text."""
+    shape = tuple(kinds)
+    if shape not in _plans:
+        _make_plans(shape)
+
+
 def combined(entries: Iterable[Entry]) -> tuple[Reading, ...]:
     """Return the readings of a message: its MeterValues of equal time are one, until a sample repeats.
 
@@ -144,7 +151,7 @@ def _key(kind: Kind) -> "_Key | None":
     measurand = _ALIASES.get(measurand, measurand)
     if measurand not in _MEASURANDS or _factor(unit) is None:
         return None
-    return measurand, _PHASES.get(phase, phase), location or DEFAULT_LOCATION, context or PERIODIC
+    return measurand, phase, location or DEFAULT_LOCATION, context or PERIODIC
 
 
 def _factor(unit: str) -> float | None:

@@ -4,7 +4,7 @@ from math import isfinite
 from typing import Any
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import ENERGY, Entry, Kind, combined
+from wattspan.domain.readings import ENERGY, Entry, Kind, check, combined
 from wattspan.domain.readings import readings as readings_of
 from wattspan.domain.timestamps import charger_ts
 from wattspan.versions.fields import number, word
@@ -20,18 +20,28 @@ def readings(meter_values: Any) -> tuple[Reading, ...]:
     if type(meter_values) is not list:
         return ()
     if len(meter_values) == 1 and type(meter_values[0]) is dict:
-        return readings_of(_entry(meter_values[0]))
+        wire, measured_ts = _parts(meter_values[0])
+        try:
+            return readings_of(_well_formed(wire, measured_ts))
+        except _INVALID:
+            return readings_of(_leniently(wire, measured_ts))
     return combined(_entry(entry) for entry in meter_values if type(entry) is dict)
+
+
+def _parts(entry: dict[str, Any]) -> tuple[Any, float | None]:
+    """Return the samples as sent, and the charger's time."""
+    return entry.get("sampledValue"), charger_ts(entry.get("timestamp"))
 
 
 def _entry(entry: dict[str, Any]) -> Entry:
     """Return the samples of a MeterValue, all taken at one time."""
-    wire = entry.get("sampledValue")
-    measured_ts = charger_ts(entry.get("timestamp"))
+    wire, measured_ts = _parts(entry)
     try:
-        return _well_formed(wire, measured_ts)  # type: ignore[arg-type]
+        found = _well_formed(wire, measured_ts)
+        check(found.kinds)
     except _INVALID:
         return _leniently(wire, measured_ts)
+    return found
 
 
 def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Entry:

@@ -4,7 +4,7 @@ from math import isfinite
 from typing import Any
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import ENERGY, Entry, Kind, combined
+from wattspan.domain.readings import ENERGY, Entry, Kind, check, combined
 from wattspan.domain.readings import readings as readings_of
 from wattspan.domain.timestamps import charger_ts
 from wattspan.versions.fields import number, whole, word
@@ -31,17 +31,30 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
     if type(meter_values) is not list:
         return ()
     if len(meter_values) == 1 and type(meter_values[0]) is dict:
-        return readings_of(_entry(meter_values[0], dated))
+        wire, measured_ts = _parts(meter_values[0], dated)
+        try:
+            return readings_of(_well_formed(wire, measured_ts))
+        except _INVALID:
+            return readings_of(_leniently(wire, measured_ts))
     return combined(_entry(entry, dated) for entry in meter_values if type(entry) is dict)
 
 
-def _entry(entry: dict[str, Any], dated: Dated) -> Entry:
-    wire, timestamp = entry.get("sampledValue"), entry.get("timestamp")
+def _parts(entry: dict[str, Any], dated: Dated) -> tuple[Any, float | None]:
+    """Return the samples as sent, and the charger's time."""
+    timestamp = entry.get("timestamp")
     measured_ts = dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
+    return entry.get("sampledValue"), measured_ts
+
+
+def _entry(entry: dict[str, Any], dated: Dated) -> Entry:
+    """Return the samples of a MeterValue, all taken at one time."""
+    wire, measured_ts = _parts(entry, dated)
     try:
-        return _well_formed(wire, measured_ts)  # type: ignore[arg-type]
+        found = _well_formed(wire, measured_ts)
+        check(found.kinds)
     except _INVALID:
         return _leniently(wire, measured_ts)
+    return found
 
 
 def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Entry:
