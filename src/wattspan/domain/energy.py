@@ -122,8 +122,8 @@ class EnergyMeter:
     def has_readings(self) -> bool:
         return self.source is not None or self._current.count > 0
 
-    def begin_at(self, start_wh: float, *, is_start: bool = True) -> bool:
-        """Set the register of the start belatedly. Return whether that changed anything.
+    def begin_at(self, start_wh: float, ts: float | None = None, *, is_start: bool = True) -> bool:
+        """Set the register of the start belatedly, and its charger's time. Return whether that changed anything.
 
         `is_start` False: it is only a reading from before the first one, so the start lies there or earlier.
         """
@@ -136,6 +136,7 @@ class EnergyMeter:
                 self.start_wh = start_wh
             if main is not None and not main.count:
                 main.origin_wh = main.last_wh = main.first_wh = start_wh
+                main.last_ts = ts
             return True
         earlier_wh = main.origin_wh - start_wh * main.factor
         if 0.0 <= earlier_wh <= MAX_GAIN_WH:
@@ -238,6 +239,8 @@ class EnergyMeter:
         if not rises:
             return self._decide_without(register_wh, ts)
         best, gain_wh = min(rises, key=lambda each: (preference(each[0], self._start_branch()), abs(each[1])))
+        if best is current:
+            gain_wh = register_wh * current.factor - self._best_rival().last_wh
         for branch, _ in rises:
             branch.add(register_wh, ts)
         self._rivals = []
@@ -281,12 +284,16 @@ class EnergyMeter:
     def _start_branch(self) -> Branch:
         return next((b for b in (self._current, *self._others) if b.kind == MAIN), self._current)
 
+    def _best_rival(self) -> Branch:
+        start = self._start_branch()
+        return min(self._rivals, key=lambda rival: (preference(rival, start), rival.energy_wh))
+
     def _figure(self) -> float:
         """Return the provisional energy: that of the current branch, or of a rival that begins the session."""
         current = self._current
         if not self._rivals:
             return current.energy_wh
-        best = min(self._rivals, key=lambda rival: (preference(rival, self._start_branch()), rival.energy_wh))
+        best = self._best_rival()
         if best.kind in (UNIT, ENDS, current.kind) or current.count == 0:
             return best.energy_wh
         return current.energy_wh

@@ -84,7 +84,7 @@ def measure(
     if reading.register_wh is None:
         return meter.energy_wh
     if reading.begins:
-        if meter.begin_at(reading.register_wh):
+        if meter.begin_at(reading.register_wh, measured_ts):
             fleet.changes.transactions[transaction.number] = transaction
         return meter.energy_wh
     if meter.source == (rank, reading.location):

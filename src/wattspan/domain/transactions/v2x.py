@@ -118,7 +118,8 @@ def _apply_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.
         transaction.started_ts = e.started_ts
     _assign_evse(fleet, cp, transaction, e.connector_id)
     if e.meter_start_wh is not None:
-        _set_start(fleet, cp, transaction, e.meter_start_wh, is_start=True)
+        start_ts = credible(e.started_ts, e.received_ts)
+        _set_start(fleet, cp, transaction, e.meter_start_wh, start_ts, is_start=True)
     fleet.changes.transactions[transaction.number] = transaction
 
 
@@ -215,10 +216,18 @@ def _identify(transaction: Transaction, id_token: str, id_token_type: str) -> No
         transaction.id_token, transaction.id_token_type = id_token, id_token_type
 
 
-def _set_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, start_wh: float, *, is_start: bool) -> None:
+def _set_start(
+    fleet: Fleet,
+    cp: ChargePoint,
+    transaction: Transaction,
+    start_wh: float,
+    start_ts: float | None,
+    *,
+    is_start: bool,
+) -> None:
     """Set a register from before the first measured one. Energy that a closed transaction gains goes to the total."""
     before_wh = transaction.meter.energy_wh
-    transaction.meter.begin_at(start_wh, is_start=is_start)
+    transaction.meter.begin_at(start_wh, start_ts, is_start=is_start)
     fleet.changes.transactions[transaction.number] = transaction
     if not transaction.open and transaction.meter.energy_wh != before_wh:
         cp.book_energy(transaction.meter.energy_wh - before_wh)
@@ -256,7 +265,7 @@ def _keep(
     if not is_late:
         energy_wh = measure(fleet, cp, transaction, reading, measured_ts)
     elif reading.register_wh is not None and not transaction.meter.start_known:
-        _set_start(fleet, cp, transaction, reading.register_wh, is_start=reading.begins)
+        _set_start(fleet, cp, transaction, reading.register_wh, measured_ts, is_start=reading.begins)
     fleet.changes.readings.append(
         ReadingRow(
             cp.cp_id,
