@@ -60,7 +60,7 @@ def reach_wh(since_ts: float | None, at_ts: float | None, max_w: float = MAX_POW
 class Branch:
     """A run of registers. `base_wh` had been delivered when the register was at `origin_wh`.
 
-    Registers are in Wh, after `factor` was applied to the label's unit. `first_wh` is the first reading; `count` is the
+    Registers are in Wh, after `factor` was applied to the label's unit. `first_wh` is the lowest reading, nearly always the first; `count` is the
     number of readings. `step_wh` is the largest rise, up to JUMP_WH. `last_ts`: the charger's time of `last_wh`, None if
     it is not credible.
     """
@@ -110,6 +110,8 @@ class Branch:
         value_wh = register_wh * self.factor
         if not self.count:
             self.first_wh = value_wh
+        elif value_wh < self.first_wh:
+            self.first_wh = value_wh  # those before were wrong
         else:
             self.step_wh = max(self.step_wh, min(value_wh - self.last_wh, JUMP_WH))
         self.last_wh, self.count = value_wh, self.count + 1
@@ -129,7 +131,7 @@ def interpretations(
     reach = min(reach_wh(current.last_ts, ts, max_w), MAX_GAIN_WH)
     if register_wh < last_wh:
         if register_wh <= min(reach, MAX_RELATIVE_WH):
-            yield Branch(RESET, 0.0, current.energy_wh, register_wh, register_wh, ts, factor, 1)
+            yield Branch(RESET, 0.0, _left_wh(current), register_wh, register_wh, ts, factor, 1)
         else:
             yield Branch(MOVED, register_wh, current.energy_wh, register_wh, register_wh, ts, factor, 1)
     elif current.count and register_wh - last_wh <= MAX_GAIN_WH:
@@ -148,20 +150,24 @@ def interpretations(
             yield Branch(ENDS, start_wh, 0.0, register_wh, register_wh, ts, 1.0, 1)
 
 
+def _left_wh(branch: Branch) -> float:
+    """Return the energy of a branch that a reset ended; a single reading that had jumped is no part of it."""
+    is_spike = branch.count == 1 and branch.energy_wh - branch.base_wh > JUMP_WH
+    return branch.base_wh if is_spike else branch.energy_wh
+
+
 def _in_other_unit(
     current: Branch, register_wh: float, ts: float | None, reach: float, factor: float, scale: float
 ) -> Branch | None:
     """Return the branch of a register whose label is wrong by `factor`, the start's by `scale`; None if it can't be."""
-    value_wh, origin_wh, limit_wh = register_wh * factor, current.origin_wh * scale, JUMP_WH
+    value_wh, origin_wh = register_wh * factor, current.origin_wh * scale
     before_wh = current.last_wh * scale
-    if current.count:
-        limit_wh = MAX_RELATIVE_WH
-        if factor < 1.0:
-            before_wh = current.last_wh * factor  # the readings before had the same label
-            if before_wh < origin_wh - JITTER_WH:
-                return None
-    rounding_wh = STEP_WH if factor > 1.0 else JITTER_WH
-    if value_wh <= 0.0 or not -rounding_wh <= value_wh - before_wh <= min(reach, limit_wh):
+    if current.count and factor < 1.0:
+        before_wh = current.last_wh * factor  # the readings before had the same label
+        if before_wh < origin_wh - JITTER_WH:
+            return None
+    rounding_wh = STEP_WH if factor > 1.0 and register_wh % 1.0 == 0.0 else JITTER_WH
+    if value_wh <= 0.0 or not -rounding_wh <= value_wh - before_wh <= min(reach, MAX_RELATIVE_WH):
         return None
     return Branch(UNIT, origin_wh, current.base_wh * scale, value_wh, value_wh, ts, factor, 1)
 
@@ -171,11 +177,12 @@ def preference(branch: Branch, start: Branch) -> int:
 
     A label that may be right is changed only where the other unit continues a start that can't be chance.
     """
+    is_close = branch.first_wh - branch.origin_wh <= JUMP_WH
     if branch.kind == UNIT and branch.factor > 1.0:
-        is_certain = start.origin_wh >= LIFETIME_WH or branch.first_wh % KILO != 0.0
-        return 0 if is_certain else 5
+        has_fraction = branch.first_wh % KILO != 0.0
+        return 0 if start.origin_wh >= LIFETIME_WH or (has_fraction and is_close) else 5
     if branch.kind == ENDS:
         return 1 if branch.energy_wh < ENDS_CREDIBLE_WH else 6
     if branch.kind == UNIT:
-        return 2 if branch.origin_wh == start.origin_wh >= KNOWN_START_WH else 5
+        return 2 if is_close and branch.origin_wh == start.origin_wh >= KNOWN_START_WH else 5
     return 3

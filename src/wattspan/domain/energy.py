@@ -37,6 +37,8 @@ MAX_MARKS = 16
 """Past readings that are known, for a stop that arrives after readings that were made later."""
 ONE_CLOCK_S = 300.0
 """Readings that were all made longer than this after the stop have another clock than the stop."""
+AGREEING_READINGS = 2
+"""So many readings contradict ends that show no energy."""
 UNIT_RATIO = (250.0, 4_000.0)
 """How far measured power and register differ where the unit of the register is wrong by 1,000."""
 TOLD_IN_KWH = 200.0
@@ -241,8 +243,7 @@ class EnergyMeter:
         best, gain_wh = min(rises, key=lambda each: (preference(each[0], self._start_branch()), abs(each[1])))
         if best is current:
             gain_wh = register_wh * current.factor - self._best_rival().last_wh
-        for branch, _ in rises:
-            branch.add(register_wh, ts)
+        best.add(register_wh, ts)
         self._rivals = []
         if best is not current:
             self._leave(current)
@@ -356,7 +357,12 @@ class EnergyMeter:
         self._unit_known = True
         if current.last_wh * factor < current.origin_wh * scale - STEP_WH:
             return
-        current.kind, current.factor = UNIT, current.factor * factor
+        if current.kind == RESET and -STEP_WH <= current.first_wh * factor - self.start_wh * scale <= MAX_RELATIVE_WH:
+            # It seemed to count from 0, because its unit was wrong.
+            current.kind, current.origin_wh, current.base_wh = MAIN, self.start_wh, 0.0
+        if current.kind == MAIN:
+            current.kind = UNIT
+        current.factor *= factor
         current.origin_wh *= scale
         current.base_wh *= scale
         current.first_wh *= factor
@@ -402,10 +408,11 @@ class EnergyMeter:
             return self._below_start(stop_wh, told_wh, limit_wh, running_wh)
         if told_wh > limit_wh:
             return self._beyond_reach(stop_wh, stop_ts, limit_wh, running_wh)
-        if told_wh == 0.0 and current.count + sum(rival.count for rival in self._rivals) >= 2 and running_wh > 0.0:
+        if told_wh == 0.0 and current.count >= AGREEING_READINGS and running_wh >= 1.0:
             return running_wh, NO_ENERGY
         if current.count and stop_wh - current.last_wh > min(MAX_GAIN_WH, reach_wh(current.last_ts, stop_ts)):
-            if current.kind not in (RESET, MOVED):
+            is_in_kwh = not self._unit_known and -STEP_WH <= stop_wh - current.last_wh * KILO <= MAX_RELATIVE_WH
+            if not is_in_kwh and current.kind not in (RESET, MOVED) and current.last_wh >= current.origin_wh - JITTER_WH:
                 return running_wh, STOP_UNREACHABLE
         return told_wh, WRONG_UNIT if scale != 1.0 else ""
 
@@ -417,7 +424,7 @@ class EnergyMeter:
             gain_wh = stop_wh - branch.last_wh
             if branch.kind not in (RESET, MOVED) or not -JITTER_WH <= gain_wh <= MAX_GAIN_WH:
                 continue
-            if branch.kind == MOVED and branch.last_wh < main.last_wh and told_wh >= 0.0:
+            if told_wh >= 0.0 and (branch.base_wh == 0.0 if branch.kind == RESET else branch.last_wh < main.last_wh):
                 continue
             if told_wh < 0.0 or main_wh < -JITTER_WH or gain_wh < main_wh:
                 energy_wh = max(0.0, branch.base_wh + stop_wh - branch.origin_wh)
