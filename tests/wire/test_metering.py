@@ -1,4 +1,4 @@
-"""The energy, current and power of sessions as chargers report them: the rule of docs/metering.md, over a real socket."""
+"""Energy, current and power of sessions as chargers report them: the rule of docs/metering.md, over a real socket."""
 
 from datetime import UTC, datetime
 

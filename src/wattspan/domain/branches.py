@@ -1,7 +1,7 @@
 """Branches of meter readings: runs of registers that continue each other. It knows numbers and charger times only.
 
-A meter usually has one branch. A register that does not continue it begins others, one for each interpretation (a reset,
-another register, another unit), until the following readings show which one holds.
+A meter usually has one branch. A register that does not continue it begins others, one for each interpretation (a
+reset, another register, another unit), until the following readings show which one holds.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ STEP_WH = 1_000.0
 JITTER_WH = 100.0
 """A register at most this far below the last one is noise."""
 LIFETIME_WH = 100_000.0
-"""From here on a register is a lifetime register, so that one that is a thousand times smaller or larger has another unit."""
+"""From here on it can't be chance that a reading, in another unit, continues the register of the start."""
 KNOWN_START_WH = 1_000.0
 """From here on it can't be chance that the first reading, in another unit, continues the start."""
 
@@ -60,9 +60,9 @@ def reach_wh(since_ts: float | None, at_ts: float | None, max_w: float = MAX_POW
 class Branch:
     """A run of registers. `base_wh` had been delivered when the register was at `origin_wh`.
 
-    Registers are in Wh, after `factor` was applied to the label's unit. `first_wh` is the lowest reading, nearly always the first; `count` is the
-    number of readings. `step_wh` is the largest rise, up to JUMP_WH. `last_ts`: the charger's time of `last_wh`, None if
-    it is not credible.
+    Registers are in Wh, after `factor` was applied to the label's unit. `first_wh` is the lowest reading, nearly always
+    the first; `count` is the number of readings. `step_wh` is the largest rise, up to JUMP_WH. `last_ts`: the charger's
+    time of `last_wh`, None if it is not credible.
     """
 
     kind: str
@@ -103,7 +103,7 @@ class Branch:
         is_below_start = value_wh < self.origin_wh - rounding_wh
         if is_below_start:
             return not self.step_wh and value_wh >= self.last_wh / 2
-        return self.count < 2 or value_wh >= self.last_wh / 2
+        return self.count <= 1 or value_wh >= self.last_wh / 2
 
     def add(self, register_wh: float, ts: float | None) -> None:
         """Append a register that continues this branch."""
@@ -145,9 +145,9 @@ def interpretations(
         if unit is not None:
             yield unit
     start_wh = current.origin_wh * KILO
-    if not ends_labelled and current.count == 0 and 0.0 < start_wh <= MAX_LIFETIME_WH:
-        if -STEP_WH <= register_wh - start_wh <= min(reach, MAX_RELATIVE_WH):
-            yield Branch(ENDS, start_wh, 0.0, register_wh, register_wh, ts, 1.0, 1)
+    may_be_in_kwh = not ends_labelled and current.count == 0 and 0.0 < start_wh <= MAX_LIFETIME_WH
+    if may_be_in_kwh and -STEP_WH <= register_wh - start_wh <= min(reach, MAX_RELATIVE_WH):
+        yield Branch(ENDS, start_wh, 0.0, register_wh, register_wh, ts, 1.0, 1)
 
 
 def _left_wh(branch: Branch) -> float:

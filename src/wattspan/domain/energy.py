@@ -1,11 +1,11 @@
-"""The energy of a transaction, computed from meter registers. It knows numbers and charger times: no connector, no clock.
+"""The energy of a transaction, computed from meter registers. It knows numbers and charger times, no connector.
 
-The rule is in docs/metering.md. `read` gives the provisional figure while the transaction runs; `settle` gives the final
-one, from the charger's own registers of start and stop wherever they don't contradict themselves.
+The rule is in docs/metering.md. `read` gives the provisional figure while the transaction runs; `settle` gives the
+final one, from the charger's own registers of start and stop wherever they don't contradict themselves.
 """
 
 from collections import deque
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 
 from wattspan.domain.branches import (
@@ -26,8 +26,8 @@ from wattspan.domain.branches import (
     Branch,
     interpretations,
     preference,
-    reach_wh,
 )
+from wattspan.domain.settlement import Ends, Readings, settle
 
 MAX_OTHERS = 4
 """Branches kept beside the current one."""
@@ -37,36 +37,12 @@ MAX_MARKS = 16
 """Past readings that are known, for a stop that arrives after readings that were made later."""
 ONE_CLOCK_S = 300.0
 """Readings that were all made longer than this after the stop have another clock than the stop."""
-AGREEING_READINGS = 2
-"""So many readings contradict ends that show no energy."""
+MAX_MISSES = 3
+"""So many readings in a row that nothing continues discredit the charger's clock."""
+DECIDING_VOTES = 2
+"""So many rises beside measured power decide the unit."""
 UNIT_RATIO = (250.0, 4_000.0)
 """How far measured power and register differ where the unit of the register is wrong by 1,000."""
-TOLD_IN_KWH = 200.0
-"""Ends that differ by at most this may be in kWh."""
-
-START_MISSING = "start_missing"
-START_UNREACHABLE = "start_unreachable"
-STOP_MISSING = "stop_missing"
-STOP_UNREACHABLE = "stop_unreachable"
-NO_ENERGY = "no_energy"
-REGISTER_RESET = "register_reset"
-REGISTER_CHANGED = "register_changed"
-SESSION_RELATIVE = "session_relative"
-WRONG_UNIT = "unit"
-CORRECTIONS = (
-    START_MISSING,
-    START_UNREACHABLE,
-    STOP_MISSING,
-    STOP_UNREACHABLE,
-    NO_ENERGY,
-    REGISTER_RESET,
-    REGISTER_CHANGED,
-    SESSION_RELATIVE,
-    WRONG_UNIT,
-)
-"""Why the energy of a transaction is not the difference of the registers that the charger sent for start and stop."""
-REPORTED = "reported"
-"""The energy is that difference."""
 
 
 class EnergyMeter:
@@ -80,6 +56,7 @@ class EnergyMeter:
     __slots__ = (
         "_current",
         "_marks",
+        "_misses",
         "_others",
         "_rivals",
         "_steady",
@@ -111,6 +88,7 @@ class EnergyMeter:
         self._unit_known = False
         self._trusts_time = True
         self._votes = 0
+        self._misses = 0
 
     def __repr__(self) -> str:
         return f"EnergyMeter(start_wh={self.start_wh}, energy_wh={self.energy_wh}, register_wh={self.register_wh})"
@@ -168,8 +146,7 @@ class EnergyMeter:
             if 0.0 <= gain_wh <= JUMP_WH:
                 current.last_wh = value_wh
                 current.count += 1
-                if gain_wh > current.step_wh:
-                    current.step_wh = gain_wh
+                current.step_wh = max(current.step_wh, gain_wh)
                 energy_wh = current.base_wh + value_wh - current.origin_wh
                 self.energy_wh = energy_wh = energy_wh if energy_wh > 0.0 else 0.0
                 if ts is not None:
@@ -228,7 +205,7 @@ class EnergyMeter:
         if not self._unit_known:
             self._judge_unit(gain_wh, ts, power_w, register_wh)
         current.add(register_wh, ts)
-        if abs(self._votes) >= 2:
+        if abs(self._votes) >= DECIDING_VOTES:
             self._change_unit(MILLI if self._votes > 0 else KILO)
         return gain_wh
 
@@ -244,6 +221,7 @@ class EnergyMeter:
         if best is current:
             gain_wh = register_wh * current.factor - self._best_rival().last_wh
         best.add(register_wh, ts)
+        self._misses = 0
         self._rivals = []
         if best is not current:
             self._leave(current)
@@ -257,11 +235,12 @@ class EnergyMeter:
         """Handle a second reading in a row that nothing continues."""
         current, last = self._current, self._rivals[0]
         if last.kind in (MOVED, current.kind) and register_wh * current.factor >= last.last_wh >= current.last_wh:
-            # The register rises faster than anything can be charged, all the time: its clock proves nothing.
-            self._trusts_time = False
-            self._rivals = []
+            self._misses += 1
             gain_wh = register_wh * current.factor - last.last_wh
-            if gain_wh <= MAX_GAIN_WH and last.last_wh - current.last_wh <= MAX_GAIN_WH:
+            if self._misses >= MAX_MISSES and register_wh * current.factor - current.last_wh <= MAX_GAIN_WH:
+                # It rises faster than anything can be charged, all the time: the charger's clock proves nothing.
+                self._trusts_time = False
+                self._rivals = []
                 current.add(register_wh, None)
                 return gain_wh
         self._rivals = list(
@@ -316,7 +295,17 @@ class EnergyMeter:
         meter = EnergyMeter(
             self.start_wh if self.start_known else None, start_ts=start_ts, ends_labelled=self.ends_labelled
         )
-        for name in ("_current", "_others", "_rivals", "_marks", "_steady", "_unit_known", "_trusts_time", "_votes"):
+        for name in (
+            "_current",
+            "_others",
+            "_rivals",
+            "_marks",
+            "_steady",
+            "_unit_known",
+            "_trusts_time",
+            "_votes",
+            "_misses",
+        ):
             setattr(self, name, getattr(meter, name))
         self.energy_wh = 0.0
 
@@ -337,7 +326,7 @@ class EnergyMeter:
     def _judge_unit(self, gain_wh: float, ts: float | None, power_w: float | None, register_wh: float) -> None:
         """Compare a rise with the power measured beside it: two rises show whether the unit is right."""
         last_ts = self._current.last_ts
-        if not power_w or power_w < 0.0 or ts is None or last_ts is None or ts - last_ts < MIN_ELAPSED_S:
+        if power_w is None or power_w < 1.0 or ts is None or last_ts is None or ts - last_ts < MIN_ELAPSED_S:
             return
         expected_wh = power_w * (ts - last_ts) / 3600.0
         step_wh = STEP_WH if register_wh % STEP_WH == 0.0 else 0.0
@@ -357,8 +346,9 @@ class EnergyMeter:
         self._unit_known = True
         if current.last_wh * factor < current.origin_wh * scale - STEP_WH:
             return
-        if current.kind == RESET and -STEP_WH <= current.first_wh * factor - self.start_wh * scale <= MAX_RELATIVE_WH:
-            # It seemed to count from 0, because its unit was wrong.
+        first_wh = current.first_wh * factor - self.start_wh * scale
+        if current.kind in (RESET, MOVED) and current.base_wh == 0.0 and -STEP_WH <= first_wh <= MAX_RELATIVE_WH:
+            # It seemed to be another register, because its unit was wrong.
             current.kind, current.origin_wh, current.base_wh = MAIN, self.start_wh, 0.0
         if current.kind == MAIN:
             current.kind = UNIT
@@ -378,101 +368,24 @@ class EnergyMeter:
         """
         if stop_wh is not None and not (isfinite(stop_wh) and stop_wh >= 0.0):
             stop_wh = None
-        self.energy_wh, reason = self._final(stop_wh, start_ts, stop_ts)
+        scale = self._current.factor if self.ends_labelled else 1.0
+        readings = Readings(
+            current=self._current,
+            main=self._start_branch(),
+            rivals=tuple(self._rivals),
+            running_wh=self._figure_at(stop_ts),
+        )
+        ends = Ends(
+            start_wh=self.start_wh * scale if self.start_known else None,
+            stop_wh=None if stop_wh is None else stop_wh * scale,
+            start_ts=start_ts if self._trusts_time else None,
+            stop_ts=stop_ts,
+            labelled=self.ends_labelled,
+            unit_changed=scale != 1.0,
+        )
+        self.energy_wh, reason = settle(ends, readings)
         self._steady = False
         return reason
-
-    def _final(self, stop_wh: float | None, start_ts: float | None, stop_ts: float | None) -> tuple[float, str]:
-        current, running_wh = self._current, self._figure_at(stop_ts)
-        if stop_wh is None:
-            return running_wh, STOP_MISSING
-        if self._ends_are_in_kwh(stop_wh, start_ts, stop_ts):
-            return (stop_wh - self.start_wh) * KILO, WRONG_UNIT
-        scale = current.factor if self.ends_labelled else 1.0
-        stop_wh *= scale
-        if not self.start_known:
-            gain_wh = stop_wh - current.last_wh
-            if not self._has_any():
-                return 0.0, START_MISSING
-            is_next = -JITTER_WH <= gain_wh <= min(MAX_GAIN_WH, reach_wh(current.last_ts, stop_ts))
-            energy_wh = current.energy_wh + max(0.0, gain_wh) if is_next else running_wh
-            return energy_wh, "" if self.ends_labelled else START_MISSING
-        told_wh = stop_wh - self.start_wh * scale
-        limit_wh = reach_wh(start_ts, stop_ts) if self._trusts_time else inf
-        if limit_wh == inf:
-            limit_wh = MAX_GAIN_WH
-        other = self._better_branch(stop_wh, told_wh)
-        if other is not None:
-            return other
-        if told_wh < 0.0:
-            return self._below_start(stop_wh, told_wh, limit_wh, running_wh)
-        if told_wh > limit_wh:
-            return self._beyond_reach(stop_wh, stop_ts, limit_wh, running_wh)
-        if told_wh == 0.0 and current.count >= AGREEING_READINGS and running_wh >= 1.0:
-            return running_wh, NO_ENERGY
-        if current.count and stop_wh - current.last_wh > min(MAX_GAIN_WH, reach_wh(current.last_ts, stop_ts)):
-            is_in_kwh = not self._unit_known and -STEP_WH <= stop_wh - current.last_wh * KILO <= MAX_RELATIVE_WH
-            if not is_in_kwh and current.kind not in (RESET, MOVED) and current.last_wh >= current.origin_wh - JITTER_WH:
-                return running_wh, STOP_UNREACHABLE
-        return told_wh, WRONG_UNIT if scale != 1.0 else ""
-
-    def _better_branch(self, stop_wh: float, told_wh: float) -> tuple[float, str] | None:
-        """Return the result of a branch that the stop continues more closely than it continues the start's; or None."""
-        main = self._start_branch()
-        main_wh = stop_wh - main.last_wh if main.kind == MAIN else told_wh
-        for branch in (self._current, *self._rivals):
-            gain_wh = stop_wh - branch.last_wh
-            if branch.kind not in (RESET, MOVED) or not -JITTER_WH <= gain_wh <= MAX_GAIN_WH:
-                continue
-            if told_wh >= 0.0 and (branch.base_wh == 0.0 if branch.kind == RESET else branch.last_wh < main.last_wh):
-                continue
-            if told_wh < 0.0 or main_wh < -JITTER_WH or gain_wh < main_wh:
-                energy_wh = max(0.0, branch.base_wh + stop_wh - branch.origin_wh)
-                return energy_wh, _reason(branch, is_first=main.kind != MAIN or main.count == 0)
-        return None
-
-    def _below_start(
-        self, stop_wh: float, told_wh: float, limit_wh: float, running_wh: float
-    ) -> tuple[float, str]:
-        """Return the energy and the reason for a stop below the start that continues no reset."""
-        if -told_wh <= min(JITTER_WH, self.start_wh / 100.0):
-            return 0.0, ""
-        current = self._current
-        if not self._has_any():
-            return (stop_wh, SESSION_RELATIVE) if stop_wh <= limit_wh else (0.0, STOP_UNREACHABLE)
-        if current.kind == MAIN and current.first_wh < current.origin_wh and stop_wh >= current.last_wh - JITTER_WH:
-            return max(0.0, stop_wh - current.first_wh), START_UNREACHABLE
-        return running_wh, STOP_UNREACHABLE
-
-    def _beyond_reach(
-        self, stop_wh: float, stop_ts: float | None, limit_wh: float, running_wh: float
-    ) -> tuple[float, str]:
-        """Return the energy and the reason for a stop that can't be reached from the start."""
-        current = self._current
-        if current.count:
-            gain_wh = stop_wh - current.last_wh
-            if current.factor < 1.0 and not self.ends_labelled:
-                as_labelled_wh = stop_wh - current.last_wh / current.factor
-                if 0.0 <= as_labelled_wh <= MAX_RELATIVE_WH:
-                    # The charger's own stop confirms the label, so it is the clock that is wrong.
-                    return stop_wh - self.start_wh, ""
-            is_next = -JITTER_WH <= gain_wh <= min(MAX_GAIN_WH, reach_wh(current.last_ts, stop_ts))
-            if is_next and stop_wh - current.first_wh <= limit_wh:
-                return max(0.0, stop_wh - current.first_wh), START_UNREACHABLE
-        return running_wh, STOP_UNREACHABLE
-
-    def _ends_are_in_kwh(self, stop_wh: float, start_ts: float | None, stop_ts: float | None) -> bool:
-        """Return whether readings show that both ends were sent in kWh, where 1.6 requires Wh."""
-        told = stop_wh - self.start_wh
-        if self.ends_labelled or not self.start_known or not 0.0 < told <= TOLD_IN_KWH or not self._has_any():
-            return False
-        seen = min((self._current, *self._rivals), key=lambda b: abs(b.last_wh / b.factor - stop_wh * KILO))
-        first_wh, last_wh = seen.first_wh / seen.factor, seen.last_wh / seen.factor
-        return (
-            abs(last_wh - stop_wh * KILO) <= STEP_WH + told * KILO / 2
-            and -STEP_WH <= first_wh - self.start_wh * KILO <= told * KILO
-            and told * KILO <= reach_wh(start_ts, stop_ts, MAX_POWER_W / 4)
-        )
 
     def dump(self) -> list[Any]:
         """Return the state beyond the columns of the transaction, as JSON types: see `load`."""
@@ -480,7 +393,7 @@ class EnergyMeter:
             [b.kind, b.origin_wh, b.base_wh, b.first_wh, b.last_wh, b.last_ts, b.factor, b.count, b.step_wh]
             for b in (self._current, *self._others, *self._rivals)
         ]
-        flags = [self._unit_known, self._trusts_time, self._votes, self.ends_labelled, len(self._rivals)]
+        flags = [self._unit_known, self._trusts_time, self._votes, self._misses, self.ends_labelled, len(self._rivals)]
         return [flags, self.source, fields]
 
     @classmethod
@@ -489,7 +402,7 @@ class EnergyMeter:
         meter = cls(start_wh)
         meter.energy_wh, meter.start_known = energy_wh, start_known
         flags, source, fields = dumped
-        meter._unit_known, meter._trusts_time, meter._votes, meter.ends_labelled, rivals = flags
+        meter._unit_known, meter._trusts_time, meter._votes, meter._misses, meter.ends_labelled, rivals = flags
         meter.source = None if source is None else (source[0], source[1])
         branches = [Branch(*values) for values in fields]
         meter._current = branches[0]
@@ -515,9 +428,3 @@ class EnergyMeter:
 def _is_closer(other_wh: float, gain_wh: float, current: Branch) -> bool:
     """Return whether a branch that was left continues, rather than the current one with an unusual step."""
     return gain_wh > max(4 * current.step_wh, JITTER_WH) and abs(other_wh) < gain_wh / 4
-
-
-def _reason(branch: Branch, *, is_first: bool) -> str:
-    if branch.kind == RESET:
-        return SESSION_RELATIVE if is_first else REGISTER_RESET
-    return START_UNREACHABLE if is_first else REGISTER_CHANGED

@@ -40,7 +40,15 @@ _PLAIN = (
     "energy_jumps",
     "certificate_expires_ts",
 )
-_BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions", "limits_exceeded", "missed", "energy_corrections")
+_BY_LABEL = (
+    "errors",
+    "authorizations",
+    "schema_faults",
+    "mixed_versions",
+    "limits_exceeded",
+    "missed",
+    "energy_corrections",
+)
 _BY_TWO_LABELS = ("call_errors", "call_rejections")
 
 CHARGE_POINT_COLUMNS = (*_PLAIN, "counters")
@@ -235,6 +243,4 @@ def _to_meter(found: Found) -> EnergyMeter:
     if found["meter_state"]:
         dumped = from_json(found["meter_state"])
         return EnergyMeter.load(found["start_wh"], found["energy_wh"], start_known=start_known, dumped=dumped)
-    return EnergyMeter.restore(
-        found["start_wh"], found["energy_wh"], found["register_wh"], start_known=start_known
-    )
+    return EnergyMeter.restore(found["start_wh"], found["energy_wh"], found["register_wh"], start_known=start_known)

@@ -16,8 +16,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, Tracer
 
-from wattspan.domain.energy import REPORTED
 from wattspan.domain.model import Transaction
+from wattspan.domain.settlement import REPORTED
 from wattspan.telemetry import catalogue
 
 PresetIds = Callable[[int, int], AbstractContextManager[None]]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattspan.domain.energy import CORRECTIONS, EnergyMeter
+from wattspan.domain.energy import EnergyMeter
+from wattspan.domain.settlement import CORRECTIONS
 
 NOW_TS = 1_800_000_000.0
 

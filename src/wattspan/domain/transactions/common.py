@@ -6,11 +6,10 @@ It knows no message; `v16` and `v2x` apply messages by these functions.
 from wattspan.domain import events as ev
 from wattspan.domain import status as status_words
 from wattspan.domain.branches import MAX_POWER_W
-from wattspan.domain.energy import STOP_MISSING
 from wattspan.domain.fleet import ORPHANED, PLACEHOLDER_IDS, UNMATCHED, Fleet
 from wattspan.domain.model import MAX_UNENDED, REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
 from wattspan.domain.readings import DEFAULT_LOCATION
-
+from wattspan.domain.settlement import STOP_MISSING
 
 OWN, UNNAMED, ELSEWHERE = 2, 1, 0
 """Ranks of a register: its message names the transaction and its connector; only the connector; another connector."""

@@ -11,7 +11,10 @@ from wattspan.domain.transactions.v2x import register
 
 
 def replay_measurement(transaction: Transaction, row: ReadingRow, offered_a: float | None = None) -> None:
-    """Apply a stored reading to its transaction's meter, unless it was another meter's. A jump is not counted: it was counted when it arrived."""
+    """Apply a stored reading to its transaction's meter, unless it was another meter's.
+
+    A jump is not counted: it was counted when it arrived.
+    """
     if row.seq_no is not None:
         register(transaction, EventRef(row.seq_no, row.charger_ts))
     if row.register_wh is not None and row.energy_wh is not None and not row.is_history:

@@ -61,7 +61,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     connector.last_meter_values.replace(e.readings)
     is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(e.transaction_id)
     for reading in e.readings:
-        measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, rank=rank, is_late=is_late)
+        measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
             show(connector, reading, measured_ts)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
@@ -115,16 +115,7 @@ def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> N
     )
     for reading in e.readings:
         energy_wh = measure(fleet, cp, transaction, reading, credible(reading.charger_ts, e.received_ts))
-        row = _row(
-            cp.cp_id,
-            "0",
-            transaction.number,
-            reading,
-            e.received_ts,
-            energy_wh,
-            register_wh=measured_register(reading, transaction),
-            is_history=reading.begins,
-        )
+        row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
         fleet.changes.readings.append(row)
     settle(fleet, cp, transaction, e)
     fleet.recall(transaction)
@@ -136,7 +127,7 @@ def _keep_all(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.Tra
     """Measure and store the readings that came with a stop."""
     connector = cp.connector(transaction.connector_id)
     for reading in e.readings:
-        _keep(fleet, cp, connector, transaction, reading, e.received_ts, rank=OWN, is_late=False)
+        _keep(fleet, cp, connector, transaction, reading, e.received_ts, OWN)
 
 
 def _keep(
@@ -146,25 +137,18 @@ def _keep(
     transaction: Transaction | None,
     reading: ev.Reading,
     received_ts: float,
-    *,
-    rank: int,
-    is_late: bool,
+    rank: int | None,
 ) -> float | None:
-    """Measure the reading, and add it to what the store writes. Return the charger's time; None if not credible."""
+    """Measure the reading, and add it to what the store writes. Return the charger's time; None if not credible.
+
+    `rank` None: the reading is about a transaction that is over.
+    """
     measured_ts = credible(reading.charger_ts, received_ts)
-    number = energy_wh = None
+    energy_wh = None
     if transaction is not None:
-        number, energy_wh = transaction.number, measure(fleet, cp, transaction, reading, measured_ts, rank)
-    row = _row(
-        cp.cp_id,
-        connector.connector_id,
-        number,
-        reading,
-        received_ts,
-        energy_wh,
-        register_wh=measured_register(reading, transaction),
-        is_history=is_late or reading.begins,
-    )
+        energy_wh = measure(fleet, cp, transaction, reading, measured_ts, OWN if rank is None else rank)
+    is_history = rank is None or reading.begins
+    row = _row(cp.cp_id, connector.connector_id, transaction, reading, received_ts, energy_wh, is_history=is_history)
     fleet.changes.readings.append(row)
     return measured_ts
 
@@ -172,22 +156,21 @@ def _keep(
 def _row(
     cp_id: str,
     connector_id: str,
-    number: int | None,
+    transaction: Transaction | None,
     reading: ev.Reading,
     received_ts: float,
     energy_wh: float | None,
     *,
-    register_wh: float | None,
     is_history: bool,
 ) -> ReadingRow:
     return ReadingRow(
         cp_id,
         connector_id,
-        number,
+        None if transaction is None else transaction.number,
         reading.charger_ts,
         received_ts,
         energy_wh,
-        register_wh,
+        measured_register(reading, transaction),
         reading.current_a,
         reading.power_w,
         reading.soc_percent,

@@ -14,7 +14,7 @@ _INVALID = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
 def readings(meter_values: Any) -> tuple[Reading, ...]:
-    """Return the readings of a list of MeterValues. Entries that are no objects and values that are no numbers are left out."""
+    """Return the readings of MeterValues. Entries that are no objects and values that are no numbers are left out."""
     if type(meter_values) is dict:
         meter_values = [meter_values]
     if type(meter_values) is not list:

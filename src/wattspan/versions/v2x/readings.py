@@ -22,7 +22,7 @@ Dated = tuple[Any, float | None]
 
 
 def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, ...]:
-    """Return the readings of a list of MeterValues. Entries that are no objects and values that are no numbers are left out.
+    """Return the readings of MeterValues. Entries that are no objects and values that are no numbers are left out.
 
     `dated`: a timestamp that was parsed already.
     """

@@ -168,7 +168,10 @@ def _detailed(event: ev.TransactionEventReceived, call: Payload) -> ev.Transacti
 
 
 def _stopped(event: ev.TransactionEventReceived, call: Payload) -> ev.TransactionStopped:
-    """Return the end. Its register is that of Transaction.End, else the newest one in the message; a missing reason is Local (§2.13.3)."""
+    """Return the end. A missing reason is Local (§2.13.3).
+
+    Its register is that of Transaction.End, else the newest one in the message.
+    """
     token, measured = token_of(call), event.readings
     if all(reading.charger_ts is not None for reading in measured):
         measured = tuple(sorted(measured, key=lambda reading: reading.charger_ts or 0.0))
