@@ -86,8 +86,8 @@ class ChargingSession:
         connector, request = self._connector, self._start_request
         id_tag = self._visit.id_tag if request is None else request.id_tag
         connector.vehicle = self._visit.vehicle
-        connector.transaction_began_s = self._owner.clock.simulated_s()
         begin = connector.reading()
+        connector.transaction_began_s = self._owner.clock.simulated_s()
         transaction = Transaction(
             connector_id=connector.id,
             id=self._owner.dialect.new_transaction_id(),
