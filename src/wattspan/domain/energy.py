@@ -41,6 +41,8 @@ MAX_MISSES = 3
 """So many readings in a row that nothing continues discredit the charger's clock."""
 DECIDING_VOTES = 2
 """So many rises beside measured power decide the unit."""
+MAX_W_PER_OFFERED_A = 20_000.0
+"""No register rises faster than this for each ampere of Current.Offered: 20 times the power at 1,000 V."""
 UNIT_RATIO = (250.0, 4_000.0)
 """How far measured power and register differ where the unit of the register is wrong by 1,000."""
 
@@ -65,7 +67,8 @@ class EnergyMeter:
         "_votes",
         "ends_labelled",
         "energy_wh",
-        "source",
+        "location",
+        "rank",
         "start_known",
         "start_wh",
     )
@@ -75,8 +78,10 @@ class EnergyMeter:
         self.start_wh = start_wh if start_wh is not None and self.start_known else 0.0
         self.ends_labelled = ends_labelled
         self.energy_wh = 0.0
-        self.source: tuple[int, str] | None = None
-        """The rank and the location of the register that is read; None: nothing was read yet."""
+        self.rank = -1
+        """The rank of the register that is read, higher is better; -1: nothing was read yet."""
+        self.location = ""
+        """Where that register is measured."""
         self._current = Branch(MAIN, self.start_wh, 0.0, self.start_wh, self.start_wh, start_ts)
         self._others: list[Branch] = []
         """Branches that were left, and may continue."""
@@ -100,7 +105,7 @@ class EnergyMeter:
 
     @property
     def has_readings(self) -> bool:
-        return self.source is not None or self._current.count > 0
+        return self.rank >= 0 or self._current.count > 0
 
     def begin_at(self, start_wh: float, ts: float | None = None, *, is_start: bool = True) -> bool:
         """Set the register of the start belatedly, and its charger's time. Return whether that changed anything.
@@ -131,12 +136,12 @@ class EnergyMeter:
         return self._current.count > 0 or bool(self._rivals)
 
     def read(
-        self, register_wh: float, ts: float | None = None, power_w: float | None = None, max_w: float = MAX_POWER_W
+        self, register_wh: float, ts: float | None = None, power_w: float | None = None, offered_a: float | None = None
     ) -> bool:
         """Process a register in Wh as labelled. Return True if it is over JUMP_WH from the last one.
 
-        `ts`: the charger's time, None if it is not credible. `power_w`: measured with it. `max_w`: the most that the
-        connector delivers. A negative, infinite or NaN value is ignored.
+        `ts`: the charger's time, None if it is not credible. `power_w`: measured with it. `offered_a`: the
+        connector's Current.Offered. A negative, infinite or NaN value is ignored.
         """
         if self._steady:
             # Nearly all registers rise a little; `_read_any` would give the same result.
@@ -153,9 +158,10 @@ class EnergyMeter:
                     current.last_ts = ts
                     self._marks.append((ts, energy_wh))
                 return False
-        return isfinite(register_wh) and register_wh >= 0.0 and self._read_any(register_wh, ts, power_w, max_w)
+        return isfinite(register_wh) and register_wh >= 0.0 and self._read_any(register_wh, ts, power_w, offered_a)
 
-    def _read_any(self, register_wh: float, ts: float | None, power_w: float | None, max_w: float) -> bool:
+    def _read_any(self, register_wh: float, ts: float | None, power_w: float | None, offered_a: float | None) -> bool:
+        max_w = min(MAX_POWER_W, offered_a * MAX_W_PER_OFFERED_A) if offered_a else MAX_POWER_W
         current = self._current
         known_ts = ts if self._trusts_time else None
         is_first = current.count == 0 and not self._rivals
@@ -394,16 +400,15 @@ class EnergyMeter:
             for b in (self._current, *self._others, *self._rivals)
         ]
         flags = [self._unit_known, self._trusts_time, self._votes, self._misses, self.ends_labelled, len(self._rivals)]
-        return [flags, self.source, fields]
+        return [flags, self.rank, self.location, fields]
 
     @classmethod
     def load(cls, start_wh: float, energy_wh: float, *, start_known: bool, dumped: list[Any]) -> "EnergyMeter":
         """Return the meter whose state was dumped."""
         meter = cls(start_wh)
         meter.energy_wh, meter.start_known = energy_wh, start_known
-        flags, source, fields = dumped
+        flags, meter.rank, meter.location, fields = dumped
         meter._unit_known, meter._trusts_time, meter._votes, meter._misses, meter.ends_labelled, rivals = flags
-        meter.source = None if source is None else (source[0], source[1])
         branches = [Branch(*values) for values in fields]
         meter._current = branches[0]
         meter._others = branches[1 : len(branches) - rivals]

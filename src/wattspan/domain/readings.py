@@ -86,7 +86,9 @@ class Entry(NamedTuple):
     wire: Sequence[Payload]
 
 
-def readings(entry: Entry) -> tuple[Reading, ...]:
+def readings(
+    charger_ts: float | None, kinds: Sequence[Kind], values: Sequence[float], wire: Sequence[Payload]
+) -> tuple[Reading, ...]:
     """Return the readings of samples that were all taken at one time; nearly always one.
 
     Samples are kept apart by measurand, location and phase; the location Outlet takes precedence. Energy and power of
@@ -94,14 +96,14 @@ def readings(entry: Entry) -> tuple[Reading, ...]:
     quantity are left out. Samples of the contexts Transaction.Begin and Transaction.End are readings of their own, and
     a sample that is there already begins the next reading.
     """
-    shape = tuple(entry.kinds)
+    shape = tuple(kinds)
     plans = _plans.get(shape) or _make_plans(shape)
     if len(plans) == 1:
-        return (_reading(entry, plans[0], entry.wire),)
-    is_aligned = len(entry.wire) == len(shape)
+        return (_reading(charger_ts, values, plans[0], wire),)
+    is_aligned = len(wire) == len(shape)
     return tuple(
         [
-            _reading(entry, plan, [entry.wire[index] for index in plan.samples] if is_aligned else entry.wire)
+            _reading(charger_ts, values, plan, [wire[index] for index in plan.samples] if is_aligned else wire)
             for plan in plans
         ]
     )
@@ -137,7 +139,7 @@ def combined(entries: Iterable[Entry]) -> tuple[Reading, ...]:
                 continue
         latest[entry.charger_ts] = len(groups)
         groups.append(entry)
-    return tuple([reading for group in groups for reading in readings(group)])
+    return tuple([reading for group in groups for reading in readings(*group)])
 
 
 def _keys(kinds: Iterable[Kind]) -> set["_Key"]:
@@ -158,11 +160,10 @@ def _factor(unit: str) -> float | None:
     return _FACTORS.get(unit) or _FACTORS.get(unit.strip().casefold())
 
 
-def _reading(entry: Entry, plan: "_Plan", wire: Sequence[Payload]) -> Reading:
-    values = entry.values
+def _reading(charger_ts: float | None, values: Sequence[float], plan: "_Plan", wire: Sequence[Payload]) -> Reading:
     register, current, power, apparent, offered, soc, begins, ends, location, others, _ = plan
     return Reading(
-        entry.charger_ts,
+        charger_ts,
         _figure(values, register, sum) if register else None,
         _figure(values, current, max) if current else None,
         _apparent(values, apparent) if apparent else _figure(values, power, sum) if power else None,

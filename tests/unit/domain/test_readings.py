@@ -3,7 +3,7 @@
 import pytest
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import Entry, readings
+from wattspan.domain.readings import readings
 
 ENERGY = "Energy.Active.Import.Register"
 CURRENT = "Current.Import"
@@ -18,7 +18,7 @@ def sample(measurand: str, value: float, **fields: str):
 
 def read(*samples) -> Reading:
     kinds, values = [kind for kind, _ in samples], [value for _, value in samples]
-    *_, found = readings(Entry(1.0, kinds, values, []))
+    *_, found = readings(1.0, kinds, values, [])
     return found
 
 

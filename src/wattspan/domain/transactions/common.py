@@ -5,7 +5,6 @@ It knows no message; `v16` and `v2x` apply messages by these functions.
 
 from wattspan.domain import events as ev
 from wattspan.domain import status as status_words
-from wattspan.domain.branches import MAX_POWER_W
 from wattspan.domain.fleet import ORPHANED, PLACEHOLDER_IDS, UNMATCHED, Fleet
 from wattspan.domain.model import MAX_UNENDED, REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
 from wattspan.domain.readings import DEFAULT_LOCATION
@@ -13,8 +12,6 @@ from wattspan.domain.settlement import STOP_MISSING
 
 OWN, UNNAMED, ELSEWHERE = 2, 1, 0
 """Ranks of a register: its message names the transaction and its connector; only the connector; another connector."""
-MAX_W_PER_OFFERED_A = 20_000.0
-"""No register rises faster than this for each ampere of Current.Offered: 20 times the power at 1,000 V."""
 
 
 def stop_key(e: ev.TransactionStopped) -> str:
@@ -86,7 +83,7 @@ def measure(
         if meter.begin_at(reading.register_wh, measured_ts):
             fleet.changes.transactions[transaction.number] = transaction
         return meter.energy_wh
-    if meter.source == (rank, reading.location):
+    if meter.rank == rank and meter.location == reading.location:
         register_wh: float | None = reading.register_wh
     else:
         register_wh = _register_of(fleet, transaction, reading, rank)
@@ -104,8 +101,8 @@ def measure(
 
 def measured_register(reading: ev.Reading, transaction: Transaction | None) -> float | None:
     """Return the register of the location that the session uses; None: none was measured."""
-    if reading.registers and transaction is not None and transaction.meter.source is not None:
-        location = transaction.meter.source[1]
+    if reading.registers and transaction is not None:
+        location = transaction.meter.location
         return next((found for name, found in reading.registers if name == location), reading.register_wh)
     return reading.register_wh
 
@@ -116,19 +113,19 @@ def _register_of(fleet: Fleet, transaction: Transaction, reading: ev.Reading, ra
     That is the meter whose messages name the transaction and its connector, and there the one that continues the start,
     else the one at the outlet.
     """
-    meter, source = transaction.meter, transaction.meter.source
+    meter = transaction.meter
     registers = reading.registers or ((reading.location, reading.register_wh or 0.0),)
-    if source is not None and rank < source[0]:
+    if rank < meter.rank:
         return None
-    if source is not None and rank == source[0]:
-        found = next((register_wh for location, register_wh in registers if location == source[1]), None)
+    if rank == meter.rank:
+        found = next((register_wh for location, register_wh in registers if location == meter.location), None)
         if found is not None or meter.is_main or registers[0][0] != DEFAULT_LOCATION:
             return found
     location, register_wh = next((each for each in registers if meter.continues_start(each[1])), registers[0])
-    if source is not None:
+    if meter.rank >= 0:
         meter.restart(credible(transaction.started_ts, transaction.started_received_ts))
         transaction.last_reading_ts = None
-    meter.source = (rank, location)
+    meter.rank, meter.location = rank, location
     fleet.changes.transactions[transaction.number] = transaction
     return register_wh
 
@@ -149,8 +146,7 @@ def read_register(
         if last_ts is not None and measured_ts < last_ts:
             return False
         transaction.last_reading_ts = measured_ts
-    max_w = MAX_POWER_W if not offered_a else min(MAX_POWER_W, offered_a * MAX_W_PER_OFFERED_A)
-    return transaction.meter.read(register_wh, measured_ts, power_w, max_w)
+    return transaction.meter.read(register_wh, measured_ts, power_w, offered_a)
 
 
 def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: float | None) -> None:

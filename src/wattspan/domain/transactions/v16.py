@@ -52,8 +52,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     rank = OWN
     if transaction is not None:
         rank = rank_of(transaction, e.connector_id, e.transaction_id)
-        source = transaction.meter.source
-        if rank == ELSEWHERE and source is not None and source[0] > ELSEWHERE:
+        if rank == ELSEWHERE < transaction.meter.rank:
             transaction = None  # the session has a meter of its own, so this is the main meter
     connector = cp.connector(e.connector_id if transaction is None else transaction.connector_id)
     if connector.last_meter_values.equals(e.readings):

@@ -33,9 +33,9 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
     if len(meter_values) == 1 and type(meter_values[0]) is dict:
         wire, measured_ts = _parts(meter_values[0], dated)
         try:
-            return readings_of(_well_formed(wire, measured_ts))
+            return readings_of(measured_ts, *_well_formed(wire), wire)
         except _INVALID:
-            return readings_of(_leniently(wire, measured_ts))
+            return readings_of(*_leniently(wire, measured_ts))
     return combined(_entry(entry, dated) for entry in meter_values if type(entry) is dict)
 
 
@@ -50,15 +50,15 @@ def _entry(entry: dict[str, Any], dated: Dated) -> Entry:
     """Return the samples of a MeterValue, all taken at one time."""
     wire, measured_ts = _parts(entry, dated)
     try:
-        found = _well_formed(wire, measured_ts)
-        check(found.kinds)
+        kinds, values = _well_formed(wire)
+        check(kinds)
     except _INVALID:
         return _leniently(wire, measured_ts)
-    return found
+    return Entry(measured_ts, kinds, values, wire)
 
 
-def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Entry:
-    """Return the samples of valid SampledValues (§2.42). Raises one of _INVALID for any others."""
+def _well_formed(wire: list[dict[str, Any]]) -> tuple[list[Kind], list[float]]:
+    """Return the kinds and values of valid SampledValues (§2.42). Raises one of _INVALID for any others."""
     kinds: list[Kind] = []
     values = []
     for sampled in wire:
@@ -82,7 +82,7 @@ def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Entry
         values.append(value)
     if not isfinite(sum(values)):
         raise ValueError
-    return Entry(measured_ts, kinds, values, wire)
+    return kinds, values
 
 
 def scaled(value: float, exponent: int | None) -> float:
