@@ -83,21 +83,25 @@ async def test_a_session_that_every_boot_closes_counts_once(csms):
         assert await figures(csms) == (0, 0, 7900, 2, 2)
 
 
-async def test_what_was_booked_too_much_is_set_off_against_the_next_session(csms):
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_was_booked_too_much_is_set_off_against_the_next_sessions(csms, restarts):
     async with csms.charger("CP1") as charger:
         tx = await orphan(csms, charger)
-        await csms.durable()
-    cp = csms.central.fleet.charge_points["CP1"]
-    cp.book_energy(-500)  # as when a stop corrects the last reading of an orphan
-    csms.central.fleet.changes.charge_points["CP1"] = cp
+        await charger.call("StopTransaction", stop(tx, 2500))
+        assert await figures(csms) == (0, 0, 2000, 1, 1)
     await csms.durable()
-    await csms.restart()
+    (kept,) = await csms.store.transactions()
+    assert kept.meter.energy_wh == 1500
+    if restarts:
+        await csms.restart()
     async with csms.charger("CP1") as charger:
-        await charger.call("StopTransaction", stop(tx, 3200))
-        assert await csms.metric("ocpp_cp_energy_total_wh", **OF) == 2000
-        following = (await charger.call("StartTransaction", NEXT))["transactionId"]
-        await charger.call("StopTransaction", stop(following, 9400))
-        assert await csms.metric("ocpp_cp_energy_total_wh", **OF) == 2100
+        for minute, total_wh in ((1, 2000), (2, 2300)):
+            start = {**NEXT, "timestamp": f"2026-11-21T15:0{minute}:00Z"}
+            following = (await charger.call("StartTransaction", start))["transactionId"]
+            assert await csms.metric("ocpp_cp_energy_total_wh", **OF) == 2000
+            at = f"2026-11-21T15:3{minute}:00Z"
+            await charger.call("StopTransaction", stop(following, 9400, timestamp=at))
+            assert await csms.metric("ocpp_cp_energy_total_wh", **OF) == total_wh
 
 
 async def test_meter_values_of_a_closed_session_do_not_open_it_beside_the_next_one(csms):

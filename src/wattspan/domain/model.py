@@ -87,6 +87,8 @@ class Transaction:
     """The part of its energy that is in the charge point's total already: from its first end, if it was reopened."""
     first_span_id: int = 0
     """If it was reopened, the span that was emitted at its first end, which its last one links to; otherwise 0."""
+    energy_correction: str = ""
+    """Why the energy is not the difference of the registers that the charger sent for start and stop; "": it is."""
 
     def __post_init__(self) -> None:
         if not self.trace_id:
@@ -197,6 +199,8 @@ class ChargePoint:
     """How often it exceeded the maximum number of "connectors" or "transactions", by these names."""
     missed: dict[str, int] = field(default_factory=dict)
     """Messages whose numbers were skipped and that had not arrived when their transaction ended, by action."""
+    energy_corrections: dict[str, int] = field(default_factory=dict)
+    """Transactions whose energy is not what the charger's registers of start and stop say, by reason."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)

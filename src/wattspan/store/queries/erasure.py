@@ -73,6 +73,7 @@ NO_TOKEN: frozenset[sa.Column[Any]] = frozenset({
     *(t.connectors.c[name] for name in ("connector_id", "status", "error_code", "last_meter_values", "outlets")),
     *(t.transactions.c[name] for name in ("connector_id", "transaction_id", "trace_id", "span_id", "first_span_id")),
     *(t.transactions.c[name] for name in ("key", "id_token_type", "charging_state", "seq_nos")),
+    *(t.transactions.c[name] for name in ("meter_state", "energy_correction")),
     *(t.id_tags.c[name] for name in ("id_key", "id_token", "status", "type", "evse_ids")),
     *(t.meter_readings.c.connector_id, t.reservations.c.connector_id, t.issued_certificates.c.serial),
     *(t.device_attributes.c[name] for name in (*t.VARIABLE_COLUMNS, "type", "mutability")),

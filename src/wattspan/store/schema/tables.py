@@ -122,6 +122,9 @@ transactions = sa.Table(
     sa.Column("seq_nos", sa.Text, nullable=False, server_default=""),
     sa.Column("booked_wh", sa.Double, nullable=False, server_default="0"),
     sa.Column("first_span_id", sa.String(16), nullable=False, server_default=""),
+    # Branches of readings, of an open transaction (domain.energy); "": a row of a release before this column.
+    sa.Column("meter_state", sa.Text, nullable=False, server_default=""),
+    sa.Column("energy_correction", sa.Text, nullable=False, server_default=""),
     sa.Column("readings_from", Number, nullable=False),
     sa.Column("readings_through", Number, nullable=False),
     sa.UniqueConstraint("cp_id", "key"),
