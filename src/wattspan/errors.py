@@ -207,6 +207,15 @@ class LastAdmin(RegistryError):
         self.name = name
 
 
+class LimitReached(RegistryError):
+    """There are as many `what` as the settings allow: users, or API tokens of one user."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"there are {limit} {what} already, and the settings allow no more")
+        self.what = what
+        self.limit = limit
+
+
 class Overloaded(WattspanError):
     """Too many requests for the same slow work are waiting. `retry_after_s`: when to try again, s."""
 

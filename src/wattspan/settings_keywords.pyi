@@ -31,11 +31,11 @@ class SettingsKeywords(TypedDict, total=False):
     renewal_days: float
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
     metrics_host: str
-    """Address of /metrics, /healthz and /readyz. Defaults to `host`."""
+    """Address of /metrics, /healthz and /readyz."""
     metrics_port: int
     """Port of /metrics; 0 picks a free one."""
     api_host: str
-    """Address of the HTTP API and the console. Defaults to `host`."""
+    """Address of the HTTP API and the console."""
     api_port: int
     """Port of the HTTP API and the console; 0 picks a free one."""
     api_url: str | None
@@ -44,9 +44,18 @@ class SettingsKeywords(TypedDict, total=False):
     """PEM certificate chain for the API, used with `api_tls_key`."""
     api_tls_key: Path | str | None
     """Private key of `api_tls_cert`."""
+    trusted_proxies: tuple
+    """Addresses and networks of reverse proxies before the API or /metrics, separated by commas. Only from them are
+    `X-Forwarded-For` and `X-Forwarded-Proto` accepted."""
+    max_users: int
+    """Most users; further ones are refused."""
+    max_tokens_per_user: int
+    """Most API tokens of one user; expired ones don't count."""
+    max_streams_per_user: int
+    """Most event streams of one user that are open at the same time."""
     admin_password: str | None
-    """Password of the first user, `admin`, created when there are no users. Without it, one is generated and printed
-    once."""
+    """Password of the first user, `admin`, created when there are no users. Without it, one is generated: printed once
+    to a terminal, or else written to a file beside the database that only its owner can read."""
     jaeger_url: str | None
     """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: str | None

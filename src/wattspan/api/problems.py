@@ -23,6 +23,7 @@ from wattspan.errors import (
     CommandTimeout,
     ConnectionLost,
     LastAdmin,
+    LimitReached,
     NotConnected,
     NotRegistered,
     OperationUnsupported,
@@ -141,6 +142,8 @@ def of_registry(error: RegistryError) -> Problem:
             problem = Problem(409, "the name is taken", kind="name-taken")
         case AlreadyRegistered():
             problem = Problem(409, f"the {error.what} is registered already", kind="exists")
+        case LimitReached():
+            problem = Problem(409, str(error), kind="limit")
         case LastAdmin():
             problem = Problem(409, "the last admin stays", kind="last-admin")
         case _:

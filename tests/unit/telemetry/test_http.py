@@ -231,7 +231,7 @@ async def test_a_stop_lets_running_answers_finish_and_cuts_off_those_that_do_not
 
 
 async def test_the_date_is_renewed_while_the_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "DATE_S", 0.01)
+    monkeypatch.setattr(http, "TICK_S", 0.01)
     async with serving() as client:
         first = (await client.get("/healthz")).headers["date"]
 
