@@ -9,12 +9,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from wattspan.http.connections import Connections
@@ -113,8 +113,13 @@ class BoundedHttp(HttpToolsProtocol):
     @property
     def idle_since_s(self) -> float | None:
         """Since when nothing is in progress, in the loop's seconds; None while a request or its answer is."""
-        in_progress = self.cycle is not None and not self.cycle.response_complete
-        return None if in_progress or self.transport.get_write_buffer_size() else self._idle_since_s
+        return None if self._answering or self.transport.get_write_buffer_size() else self._idle_since_s
+
+    @property
+    def _answering(self) -> bool:
+        """Whether a request's answer is not complete."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -208,7 +213,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _answer_and_close(self, status: HTTPStatus, detail: str) -> None:
         """Send a problem document (RFC 9457), unless another answer is in progress, and close the connection."""
         self._refused = True
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+        if self._answering and self.cycle.response_started:
             self.transport.abort()
             return
         problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
@@ -222,8 +227,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _time_idle(self) -> None:
         """Start the timer if none runs although no request is in progress, as after an empty line between requests."""
-        in_progress = self._receiving or (self.cycle is not None and not self.cycle.response_complete)
-        if not in_progress and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+        if (
+            not self._receiving
+            and not self._answering
+            and self.timeout_keep_alive_task is None
+            and not self.transport.is_closing()
+        ):
             self._start_timer()
 
     def _start_timer(self) -> None:
@@ -238,10 +247,10 @@ class BoundedHttp(HttpToolsProtocol):
     def _timed_out(self) -> None:
         # If an answer is still in progress, this is the next request, begun and abandoned: the answer goes out first.
         self._timer = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
-        else:
+        if self._answering:
             self.cycle.keep_alive = False
+        else:
+            self.transport.close()
 
 
 class _Occasional(logging.Filter):

@@ -99,8 +99,8 @@ class Settings(BaseModel):
     max_streams_per_user: Annotated[int, Field(ge=1)] = 20
     """Most event streams of one user that are open at the same time."""
     admin_password: Annotated[SecretStr, Field(min_length=12, max_length=200)] | None = None
-    """Password of the first user, `admin`, created when there are no users. Without it, one is generated: printed once
-    to a terminal, or else written to a file beside the database that only its owner can read."""
+    """Password of the first user, `admin`, created when there are no users. Without it, one is generated, and printed
+    once to a terminal or else written to a file that only its owner can read."""
     jaeger_url: WebUrl | None = None
     """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: WebUrl | None = None

@@ -3,6 +3,9 @@
 It runs with a write-ahead log and `synchronous=FULL`: a commit that has returned survives a power failure.
 """
 
+import contextlib
+import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from wattspan.errors import StoreError, StoreUnavailable, StoreUnusable
+from wattspan.private_files import create_private, restrict
+
+log = logging.getLogger(__name__)
 
 BEGIN = "BEGIN IMMEDIATE"
 """Begins a writing transaction; the driver would begin one of the wrong kind.
@@ -68,6 +74,11 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
     _check_path(url)
     engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
 
+    @event.listens_for(engine, "do_connect")
+    def keep_private(_dialect: object, _record: object, _arguments: object, _parameters: object) -> None:
+        if writes:
+            _keep_private(Path(url.database or ""))
+
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions; `begin` below does
@@ -84,6 +95,15 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
 def is_row_fault(error: Exception) -> bool:
     """Return whether the row caused the error, so that it would occur again with the same row."""
     return isinstance(error, _ROW_FAULTS)
+
+
+def _keep_private(database: Path) -> None:
+    """Create the file for its owner alone, or take the rights of others away from it. SQLite's other files follow."""
+    with contextlib.suppress(FileExistsError):
+        os.close(create_private(database))
+    restricted = [restrict(database.with_name(database.name + suffix)) for suffix in ("", "-wal", "-shm")]
+    if any(restricted):
+        log.warning("database %s could be read by other users of this machine, and can't any more", database)
 
 
 def _check_path(url: sa.URL) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.domain.device_model import Variable
+from wattspan.private_files import private_opener
 
 log = logging.getLogger("wattspan.audit")
 
@@ -35,7 +36,7 @@ class AuditLog(Plugin):
         self._unflushed = 0
         if context.settings["audit_log"] is not None:
             path = Path(context.settings["audit_log"])
-            self._file = await asyncio.to_thread(path.open, "ab", 64 * 1024)
+            self._file = await asyncio.to_thread(_open, path)
 
     async def on_frame(self, frame: FramePassed) -> None:
         line = orjson.dumps(
@@ -61,6 +62,10 @@ class AuditLog(Plugin):
         except orjson.JSONDecodeError:
             return {"unreadable": len(data)} if self._masked else data.decode("utf-8", "replace")
         return mask(content) if self._masked else content
+
+
+def _open(path: Path) -> IO[bytes]:
+    return open(path, "ab", 64 * 1024, opener=private_opener)
 
 
 def mask(value: Any) -> Any:
