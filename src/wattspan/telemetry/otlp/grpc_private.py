@@ -22,7 +22,7 @@ from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Encode, Prefere
 __all__ = ["GrpcLogExporter", "GrpcMetricExporter", "GrpcSpanExporter"]
 
 
-CHANNEL_OPTIONS = (("grpc.max_receive_message_length", 65_536),)
+CHANNEL_OPTIONS: Any = (("grpc.max_receive_message_length", 65_536),)
 """What is read of an answer, in bytes, also after decompression. Only its status is used."""
 
 
