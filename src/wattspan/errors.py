@@ -21,7 +21,8 @@ WattspanError
 ├── RegistryError            a charge point or user cannot be changed as requested
 │   ├── NotRegistered        there is no such charge point, user or pending charge point
 │   ├── AlreadyRegistered    the charge point is registered, or the name of the user is taken
-│   └── LastAdmin            the last user who may create users would be gone
+│   ├── LastAdmin            the last user who may create users would be gone
+│   └── LimitReached         the settings allow no more users, or API tokens of one user
 ├── Overloaded               too much of this work is waiting; try again later
 ├── Stale                    the record has changed since the caller read it
 ├── AuthorityError           the certificate authority cannot be used

@@ -78,8 +78,8 @@ async def create_token(services: Given, who: Who, new: models.NewToken) -> model
         raise Problem(403, "this needs a login, not a token", kind="session")
     expires_ts = None if new.expires_in_days is None else services.now_ts() + new.expires_in_days * DAY_S
     scopes = tuple(sorted(each.value for each in new.scopes))
-    most = services.settings.max_tokens_per_user
-    secret, token = await services.auth.make_token(who.name, new.label, scopes, expires_ts, most)
+    max_tokens = services.settings.max_tokens_per_user
+    secret, token = await services.auth.make_token(who.name, new.label, scopes, expires_ts, max_tokens)
     return models.token_made(token, secret)
 
 
