@@ -9,8 +9,8 @@ import httpx
 from attack.server import PASSWORD
 from attack.target import Target, heartbeat
 
-ADMITTED_S = 0.5
-"""How long a charge point may take to connect and send a Heartbeat on a busy machine."""
+ADMITTED_S = 2.0
+"""How long a charge point may take to connect and send a Heartbeat, while the peer sends a gigabyte beside it."""
 MAX_LOG_BYTES = 1_000_000
 MAX_SENT_MIB = 200
 """Of a Collector's answers; most of it is in the buffers of sockets."""
@@ -34,7 +34,7 @@ async def begun_bodies(server: Target, seconds: float) -> str:
         await asyncio.sleep(0.1)
     for _, writer in held:
         writer.transport.abort()
-    verdict = "admitted" if longest < ADMITTED_S and answers == {"200"} else "refused"
+    verdict = "admitted" if longest < ADMITTED_S and answers == {"200"} else "late"
     return f"a charger is {verdict} in {longest * 1e3:.0f} ms, /readyz {sorted(answers)}"
 
 
