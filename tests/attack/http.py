@@ -74,7 +74,7 @@ async def pipelined(server: Target, seconds: float) -> str:
 
 
 async def no_http(server: Target, seconds: float) -> str:
-    """Send bytes that are no HTTP, two Authorization headers and half of a surrogate pair; each for a third."""
+    """Send bytes that are no HTTP, two Authorization headers and half of a surrogate pair; each for a part of the time."""
     upgrade = (
         b"GET /ws/X HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -83,12 +83,13 @@ async def no_http(server: Target, seconds: float) -> str:
     login = BODY.replace(b"1000000", str(len(body)).encode() + b"\r\nConnection: close") + body
     wanted = {
         (server.api_port, b"\x16\x03\x01 hello?\r\n\r\n"): "400",
+        (server.port, b"\x16\x03\x01 hello?\r\n\r\n"): "400",
         (server.port, upgrade + b"Authorization: Basic eA==\r\n" * 2 + b"\r\n"): "401",
         (server.api_port, login): "422",
     }
     times, wrong = 0, set()
     for (port, data), status in wanted.items():
-        until = time.perf_counter() + seconds / 3
+        until = time.perf_counter() + seconds / len(wanted)
         while time.perf_counter() < until:
             times += 1
             found = (await answered(port, data))[9:12].decode()

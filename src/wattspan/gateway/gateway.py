@@ -92,7 +92,13 @@ class Gateway:
             SettingsError: the port is in use, or the host is not an address of this machine.
         """
         await self._ports.open(
-            ServerCallbacks(serve=self._serve, admit=self._admit, answered=self._answered, select=self._select)
+            ServerCallbacks(
+                serve=self._serve,
+                admit=self._admit,
+                no_http=lambda: self._count("request"),
+                answered=self._answered,
+                select=self._select,
+            )
         )
         self._update_expiry()
 

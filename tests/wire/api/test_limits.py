@@ -216,6 +216,13 @@ async def test_what_is_no_http_is_answered_and_counted_and_fills_no_log(
     assert 1 <= len([each for each in caplog.records if each.name == "uvicorn.error"]) <= 10
 
 
+async def test_the_ocpp_port_answers_what_is_no_http(csms: Csms, caplog: pytest.LogCaptureFixture) -> None:
+    for data in (b"\x16\x03\x01 hello?\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\xff\r\n\r\n"):
+        assert (await answered(csms.central.port, data)).startswith(b"HTTP/1.1 400 ")
+    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="request") == 2
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
 SURROGATE = "\\ud800"
 
 
