@@ -74,7 +74,7 @@ async def pipelined(server: Target, seconds: float) -> str:
 
 
 async def no_http(server: Target, seconds: float) -> str:
-    """Send bytes that are no HTTP, two Authorization headers and half of a surrogate pair; each for a part of the time."""
+    """Send, in turn, bytes that are no HTTP, two Authorization headers and half of a surrogate pair."""
     upgrade = (
         b"GET /ws/X HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
