@@ -75,9 +75,10 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
     engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
 
     @event.listens_for(engine, "do_connect")
-    def keep_private(_dialect: object, _record: object, _arguments: object, _parameters: object) -> None:
+    def create(_dialect: object, _record: object, _arguments: object, _parameters: object) -> None:
         if writes:
-            _keep_private(Path(url.database or ""))
+            with contextlib.suppress(OSError):  # it exists, or else SQLite has the better error
+                os.close(create_private(Path(url.database or "")))
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -97,10 +98,8 @@ def is_row_fault(error: Exception) -> bool:
     return isinstance(error, _ROW_FAULTS)
 
 
-def _keep_private(database: Path) -> None:
-    """Create the file for its owner alone, or take the rights of others away from it. SQLite's other files follow."""
-    with contextlib.suppress(FileExistsError):
-        os.close(create_private(database))
+def keep_private(database: Path) -> None:
+    """Take the rights of other users away from a database. SQLite gives its other files the rights of the first."""
     restricted = [restrict(database.with_name(database.name + suffix)) for suffix in ("", "-wal", "-shm")]
     if any(restricted):
         log.warning("database %s could be read by other users of this machine, and can't any more", database)
