@@ -21,7 +21,8 @@ WattspanError
 ├── RegistryError            a charge point or user cannot be changed as requested
 │   ├── NotRegistered        there is no such charge point, user or pending charge point
 │   ├── AlreadyRegistered    the charge point is registered, or the name of the user is taken
-│   └── LastAdmin            the last user who may create users would be gone
+│   ├── LastAdmin            the last user who may create users would be gone
+│   └── LimitReached         the settings allow no more users, or API tokens of one user
 ├── Overloaded               too much of this work is waiting; try again later
 ├── Stale                    the record has changed since the caller read it
 ├── AuthorityError           the certificate authority cannot be used
@@ -205,6 +206,15 @@ class LastAdmin(RegistryError):
     def __init__(self, name: str) -> None:
         super().__init__(f"the last admin stays: without {name} nobody could manage users")
         self.name = name
+
+
+class LimitReached(RegistryError):
+    """There are as many `what` as the settings allow: users, or API tokens of one user."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"there are {limit} {what} already, and the settings allow no more")
+        self.what = what
+        self.limit = limit
 
 
 class Overloaded(WattspanError):

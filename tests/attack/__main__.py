@@ -8,24 +8,25 @@ machines that test are busy.
 import argparse
 import asyncio
 import json
+import resource
 import struct
 import sys
-import tempfile
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
-import psutil
 import uvloop
 
+from attack import http
+from attack.target import Attack, Target, heartbeat, target
 from support.chargers import START, energy, meter_values, stop
-from support.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, RawCharger, masked
+from support.raw import CLOSE, CONTINUATION, PING, RawCharger, masked
 
 MAX_WAIT_S = 0.1
+MAX_WAIT_WHILE_BUILDING_S = 0.5
+"""While a thread builds the API's description, once."""
 MAX_GROWTH_MIB = 64.0
 RATE = 1_000_000
 """Bytes a second of a flood."""
@@ -47,54 +48,6 @@ class Figure:
     outcome: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The server under attack."""
-
-    port: int
-    metrics_port: int
-    process: psutil.Process
-
-    def peer(self, target: str = "/ws/ATTACKER", **headers: str) -> RawCharger:
-        """Return a peer that connects when entered."""
-        return RawCharger(self.port, target, headers)
-
-    def resident_mib(self) -> float:
-        """Return the resident memory of the server."""
-        return float(self.process.memory_info().rss) / 2**20
-
-
-Attack = Callable[[Target, float], Awaitable[str]]
-
-
-@asynccontextmanager
-async def target(**settings: object) -> AsyncIterator[Target]:
-    """Start a server on a database of its own."""
-    with tempfile.TemporaryDirectory(prefix="wattspan-attack-") as folder:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "attack.server",
-            str(Path(folder, "fleet.db")),
-            json.dumps(settings),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            found = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
-            yield Target(
-                port=found["port"], metrics_port=found["metrics_port"], process=psutil.Process(int(found["pid"]))
-            )
-        finally:
-            process.stdin.close()
-            try:
-                await asyncio.wait_for(process.wait(), 20)
-            except TimeoutError:
-                process.kill()
-
-
 async def measure(server: Target, attack: Attack, seconds: float) -> Figure:
     """Run the attack beside a charge point that sends Heartbeats."""
     async with server.peer("/ws/VICTIM0") as victim:
@@ -111,16 +64,6 @@ async def measure(server: Target, attack: Attack, seconds: float) -> Figure:
             longest = max(longest, await heartbeat(victim))
             most = max(most, server.resident_mib())
     return Figure(wait_s=longest, growth_mib=most - before, outcome=await attacking)
-
-
-async def heartbeat(peer: RawCharger) -> float:
-    """Return the seconds that a Heartbeat takes."""
-    began = time.perf_counter()
-    peer.write(b'[2,"h","Heartbeat",{}]')
-    while (frame := await peer.read()).opcode != TEXT:
-        if frame.opcode == PING:
-            peer.write(frame.data, PONG)
-    return time.perf_counter() - began
 
 
 async def ends(peer: RawCharger) -> str:
@@ -291,6 +234,18 @@ ATTACKS: dict[str, tuple[Attack, dict[str, object], str, float, float]] = {
     "16 MiB of empty lists": (many_values, {}, "refused", NO_LIMIT, MAX_GROWTH_MIB),
     "StopTransaction of 16 MiB": (large_stop, {}, "stored", NO_LIMIT, NO_LIMIT),
     "StopTransaction, then closed at once": (left_behind, {}, "0 of 24 lost", NO_LIMIT, NO_LIMIT),
+    "1,100 begun bodies": (http.begun_bodies, {}, "a charger is admitted", NO_LIMIT, MAX_GROWTH_MIB),
+    "HTTP answers unread": (http.unread_answers, {}, "", MAX_WAIT_WHILE_BUILDING_S, MAX_GROWTH_MIB),
+    "pipelined HTTP requests": (http.pipelined, {}, "bounded", MAX_WAIT_S, MAX_GROWTH_MIB),
+    "no HTTP, and requests that are none": (http.no_http, {}, "refused", MAX_WAIT_S, MAX_GROWTH_MIB),
+    "5 right logins at once": (http.right_logins, {}, "5 of 5 in", NO_LIMIT, NO_LIMIT),
+    "a Collector's endless answer": (
+        http.endless_answer,
+        {},
+        "read little",
+        MAX_WAIT_S,
+        MAX_GROWTH_MIB,
+    ),
 }
 """By name: the attack, the server's settings, how the outcome begins, the longest wait and the growth allowed."""
 
@@ -301,7 +256,8 @@ async def run(names: list[str], seconds: float, must_close: bool) -> int:
     print(f"{'attack':<40} {'wait':>9} {'memory':>11}  outcome")
     for name in names:
         attack, settings, expected, wait_s, growth = ATTACKS[name]
-        async with target(**settings) as server:
+        environment = await http.COLLECTOR.start() if attack is http.endless_answer else {}
+        async with target(environment, **settings) as server:
             found = await measure(server, attack, seconds if expected == CLOSED else min(seconds, SHORTER_S))
         outcome_holds = found.outcome.startswith(expected) or (expected == CLOSED and not must_close)
         holds = (
@@ -324,6 +280,8 @@ def main() -> int:
     arguments.add_argument("--short", action="store_true", help="3 seconds each: who floods is not closed by then")
     arguments.add_argument("--only", action="append", choices=sorted(ATTACKS), help="only this attack")
     chosen = arguments.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     seconds = 3.0 if chosen.short else 60.0
     return int(uvloop.run(run(chosen.only or list(ATTACKS), seconds, not chosen.short)) > 0)
 

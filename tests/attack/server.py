@@ -3,25 +3,37 @@
 import asyncio
 import json
 import os
+import resource
 import sys
 
 import uvloop
 
 from wattspan import CentralSystem
+from wattspan.cli.process import SWITCH_INTERVAL_S
+from wattspan.settings import Settings
+from wattspan.telemetry.logs import setup_logging
+
+PASSWORD = "correct horse battery"
+FILES = 1_024
+"""The usual limit of a process's file descriptors."""
 
 
 async def serve(database: str, settings: dict[str, object]) -> None:
     """Print the ports and serve until standard input ends."""
     async with CentralSystem(
-        database=database, port=0, metrics_port=0, api_port=0, log_level="error", **settings
+        database=database, port=0, metrics_port=0, api_port=0, admin_password=PASSWORD, **settings
     ) as central:
         if settings.get("unknown_charge_points") == "pending":
             for number in range(2):
                 await central.store.add_charge_point(f"VICTIM{number}", None)
-        print(json.dumps({"port": central.port, "metrics_port": central.metrics_port, "pid": os.getpid()}), flush=True)
+        ports = {"port": central.port, "metrics_port": central.metrics_port, "api_port": central.api_port}
+        print(json.dumps({**ports, "pid": os.getpid()}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OTEL_SDK_DISABLED", "false")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+    sys.setswitchinterval(SWITCH_INTERVAL_S)  # as `wattspan serve` does
+    setup_logging(Settings())
     uvloop.run(serve(sys.argv[1], json.loads(sys.argv[2])))

@@ -46,6 +46,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def database(used: bytes, tmp_path: Path) -> Path:
     """One that was used before."""
     path = tmp_path / "fleet.db"
+    path.touch(0o600)
     path.write_bytes(used)
     return path
 

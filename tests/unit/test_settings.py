@@ -74,9 +74,16 @@ def test_every_type_of_value_is_read_from_text():
     assert load(env={"WATTSPAN_PLUGINS": ","}).plugins == ()
 
 
-def test_metrics_host_defaults_to_host():
-    assert load(host="0.0.0.0").metrics_host == "0.0.0.0"
-    assert load(host="0.0.0.0", metrics_host="127.0.0.1").metrics_host == "127.0.0.1"
+def test_the_other_ports_stay_on_loopback_whatever_host_is():
+    settings = load(host="0.0.0.0")
+    assert settings.metrics_host == settings.api_host == "127.0.0.1"
+
+
+def test_a_proxy_that_is_no_address_is_a_fault():
+    assert load(trusted_proxies="10.0.0.7, 10.1.0.0/16, ::1").trusted_proxies == ("10.0.0.7", "10.1.0.0/16", "::1")
+    for wrong in ("*", "proxy.example"):
+        with pytest.raises(SettingsError, match=r"trusted_proxies: .* is not an address or network"):
+            load(trusted_proxies=wrong)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,6 @@ async def test_what_is_no_websocket_is_refused_and_makes_no_series(csms):
 
 async def test_bytes_that_are_no_http_are_survived(csms):
     async with csms.raw_charger("/ws/CP1 extra words") as charger:
-        assert charger.status == 0
+        assert charger.status == 400
     async with csms.charger("CP1") as good:
         assert await good.call("Heartbeat")

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from wattspan.api import problems
 from wattspan.api.access.guard import COOKIE
+from wattspan.api.bodies import BoundedBodies
 from wattspan.api.middleware import RequestTelemetry
 from wattspan.api.problems import Problem, ProblemDocument
 from wattspan.api.routes import (
@@ -74,7 +75,7 @@ def make_app(services: Services, version: str) -> ASGIApp:
     app = copy(_shared_app(version))
     app.state = State()
     app.state.services = services
-    return RequestTelemetry(TooLargeAsProblem(app), services)
+    return RequestTelemetry(TooLargeAsProblem(BoundedBodies(app, files.STREAMED)), services)
 
 
 @cache

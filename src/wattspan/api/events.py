@@ -26,8 +26,6 @@ QUEUE = 1_000
 MAX_RESUMED = QUEUE // 2
 """A listener that missed more gets a `Reset`, for its queue must have room for new events."""
 MAX_LISTENERS = 200
-MAX_LISTENERS_OF_USER = 20
-"""So that one user can't keep everybody else out."""
 FIGURES_S = 1.0
 SLICE = 250
 """Charge points compared between two pauses for messages."""
@@ -74,8 +72,9 @@ class Listener:
 class EventFeed:
     """The listeners and the ring. Not thread-safe: for the event loop's thread."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, max_listeners_of_user: int = MAX_LISTENERS) -> None:
         self._fleet = fleet
+        self._max_listeners_of_user = max_listeners_of_user
         self._ring: deque[Frame] = deque(maxlen=RING)
         self._numbers = itertools.count(1)
         self._feed_id = secrets.token_hex(4)
@@ -94,11 +93,14 @@ class EventFeed:
     def listen(self, cp_id: str | None, last_id: str | None, who: str) -> Listener:
         """Return a new listener that resumes after the event `last_id`, or with a `Reset` if that is not kept any more.
 
-        Call `leave` with it at the end. Raises Problem 503 when there are too many listeners, in all or of `who`.
+        Call `leave` with it at the end. Raises Problem 503 when there are too many listeners, and 429 when `who` has
+        too many.
         """
-        own = sum(each.who == who for each in self._listeners)
-        if len(self._listeners) >= MAX_LISTENERS or own >= MAX_LISTENERS_OF_USER:
-            raise Problem(503, "too many event streams are open", kind="busy", headers={"Retry-After": "30"})
+        headers = {"Retry-After": "30"}
+        if len(self._listeners) >= MAX_LISTENERS:
+            raise Problem(503, "too many event streams are open", kind="busy", headers=headers)
+        if sum(each.who == who for each in self._listeners) >= self._max_listeners_of_user:
+            raise Problem(429, "this user has too many event streams open", kind="limit", headers=headers)
         listener = Listener(cp_id, who)
         if last_id:
             for frame in self._since(last_id, listener):

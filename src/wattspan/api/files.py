@@ -6,6 +6,7 @@ written and hashed in threads, chunk by chunk, and moved into place when they ar
 
 import asyncio
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from wattspan.api.problems import Problem
 from wattspan.api.searching import contains
 from wattspan.domain.erased_token import ErasedToken
+from wattspan.private_files import create_private, make_private_folder, restrict
 from wattspan.store.queries import files as file_queries
 from wattspan.store.records import StoredFile
 from wattspan.store.store import Store
@@ -141,8 +143,10 @@ def plain_name(name: str) -> str:
 
 
 def _open(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path.open("xb")
+    make_private_folder(path.parent.parent)
+    make_private_folder(path.parent)
+    restrict(path.parent)  # an earlier version created it with the rights of `umask`
+    return os.fdopen(create_private(path), "wb")
 
 
 def _append(out: BinaryIO, digest: "hashlib._Hash", chunk: bytes) -> None:

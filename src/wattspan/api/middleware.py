@@ -19,6 +19,7 @@ from wattspan.api.access.guard import ONLY_HEAD, SAFE
 from wattspan.api.access.rights import Principal
 from wattspan.api.services import Services
 from wattspan.errors import StoreError
+from wattspan.http.protocol import REFUSED_STATUS
 from wattspan.store.queries import audit as audit_queries
 from wattspan.store.records import AuditEntry
 from wattspan.telemetry import catalogue
@@ -129,7 +130,7 @@ class _Exchange:
         if message["type"] != "http.response.start":
             await self._send(message)
             return
-        self._status = message["status"]
+        self._status = self.scope.get("state", {}).get(REFUSED_STATUS, message["status"])
         context = self.span.get_span_context()
         headers = [*message.get("headers", ()), *_HEADERS]
         named = {name.lower() for name, _ in headers}

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +23,7 @@ from wattspan.errors import (
     CommandTimeout,
     ConnectionLost,
     LastAdmin,
+    LimitReached,
     NotConnected,
     NotRegistered,
     OperationUnsupported,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 10
 
+T = TypeVar("T")
 Handler = Callable[[Request, Any], Coroutine[Any, Any, JSONResponse]]
 
 
@@ -141,6 +143,8 @@ def of_registry(error: RegistryError) -> Problem:
             problem = Problem(409, "the name is taken", kind="name-taken")
         case AlreadyRegistered():
             problem = Problem(409, f"the {error.what} is registered already", kind="exists")
+        case LimitReached():
+            problem = Problem(409, str(error), kind="limit")
         case LastAdmin():
             problem = Problem(409, "the last admin stays", kind="last-admin")
         case _:
@@ -210,9 +214,16 @@ _PROBLEMS: Mapping[type[Exception], Callable[[Any], Problem]] = {
 
 async def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document. It is built once, in a thread, for it takes half a second."""
-    if app.openapi_schema is None:
-        return await asyncio.to_thread(app.openapi)
-    return app.openapi_schema
+    return await once(app, "openapi_document", app.openapi)
+
+
+async def once(app: FastAPI, name: str, make: Callable[[], T]) -> T:
+    """Return what `make` returned at the first call for `name`. It runs once, in a thread, whoever asks meanwhile."""
+    made: asyncio.Future[T] | None = getattr(app.state, name, None)
+    if made is None:
+        made = asyncio.ensure_future(asyncio.to_thread(make))
+        setattr(app.state, name, made)
+    return await asyncio.shield(made)
 
 
 async def _methods(app: FastAPI, path: str) -> set[str]:

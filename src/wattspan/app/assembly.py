@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.app import make_app
+from wattspan.api.middleware import UNMATCHED
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import Commands
@@ -86,6 +87,11 @@ def make_signing(
 
 def api_server(settings: Settings, services: Services) -> HttpServer:
     """Return the server of the HTTP API and the console."""
+
+    def count_refused(status: int) -> None:
+        counts, key = services.core.counters.http_requests, ("other", str(status), UNMATCHED)
+        counts[key] = counts.get(key, 0) + 1
+
     return HttpServer(
         make_app(services, VERSION),
         host=settings.api_host,
@@ -94,6 +100,8 @@ def api_server(settings: Settings, services: Services) -> HttpServer:
         option="--api-port",
         tls_cert=settings.api_tls_cert,
         tls_key=settings.api_tls_key,
+        trusted_proxies=settings.trusted_proxies,
+        on_refused=count_refused,
     )
 
 
@@ -107,4 +115,5 @@ def metrics_server(
         port=settings.metrics_port,
         tls_cert=settings.metrics_tls_cert,
         tls_key=settings.metrics_tls_key,
+        trusted_proxies=settings.trusted_proxies,
     )

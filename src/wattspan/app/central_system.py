@@ -216,7 +216,7 @@ class CentralSystem(TypedCalls, OperationMethods):
             clock_ns=self._clock_ns,
         )
         enter.push_async_callback(self.telemetry.shutdown)
-        self._feed = EventFeed(self.fleet)
+        self._feed = EventFeed(self.fleet, settings.max_streams_per_user)
         self._waiter = ConnectionWaiter(self._find_connection)
         host = PluginHost([*self._plugins, self._feed.plugin, self._waiter], self.counters)
         self._core = self._make_core(host)
@@ -265,7 +265,9 @@ class CentralSystem(TypedCalls, OperationMethods):
         settings, passwords = self.settings, Passwords()
         self._exit.callback(passwords.close)
         self._running = RunningFleet(core=self._core, store=self.store, connections=self._gateway)
-        self.registry = Registry(self.store, passwords=passwords, running=self._running, clock=self._core.clock)
+        self.registry = Registry(
+            self.store, passwords=passwords, running=self._running, clock=self._core.clock, max_users=settings.max_users
+        )
         self._auth = make_auth(settings, self._core, self.store, self.registry, passwords)
         self.first_password = await self._auth.make_first_admin(settings.admin_password)
 

@@ -61,7 +61,7 @@ class Registry:
     """Changes what is on file; a change is durable when its method returns. Every method may raise StoreError.
 
     `running` is the server's fleet; without it only the database changes, and a running server follows within seconds.
-    `passwords` hashes the passwords of users; methods that set one need it.
+    `passwords` hashes the passwords of users; methods that set one need it. `max_users` None: no limit.
     """
 
     def __init__(
@@ -71,8 +71,10 @@ class Registry:
         passwords: Passwords | None = None,
         running: RunningFleet | None = None,
         clock: Callable[[], float] = time.time,
+        max_users: int | None = None,
     ) -> None:
         self._store = store
+        self._max_users = max_users
         self._passwords = passwords
         self._running = running
         self._clock = clock
@@ -173,10 +175,10 @@ class Registry:
     # users
 
     async def add_user(self, name: str, role: str, password: str) -> User:
-        """Add a user, and return what is on file. Raises AlreadyRegistered, and Overloaded."""
+        """Add a user, and return what is on file. Raises AlreadyRegistered, LimitReached and Overloaded."""
         stored = await self._hash_password(password)
         user = User(name=name, role=role, password=stored, created_ts=self._clock())
-        if not await self._store.do(user_queries.add_user, user):
+        if not await self._store.do(user_queries.add_user, user, self._max_users):
             raise AlreadyRegistered(USER, name)
         return user
 

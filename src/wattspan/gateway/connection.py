@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import PayloadTooBig, WebSocketException
+from websockets.exceptions import InvalidMessage, PayloadTooBig, WebSocketException
 from websockets.frames import CloseCode, Opcode
-from websockets.protocol import Event, State
+from websockets.protocol import SEND_EOF, Event, State
 
 OnData = Callable[[bytes], None]
 OnLimit = Callable[["ChargePointConnection", str], None]
@@ -28,6 +28,10 @@ FrameTap = Callable[[str, bytes], None]
 
 SLICE_BYTES = 2_048
 """Most messages are shorter."""
+ON_NO_HTTP = "on_no_http"
+"""An attribute of the server: called for each connection that is answered with BAD_REQUEST. An attribute of each
+connection would take memory in all of them."""
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 MAX_EMPTY_FRAGMENTS = 100
 """Fragments without content in one message."""
 FLOOD_WINDOW_S = 40.0
@@ -171,6 +175,8 @@ class ChargePointConnection(ServerConnection):
         protocol = self.protocol
         protocol.receive_data(data)
         events = protocol.events_received()
+        if protocol.handshake_exc is not None:
+            self._answer_what_is_no_http()
         try:
             if not self._gone:
                 self.send_data()
@@ -182,6 +188,15 @@ class ChargePointConnection(ServerConnection):
             self.process_event(event)
         if type(protocol.parser_exc) is PayloadTooBig:
             self._limit_exceeded("message_too_big")
+
+    def _answer_what_is_no_http(self) -> None:
+        """Answer bytes that are no HTTP request with 400, once; `websockets` closes without an answer."""
+        protocol = self.protocol
+        if type(protocol.handshake_exc) is InvalidMessage and protocol.writes == [SEND_EOF]:
+            self.transport.write(BAD_REQUEST)
+            on_no_http: Callable[[], None] | None = getattr(self.server, ON_NO_HTTP, None)
+            if on_no_http is not None:
+                on_no_http()
 
     def _process_unread(self) -> None:
         """Process what has arrived, slice by slice, until something pauses reading or the budget is used up."""

@@ -92,7 +92,13 @@ class Gateway:
             SettingsError: the port is in use, or the host is not an address of this machine.
         """
         await self._ports.open(
-            ServerCallbacks(serve=self._serve, admit=self._admit, answered=self._answered, select=self._select)
+            ServerCallbacks(
+                serve=self._serve,
+                admit=self._admit,
+                no_http=lambda: self._count("request"),
+                answered=self._answered,
+                select=self._select,
+            )
         )
         self._update_expiry()
 
@@ -352,10 +358,18 @@ def _attempt(connection: ChargePointConnection, request: Request) -> ConnectionA
     return ConnectionAttempt(
         cp_id=identity(request.path),
         source=source_of(connection.remote_address),
-        authorization=request.headers.get("Authorization"),
+        authorization=_only(request.headers, "Authorization"),
         tls=secured is not None,
         certificate=certificate,
     )
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    """Return the value of a header, or None without it. Raises HandshakeRefused if there are several."""
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise HandshakeRefused(401, "credentials", f"more than one {name} header")
+    return values[0] if values else None
 
 
 async def _bounded(work: Sequence[Coroutine[Any, Any, None]], limit_s: float) -> None:

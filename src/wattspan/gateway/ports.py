@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from wattspan.errors import SettingsError
-from wattspan.gateway.connection import ChargePointConnection
+from wattspan.gateway.connection import ON_NO_HTTP, ChargePointConnection
 from wattspan.gateway.tls import ServerTls
 from wattspan.settings import Settings
 
@@ -36,6 +36,8 @@ class ServerCallbacks:
 
     serve: Callable[[ServerConnection], Awaitable[None]]
     admit: Callable[[ChargePointConnection, Request], Awaitable[Response | None]]
+    no_http: Callable[[], None]
+    """Called for each connection that sent bytes that are no HTTP request, and was answered with 400."""
     answered: Callable[[ChargePointConnection, Request, Response], None]
     select: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
 
@@ -73,7 +75,7 @@ class Ports:
     ) -> Server:
         settings = self._settings
         try:
-            return await serve(
+            server = await serve(
                 callbacks.serve,
                 settings.host,
                 port,
@@ -95,6 +97,8 @@ class Ports:
                 logger=_quiet_logger(),
                 backlog=4096,
             )
+            setattr(server, ON_NO_HTTP, callbacks.no_http)
+            return server
         except OSError as exc:
             if isinstance(exc, socket.gaierror):
                 raise SettingsError([f"host {settings.host}: {exc.strerror}"]) from exc

@@ -3,6 +3,7 @@
 It owns status codes and headers. What is on the page and what makes the server ready is passed in.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -10,9 +11,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from wattspan.http.access import Access
 from wattspan.telemetry.prometheus.exposition import Format, takes_gzip, wanted
+
+MAX_PAGES = 8
+"""Pages in memory at a time. Further scrapes wait: each page is as large as the fleet, and its reader may be slow."""
 
 Ready = Callable[[], Sequence[str]]
 """Returns why the server is not ready, one reason an entry; empty when it is ready."""
@@ -31,9 +36,11 @@ def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None,
     `any_path`: every path except those of the health routes returns the page.
     """
     readers = access or Access()
+    pages = asyncio.Semaphore(MAX_PAGES)
 
     async def metrics(request: Request) -> Response:
-        if not readers.allows(request.headers.get("authorization", "")):
+        authorization = request.headers.getlist("authorization")
+        if not readers.allows(authorization[0] if len(authorization) == 1 else ""):
             return PlainTextResponse("credentials needed\n", 401, {"WWW-Authenticate": readers.challenge})
         form = wanted(request.headers.get("accept", ""))
         gzip = takes_gzip(request.headers.get("accept-encoding", ""))
@@ -42,9 +49,14 @@ def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None,
             headers["Content-Encoding"] = "gzip"
         if request.method == "HEAD":
             return Response(headers=headers)
-        pieces = await scraper.scrape(form, names=request.query_params.getlist("name[]"), gzip=gzip)
+        await pages.acquire()
+        try:
+            pieces = await scraper.scrape(form, names=request.query_params.getlist("name[]"), gzip=gzip)
+        except BaseException:
+            pages.release()
+            raise
         headers["Content-Length"] = str(sum(map(len, pieces)))
-        return StreamingResponse(_each(pieces), headers=headers)
+        return _Page(pieces, headers, pages)
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -55,6 +67,20 @@ def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None,
 
     page = Route("/{path:path}" if any_path else "/metrics", metrics)
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), page])
+
+
+class _Page(StreamingResponse):
+    """A page in pieces, which releases its place among the pages at its end."""
+
+    def __init__(self, pieces: list[bytes], headers: dict[str, str], pages: asyncio.Semaphore) -> None:
+        super().__init__(_each(pieces), headers=headers)
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pages.release()
 
 
 async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from wattspan.errors import SettingsError
-from wattspan.http.protocol import BoundedHttp
+from wattspan.http.connections import Connections
+from wattspan.http.protocol import BoundedHttp, HttpConfig, Refused
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,12 @@ STOP_S = 3
 """How long running answers may take at shutdown, s."""
 CANCEL_S = 1.0
 """How long answers that were cancelled may take to clean up, s."""
-DATE_S = 1.0
-"""How often the Date header is renewed."""
+TICK_S = 1.0
+"""How often the Date header is renewed and connections are checked, s."""
+BACKLOG = 64
+"""Connections that may wait to be accepted: all of them take a descriptor before the excess is refused."""
+UNSENT_BYTES = 131_072
+"""What the kernel keeps of an answer that the peer does not read (TCP_NOTSENT_LOWAT)."""
 
 
 class _Server(uvicorn.Server):
@@ -31,8 +36,9 @@ class _Server(uvicorn.Server):
     uvicorn checks ten times a second whether it should exit, and waits a tenth of a second for connections to close.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: HttpConfig) -> None:
         super().__init__(config)
+        self._port = config.connections
         self.exiting = asyncio.Event()
 
     @contextmanager
@@ -40,11 +46,13 @@ class _Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        """Renew the Date header each second until `exiting` is set."""
+        """Renew the Date header and check the connections each second until `exiting` is set."""
         while not self.exiting.is_set():
             await self.on_tick(0)
+            for connection in self._bounded():
+                connection.check()
             with suppress(TimeoutError):
-                async with asyncio.timeout(DATE_S):
+                async with asyncio.timeout(TICK_S):
                     await self.exiting.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,9 +61,10 @@ class _Server(uvicorn.Server):
             server.close()
         for listening in sockets or ():
             listening.close()
-        connections = [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]
+        connections = self._bounded()
         for connection in connections:
             connection.shutdown()
+        self._port.close()
         closing = [*self.server_state.tasks, *(each.closed for each in connections)]
         if not closing:
             return
@@ -66,15 +75,21 @@ class _Server(uvicorn.Server):
                 task.cancel()
             await asyncio.wait(tasks, timeout=CANCEL_S)  # what they note at their end needs the store
 
+    def _bounded(self) -> list[BoundedHttp]:
+        return [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]
+
 
 class HttpServer:
     """Serves an ASGI application on its own port, in this event loop.
 
     `start` binds and listens; `stop` gives running answers STOP_S seconds to finish. Port 0 takes a free port, see
     `port`. `name` describes the port in errors, and `option` is the command-line option that chooses another.
+    `trusted_proxies` are addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    `on_refused` is called with the status of each answer that the application did not give. `max_connections` None:
+    the limit follows from the process's file descriptors.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one argument a property of the port
         self,
         app: ASGIApp,
         *,
@@ -84,13 +99,20 @@ class HttpServer:
         tls_key: Path | None = None,
         option: str = "--metrics-port",
         name: str = "metrics port",
+        trusted_proxies: Sequence[str] = (),
+        on_refused: Refused = lambda _status: None,
+        max_connections: int | None = None,
     ) -> None:
         self._host = host
         self._option = option
         self._name = name
-        self._config = uvicorn.Config(
+        self._config = HttpConfig(
             app,
-            http=BoundedHttp,
+            connections=Connections(max_connections, trusted_proxies),
+            on_refused=on_refused,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
+            backlog=BACKLOG,
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -138,6 +160,8 @@ async def _bound(host: str, port: int, name: str, option: str) -> socket.socket:
         taken = socket.socket(family, socket.SOCK_STREAM)
         try:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
             taken.bind(address)
         except OSError:
             taken.close()

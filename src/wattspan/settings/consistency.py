@@ -1,5 +1,6 @@
 """Checks between settings that are each valid: what must be set together, files that must exist, ports used twice."""
 
+import ipaddress
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _incomplete_pairs(settings)
     yield from _tls_missing(settings)
     yield from _files_missing(settings)
+    yield from _proxies_without_address(settings)
     if "plug_and_charge" in settings.plugins and settings.plug_and_charge_id_tag is None:
         text = "plug_and_charge needs plug_and_charge_id_tag as well"
         yield Conflict("plugins", text, ("plug_and_charge_id_tag",))
@@ -77,3 +79,11 @@ def _files_missing(settings: Settings) -> Iterator[Conflict]:
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             yield Conflict(name, f"{path} is not a file")
+
+
+def _proxies_without_address(settings: Settings) -> Iterator[Conflict]:
+    for name in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            yield Conflict("trusted_proxies", f"{name} is not an address or network, such as 10.0.0.7 or 10.0.0.0/24")

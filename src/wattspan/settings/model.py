@@ -38,7 +38,7 @@ IdTagPolicy = Annotated[Literal["accept", "reject"], BeforeValidator(_policy)]
 Subprotocol = Annotated[Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
-PluginNames = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 # A pattern's first example is shown in error messages.
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+/?$", examples=["https://csms.example"])]
@@ -75,12 +75,12 @@ class Settings(BaseModel):
     """Days that a certificate signed by our authority is valid."""
     renewal_days: DaysOrZero = 30.0
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
-    metrics_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
-    """Address of /metrics, /healthz and /readyz. Defaults to `host`."""
+    metrics_host: Text = "127.0.0.1"
+    """Address of /metrics, /healthz and /readyz."""
     metrics_port: Port = 9090
     """Port of /metrics; 0 picks a free one."""
-    api_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))
-    """Address of the HTTP API and the console. Defaults to `host`."""
+    api_host: Text = "127.0.0.1"
+    """Address of the HTTP API and the console."""
     api_port: Port = 8080
     """Port of the HTTP API and the console; 0 picks a free one."""
     api_url: BaseUrl | None = None
@@ -89,9 +89,18 @@ class Settings(BaseModel):
     """PEM certificate chain for the API, used with `api_tls_key`."""
     api_tls_key: Path | None = None
     """Private key of `api_tls_cert`."""
+    trusted_proxies: Names = ()
+    """Addresses and networks of reverse proxies before the API or /metrics, separated by commas. Only from them are
+    `X-Forwarded-For` and `X-Forwarded-Proto` accepted."""
+    max_users: Annotated[int, Field(ge=1)] = 1_000
+    """Most users; further ones are refused."""
+    max_tokens_per_user: Annotated[int, Field(ge=1)] = 50
+    """Most API tokens of one user; expired ones don't count."""
+    max_streams_per_user: Annotated[int, Field(ge=1)] = 20
+    """Most event streams of one user that are open at the same time."""
     admin_password: Annotated[SecretStr, Field(min_length=12, max_length=200)] | None = None
-    """Password of the first user, `admin`, created when there are no users. Without it, one is generated and
-    printed once."""
+    """Password of the first user, `admin`, created when there are no users. Without it, one is generated, and printed
+    once to a terminal or else written to a file that only its owner can read."""
     jaeger_url: WebUrl | None = None
     """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: WebUrl | None = None
@@ -148,7 +157,7 @@ class Settings(BaseModel):
     """Days until meter readings are deleted; 0 keeps them forever."""
     audit_retention_days: DaysOrZero | None = 730.0
     """Days until rows of the operators' audit log are deleted; 0 keeps them forever."""
-    plugins: PluginNames = ("orphans",)
+    plugins: Names = ("orphans",)
     """Names of the plugins to load, separated by commas; a single comma loads none."""
     plug_and_charge_id_tag: Annotated[str, Field(min_length=1, max_length=20)] | None = Field(None, repr=False)
     """Id tag for the remote start when a car is plugged in (plugin `plug_and_charge`)."""

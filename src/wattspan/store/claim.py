@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from wattspan.errors import StoreUnavailable, StoreUnusable
 from wattspan.store.journal.prepared import Cursor
+from wattspan.store.sqlite import keep_private
 
 
 class Claim(Protocol):
@@ -88,6 +89,7 @@ class FileClaim:
                 f"{self._database} is in use by another Wattspan server; stop that one, or name another --database"
             ) from exc
         self._descriptor = descriptor
+        keep_private(database)
 
     def admits(self, cursor: Cursor) -> bool:
         return True

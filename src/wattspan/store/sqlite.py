@@ -3,6 +3,9 @@
 It runs with a write-ahead log and `synchronous=FULL`: a commit that has returned survives a power failure.
 """
 
+import contextlib
+import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from wattspan.errors import StoreError, StoreUnavailable, StoreUnusable
+from wattspan.private_files import create_private, restrict
+
+log = logging.getLogger(__name__)
 
 BEGIN = "BEGIN IMMEDIATE"
 """Begins a writing transaction; the driver would begin one of the wrong kind.
@@ -71,6 +77,12 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
     _check_path(url)
     engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
 
+    @event.listens_for(engine, "do_connect")
+    def create(_dialect: object, _record: object, _arguments: object, _parameters: object) -> None:
+        if writes:
+            with contextlib.suppress(OSError):  # it exists, or else SQLite has the better error
+                os.close(create_private(Path(url.database or "")))
+
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions; `begin` below does
@@ -104,6 +116,13 @@ def compact(connection: sqlite3.Connection, max_bytes: int | None) -> bool:
 def is_row_fault(error: Exception) -> bool:
     """Return whether the row caused the error, so that it would occur again with the same row."""
     return isinstance(error, _ROW_FAULTS)
+
+
+def keep_private(database: Path) -> None:
+    """Take the rights of other users away from a database. SQLite gives its other files the rights of the first."""
+    restricted = [restrict(database.with_name(database.name + suffix)) for suffix in ("", "-wal", "-shm")]
+    if any(restricted):
+        log.warning("database %s could be read by other users of this machine, and can't any more", database)
 
 
 def _check_path(url: sa.URL) -> None:

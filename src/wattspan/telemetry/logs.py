@@ -4,8 +4,10 @@ A JSON line has timestamp, level, service, message, then trace_id, span_id, cp_i
 and `extra` for the rest. Trace ids are those of the current span, whatever provider created it.
 """
 
+import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +25,12 @@ MAX_KEYS = 1000
 """The number of keys a limiter remembers; at the limit it forgets all of them."""
 SERVICE = "wattspan"
 TEXT_FIELDS = ("cp_id", "request_id")
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What ends a line, moves a terminal's cursor or reverses the text: control characters, separators, marks of
+direction; and surrogates, which can't be written."""
+_QUOTED = re.compile(r'[\s"=]')
+_TRACEBACK_INDENT = "    "
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -117,15 +125,30 @@ class TextFormatter(logging.Formatter):
     """Formats a record for a terminal: time, level, logger, message, then the `extra` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as a line, without a line break; a traceback follows on further lines."""
+        """Return the record as a line, without a line break; a traceback follows on further lines, indented.
+
+        Charge points and users choose parts of the text, and must not be able to write a line of their own.
+        """
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        fields = "".join(f" {name}={value}" for name, value in extra.items())
+        fields = "".join(f" {name}={_field(value)}" for name, value in extra.items())
         name = record.name.removeprefix(f"{SERVICE}.")
-        line = f"{at} {record.levelname.lower():8} {name}: {record.getMessage()}{fields}"
+        line = f"{at} {record.levelname.lower():8} {name}: {printable(record.getMessage())}{fields}"
         if record.exc_info:
-            line += f"\n{self.formatException(record.exc_info)}"
+            lines = self.formatException(record.exc_info).split("\n")
+            line += "".join(f"\n{_TRACEBACK_INDENT}{printable(each)}" for each in lines)
         return line
+
+
+def printable(text: str) -> str:
+    """Return the text on one line and without control characters: each is written as an escape such as `\\x1b`."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _field(value: object) -> str:
+    """Return the value of a field; in quotes if it could be taken for several fields."""
+    text = str(value)
+    return printable(json.dumps(text, ensure_ascii=False) if _QUOTED.search(text) else text)
 
 
 class LogSettings(Protocol):

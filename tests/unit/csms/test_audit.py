@@ -1,7 +1,10 @@
 """What the audit log shows of OCPP 2.x."""
 
 import json
+import re
+from pathlib import Path
 
+import ocpp
 import pytest
 
 from wattspan.csms.plugins.audit import mask, mask_secrets
@@ -18,6 +21,21 @@ PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicA
         {"eventData": [{**PASSWORD, "actualValue": "HIDDEN"}]},
         {"connectionData": {"basicAuthPassword": "HIDDEN", "vpn": {"password": "HIDDEN", "key": "HIDDEN"}}},
         {"idToken": {"idToken": "HIDDEN", "type": "Central", "additionalInfo": [{"additionalIdToken": "HIDDEN"}]}},
+        {"idTag": ["HIDDEN", ["HIDDEN"], {"value": "HIDDEN"}]},
+        {"IDTAG": "HIDDEN", "idToken": ["HIDDEN"], "groupIdToken": [{"idToken": "HIDDEN", "type": "Local"}]},
+        {"tariffAssignments": [{"tariffId": "1", "tariffKind": "DriverTariff", "idTokens": ["HIDDEN", "HIDDEN"]}]},
+        {"prioritizedEMAIDs": ["HIDDEN"]},
+        {
+            "listVersion": 1,
+            "localAuthorizationList": [
+                {"idTag": "HIDDEN", "idTagInfo": {"status": "Accepted", "parentIdTag": "HIDDEN"}},
+                {
+                    "idToken": {"idToken": "HIDDEN", "type": "Central", "additionalInfo": [{"x": ["HIDDEN"]}]},
+                    "idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "HIDDEN", "type": "Central"}},
+                },
+            ],
+        },
+        {"connectionData": {"basicAuthPassword": ["HIDDEN"]}},
         {"report": True, "customerIdentifier": "HIDDEN"},
         {"key": "AuthorizationKey", "value": "HIDDEN"},
         {"configurationKey": [{"key": "authorizationKEY", "readonly": False, "value": "HIDDEN"}]},
@@ -37,3 +55,25 @@ def test_of_a_commands_answer_only_secrets_are_masked():
 def test_other_variables_are_shown():
     entry = {**PASSWORD, "variable": {"name": "HeartbeatInterval"}, "attributeValue": "60"}
     assert mask(entry) == entry
+
+
+def test_every_field_of_the_schemas_that_holds_an_id_token_is_masked():
+    for version in ("v16", "v201", "v21"):
+        for name in fields_of(version):
+            if re.search(r"id_?(tag|token)s?$|emaids?$", name, re.IGNORECASE):
+                assert mask({name: "T"}) == {name: "***"}, (version, name)
+
+
+def fields_of(version):
+    """The names of all fields in the schemas of a version."""
+
+    def found(schema):
+        if isinstance(schema, dict):
+            yield from schema.get("properties", {})
+            schema = list(schema.values())
+        if isinstance(schema, list):
+            for inner in schema:
+                yield from found(inner)
+
+    folder = Path(ocpp.__file__).parent / version / "schemas"
+    return {name for path in folder.glob("*.json") for name in found(json.loads(path.read_text("utf-8-sig")))}

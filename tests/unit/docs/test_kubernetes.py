@@ -8,6 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from wattspan.settings import load_settings
+
 ROOT = Path(__file__).parents[3]
 MANIFEST = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "wattspan.yaml").read_text(encoding="utf-8")))
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -35,6 +37,14 @@ def test_user_ports_and_volume_are_those_of_the_image() -> None:
     assert {each["targetPort"] for each in SERVICE["spec"]["ports"]} == {each["name"] for each in CONTAINER["ports"]}
     assert "WORKDIR /data" in DOCKERFILE
     assert "/data" in {each["mountPath"] for each in CONTAINER["volumeMounts"]}
+
+
+def test_every_port_of_the_container_can_be_reached_from_outside_of_it() -> None:
+    """API and metrics stay on loopback unless they are told otherwise, whatever `host` is."""
+    given = dict(re.findall(r"^ +(WATTSPAN_\w*HOST)=(\S+)", DOCKERFILE, re.MULTILINE))
+    assert load_settings({}, None, given).api_host == load_settings({}, None, given).metrics_host == "0.0.0.0"
+    own = {each["name"]: each.get("value") for each in CONTAINER["env"]}
+    assert own["WATTSPAN_API_HOST"] == own["WATTSPAN_METRICS_HOST"] == "0.0.0.0"
 
 
 def test_only_one_replica_owns_the_database() -> None:

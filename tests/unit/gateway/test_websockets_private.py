@@ -38,6 +38,7 @@ CALLED_OF_PROTOCOL = {
     "receive_data": ["self", "data"],
     "events_received": ["self"],
     "close_expected": ["self"],
+    "send_eof": ["self"],
 }
 """The argument names of each method; more that are optional may follow."""
 

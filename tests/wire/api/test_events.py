@@ -151,8 +151,9 @@ async def test_a_stream_ends_with_the_log_in_however_busy_it_is(csms: Csms, monk
 
 async def test_one_user_can_not_take_all_the_streams(csms: Csms, operator: Operator) -> None:
     feed = csms.central._feed
-    taken = [feed.listen(None, None, "admin") for _ in range(events.MAX_LISTENERS_OF_USER)]
-    await operator.ask("GET", "/events", 503)
+    taken = [feed.listen(None, None, "admin") for _ in range(csms.central.settings.max_streams_per_user)]
+    problem = await operator.ask("GET", "/events", 429)
+    assert problem["type"] == "urn:wattspan:limit"
     feed.leave(feed.listen(None, None, "somebody else"))
     for listener in taken:
         feed.leave(listener)

@@ -1,7 +1,11 @@
 """`wattspan serve` prints where everything is, ends cleanly on SIGTERM, and reports wrong settings before it starts."""
 
 import asyncio
+import os
+import pty
 import re
+import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,8 +45,43 @@ async def test_it_prints_where_the_console_the_api_and_the_metrics_are(tmp_path:
     assert printed["console"].endswith("/")
     assert pages["console"].headers["Content-Type"].startswith("text/html")
     assert re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d*/\{cp_id\}", printed["charge points"])
-    assert re.fullmatch(r"admin, password \S+  \(shown only once\)", printed["log in as"])
     assert child.returncode == 0
+
+
+async def test_a_captured_output_has_no_password_but_names_a_file_of_its_owner(tmp_path: Path) -> None:
+    """The output of a service or a container is kept in a log that others read."""
+    path = tmp_path / "wattspan.db.admin-password"
+    path.write_text("of an earlier database")
+    async with serving(tmp_path, *PORTS) as (_, printed), httpx.AsyncClient(trust_env=False) as http:
+        assert printed["log in as"] == f"admin, password in {path.name}  (remove the file once you have read it)"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        login = {"name": "admin", "password": path.read_text().strip()}
+        address = printed["API"].replace("/docs", "/api/v1/session")
+        assert (await http.post(address, json=login)).status_code == 200
+    assert login["password"] not in str(printed)
+
+
+def test_a_terminal_shows_the_password_once(tmp_path: Path) -> None:
+    main, other = pty.openpty()
+    command = [sys.executable, "-m", "wattspan", "serve", *PORTS]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=other, stderr=other) as child:
+        os.close(other)
+        shown = b""
+        while b"log in as" not in shown or not shown.endswith(b"\n"):
+            shown += os.read(main, 10_000)
+        child.terminate()
+        child.wait(START_S)
+    os.close(main)
+    assert re.search(rb"log in as      admin, password \w{20,}  \(shown only once\)", shown)
+    assert "wattspan.db.admin-password" not in names(tmp_path)
+
+
+async def test_it_reports_what_others_can_reach(tmp_path: Path) -> None:
+    async with serving(tmp_path, *PORTS, "--host", "0.0.0.0", "--metrics-host", "0.0.0.0") as (_, printed):
+        assert printed["charge points"].startswith("ws://0.0.0.0:")
+        assert printed["metrics"].endswith("/metrics  (open to the network, without credentials)")
+        assert printed["API"].startswith("http://127.0.0.1:")
+        assert printed["API"].endswith("/docs  (this machine only)")
 
 
 def names(folder: Path) -> list[str]:

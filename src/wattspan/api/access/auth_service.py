@@ -1,8 +1,11 @@
 """Logins and API tokens: checks passwords, begins logins, makes tokens. The store keeps digests of their secrets."""
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 
 from pydantic import SecretStr
@@ -11,7 +14,7 @@ from wattspan.api.access.lockout import Lockout
 from wattspan.api.access.rights import RIGHTS, Principal, Role, narrowed
 from wattspan.api.problems import Problem
 from wattspan.csms.registry import Registry
-from wattspan.csms.security.passwords import Passwords, generate_password
+from wattspan.csms.security.passwords import RETRY_AFTER_S, Passwords, generate_password
 from wattspan.domain.counters import ServerCounters
 from wattspan.errors import AlreadyRegistered
 from wattspan.store.queries import users as user_queries
@@ -23,6 +26,16 @@ from wattspan.telemetry.recorder import Recorder
 FIRST_ADMIN = "admin"
 TOKEN_PREFIX = "wattspan_"  # noqa: S105 - lets secret scanners find a leaked token
 SECRET_BYTES = 32
+MAX_WAITING_FOR_NAME = 16
+"""Logins of one name that may wait while another is checked, which takes some 20 ms."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """The logins of one name, which are checked one after the other."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
 
 
 class AuthService:
@@ -47,7 +60,7 @@ class AuthService:
         self._clock = clock
         self.login_s = login_s
         self._lockout = Lockout(time.monotonic, self._count_lockout)
-        self._checking: set[str] = set()
+        self._turns: dict[str, _Turn] = {}
 
     async def make_first_admin(self, password: SecretStr | None) -> str | None:
         """Add the user `admin` if there is no user at all. Returns the password if it was generated here, or None."""
@@ -76,29 +89,45 @@ class AuthService:
             self._recorder.took(catalogue.LOGIN_SECONDS, time.perf_counter() - began_s)
 
     async def _log_in(self, name: str, password: str, source: str, previous: str | None) -> tuple[str, User]:
-        wait_s = self._lockout.wait_s(name, source)
-        key = name.casefold()
-        if wait_s > 0.0 or key in self._checking:
-            headers = {"Retry-After": str(int(wait_s) + 1)}
-            raise Problem(429, "too many failed logins; wait, then try again", kind="locked", headers=headers)
+        self._raise_if_locked(name, source)
         # One check of a name at a time: guesses sent concurrently would be admitted before the first has failed.
-        self._checking.add(key)
-        try:
+        async with self._turn_of(name.casefold()):
+            self._raise_if_locked(name, source)  # by those that were checked meanwhile
             user = await self._store.read(user_queries.user, name)
             stored = None if user is None or user.disabled else user.password
             is_right = await self._passwords.verify(password, stored)
-        finally:
-            self._checking.discard(key)
-        if user is None or stored is None or not is_right:
-            self._lockout.failed(name, source)
-            raise Problem(401, "wrong name or password", kind="credentials")
-        self._lockout.succeeded(name)
+            if user is None or stored is None or not is_right:
+                self._lockout.failed(name, source)
+                raise Problem(401, "wrong name or password", kind="credentials")
+            self._lockout.succeeded(name)
         secret, now_ts = secrets.token_urlsafe(SECRET_BYTES), self._clock()
         old = digest(previous) if previous else ""
         expires_ts = now_ts + self.login_s
         await self._store.do(user_queries.add_login, digest(secret), user.name, now_ts, expires_ts, old)
         self._counters.logins += 1
         return secret, user
+
+    def _raise_if_locked(self, name: str, source: str) -> None:
+        wait_s = self._lockout.wait_s(name, source)
+        if wait_s > 0.0:
+            headers = {"Retry-After": str(int(wait_s) + 1)}
+            raise Problem(429, "too many failed logins; wait, then try again", kind="locked", headers=headers)
+
+    @asynccontextmanager
+    async def _turn_of(self, key: str) -> AsyncIterator[None]:
+        """Wait until no other login of this name is checked. Raises Problem 429 if too many wait already."""
+        turn = self._turns.setdefault(key, _Turn())
+        if turn.users > MAX_WAITING_FOR_NAME:
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            raise Problem(429, "too many logins with this name at once", kind="busy", headers=headers)
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[key]
 
     async def register(self, name: str, password: str) -> User:
         """Add a viewer, and return it. Raises AlreadyRegistered when the name is taken, and Overloaded."""
@@ -144,9 +173,12 @@ class AuthService:
         )
 
     async def make_token(
-        self, user: str, label: str, scopes: tuple[str, ...], expires_ts: float | None
+        self, user: str, label: str, scopes: tuple[str, ...], expires_ts: float | None, max_tokens: int
     ) -> tuple[str, ApiToken]:
-        """Make a token; return its secret, which is stored as a digest only, and what is on file."""
+        """Make a token; return its secret, which is stored as a digest only, and what is on file.
+
+        Raises LimitReached when the user has `max_tokens` already.
+        """
         secret = TOKEN_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         token = ApiToken(
             token_id=secrets.token_hex(8),
@@ -156,7 +188,7 @@ class AuthService:
             created_ts=self._clock(),
             expires_ts=expires_ts,
         )
-        await self._store.do(user_queries.add_token, digest(secret), token)
+        await self._store.do(user_queries.add_token, digest(secret), token, max_tokens)
         return secret, token
 
     async def count_logins(self) -> None:

@@ -20,9 +20,15 @@ RIGHT = "x-right"
 
 
 async def identify(request: Request) -> Principal | None:
-    """Return who sent the request, by bearer token or else by the login's cookie; None: nobody known."""
+    """Return who sent the request, by bearer token or else by the login's cookie; None: nobody known.
+
+    Nobody is known by several Authorization headers: a proxy might have checked another one than we would.
+    """
     auth: AuthService = request.app.state.services.auth
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        return None
+    scheme, _, given = "".join(headers).partition(" ")
     if scheme.lower() == "bearer" and given.strip():
         return await auth.by_token(given.strip())
     cookie = request.cookies.get(COOKIE)

@@ -18,14 +18,28 @@ def _without_outer_spaces(name: str) -> str:
 UserName = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[\w.@+ -]+$"), AfterValidator(_without_outer_spaces)
 ]
-Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
+
+
+def _encodable(secret: SecretStr) -> SecretStr:
+    """Return the secret if it has a UTF-8 form; half of a surrogate pair has none. Raises ValueError."""
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half of a surrogate pair") from None
+    return secret
+
+
+GivenPassword = Annotated[SecretStr, Field(max_length=200), AfterValidator(_encodable)]
+"""A password to check."""
+Password = Annotated[SecretStr, Field(min_length=12, max_length=200), AfterValidator(_encodable)]
+"""A password to set."""
 
 
 class LoginRequest(Body):
     """The name and password of a user."""
 
     name: Annotated[str, Field(max_length=64), AfterValidator(storable)]
-    password: Annotated[SecretStr, Field(max_length=200)]
+    password: GivenPassword
 
 
 class Registration(Body):
@@ -52,7 +66,7 @@ class UserChange(Body):
 class PasswordChange(Body):
     """A change of one's own password."""
 
-    old: Annotated[SecretStr, Field(max_length=200)]
+    old: GivenPassword
     new: Password
 
 

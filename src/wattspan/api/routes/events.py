@@ -113,7 +113,7 @@ async def _body(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-_KEYWORDS = guarded(Right.READ)
+_KEYWORDS = guarded(Right.READ, 429)
 STREAM = {200: {"description": "A stream of events.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 

@@ -25,6 +25,9 @@ MAX_LISTED = 500
 NO_LIMIT = 2**62
 """Turns off the framework's limit; `max_file_bytes` is the limit of a file."""
 
+STREAMED = ("/files/uploads/", f"{PREFIX}/firmware")
+"""Paths whose bodies are written to disk as they arrive."""
+
 FileId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 OCTETS = {
     "requestBody": {

@@ -69,7 +69,7 @@ async def list_tokens(services: Given, who: Who) -> list[models.Token]:
     return [models.token(each) for each in await services.store.read(user_queries.tokens, who.name)]
 
 
-@router.post("/tokens", status_code=201, **guarded(Right.READ))
+@router.post("/tokens", status_code=201, **guarded(Right.READ, 409))
 async def create_token(services: Given, who: Who, new: models.NewToken) -> models.TokenMade:
     """Make a token for a program; no other answer contains its secret. Its scopes limit its user's rights."""
     if not new.scopes <= who.rights:
@@ -78,7 +78,8 @@ async def create_token(services: Given, who: Who, new: models.NewToken) -> model
         raise Problem(403, "this needs a login, not a token", kind="session")
     expires_ts = None if new.expires_in_days is None else services.now_ts() + new.expires_in_days * DAY_S
     scopes = tuple(sorted(each.value for each in new.scopes))
-    secret, token = await services.auth.make_token(who.name, new.label, scopes, expires_ts)
+    max_tokens = services.settings.max_tokens_per_user
+    secret, token = await services.auth.make_token(who.name, new.label, scopes, expires_ts, max_tokens)
     return models.token_made(token, secret)
 
 

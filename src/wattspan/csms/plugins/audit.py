@@ -9,11 +9,18 @@ import orjson
 
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.domain.device_model import Variable
+from wattspan.private_files import private_opener
 
 log = logging.getLogger("wattspan.audit")
 
-SECRET_KEYS = frozenset({"AuthorizationKey", "apnPassword", "basicAuthPassword", "password"})
-TOKEN_KEYS = frozenset({"additionalIdToken", "customerIdentifier", "groupIdToken", "idTag", "idToken", "parentIdTag"})
+SECRET_KEYS = frozenset({"authorizationkey", "apnpassword", "basicauthpassword", "password"})
+"""In lower case, as are the following: charge points write keys in other cases, too."""
+TOKEN_KEYS = frozenset(
+    {"idtag", "idtags", "parentidtag", "idtoken", "idtokens", "additionalidtoken", "groupidtoken", "parentidtoken"}
+    | {"customeridentifier", "emaid", "prioritizedemaids"}
+)
+PLAIN_KEYS = frozenset({"type"})
+"""Keys within an id token whose values are shown."""
 CREDENTIAL_SETTING = "authorizationkey"
 """The configuration key of 1.6 that holds a secret, in lower case: keys are case-insensitive (CiString50)."""
 VALUE_KEYS = frozenset({"actualValue", "attributeValue", "value"})
@@ -35,7 +42,7 @@ class AuditLog(Plugin):
         self._unflushed = 0
         if context.settings["audit_log"] is not None:
             path = Path(context.settings["audit_log"])
-            self._file = await asyncio.to_thread(path.open, "ab", 64 * 1024)
+            self._file = await asyncio.to_thread(_open, path)
 
     async def on_frame(self, frame: FramePassed) -> None:
         line = orjson.dumps(
@@ -61,6 +68,10 @@ class AuditLog(Plugin):
         except orjson.JSONDecodeError:
             return {"unreadable": len(data)} if self._masked else data.decode("utf-8", "replace")
         return mask(content) if self._masked else content
+
+
+def _open(path: Path) -> IO[bytes]:
+    return open(path, "ab", 64 * 1024, opener=private_opener)
 
 
 def mask(value: Any) -> Any:
@@ -100,6 +111,11 @@ def _without_values(value: Any) -> Any:
 
 
 def _masked_value(key: str, value: Any, keys: frozenset[str]) -> Any:
-    if key in keys and not isinstance(value, (dict, list)):
-        return MASK
-    return _masked(value, keys)
+    return _hidden(value) if key.casefold() in keys else _masked(value, keys)
+
+
+def _hidden(value: Any) -> Any:
+    """Return the same structure with every value replaced, at any depth."""
+    if isinstance(value, dict):
+        return {key: inner if key in PLAIN_KEYS else _hidden(inner) for key, inner in value.items()}
+    return [_hidden(inner) for inner in value] if isinstance(value, list) else MASK

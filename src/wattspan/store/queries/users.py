@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from wattspan.errors import LimitReached
 from wattspan.store.queries import Check
 from wattspan.store.records import ApiToken, User
 from wattspan.store.schema import tables as t
@@ -27,10 +28,12 @@ def users(connection: sa.Connection, after: str, limit: int) -> list[User]:
     return [User(**found) for found in connection.execute(query).mappings()]
 
 
-def add_user(connection: sa.Connection, new: User) -> bool:
-    """Add a user. Return False if the name is taken."""
+def add_user(connection: sa.Connection, new: User, max_users: int | None = None) -> bool:
+    """Add a user. Return False if the name is taken. Raise LimitReached if there are `max_users` already."""
     if user(connection, new.name) is not None:
         return False
+    if max_users is not None and _count(connection, t.users) >= max_users:
+        raise LimitReached("users", max_users)
     values = {column.name: getattr(new, column.name) for column in _USER}
     connection.execute(sa.insert(t.users).values(user_key=new.name.casefold(), **values))
     return True
@@ -121,8 +124,12 @@ def open_logins(connection: sa.Connection, now_ts: float) -> int:
     return connection.execute(query).scalar_one()
 
 
-def add_token(connection: sa.Connection, digest: str, token: ApiToken) -> None:
-    """Add a token."""
+def add_token(connection: sa.Connection, digest: str, token: ApiToken, max_tokens: int) -> None:
+    """Add a token. Raise LimitReached if its user has `max_tokens` that have not expired at its creation."""
+    c = t.api_tokens.c
+    alive = sa.or_(c.expires_ts.is_(None), c.expires_ts > token.created_ts)
+    if _count(connection, t.api_tokens, c.user_key == token.user.casefold(), alive) >= max_tokens:
+        raise LimitReached("API tokens of this user", max_tokens)
     connection.execute(
         sa.insert(t.api_tokens).values(
             digest=digest,
@@ -159,6 +166,10 @@ def remove_token(connection: sa.Connection, name: str, token_id: str) -> bool:
     c = t.api_tokens.c
     mine = sa.and_(c.user_key == name.casefold(), c.token_id == token_id)
     return connection.execute(sa.delete(t.api_tokens).where(mine)).rowcount > 0
+
+
+def _count(connection: sa.Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(table).where(*conditions)).scalar_one()
 
 
 def _token(found: Mapping[Any, Any], name: str) -> ApiToken:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as OTLPGrpcLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OTLPGrpcMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OTLPGrpcExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -20,6 +20,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Encode, Preferences
 
 __all__ = ["GrpcLogExporter", "GrpcMetricExporter", "GrpcSpanExporter"]
+
+
+CHANNEL_OPTIONS: Any = (("grpc.max_receive_message_length", 65_536),)
+"""What is read of an answer, in bytes, also after decompression. Only its status is used."""
 
 
 class _BytesStub:
@@ -37,11 +41,18 @@ def _serialized(request: Any) -> bytes:
     return request if isinstance(request, bytes) else bytes(request.SerializeToString())
 
 
+class GrpcLogExporter(OTLPGrpcLogExporter):
+    """OTLP over gRPC for logs: the stock exporter."""
+
+    def __init__(self) -> None:
+        super().__init__(channel_options=CHANNEL_OPTIONS)
+
+
 class GrpcSpanExporter(OTLPGrpcExporter):
     """OTLP over gRPC: the stock exporter with an encoder of its own."""
 
     def __init__(self, encode: Encode) -> None:
-        super().__init__()
+        super().__init__(channel_options=CHANNEL_OPTIONS)
         self._encode = encode
         service, response = "trace.v1.TraceService", ExportTraceServiceResponse
         self._stub: Any = lambda channel: _BytesStub(channel, service, response)
@@ -55,7 +66,7 @@ class GrpcMetricExporter(OTLPGrpcMetricExporter):
     """OTLP over gRPC for metrics: the stock exporter, and `send` for requests that are already encoded."""
 
     def __init__(self) -> None:
-        super().__init__(max_export_batch_size=POINTS_PER_REQUEST)
+        super().__init__(max_export_batch_size=POINTS_PER_REQUEST, channel_options=CHANNEL_OPTIONS)
         service, response = "metrics.v1.MetricsService", ExportMetricsServiceResponse
         self._stub: Any = lambda channel: _BytesStub(channel, service, response)
         self._initialize_channel_and_stub()  # type: ignore[no-untyped-call]

@@ -5,24 +5,83 @@ needs members that they do not promise to keep. Only this module and `grpc_priva
 `tests/unit/telemetry/test_private_reaches.py` names the versions this holds for.
 """
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as OTLPHttpLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as OTLPHttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OTLPHttpExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
 
 from wattspan.telemetry.otlp.requests import POINTS_PER_REQUEST, Encode, Preferences
 
 __all__ = ["HttpLogExporter", "HttpMetricExporter", "HttpSpanExporter"]
 
 
+MAX_ANSWER_BYTES = 65_536
+"""What is read of an answer. Only its status and its headers are used."""
+ANSWER_S = 2.0
+"""How long its body may take, s."""
+
+
+class _BoundedBody:
+    """The body of an answer, which ends after MAX_ANSWER_BYTES or ANSWER_S; then the connection is closed."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, _amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body in pieces; never decompressed, for a short one may become very long."""
+        del decode_content
+        left, until_s = MAX_ANSWER_BYTES, time.monotonic() + ANSWER_S
+        while piece := self._raw.read1(left, decode_content=False):
+            yield piece
+            left -= len(piece)
+            if left <= 0 or time.monotonic() > until_s:
+                self._raw.close()
+                return
+
+
+class _BoundedAdapter(HTTPAdapter):
+    def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
+        response = super().send(request, *arguments, **options)
+        response.raw = _BoundedBody(response.raw)
+        return response
+
+
+def bounded_session() -> Session | None:
+    """Return a session that reads no more than MAX_ANSWER_BYTES of an answer.
+
+    None if the variables name a provider of credentials, for that brings a session of its own.
+    """
+    if any(name.startswith("OTEL_PYTHON_EXPORTER_OTLP_HTTP_") and "CREDENTIAL" in name for name in os.environ):
+        return None
+    session = Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _BoundedAdapter())
+    return session
+
+
+class HttpLogExporter(OTLPHttpLogExporter):
+    """OTLP over HTTP for logs: the stock exporter."""
+
+    def __init__(self) -> None:
+        super().__init__(session=bounded_session())
+
+
 class HttpSpanExporter(OTLPHttpExporter):
     """OTLP over HTTP: the stock exporter with an encoder of its own."""
 
     def __init__(self, encode: Encode) -> None:
-        super().__init__()
+        super().__init__(session=bounded_session())
         self._encode = encode
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -36,7 +95,7 @@ class HttpMetricExporter(OTLPHttpMetricExporter):
     """OTLP over HTTP for metrics: the stock exporter, and `send` for requests that are already encoded."""
 
     def __init__(self) -> None:
-        super().__init__(max_export_batch_size=POINTS_PER_REQUEST)
+        super().__init__(max_export_batch_size=POINTS_PER_REQUEST, session=bounded_session())
 
     @property
     def preferences(self) -> Preferences:
