@@ -8,11 +8,13 @@ from wattspan.api.app import make_app
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import Commands
+from wattspan.csms.connections import Connections
 from wattspan.csms.core import Core
 from wattspan.csms.operations.sender import Operations
 from wattspan.csms.plugins.host import PluginHost
 from wattspan.csms.registry import Registry
 from wattspan.csms.security.authority import Authority
+from wattspan.csms.security.changes import GuardedCommand, SecurityChanges
 from wattspan.csms.security.passwords import Passwords
 from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.security.signing import Renewal, Signing
@@ -49,6 +51,17 @@ def make_auth(settings: Settings, core: Core, store: Store, registry: Registry, 
     """Return the authentication of the API's users and programs."""
     login_s = settings.session_hours * 3600.0
     return AuthService(store, registry, passwords, core.counters, core.recorder, login_s=login_s)
+
+
+def make_commands(settings: Settings, core: Core, connections: Connections, store: Store) -> Commands:
+    """Return the sender of commands."""
+    security = SecurityChanges(store=store, clock=core.clock)
+    return Commands(
+        core,
+        connections.connection,
+        settings.command_timeout_s,
+        lambda cp_id, changes: GuardedCommand(security, cp_id, changes),
+    )
 
 
 def make_rotation(settings: Settings, store: Store, operations: Operations, clock: Callable[[], float]) -> Rotation:

@@ -20,6 +20,7 @@ from wattspan.app.assembly import (
     api_server,
     make_admission,
     make_auth,
+    make_commands,
     make_renewal,
     make_rotation,
     make_signing,
@@ -224,7 +225,7 @@ class CentralSystem(TypedCalls, OperationMethods):
         enter.callback(self._checker.close)
         self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
         self._files = Files(self.store, settings.files, settings.max_file_bytes)
-        self.commands = Commands(self._core, self._gateway.connection, settings.command_timeout_s)
+        self.commands = make_commands(settings, self._core, self._gateway, self.store)
         self.operations = Operations(self._core, self.commands, self.store, self._upload_url)
         self._signing = make_signing(settings, authority, host, self.store, self.commands, self._core)
         await enter.enter_async_context(self._tasks)

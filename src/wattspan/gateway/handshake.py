@@ -15,7 +15,7 @@ from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.guarded_checks import GuardedChecks
 from wattspan.gateway.throttle import Hold, Throttle
 from wattspan.settings import Settings
-from wattspan.store.records import Registration
+from wattspan.store.records import NOW, PendingSecret, Registration
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version
 
@@ -32,6 +32,8 @@ class Credentials(Protocol):
     async def credential(self, cp_id: str) -> Registration | None: ...
     async def is_rejected(self, cp_id: str) -> bool: ...
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None: ...
+    async def adopt_secret(self, cp_id: str, stored: str) -> None: ...
+    async def end_pending_secrets(self, cp_id: str, ended: Sequence[PendingSecret]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,7 @@ class HandshakeAuthenticator:
         if attempt.certificate is not None:
             self._check_certificate(attempt, known, attempt.certificate)
             profile = 3
-        elif pending or (required == 0 and not _has_secret(known, attempt)):
+        elif pending or (required == 0 and not await self._has_secret(attempt, known, guarded_s)):
             profile = 0
         else:
             await self._check_secret(attempt, known, guarded_s)
@@ -189,38 +191,71 @@ class HandshakeAuthenticator:
             raise HandshakeRefused(401, "credentials", "basic credentials are required")
         user, secret = given
         if known is not None and user.casefold() == attempt.cp_id.casefold():
-            if known.secret is not None and await self._is_right(attempt, secret, known.secret, guarded_s):
-                return
-            if self._other_counts(known) and await self._is_right(attempt, secret, str(known.other_secret), guarded_s):
-                if known.other_until_ts is None:  # now it is known which of the two secrets the charger uses
-                    until_ts = self._clock() + self._grace_s
-                    await self._credentials.confirm_secret(known.cp_id, str(known.other_secret), until_ts)
+            used = await self._match(attempt, secret, self._valid(known), guarded_s)
+            if used is not None:
+                await self._secret_used(known, used)
                 return
         raise HandshakeRefused(401, "credentials", "wrong credentials")
 
-    async def _is_right(self, attempt: ConnectionAttempt, secret: bytes, stored: str, guarded_s: float | None) -> bool:
-        if guarded_s is None or self._checker.check_quickly(secret, stored) or not is_slow(stored):
-            return await self._checker.check(secret, stored)
-        right = await self._guarded.check(
-            attempt.source, attempt.cp_id.casefold(), lambda: self._checker.check(secret, stored)
+    async def _has_secret(
+        self, attempt: ConnectionAttempt, known: Registration | None, guarded_s: float | None
+    ) -> bool:
+        """Return whether a secret has to be checked.
+
+        A first secret that the charge point may not have is not required: until then, none was checked.
+        """
+        if known is None or known.secret is not None:
+            return known is not None
+        given = _basic(attempt.authorization)
+        expected = self._valid(known)
+        return (
+            bool(expected)
+            and given is not None
+            and await self._match(attempt, given[1], expected, guarded_s) is not None
         )
-        if right is None:
-            raise _later(guarded_s)
-        return right
 
-    def _other_counts(self, known: Registration) -> bool:
+    def _valid(self, known: Registration) -> list[str]:
+        """Return the hashes of the secrets that are accepted, the most probable first."""
         ends_ts = known.other_until_ts
-        return known.other_secret is not None and (ends_ts is None or self._clock() < ends_ts)
+        other = known.other_secret if ends_ts is None or self._clock() < ends_ts else None
+        pending = [each.secret for each in reversed(known.pending)]
+        return [each for each in (known.secret, other, *pending) if each is not None]
 
+    async def _match(
+        self, attempt: ConnectionAttempt, secret: bytes, valid: Sequence[str], guarded_s: float | None
+    ) -> str | None:
+        """Return the hash that the secret belongs to, or None."""
+        for stored in valid:
+            if self._checker.check_quickly(secret, stored):
+                return stored
+        slow = [stored for stored in valid if is_slow(stored)]
+        found: str | None = None
 
-def _has_secret(known: Registration | None, attempt: ConnectionAttempt) -> bool:
-    """Return whether a secret has to be checked.
+        async def check() -> bool:
+            nonlocal found
+            for stored in slow:
+                if await self._checker.check(secret, stored):
+                    found = stored
+                    return True
+            return False
 
-    A first secret that the charge point may not have received yet is checked only if it sends credentials.
-    """
-    if known is None or known.secret is not None:
-        return known is not None
-    return known.other_secret is not None and attempt.authorization is not None
+        if not slow or guarded_s is None:
+            await check()
+        elif await self._guarded.check(attempt.source, attempt.cp_id.casefold(), check) is None:
+            raise _later(guarded_s)
+        return found
+
+    async def _secret_used(self, known: Registration, used: str) -> None:
+        """Store what the use of a secret proves: which of several the charge point has."""
+        if any(each.secret == used for each in known.pending):
+            await self._credentials.adopt_secret(known.cp_id, used)
+            return
+        if used == known.other_secret and known.other_until_ts is None:
+            await self._credentials.confirm_secret(known.cp_id, used, self._clock() + self._grace_s)
+            return
+        ended = [each for each in known.pending if each.when == NOW]
+        if ended:
+            await self._credentials.end_pending_secrets(known.cp_id, ended)
 
 
 def _strongest(attempt: ConnectionAttempt) -> int:
