@@ -28,6 +28,12 @@ class SettingsKeywords(TypedDict, total=False):
     """Folder of the certificate authority that signs charge points' certificates. Without it there is none."""
     certificate_days: float
     """Days that a certificate signed by our authority is valid."""
+    cpo_name: str | None
+    """Name of the charge point operator. Client certificates must have it as their organization, and our authority
+    writes it into those that it signs. Without it, the organization is not checked."""
+    rsa_requests: Literal["ecdsa", "rsa"]
+    """Key that our authority signs certificates for RSA keys with: `ecdsa`, or `rsa` for charge points that know
+    nothing else."""
     renewal_days: float
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
     metrics_host: str

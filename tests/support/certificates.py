@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -52,11 +52,15 @@ class TestAuthority:
         use: x509.ObjectIdentifier = CLIENT,
         ends_in: timedelta = timedelta(days=1),
         alternative: tuple[str, ...] = (),
+        organization: str = "",
         file: str = "",
     ) -> Pair:
         """A certificate for `common_name`; `ends_in` below 0: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        if organization:
+            names.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+        subject = x509.Name(names)
         # Python 3.13 verifies strictly (RFC 5280 §4.2.1.1): a certificate names its issuer's key.
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
@@ -134,7 +138,7 @@ def client_context(server_ca: Path, pair: Pair | None = None) -> ssl.SSLContext:
     return context
 
 
-def certificate_request(common_name: str, key: ec.EllipticCurvePrivateKey | None = None) -> str:
+def certificate_request(common_name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> str:
     """A PEM request for a certificate."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     key = key or ec.generate_private_key(ec.SECP256R1())

@@ -28,6 +28,7 @@ from wattspan.errors import (
     OperationUnsupported,
     Overloaded,
     RegistryError,
+    SerialConflict,
     Stale,
     StoreError,
     TransactionNotIdentified,
@@ -141,6 +142,9 @@ def of_registry(error: RegistryError) -> Problem:
             problem = Problem(409, "the name is taken", kind="name-taken")
         case AlreadyRegistered():
             problem = Problem(409, f"the {error.what} is registered already", kind="exists")
+        case SerialConflict():
+            detail = "it is the identity or the registered serial number of another charge point"
+            problem = Problem(409, detail, kind="serial-conflict")
         case LastAdmin():
             problem = Problem(409, "the last admin stays", kind="last-admin")
         case _:

@@ -78,7 +78,14 @@ def make_renewal(settings: Settings, core: Core, signing: Signing, operations: O
 async def open_authority(settings: Settings) -> Authority | None:
     """Return the certificate authority of the setting `ca_dir`, or None if there is none. Raises AuthorityError."""
     folder = settings.ca_dir
-    return None if folder is None else await asyncio.to_thread(Authority.open_or_create, folder)
+    if folder is None:
+        return None
+    return await asyncio.to_thread(
+        Authority.open_or_create,
+        folder,
+        organization=settings.cpo_name,
+        signs_with_rsa=settings.rsa_requests == "rsa",
+    )
 
 
 def make_signing(

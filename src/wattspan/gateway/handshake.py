@@ -2,14 +2,15 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from websockets.datastructures import Headers
 
 from wattspan.csms.security.credentials import SecretChecker, is_slow
+from wattspan.csms.security.profiles import proven
 from wattspan.errors import HandshakeRefused
 from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.guarded_checks import GuardedChecks
@@ -22,7 +23,9 @@ from wattspan.versions.base import Version
 PREFIXES = ("ws", "ocpp")
 MAX_CP_ID = 255
 """Longest identity accepted, in characters. OCPP 2.x allows 48, but longer ones are in use."""
-_SUSPICIOUS = frozenset({"unknown", "credentials", "certificate_of_another", "certificate_revoked"})
+_SUSPICIOUS = frozenset(
+    {"unknown", "credentials", "certificate_of_another", "certificate_organization", "certificate_revoked"}
+)
 """Reasons of a refusal that may mean somebody is guessing credentials."""
 
 
@@ -32,6 +35,7 @@ class Credentials(Protocol):
     async def credential(self, cp_id: str) -> Registration | None: ...
     async def is_rejected(self, cp_id: str) -> bool: ...
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None: ...
+    async def set_profile(self, cp_id: str, former: int | None, values: Mapping[str, int | bool | None]) -> None: ...
     async def adopt_secret(self, cp_id: str, stored: str) -> None: ...
     async def end_pending_secrets(self, cp_id: str, ended: Sequence[PendingSecret]) -> None: ...
 
@@ -52,12 +56,17 @@ class ConnectionAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A charge point that may connect, and its security profile. `pending`: it has to wait for approval."""
+    """A charge point that may connect, and its security profile. `pending`: it has to wait for approval.
+
+    `proven`: columns to change once it is connected, because of its profile; `required`: the profile it needed.
+    """
 
     cp_id: str
     profile: int
     certificate: PeerCertificate | None = None
     pending: bool = False
+    proven: Mapping[str, int | bool | None] = field(default_factory=dict)
+    required: int | None = None
 
 
 def identity(target: str) -> str:
@@ -108,6 +117,7 @@ class HandshakeAuthenticator:
         self._credentials = credentials
         self._policy = settings.charge_point_policy
         self._least = settings.min_security_profile
+        self._cpo_name = settings.cpo_name
         self._grace_s = settings.credential_grace_s
         self._throttle = throttle
         self._checker = checker
@@ -160,7 +170,14 @@ class HandshakeAuthenticator:
             await self._check_secret(attempt, known, guarded_s)
             profile = 2 if attempt.tls else 1
         cp_id = attempt.cp_id if known is None else known.cp_id
-        return Admitted(cp_id=cp_id, profile=profile, certificate=attempt.certificate, pending=pending)
+        return Admitted(
+            cp_id=cp_id,
+            profile=profile,
+            certificate=attempt.certificate,
+            pending=pending,
+            proven={} if pending else proven(known, profile),
+            required=None if known is None else known.security_profile,
+        )
 
     async def _unknown(self, attempt: ConnectionAttempt, guarded_s: float | None) -> None:
         """Refuse an unregistered charge point unless the policy accepts it."""
@@ -176,9 +193,11 @@ class HandshakeAuthenticator:
     def _check_certificate(
         self, attempt: ConnectionAttempt, known: Registration | None, certificate: PeerCertificate
     ) -> None:
-        own = {attempt.cp_id} if known is None else {attempt.cp_id, known.cp_id}
+        own = {attempt.cp_id} if known is None else {attempt.cp_id, known.cp_id, known.registered_serial} - {""}
         if not own & certificate.names:
             raise HandshakeRefused(403, "certificate_of_another", "the client certificate is not this charge point's")
+        if self._cpo_name is not None and self._cpo_name not in certificate.organizations:
+            raise HandshakeRefused(403, "certificate_organization", "the client certificate is of another organization")
         revocations = self._revocations()
         if revocations is not None and certificate in revocations:
             raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")

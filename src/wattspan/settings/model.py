@@ -35,6 +35,7 @@ SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 DaysOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ChargePointPolicy = Annotated[Literal["accept", "pending", "reject"], BeforeValidator(_policy)]
 IdTagPolicy = Annotated[Literal["accept", "reject"], BeforeValidator(_policy)]
+RsaSigner = Annotated[Literal["ecdsa", "rsa"], BeforeValidator(_lower)]
 Subprotocol = Annotated[Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
@@ -73,6 +74,12 @@ class Settings(BaseModel):
     """Folder of the certificate authority that signs charge points' certificates. Without it there is none."""
     certificate_days: Annotated[float, Field(gt=0, le=3650)] = 365.0
     """Days that a certificate signed by our authority is valid."""
+    cpo_name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """Name of the charge point operator. Client certificates must have it as their organization, and our authority
+    writes it into those that it signs. Without it, the organization is not checked."""
+    rsa_requests: RsaSigner = "ecdsa"
+    """Key that our authority signs certificates for RSA keys with: `ecdsa`, or `rsa` for charge points that know
+    nothing else."""
     renewal_days: DaysOrZero = 30.0
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
     metrics_host: Text = Field(default_factory=lambda fields: fields.get("host", "127.0.0.1"))

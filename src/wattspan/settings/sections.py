@@ -26,6 +26,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "tls_client_crl",
         "ca_dir",
         "certificate_days",
+        "cpo_name",
+        "rsa_requests",
         "renewal_days",
     ),
     "HTTP API and console": (

@@ -5,7 +5,7 @@ Writes use one thread, reads a few others; the event loop is never blocked.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -198,6 +198,10 @@ class Store:
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None:
         """Make the second secret, which the charge point has used, the first. The former expires at `until_ts`."""
         await self.do(charge_point_queries.confirm_secret, cp_id, stored, until_ts)
+
+    async def set_profile(self, cp_id: str, former: int | None, values: Mapping[str, int | bool | None]) -> None:
+        """Store what a connection proved about security profiles; `former`: the required one that it was judged by."""
+        await self.do(charge_point_queries.set_profile, cp_id, former, values, self._clock())
 
     async def adopt_secret(self, cp_id: str, stored: str) -> None:
         """Make a pending secret, which the charge point has used, its own."""

@@ -1,10 +1,10 @@
 """Charge points, their connectors, and the fields that an operator sets."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of
+from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of, storable
 from wattspan.csms.commands import ActiveConnection
 from wattspan.csms.pending import PendingChargePoint as Pending
 from wattspan.csms.security.rotation import Rotated
@@ -50,6 +50,9 @@ class ChargePoint(ChargePointRow):
     """A charge point with its connectors. `registered_at` null: it connected without being registered."""
 
     serial_number: str
+    """As the charge point reports it, unverified."""
+    registered_serial: str
+    """The serial number that its client certificate may name instead of its identity."""
     firmware_status: str
     log_status: str
     known_since: At | None
@@ -61,6 +64,8 @@ class ChargePoint(ChargePointRow):
     """Until when the secret before the last rotation works; null: there is none, or its end is not known yet."""
     security_profile: int
     """The OCPP security profile that is required of it, besides the server's minimum."""
+    pending_security_profile: int | None
+    """The security profile that a command set and that it has not used yet; it is required once it was used."""
     security_profile_now: int | None
     """The security profile of its connection; null: not connected."""
     certificate_expires_at: At | None
@@ -84,7 +89,12 @@ class Annotations(Body):
     location: Text | None = None
     note: Text | None = None
     security_profile: int | None = Field(default=None, ge=0, le=3)
-    """Connections with a lower one are refused from now on; 0: the server's minimum."""
+    """Connections with a lower one are refused from now on; 0: the server's minimum.
+
+    It rises by itself once the charge point has connected with profile 2 or 3. Only this field lowers it.
+    """
+    registered_serial: Annotated[str, Field(max_length=64), AfterValidator(storable)] | None = None
+    """The serial number that its client certificate may name instead of its identity; "": none."""
     unknown_id_tags: Literal["accept", "reject", "default"] | None = None
     """The answer to id tags that are not on file."""
 
@@ -182,6 +192,7 @@ def whole(
     return ChargePoint(
         **_row(cp),
         serial_number=cp.serial_number,
+        registered_serial=filed.registered_serial,
         firmware_status=cp.firmware_status,
         log_status=cp.log_status,
         known_since=datetime_of(cp.known_since_ts),
@@ -191,6 +202,7 @@ def whole(
         has_credentials=filed.secret is not None,
         old_credentials_until=datetime_of(filed.other_until_ts),
         security_profile=filed.security_profile or 0,
+        pending_security_profile=filed.pending_profile,
         security_profile_now=None if connection is None else connection.security_profile,
         certificate_expires_at=datetime_of(cp.certificate_expires_ts),
         unknown_id_tags=filed.unknown_id_tags or DEFAULT,

@@ -22,6 +22,7 @@ from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
 from wattspan.errors import AuthorityError, CommandError, CsrRefused, StoreError
 from wattspan.store.queries import certificates as certificate_queries
+from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.records import IssuedCertificate
 from wattspan.store.store import Store
 from wattspan.telemetry.logs import limited
@@ -70,18 +71,29 @@ class Signing:
         if not self.possible or cp_id in self._in_progress or (kind not in CLIENT and not self.plugins.signs):
             return False
         try:
-            await asyncio.to_thread(read_csr, csr, cp_id)
+            serial_number = await self._registered_serial(cp_id)
+            await asyncio.to_thread(read_csr, csr, cp_id, serial_number=serial_number)
         except CsrRefused as refused:
             limited(log, logging.WARNING, "csr", "certificate for %s not signed: %s", cp_id, refused)
             return False
         self._in_progress.add(cp_id)
         # No await from here to the answer, so that the answer is sent before the certificate.
-        self.spawn(self._deliver(cp_id, csr, kind, echo))
+        self.spawn(self._deliver(cp_id, csr, kind, echo, serial_number))
         return True
 
-    async def _deliver(self, cp_id: str, csr: str, kind: str, echo: Payload) -> None:
+    async def _registered_serial(self, cp_id: str) -> str:
+        """Return the registered serial number of a charge point, or "".
+
+        Raises CsrRefused if its identity is another one's serial number: it would get that one's certificate.
+        """
+        if await self.store.read(charge_point_queries.identity_conflicts, cp_id):
+            raise CsrRefused("its identity is the registered serial number of another charge point")
+        known = await self.store.read(charge_point_queries.registration, cp_id)
+        return "" if known is None else known.registered_serial
+
+    async def _deliver(self, cp_id: str, csr: str, kind: str, echo: Payload, serial_number: str) -> None:
         try:
-            signed = await self._signed(cp_id, csr, kind)
+            signed = await self._signed(cp_id, csr, kind, serial_number)
             if signed is not None:
                 await self._send(cp_id, signed, echo)
         except (AuthorityError, CsrRefused, CommandError, StoreError) as exc:
@@ -91,14 +103,14 @@ class Signing:
         finally:
             self._in_progress.discard(cp_id)
 
-    async def _signed(self, cp_id: str, csr: str, kind: str) -> Signed | None:
+    async def _signed(self, cp_id: str, csr: str, kind: str, serial_number: str) -> Signed | None:
         chain = await self.plugins.sign_certificate(cp_id, csr, kind)
         if chain is not None:
             return _described(chain)
         if self.authority is None or kind not in CLIENT:
             log.warning("no plugin signed a certificate of type %r for %s", kind, cp_id)
             return None
-        return await asyncio.to_thread(self.authority.sign, csr, cp_id, self.days)
+        return await asyncio.to_thread(self.authority.sign, csr, cp_id, self.days, serial_number=serial_number)
 
     async def _send(self, cp_id: str, signed: Signed, echo: Payload) -> None:
         issued = IssuedCertificate(

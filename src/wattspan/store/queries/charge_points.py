@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
+from wattspan.errors import SerialConflict
 from wattspan.store.queries import Check
 from wattspan.store.records import NETWORK, NO_SECRETS, PendingSecret, Registration, secrets_to_json
 from wattspan.store.schema import tables as t
@@ -65,6 +66,8 @@ def register(
 ) -> bool:
     """Register a charge point, or replace its secret. Return True if it was not registered before."""
     before = registration(connection, cp_id)
+    if (before is None or before.registered_ts is None) and identity_conflicts(connection, cp_id):
+        raise SerialConflict(cp_id)
     required = {} if security_profile is None else _required_profile(before, security_profile)
     statement = insert(connection.dialect, t.charge_points).values(
         cp_id=cp_id, known_since_ts=now_ts, registered_ts=now_ts, secret=secret, **required
@@ -256,6 +259,9 @@ def _annotated(
     connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int], before: Registration | None = None
 ) -> Registration | None:
     values: dict[str, object] = dict(annotations)
+    serial = str(annotations.get("registered_serial", ""))
+    if serial and serial_conflicts(connection, cp_id, serial):
+        raise SerialConflict(serial)
     if "security_profile" in annotations:
         values |= _required_profile(before, int(annotations["security_profile"]))
     if values:
