@@ -69,8 +69,8 @@ class TestAuthority:
             .add_extension(issuer, critical=False)
         )
         if alternative:
-            names = x509.SubjectAlternativeName([_general(name) for name in alternative])
-            builder = builder.add_extension(names, critical=False)
+            others = x509.SubjectAlternativeName([_general(name) for name in alternative])
+            builder = builder.add_extension(others, critical=False)
         name = file or f"{self.cert.stem}-{common_name}"
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         pair.cert.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))

@@ -8,6 +8,7 @@ from wattspan.api.app import make_app
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import Commands
+from wattspan.csms.connected import ConnectionWaiter
 from wattspan.csms.connections import Connections
 from wattspan.csms.core import Core
 from wattspan.csms.operations.sender import Operations
@@ -89,7 +90,13 @@ async def open_authority(settings: Settings) -> Authority | None:
 
 
 def make_signing(
-    settings: Settings, authority: Authority | None, host: PluginHost, store: Store, commands: Commands, core: Core
+    settings: Settings,
+    authority: Authority | None,
+    host: PluginHost,
+    store: Store,
+    commands: Commands,
+    core: Core,
+    waiter: ConnectionWaiter,
 ) -> Signing:
     """Return the handler of charge points' signing requests."""
     return Signing(
@@ -98,6 +105,7 @@ def make_signing(
         days=settings.certificate_days,
         store=store,
         send=commands.send_payload,
+        wait_connected=waiter.wait,
         record=core.record,
         spawn=core.spawn,
         clock=core.clock,

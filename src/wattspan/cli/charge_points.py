@@ -15,6 +15,18 @@ from wattspan.cli.output import Column, json_option, print_fields, print_rows, t
 NOT_ACCEPTED = 3
 """Exit code if the charge point answered, but did not accept the command."""
 
+
+def _signing_requests(value: object) -> str:
+    """Return the states of signing requests, each with its reason and the time of the next try."""
+    requests = value if isinstance(value, list) else []
+    texts = []
+    for each in requests:
+        next_try = each["next_try_at"] and f"next try {timestamp(each['next_try_at'])}"
+        parts = (each["certificate_type"], each["state"], each["reason"], next_try)
+        texts.append(" ".join(part for part in parts if part))
+    return "; ".join(texts)
+
+
 COLUMNS = (
     Column("id", "cp_id", priority=0),
     Column("connected", "connected", yes_no, priority=1),
@@ -37,6 +49,7 @@ DETAILS = (
     Column("note", "note"),
     Column("serial number", "serial_number"),
     Column("next profile", "pending_security_profile"),
+    Column("certificate", "signing_requests", _signing_requests),
     Column("known since", "known_since", timestamp),
     Column("last heartbeat", "last_heartbeat_at", timestamp),
     Column("boots", "boots"),

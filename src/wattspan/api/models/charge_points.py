@@ -1,5 +1,6 @@
 """Charge points, their connectors, and the fields that an operator sets."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,6 +13,7 @@ from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
 from wattspan.domain.model import Connector as KnownConnector
 from wattspan.store.records import Registration
+from wattspan.store.records import SigningRequest as StoredRequest
 
 DEFAULT = "default"
 
@@ -46,6 +48,22 @@ class ChargePointRow(Shown):
     power_w: float
 
 
+class SigningRequest(Shown):
+    """The newest request of a charge point for a certificate of a type, and whether its certificate was delivered."""
+
+    certificate_type: str
+    """certificateType of OCPP 2.x; "" in 1.6."""
+    state: Literal["pending", "refused", "failed", "installed"]
+    """`pending`: signed or sent; `refused` by the charge point; `failed`: not signed or not answered."""
+    reason: str
+    """Why the last try failed, as the charge point gave it."""
+    tries: int
+    """How many times CertificateSigned was sent."""
+    requested_at: At | None
+    next_try_at: At | None
+    """When CertificateSigned is sent again, if the charge point is connected then; null: it is not."""
+
+
 class ChargePoint(ChargePointRow):
     """A charge point with its connectors. `registered_at` null: it connected without being registered."""
 
@@ -69,6 +87,7 @@ class ChargePoint(ChargePointRow):
     security_profile_now: int | None
     """The security profile of its connection; null: not connected."""
     certificate_expires_at: At | None
+    signing_requests: list[SigningRequest]
     unknown_id_tags: str
     """accept, reject or default: the answer to id tags that are not on file."""
     name: str
@@ -185,9 +204,16 @@ def row(cp: Known) -> ChargePointRow:
 
 
 def whole(
-    cp: Known, registration: Registration | None, now_ts: float, connection: ActiveConnection | None
+    cp: Known,
+    registration: Registration | None,
+    now_ts: float,
+    connection: ActiveConnection | None,
+    requests: Sequence[StoredRequest] = (),
 ) -> ChargePoint:
-    """Return the JSON of a charge point with its connectors; `connection` None: it is not connected."""
+    """Return the JSON of a charge point with its connectors; `connection` None: it is not connected.
+
+    `requests`: its signing requests.
+    """
     filed = registration or Registration(cp_id=cp.cp_id, registered_ts=None, secret=None)
     return ChargePoint(
         **_row(cp),
@@ -205,6 +231,7 @@ def whole(
         pending_security_profile=filed.pending_profile,
         security_profile_now=None if connection is None else connection.security_profile,
         certificate_expires_at=datetime_of(cp.certificate_expires_ts),
+        signing_requests=[signing_request(each) for each in requests],
         unknown_id_tags=filed.unknown_id_tags or DEFAULT,
         name=filed.name,
         location=filed.location,
@@ -215,6 +242,20 @@ def whole(
         energy_total_wh=cp.energy_total_wh,
         errors=dict(cp.errors),
         connectors=[connector(cp, each, now_ts) for each in cp.connectors.values()],
+    )
+
+
+def signing_request(each: StoredRequest) -> SigningRequest:
+    """Return the JSON of a signing request."""
+    return SigningRequest.model_validate(
+        {
+            "certificate_type": each.kind,
+            "state": each.state,
+            "reason": each.reason,
+            "tries": each.tries,
+            "requested_at": datetime_of(each.requested_ts),
+            "next_try_at": datetime_of(each.next_try_ts) if each.tries else None,
+        }
     )
 
 

@@ -116,6 +116,7 @@ def remove_charge_point(connection: sa.Connection, cp_id: str, check: Check, now
 
 def mark_removed(connection: sa.Connection, cp_id: str, now_ts: float) -> bool:
     """Mark a charge point as removed; a running server finds it by `removed`. Return False if there was none."""
+    connection.execute(sa.delete(t.signing_requests).where(t.signing_requests.c.cp_id == cp_id))
     known = sa.and_(_CP.cp_id == cp_id, _CP.removed_ts.is_(None))
     values = {
         "removed_ts": now_ts,

@@ -42,7 +42,8 @@ export function ChargePoint({ id, may, onEvent, settings }) {
         ["Firmware update", here.firmware_status], ["Log upload", here.log_status], ["Protocol", here.protocol], ["Location", here.location], ["Note", here.note],
         ["Credentials", here.has_credentials ? "set" : "none"], ["Old credentials until", here.old_credentials_until && time(here.old_credentials_until)],
         ["Security profile", `${here.security_profile_now === null ? "" : `${here.security_profile_now} now, `}${here.security_profile || "none"} required${here.pending_security_profile === null ? "" : `, ${here.pending_security_profile} once it was used`}`],
-        ["Client certificate until", here.certificate_expires_at && time(here.certificate_expires_at)], ["Known since", time(here.known_since)],
+        ["Client certificate until", here.certificate_expires_at && time(here.certificate_expires_at)],
+        ...here.signing_requests.map((each) => ["Certificate request", certificateRequest(each)]), ["Known since", time(here.known_since)],
       ]} />
       ${may("write") && html`<div class="actions" style="margin-top:.8rem"><button onClick=${() => setOpen({ edit: true })}>Edit</button><button disabled=${!here.connected} onClick=${() => setOpen({ rotate: true })}>Rotate credentials</button><button onClick=${() => setOpen({ renew: true })}>New credentials</button><button class="danger" onClick=${() => setOpen({ retire: true })}>Decommission</button></div>`}</section>
       <section class="panel"><h2>Activity</h2><${Properties} of=${[
@@ -68,6 +69,10 @@ export function ChargePoint({ id, may, onEvent, settings }) {
       <p>It is disconnected, may not connect again and leaves all metrics. Its sessions are kept.</p><//>`}
     ${secret && html`<${Secret} of=${secret} onDone=${() => setSecret(null)} />`}</div>`;
 }
+
+const certificateRequest = (of) => [
+  of.certificate_type, of.state, of.reason && `(${of.reason})`, of.state === "installed" ? "" : of.next_try_at ? `next try ${time(of.next_try_at)}` : of.tries > 0 ? "no further try" : "",
+].filter(Boolean).join(" ");
 
 function Connector({ of }) {
   const share = of.limit_a ? Math.min(1, (of.current_a ?? 0) / of.limit_a) : null;
