@@ -20,6 +20,9 @@ class SettingsKeywords(TypedDict, total=False):
     """PEM certificates of the authorities that sign client certificates (security profile 3)."""
     tls_client_crl: Path | str | None
     """PEM revocation lists of those authorities."""
+    tls_client_ocsp: Literal["off", "soft", "hard"]
+    """Whether to ask the OCSP responder that a client certificate names: `off`; `soft` accepts the certificate if the
+    responder does not answer within 5 s; `hard` refuses it then."""
     min_security_profile: int
     """Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate."""
     credential_grace_s: float

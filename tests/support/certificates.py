@@ -9,7 +9,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
@@ -53,6 +54,7 @@ class TestAuthority:
         ends_in: timedelta = timedelta(days=1),
         alternative: tuple[str, ...] = (),
         organization: str = "",
+        responder: str = "",
         file: str = "",
     ) -> Pair:
         """A certificate for `common_name`; `ends_in` below 0: expired."""
@@ -68,6 +70,10 @@ class TestAuthority:
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
             .add_extension(issuer, critical=False)
         )
+        if responder:
+            place = x509.UniformResourceIdentifier(responder)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if alternative:
             others = x509.SubjectAlternativeName([_general(name) for name in alternative])
             builder = builder.add_extension(others, critical=False)
@@ -80,6 +86,35 @@ class TestAuthority:
             )
         )
         return pair
+
+    def ocsp_answer(
+        self,
+        pair: Pair,
+        status: ocsp.OCSPCertStatus,
+        *,
+        signed_by: "TestAuthority | None" = None,
+        age: timedelta = timedelta(),
+    ) -> bytes:
+        """A responder's answer about a certificate, `age` old and valid for an hour; `signed_by` somebody else."""
+        signer = signed_by or self
+        begins = datetime.now(UTC) - age
+        revoked = status is ocsp.OCSPCertStatus.REVOKED
+        built = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=x509.load_pem_x509_certificate(pair.cert.read_bytes()),
+                issuer=x509.load_pem_x509_certificate(self.cert.read_bytes()),
+                algorithm=hashes.SHA1(),  # noqa: S303 - names the certificate, as RFC 5019 requires
+                cert_status=status,
+                this_update=begins,
+                next_update=begins + timedelta(hours=1),
+                revocation_time=begins if revoked else None,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.NAME, x509.load_pem_x509_certificate(signer.cert.read_bytes()))
+            .sign(signer._key, hashes.SHA256())
+        )
+        return built.public_bytes(serialization.Encoding.DER)
 
     def crl(self, *serials: int) -> Path:
         """Its revocation list, as a file."""

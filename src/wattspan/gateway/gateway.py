@@ -33,6 +33,7 @@ from wattspan.gateway.handshake import (
     is_browser,
 )
 from wattspan.gateway.live import LiveConnection
+from wattspan.gateway.ocsp import OcspClient
 from wattspan.gateway.pending import MAX_PENDING_MESSAGE_BYTES, PendingConnections
 from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Ports, ServerCallbacks
 from wattspan.gateway.throttle import Throttle, source_of
@@ -71,12 +72,16 @@ class Gateway:
         self._settings = settings
         self._credentials = credentials
         self._tls = None if tls is None else ServerTls(tls, self._tls_failed)
+        self._ocsp = None
+        if tls is not None and settings.tls_client_ocsp != "off":
+            self._ocsp = OcspClient(lambda: tls.client_ca, core.clock)
         self._authenticator = HandshakeAuthenticator(
             credentials,
             settings,
             throttle=Throttle(time.monotonic),
             checker=checker,
             revocations=self._revocations,
+            ocsp=self._ocsp,
             clock=core.clock,
         )
         self._connections: dict[str, LiveConnection] = {}
@@ -185,6 +190,8 @@ class Gateway:
         await _bounded(closing, 2 * CLOSE_TIMEOUT_S)
         await self._ports.wait_closed()
         self._large.close()
+        if self._ocsp is not None:
+            await self._ocsp.close()
 
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
@@ -385,6 +392,7 @@ def _attempt(connection: ChargePointConnection, request: Request) -> ConnectionA
         authorization=request.headers.get("Authorization"),
         tls=secured is not None,
         certificate=certificate,
+        certificate_der=der or b"",
     )
 
 

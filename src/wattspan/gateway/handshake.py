@@ -14,6 +14,7 @@ from wattspan.csms.security.profiles import proven
 from wattspan.errors import HandshakeRefused
 from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.guarded_checks import GuardedChecks
+from wattspan.gateway.ocsp import PAUSE_S, OcspClient, Status
 from wattspan.gateway.throttle import Hold, Throttle
 from wattspan.settings import Settings
 from wattspan.store.records import NOW, PendingSecret, Registration
@@ -44,7 +45,8 @@ class Credentials(Protocol):
 class ConnectionAttempt:
     """A charge point that asks to connect.
 
-    `source` is the network address that limits apply to. `certificate` is verified, but may belong to somebody else.
+    `source` is the network address that limits apply to. `certificate` is verified, but may belong to somebody else;
+    `certificate_der` is the whole of it.
     """
 
     cp_id: str
@@ -52,6 +54,7 @@ class ConnectionAttempt:
     authorization: str | None
     tls: bool
     certificate: PeerCertificate | None
+    certificate_der: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,7 @@ class HandshakeAuthenticator:
         throttle: Throttle,
         checker: SecretChecker,
         revocations: Callable[[], Revocations | None],
+        ocsp: OcspClient | None,
         clock: Callable[[], float],
     ) -> None:
         self._credentials = credentials
@@ -123,6 +127,8 @@ class HandshakeAuthenticator:
         self._checker = checker
         self._guarded = GuardedChecks()
         self._revocations = revocations
+        self._ocsp = ocsp
+        self._ocsp_required = settings.tls_client_ocsp == "hard"
         self._clock = clock
 
     async def admit(self, attempt: ConnectionAttempt) -> Admitted:
@@ -163,6 +169,7 @@ class HandshakeAuthenticator:
         pending = not is_known and self._policy == "pending"
         if attempt.certificate is not None:
             self._check_certificate(attempt, known, attempt.certificate)
+            await self._check_online(attempt)
             profile = 3
         elif pending or (required == 0 and not await self._has_secret(attempt, known, guarded_s)):
             profile = 0
@@ -201,6 +208,15 @@ class HandshakeAuthenticator:
         revocations = self._revocations()
         if revocations is not None and certificate in revocations:
             raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
+
+    async def _check_online(self, attempt: ConnectionAttempt) -> None:
+        """Refuse a certificate that its OCSP responder reports as revoked or, if required, does not vouch for."""
+        status = Status.NOT_ASKED if self._ocsp is None else await self._ocsp.status(attempt.certificate_der)
+        if status is Status.REVOKED:
+            raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
+        if status is Status.UNKNOWN and self._ocsp_required:
+            text = "the client certificate can't be checked for revocation now"
+            raise HandshakeRefused(503, "ocsp", text, retry_after_s=PAUSE_S)
 
     async def _check_secret(
         self, attempt: ConnectionAttempt, known: Registration | None, guarded_s: float | None

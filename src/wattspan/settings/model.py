@@ -35,6 +35,7 @@ SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 DaysOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ChargePointPolicy = Annotated[Literal["accept", "pending", "reject"], BeforeValidator(_policy)]
 IdTagPolicy = Annotated[Literal["accept", "reject"], BeforeValidator(_policy)]
+OcspPolicy = Annotated[Literal["off", "soft", "hard"], BeforeValidator(_lower)]
 RsaSigner = Annotated[Literal["ecdsa", "rsa"], BeforeValidator(_lower)]
 Subprotocol = Annotated[Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
@@ -66,6 +67,9 @@ class Settings(BaseModel):
     """PEM certificates of the authorities that sign client certificates (security profile 3)."""
     tls_client_crl: Path | None = None
     """PEM revocation lists of those authorities."""
+    tls_client_ocsp: OcspPolicy = "off"
+    """Whether to ask the OCSP responder that a client certificate names: `off`; `soft` accepts the certificate if the
+    responder does not answer within 5 s; `hard` refuses it then."""
     min_security_profile: Annotated[int, Field(ge=0, le=3)] = 0
     """Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate."""
     credential_grace_s: SecondsOrZero = 86_400.0

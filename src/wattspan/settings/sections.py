@@ -24,6 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "tls_key",
         "tls_client_ca",
         "tls_client_crl",
+        "tls_client_ocsp",
         "ca_dir",
         "certificate_days",
         "cpo_name",
