@@ -233,10 +233,9 @@ def serial_conflicts(connection: sa.Connection, cp_id: str, serial: str) -> bool
 
 def identity_conflicts(connection: sa.Connection, cp_id: str) -> bool:
     """Return whether an identity is the registered serial number of another charge point."""
-    others = sa.and_(
-        _CP.cp_id != cp_id, _CP.removed_ts.is_(None), sa.func.lower(_CP.registered_serial) == cp_id.lower()
-    )
-    return connection.execute(sa.select(_CP.cp_id).where(others).limit(1)).first() is not None
+    others = sa.and_(_CP.cp_id != cp_id, _CP.removed_ts.is_(None))
+    same = sa.and_(_CP.registered_serial != "", sa.func.lower(_CP.registered_serial) == cp_id.lower())
+    return connection.execute(sa.select(_CP.cp_id).where(others, same).limit(1)).first() is not None
 
 
 def _known(connection: sa.Connection, cp_id: str, now_ts: float) -> Registration | None:

@@ -71,6 +71,12 @@ for _name, _expression, _where in (
         sqlite_where=_where.is_not(None),
         postgresql_where=_where.is_not(None),
     )
+sa.Index(
+    "ix_charge_points_registered_serial",
+    charge_points.c.registered_serial,
+    sqlite_where=charge_points.c.registered_serial != "",
+    postgresql_where=charge_points.c.registered_serial != "",
+)
 
 connectors = sa.Table(
     "connectors",

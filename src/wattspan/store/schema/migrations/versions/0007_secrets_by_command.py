@@ -18,6 +18,14 @@ def upgrade() -> None:
         sa.Column("registered_serial", sa.Text, server_default="", nullable=False),
     ):
         op.add_column("charge_points", column)
+    has_serial = sa.text("registered_serial != ''")
+    op.create_index(
+        "ix_charge_points_registered_serial",
+        "charge_points",
+        ["registered_serial"],
+        sqlite_where=has_serial,
+        postgresql_where=has_serial,
+    )
     op.create_table(
         "signing_requests",
         sa.Column("cp_id", sa.Text, nullable=False),
