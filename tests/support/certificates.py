@@ -179,3 +179,13 @@ def certificate_request(common_name: str, key: ec.EllipticCurvePrivateKey | rsa.
     key = key or ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def as_pair(folder: Path, chain: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Pair:
+    """What a charge point does with its certificate: keep it beside its key."""
+    pair = Pair(folder / "signed.pem", folder / "signed.key")
+    pair.cert.write_text(chain)
+    pair.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return pair

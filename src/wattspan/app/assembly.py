@@ -106,6 +106,7 @@ def make_signing(
         store=store,
         send=commands.send_payload,
         wait_connected=waiter.wait,
+        fleet=core.fleet,
         record=core.record,
         spawn=core.spawn,
         clock=core.clock,

@@ -11,9 +11,11 @@ from websockets.typing import Subprotocol
 from support.chargers import BOOT, Charger
 from support.databases import query
 from support.operators import admin
+from wattspan.csms.plugins.audit import mask
 from wattspan.csms.plugins.base import Plugin, PluginContext
 from wattspan.csms.security.credentials import new_secret
 from wattspan.domain.events import ChargePointBooted
+from wattspan.errors import StoreUnavailable
 
 V201, V21 = [Subprotocol("ocpp2.0.1")], [Subprotocol("ocpp2.1")]
 OLD, NEW, NEWER = "old secret of CP1", "a new password 1234", "a newer password 12"
@@ -286,6 +288,28 @@ async def test_one_that_nobody_registered_is_on_file_once_it_uses_its_key(make_s
     assert await secured.outcome("CP1", tls=False) == 401
     known = await secured.csms.store.credential("CP1")
     assert known.registered_ts is not None
+
+
+async def test_a_key_that_can_not_be_stored_is_not_sent(cp1, monkeypatch):
+    async def fails(*_arguments: object) -> None:
+        raise StoreUnavailable("the database is locked")
+
+    async with cp1.charger("CP1", tls=False, secret=OLD) as charger, admin(cp1.csms) as operator:
+        monkeypatch.setattr(cp1.csms.store, "do", fails)
+        answer = await operator.send("POST", f"/charge-points/CP1/commands/{CHANGE}", json=key())
+        assert answer.status_code == 503
+        await charger.call("Heartbeat")
+        assert charger.unread == []
+
+
+async def test_an_answer_that_repeats_the_secret_is_told_without_it(cp1):
+    async with cp1.charger("CP1", tls=False, secret=OLD, subprotocols=V201) as charger:
+        answer = results((variable(), "Rejected"))
+        info = {"reasonCode": "InvalidValue", "additionalInfo": f"{NEW} is too weak"}
+        answer["setVariableResult"][0]["attributeStatusInfo"] = info
+        told = await sent(cp1, charger, "SetVariables", {"setVariableData": [variable()]}, answer)
+    assert NEW not in str(told)
+    assert NEW not in str(mask(answer))
 
 
 class KeyOnBoot(Plugin):

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from websockets.typing import Subprotocol
 
-from support.certificates import Pair, certificate_request, client_context
+from support.certificates import Pair, as_pair, certificate_request, client_context
 from support.chargers import BOOT, Charger
 from support.operators import admin
 from support.waiting import eventually
@@ -26,16 +25,6 @@ VERSIONS = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 
 def subprotocol(version: str) -> list[Subprotocol]:
     return [Subprotocol(VERSIONS[version])]
-
-
-def as_pair(folder: Path, chain: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Pair:
-    """What a charge point does with its certificate: keep it beside its key."""
-    pair = Pair(folder / "signed.pem", folder / "signed.key")
-    pair.cert.write_text(chain)
-    pair.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pair
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.typing import Subprotocol
 
-from support.certificates import certificate_request
+from support.certificates import as_pair, certificate_request
 from support.operators import admin
 from support.waiting import eventually
 from wattspan.csms.plugins.base import Plugin
@@ -106,6 +107,21 @@ async def test_while_it_is_not_connected_the_next_try_waits_and_a_restart_ends_n
         assert again[3] == first[3]
         await charger.reply(again, ACCEPTED)
         await becomes(secured, state="installed", tries=2)
+
+
+async def test_one_that_connects_with_its_certificate_has_it_whatever_it_answered(secured, tmp_path):
+    await secured.register("CP1")
+    key = ec.generate_private_key(ec.SECP256R1())
+    async with secured.charger("CP1", tls=False) as charger:
+        await charger.call("SignCertificate", {"csr": certificate_request("CP1", key)})
+        command = await charger.expect("CertificateSigned")
+        charger.vanish()
+        await becomes(secured, state="failed", tries=1)
+    pair = await asyncio.to_thread(as_pair, tmp_path, command[3]["certificateChain"], key)
+    async with secured.charger("CP1", pair=pair) as charger:
+        await charger.call("Heartbeat")
+        shown = await becomes(secured, state="installed")
+        assert (shown["tries"], charger.unread) == (1, [])
 
 
 async def test_a_new_request_replaces_one_that_waits_for_its_next_try(secured, monkeypatch):

@@ -65,6 +65,7 @@ class Signing:
     store: Store
     send: Send
     wait_connected: WaitConnected
+    fleet: Fleet
     record: Record
     spawn: Spawn
     clock: Callable[[], float]
@@ -190,7 +191,13 @@ class Signing:
                 return
             if request.tries and not await self._is_current(request):
                 return
-            request = await self._tried(request)
+            cp = self.fleet.charge_points.get(request.cp_id)
+            if request.tries and cp is not None and cp.certificate_expires_ts == request.expires_ts:
+                # It connected with the certificate since: only its answer was lost.
+                request = replace(request, state=INSTALLED, reason="", next_try_ts=None)
+                await self._installed(request)
+            else:
+                request = await self._tried(request)
             await self._save(request)
             if request.state != INSTALLED:
                 verb = "rejected" if request.state == REFUSED else "did not answer for"
