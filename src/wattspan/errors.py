@@ -21,6 +21,7 @@ WattspanError
 ├── RegistryError            a charge point or user cannot be changed as requested
 │   ├── NotRegistered        there is no such charge point, user or pending charge point
 │   ├── AlreadyRegistered    the charge point is registered, or the name of the user is taken
+│   ├── SerialConflict       a serial number is the identity or serial number of another charge point
 │   ├── LastAdmin            the last user who may create users would be gone
 │   └── LimitReached         the settings allow no more users, or API tokens of one user
 ├── Overloaded               too much of this work is waiting; try again later
@@ -197,6 +198,14 @@ class AlreadyRegistered(RegistryError):
     def __init__(self, what: str, name: str) -> None:
         super().__init__(f"there is a {what} {name} already")
         self.what = what
+        self.name = name
+
+
+class SerialConflict(RegistryError):
+    """A serial number and an identity must name one charge point, because certificates may name either."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is the identity or the registered serial number of another charge point")
         self.name = name
 
 

@@ -21,6 +21,9 @@ class SettingsKeywords(TypedDict, total=False):
     """PEM certificates of the authorities that sign client certificates (security profile 3)."""
     tls_client_crl: Path | str | None
     """PEM revocation lists of those authorities."""
+    tls_client_ocsp: Literal["off", "soft", "hard"]
+    """Whether to ask the OCSP responder that a client certificate names: `off`; `soft` accepts the certificate if the
+    responder does not answer within 5 s; `hard` refuses it then."""
     min_security_profile: int
     """Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate."""
     credential_grace_s: float
@@ -29,6 +32,12 @@ class SettingsKeywords(TypedDict, total=False):
     """Folder of the certificate authority that signs charge points' certificates. Without it there is none."""
     certificate_days: float
     """Days that a certificate signed by our authority is valid."""
+    cpo_name: str | None
+    """Name of the charge point operator. Client certificates must have it as their organization, and our authority
+    writes it into those that it signs. Without it, the organization is not checked."""
+    rsa_requests: Literal["ecdsa", "rsa"]
+    """Key that our authority signs certificates for RSA keys with: `ecdsa`, or `rsa` for charge points that know
+    nothing else."""
     renewal_days: float
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
     metrics_host: str

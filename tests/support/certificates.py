@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
@@ -52,11 +53,16 @@ class TestAuthority:
         use: x509.ObjectIdentifier = CLIENT,
         ends_in: timedelta = timedelta(days=1),
         alternative: tuple[str, ...] = (),
+        organization: str = "",
+        responder: str = "",
         file: str = "",
     ) -> Pair:
         """A certificate for `common_name`; `ends_in` below 0: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        if organization:
+            names.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+        subject = x509.Name(names)
         # Python 3.13 verifies strictly (RFC 5280 §4.2.1.1): a certificate names its issuer's key.
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
@@ -64,9 +70,13 @@ class TestAuthority:
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
             .add_extension(issuer, critical=False)
         )
+        if responder:
+            place = x509.UniformResourceIdentifier(responder)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if alternative:
-            names = x509.SubjectAlternativeName([_general(name) for name in alternative])
-            builder = builder.add_extension(names, critical=False)
+            others = x509.SubjectAlternativeName([_general(name) for name in alternative])
+            builder = builder.add_extension(others, critical=False)
         name = file or f"{self.cert.stem}-{common_name}"
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         pair.cert.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
@@ -76,6 +86,35 @@ class TestAuthority:
             )
         )
         return pair
+
+    def ocsp_answer(
+        self,
+        pair: Pair,
+        status: ocsp.OCSPCertStatus,
+        *,
+        signed_by: "TestAuthority | None" = None,
+        age: timedelta = timedelta(),
+    ) -> bytes:
+        """A responder's answer about a certificate, `age` old and valid for an hour; `signed_by` somebody else."""
+        signer = signed_by or self
+        begins = datetime.now(UTC) - age
+        revoked = status is ocsp.OCSPCertStatus.REVOKED
+        built = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=x509.load_pem_x509_certificate(pair.cert.read_bytes()),
+                issuer=x509.load_pem_x509_certificate(self.cert.read_bytes()),
+                algorithm=hashes.SHA1(),  # noqa: S303 - names the certificate, as RFC 5019 requires
+                cert_status=status,
+                this_update=begins,
+                next_update=begins + timedelta(hours=1),
+                revocation_time=begins if revoked else None,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.NAME, x509.load_pem_x509_certificate(signer.cert.read_bytes()))
+            .sign(signer._key, hashes.SHA256())
+        )
+        return built.public_bytes(serialization.Encoding.DER)
 
     def crl(self, *serials: int) -> Path:
         """Its revocation list, as a file."""
@@ -134,9 +173,19 @@ def client_context(server_ca: Path, pair: Pair | None = None) -> ssl.SSLContext:
     return context
 
 
-def certificate_request(common_name: str, key: ec.EllipticCurvePrivateKey | None = None) -> str:
+def certificate_request(common_name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> str:
     """A PEM request for a certificate."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     key = key or ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def as_pair(folder: Path, chain: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Pair:
+    """What a charge point does with its certificate: keep it beside its key."""
+    pair = Pair(folder / "signed.pem", folder / "signed.key")
+    pair.cert.write_text(chain)
+    pair.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return pair

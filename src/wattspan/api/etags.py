@@ -18,7 +18,7 @@ def etag(record: IdTag | Registration | User) -> str:
     """Return the ETag of a record's fields that operators change; charge points and logins do not affect it."""
     if isinstance(record, Registration):
         notes = (record.name, record.location, record.note, record.security_profile, record.unknown_id_tags)
-        fields: tuple[Any, ...] = (record.registered_ts, record.secret, *notes)
+        fields: tuple[Any, ...] = (record.registered_ts, record.secret, record.registered_serial, *notes)
     elif isinstance(record, User):
         fields = (record.name, record.role, record.password, record.disabled)
     else:

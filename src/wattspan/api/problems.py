@@ -29,6 +29,7 @@ from wattspan.errors import (
     OperationUnsupported,
     Overloaded,
     RegistryError,
+    SerialConflict,
     Stale,
     StoreError,
     TransactionNotIdentified,
@@ -145,6 +146,9 @@ def of_registry(error: RegistryError) -> Problem:
             problem = Problem(409, f"the {error.what} is registered already", kind="exists")
         case LimitReached():
             problem = Problem(409, str(error), kind="limit")
+        case SerialConflict():
+            detail = "it is the identity or the registered serial number of another charge point"
+            problem = Problem(409, detail, kind="serial-conflict")
         case LastAdmin():
             problem = Problem(409, "the last admin stays", kind="last-admin")
         case _:

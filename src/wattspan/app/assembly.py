@@ -9,11 +9,14 @@ from wattspan.api.middleware import UNMATCHED
 from wattspan.api.services import Services
 from wattspan.csms.admission import Admission
 from wattspan.csms.commands import Commands
+from wattspan.csms.connected import ConnectionWaiter
+from wattspan.csms.connections import Connections
 from wattspan.csms.core import Core
 from wattspan.csms.operations.sender import Operations
 from wattspan.csms.plugins.host import PluginHost
 from wattspan.csms.registry import Registry
 from wattspan.csms.security.authority import Authority
+from wattspan.csms.security.changes import GuardedCommand, SecurityChanges
 from wattspan.csms.security.passwords import Passwords
 from wattspan.csms.security.rotation import Rotation
 from wattspan.csms.security.signing import Renewal, Signing
@@ -52,6 +55,17 @@ def make_auth(settings: Settings, core: Core, store: Store, registry: Registry, 
     return AuthService(store, registry, passwords, core.counters, core.recorder, login_s=login_s)
 
 
+def make_commands(settings: Settings, core: Core, connections: Connections, store: Store) -> Commands:
+    """Return the sender of commands."""
+    security = SecurityChanges(store=store, clock=core.clock)
+    return Commands(
+        core,
+        connections.connection,
+        settings.command_timeout_s,
+        lambda cp_id, changes: GuardedCommand(security, cp_id, changes),
+    )
+
+
 def make_rotation(settings: Settings, store: Store, operations: Operations, clock: Callable[[], float]) -> Rotation:
     """Return the rotation of charge points' secrets."""
     return Rotation(store=store, operations=operations, grace_s=settings.credential_grace_s, clock=clock)
@@ -66,11 +80,24 @@ def make_renewal(settings: Settings, core: Core, signing: Signing, operations: O
 async def open_authority(settings: Settings) -> Authority | None:
     """Return the certificate authority of the setting `ca_dir`, or None if there is none. Raises AuthorityError."""
     folder = settings.ca_dir
-    return None if folder is None else await asyncio.to_thread(Authority.open_or_create, folder)
+    if folder is None:
+        return None
+    return await asyncio.to_thread(
+        Authority.open_or_create,
+        folder,
+        organization=settings.cpo_name,
+        signs_with_rsa=settings.rsa_requests == "rsa",
+    )
 
 
 def make_signing(
-    settings: Settings, authority: Authority | None, host: PluginHost, store: Store, commands: Commands, core: Core
+    settings: Settings,
+    authority: Authority | None,
+    host: PluginHost,
+    store: Store,
+    commands: Commands,
+    core: Core,
+    waiter: ConnectionWaiter,
 ) -> Signing:
     """Return the handler of charge points' signing requests."""
     return Signing(
@@ -79,6 +106,8 @@ def make_signing(
         days=settings.certificate_days,
         store=store,
         send=commands.send_payload,
+        wait_connected=waiter.wait,
+        fleet=core.fleet,
         record=core.record,
         spawn=core.spawn,
         clock=core.clock,

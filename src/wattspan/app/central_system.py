@@ -20,6 +20,7 @@ from wattspan.app.assembly import (
     api_server,
     make_admission,
     make_auth,
+    make_commands,
     make_renewal,
     make_rotation,
     make_signing,
@@ -225,9 +226,9 @@ class CentralSystem(TypedCalls, OperationMethods):
         enter.callback(self._checker.close)
         self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
         self._files = Files(self.store, settings.files, settings.max_file_bytes)
-        self.commands = Commands(self._core, self._gateway.connection, settings.command_timeout_s)
+        self.commands = make_commands(settings, self._core, self._gateway, self.store)
         self.operations = Operations(self._core, self.commands, self.store, self._upload_url)
-        self._signing = make_signing(settings, authority, host, self.store, self.commands, self._core)
+        self._signing = make_signing(settings, authority, host, self.store, self.commands, self._core, self._waiter)
         await enter.enter_async_context(self._tasks)
         enter.callback(self._cancel_background)
         enter.push_async_callback(host.stop)
@@ -237,6 +238,7 @@ class CentralSystem(TypedCalls, OperationMethods):
         await self._make_registry()
         self._api = await self._serve(api_server(settings, self._services()))
         enter.callback(self._feed.close)
+        await self._signing.resume()
         await self._gateway.start()
         enter.push_async_callback(self._gateway.stop)
         self._start_background()
@@ -309,6 +311,7 @@ class CentralSystem(TypedCalls, OperationMethods):
     def _cancel_background(self) -> None:
         for each in self._background:
             each.cancel()
+        self._signing.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._tasks.create_task(work)

@@ -42,6 +42,9 @@ class ApiRegistry:
         changed: str = self._client.request("PUT", path, json={"secret": password})["secret"]
         return changed if generate else None
 
+    def change_charge_point(self, cp_id: str, fields: Json) -> None:
+        self._replace("PATCH", f"/charge-points/{quote_segment(cp_id)}", fields)
+
     def remove_charge_point(self, cp_id: str) -> None:
         self._client.request("DELETE", f"/charge-points/{quote_segment(cp_id)}")
 

@@ -31,6 +31,9 @@ class Registry(Protocol):
         The password is `password`, a generated one, or none. `security_profile` None leaves the required one unchanged.
         """
 
+    def change_charge_point(self, cp_id: str, fields: Json) -> None:
+        """Change fields of a registered charge point, as `PATCH /charge-points/{cp_id}` has them."""
+
     def remove_charge_point(self, cp_id: str) -> None:
         """Decommission a charge point."""
 

@@ -1,6 +1,7 @@
 """`wattspan ca`: the certificate authority for charge points, in the folder of the setting `ca_dir`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,12 @@ def init(**options: Any) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write the files to."
 )
-@settings_options("ca_dir", "certificate_days", help=CA_DIR_HELP)
+@settings_options("ca_dir", "certificate_days", "cpo_name", help=CA_DIR_HELP)
 def issue(cp_id: str, out: Path, **options: Any) -> None:
     """Create a key and a certificate for CP_ID, a charge point that cannot request one itself (SignCertificate)."""
     settings = read_settings(options)
-    key, signed = Authority.open(_folder(settings)).issue(cp_id, settings.certificate_days)
+    authority = replace(Authority.open(_folder(settings)), organization=settings.cpo_name)
+    key, signed = authority.issue(cp_id, settings.certificate_days)
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in cp_id)
     files = {out / f"{name}.key": (key, 0o600), out / f"{name}.pem": (signed.chain, 0o644)}
     for path, (content, mode) in files.items():

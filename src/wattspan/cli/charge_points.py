@@ -15,6 +15,18 @@ from wattspan.cli.output import Column, json_option, print_fields, print_rows, t
 NOT_ACCEPTED = 3
 """Exit code if the charge point answered, but did not accept the command."""
 
+
+def _signing_requests(value: object) -> str:
+    """Return the states of signing requests, each with its reason and the time of the next try."""
+    requests = value if isinstance(value, list) else []
+    texts = []
+    for each in requests:
+        next_try = each["next_try_at"] and f"next try {timestamp(each['next_try_at'])}"
+        parts = (each["certificate_type"], each["state"], each["reason"], next_try)
+        texts.append(" ".join(part for part in parts if part))
+    return "; ".join(texts)
+
+
 COLUMNS = (
     Column("id", "cp_id", priority=0),
     Column("connected", "connected", yes_no, priority=1),
@@ -36,6 +48,8 @@ DETAILS = (
     Column("location", "location"),
     Column("note", "note"),
     Column("serial number", "serial_number"),
+    Column("next profile", "pending_security_profile"),
+    Column("certificate", "signing_requests", _signing_requests),
     Column("known since", "known_since", timestamp),
     Column("last heartbeat", "last_heartbeat_at", timestamp),
     Column("boots", "boots"),
@@ -80,6 +94,28 @@ def add_charge_point(cp_id: str, password: str | None, no_password: bool, profil
     click.echo(f"{cp_id} {'added' if is_new else 'changed'}", err=True)
     if generated is not None:
         click.echo(generated)
+
+
+@charge_points.command(name="edit", cls=SectionedCommand)
+@click.argument("cp_id")
+@click.option(
+    "--profile",
+    type=click.IntRange(0, 3),
+    help="Lowest OCPP security profile accepted; 0: the server's minimum. It rises by itself and is lowered only here.",
+)
+@click.option(
+    "--serial-number", help="Serial number that its client certificate may name instead of CP_ID; empty: none."
+)
+@registry_options
+def edit_charge_point(cp_id: str, profile: int | None, serial_number: str | None, **source: Any) -> None:
+    """Change the fields of the charge point CP_ID that are given."""
+    fields = {"security_profile": profile, "registered_serial": serial_number}
+    given = {name: value for name, value in fields.items() if value is not None}
+    if not given:
+        raise click.UsageError("nothing to change; see --help")
+    with open_registry(**source) as registry:
+        registry.change_charge_point(cp_id, given)
+    click.echo(f"{cp_id} changed", err=True)
 
 
 @charge_points.command(name="list", cls=SectionedCommand)

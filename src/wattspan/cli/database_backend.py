@@ -93,6 +93,9 @@ class DatabaseRegistry:
             create=True,
         )
 
+    def change_charge_point(self, cp_id: str, fields: Json) -> None:
+        self._change(lambda registry: registry.change(cp_id, fields))
+
     def remove_charge_point(self, cp_id: str) -> None:
         self._change(lambda registry: registry.decommission(cp_id))
 

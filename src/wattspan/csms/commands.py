@@ -7,9 +7,9 @@ It must not know what a command is for; `csms.operations` does.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 import orjson
 from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_case
@@ -17,9 +17,10 @@ from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_ca
 from wattspan.csms.core import Core
 from wattspan.csms.responses import response_of
 from wattspan.domain import events as ev
-from wattspan.errors import CommandError, CommandInvalid, NotConnected
+from wattspan.errors import CommandError, CommandInvalid, CommandRefused, NotConnected
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Command, Payload, Version
+from wattspan.versions.security import Changes
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # has defaults, which `typing` has from Python 3.13 on
@@ -63,13 +64,32 @@ class CommandResult(Generic[R]):
         return found
 
 
-class Commands:
-    """Sends commands. They are observed, traced and counted like every other message."""
+class Guard(Protocol):
+    """What accompanies a command that changes passwords or security profiles: see `csms.security.changes`."""
 
-    def __init__(self, core: Core, find: Callable[[str], ActiveConnection | None], timeout_s: float) -> None:
+    async def offer(self) -> None: ...
+    async def answered(self, answer: Payload) -> None: ...
+    async def refused(self) -> None: ...
+    def masked(self, value: Any) -> Any: ...
+
+
+class Commands:
+    """Sends commands. They are observed, traced and counted like every other message.
+
+    `guard` returns what accompanies a command that changes the named charge point's passwords or security profiles.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        find: Callable[[str], ActiveConnection | None],
+        timeout_s: float,
+        guard: Callable[[str, Changes], Guard],
+    ) -> None:
         self._core = core
         self._find = find
         self._timeout_s = timeout_s
+        self._guard = guard
 
     def connection(self, cp_id: str, action: str = "a command") -> ActiveConnection:
         """Return the open connection of a charge point. Raises NotConnected, which names `action`."""
@@ -109,10 +129,29 @@ class Commands:
             CommandTimeout: no answer in time.
             CommandRefused: the answer was a CALLERROR.
             ConnectionLost: the connection closed before the answer.
+            StoreError: a password or security profile could not be stored as pending. Nothing was sent.
         """
         command = _checked(connection.version, connection.cp_id, action, payload)
         limit_s = self._timeout_s if timeout_s is None else timeout_s
+        changes = command.security(payload)
+        if changes:
+            guard = self._guard(connection.cp_id, changes)
+            return await self._exchange_guarded(guard, connection, command, payload, limit_s)
         return await self._exchange(connection, command, payload, limit_s)
+
+    async def _exchange_guarded(
+        self, guard: Guard, connection: ActiveConnection, command: Command, payload: Payload, timeout_s: float
+    ) -> CommandResult:
+        """Send a command that changes passwords or security profiles; the answer is returned without passwords."""
+        await guard.offer()
+        try:
+            result = await self._exchange(connection, command, payload, timeout_s)
+        except CommandRefused as refused:
+            await guard.refused()
+            description, details = guard.masked(refused.description), guard.masked(refused.details)
+            raise CommandRefused(refused.cp_id, refused.action, refused.code, description, details) from None
+        await guard.answered(result.payload)
+        return replace(result, payload=guard.masked(result.payload))
 
     async def _exchange(
         self, connection: ActiveConnection, command: Command, payload: Payload, timeout_s: float

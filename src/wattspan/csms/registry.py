@@ -124,6 +124,10 @@ class Registry:
         """Change columns that the operator sets; return what is on file then, or None if nothing is."""
         return await self._store.do(charge_point_queries.change_charge_point, cp_id, fields, check)
 
+    async def change(self, cp_id: str, fields: Mapping[str, str | int]) -> None:
+        """Change columns that the operator sets. Raises NotRegistered."""
+        await self.update(cp_id, fields, _must_exist(CHARGE_POINT, cp_id, unchecked))
+
     async def set_secret(
         self, cp_id: str, secret: str | None = None, check: Check = unchecked
     ) -> tuple[Registration | None, str]:

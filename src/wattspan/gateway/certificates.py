@@ -19,9 +19,13 @@ Revoked = tuple[bytes, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerCertificate:
-    """A client certificate that TLS has verified. `names`: its common names and DNS names."""
+    """A client certificate that TLS has verified.
+
+    `names`: its common names and DNS names. `organizations`: the organizationName of its subject.
+    """
 
     names: frozenset[str]
+    organizations: frozenset[str]
     mark: Revoked
     expires_ts: float
 
@@ -29,7 +33,9 @@ class PeerCertificate:
     def parse(cls, der: bytes) -> "PeerCertificate":
         """Return the parsed certificate. Raises ValueError for one that OpenSSL accepts and cryptography does not."""
         certificate = x509.load_der_x509_certificate(der)
-        names = {str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
+        subject = certificate.subject
+        names = {str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
+        organizations = {str(each.value) for each in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)}
         try:
             alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except x509.ExtensionNotFound:
@@ -38,6 +44,7 @@ class PeerCertificate:
             names.update(alternative.value.get_values_for_type(x509.DNSName))
         return cls(
             names=frozenset(names),
+            organizations=frozenset(organizations),
             mark=(certificate.issuer.public_bytes(), certificate.serial_number),
             expires_ts=certificate.not_valid_after_utc.timestamp(),
         )

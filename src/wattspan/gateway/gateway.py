@@ -33,6 +33,7 @@ from wattspan.gateway.handshake import (
     is_browser,
 )
 from wattspan.gateway.live import LiveConnection
+from wattspan.gateway.ocsp import OcspClient
 from wattspan.gateway.pending import MAX_PENDING_MESSAGE_BYTES, PendingConnections
 from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Ports, ServerCallbacks
 from wattspan.gateway.throttle import Throttle, source_of
@@ -45,6 +46,8 @@ from wattspan.versions.base import Version
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
+MAX_LOGGED_PATH = 100
+"""Characters of a refused handshake's path in the log."""
 PROCESS_S = 60.0
 """Seconds that the messages of a lost connection may take. Most of it is for a store that is down."""
 FINISH_S = 5.0
@@ -67,13 +70,18 @@ class Gateway:
         """Raises SettingsError if `tls` can't be used."""
         self._core = core
         self._settings = settings
+        self._credentials = credentials
         self._tls = None if tls is None else ServerTls(tls, self._tls_failed)
+        self._ocsp = None
+        if tls is not None and settings.tls_client_ocsp != "off":
+            self._ocsp = OcspClient(lambda: tls.client_ca, core.clock)
         self._authenticator = HandshakeAuthenticator(
             credentials,
             settings,
             throttle=Throttle(time.monotonic),
             checker=checker,
             revocations=self._revocations,
+            ocsp=self._ocsp,
             clock=core.clock,
         )
         self._connections: dict[str, LiveConnection] = {}
@@ -188,6 +196,8 @@ class Gateway:
         await _bounded(closing, 2 * CLOSE_TIMEOUT_S)
         await self._ports.wait_closed()
         self._large.close()
+        if self._ocsp is not None:
+            await self._ocsp.close()
 
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
@@ -210,9 +220,9 @@ class Gateway:
                 raise HandshakeRefused(503, "waiting_room", "too many wait for approval", retry_after_s=RETRY_AFTER_S)
         except StoreError:
             unreadable = HandshakeRefused(503, "store", "the store can't be read now", retry_after_s=RETRY_AFTER_S)
-            return self._refused(connection, unreadable)
+            return self._refused(connection, request, unreadable)
         except HandshakeRefused as refusal:
-            return self._refused(connection, refusal)
+            return self._refused(connection, request, refusal)
         connection.admitted = admitted
         if admitted.pending:
             connection.restrict(MAX_PENDING_MESSAGE_BYTES)
@@ -246,10 +256,16 @@ class Gateway:
         counts = self._core.counters.handshakes_rejected
         counts[reason] = counts.get(reason, 0) + 1
 
-    def _refused(self, connection: ChargePointConnection, refusal: HandshakeRefused) -> Response:
+    def _refused(self, connection: ChargePointConnection, request: Request, refusal: HandshakeRefused) -> Response:
         self._count(refusal.reason)
         limited(
-            log, logging.WARNING, refusal.reason, "handshake from %s refused: %s", connection.remote_address, refusal
+            log,
+            logging.WARNING,
+            refusal.reason,
+            "handshake from %s for %s refused: %s",
+            connection.remote_address,
+            request.path[:MAX_LOGGED_PATH],
+            refusal,
         )
         response = connection.respond(http.HTTPStatus(refusal.status), f"{refusal}\n")
         if refusal.retry_after_s is not None:
@@ -280,6 +296,8 @@ class Gateway:
             charge_point = _pending(connection, admitted, version, self._core.clock())
             await self._pending.serve(connection, charge_point, version)
             return
+        if admitted.proven and not await self._store_profile(connection, admitted):
+            return
         live = self._enter(connection, admitted.cp_id, version)
         live.profile, live.certificate = admitted.profile, admitted.certificate
         if admitted.certificate is not None:
@@ -292,6 +310,25 @@ class Gateway:
                     await live.rpc.finished()
         finally:
             self._leave(admitted.cp_id, live)
+
+    async def _store_profile(self, connection: ChargePointConnection, admitted: Admitted) -> bool:
+        """Store what the connection proves about security profiles, before any message is processed.
+
+        Returns False, and closes the connection, if the store fails.
+        """
+        try:
+            await self._credentials.set_profile(admitted.cp_id, admitted.required, admitted.proven)
+        except StoreError as exc:
+            log.warning("security profile of %s could not be stored: %s", admitted.cp_id, exc)
+            connection.detach()
+            await close_quietly(connection, 1013, "try again later")
+            return False
+        raised = admitted.proven.get("security_profile")
+        if raised is not None:
+            log.info(
+                "security profile %s is required of %s from now on, which connected with it", raised, admitted.cp_id
+            )
+        return True
 
     def _note_certificate(self, cp_id: str, certificate: PeerCertificate) -> None:
         held = ev.CertificateHeld(cp_id=cp_id, received_ts=self._core.clock(), expires_ts=certificate.expires_ts)
@@ -361,6 +398,7 @@ def _attempt(connection: ChargePointConnection, request: Request) -> ConnectionA
         authorization=_only(request.headers, "Authorization"),
         tls=secured is not None,
         certificate=certificate,
+        certificate_der=der or b"",
     )
 
 

@@ -2,27 +2,31 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from websockets.datastructures import Headers
 
 from wattspan.csms.security.credentials import SecretChecker, is_slow
+from wattspan.csms.security.profiles import proven
 from wattspan.errors import HandshakeRefused
 from wattspan.gateway.certificates import PeerCertificate, Revocations
 from wattspan.gateway.guarded_checks import GuardedChecks
+from wattspan.gateway.ocsp import PAUSE_S, OcspClient, Status
 from wattspan.gateway.throttle import Hold, Throttle
 from wattspan.settings import Settings
-from wattspan.store.records import Registration
+from wattspan.store.records import NOW, PendingSecret, Registration
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version
 
 PREFIXES = ("ws", "ocpp")
 MAX_CP_ID = 255
 """Longest identity accepted, in characters. OCPP 2.x allows 48, but longer ones are in use."""
-_SUSPICIOUS = frozenset({"unknown", "credentials", "certificate_of_another", "certificate_revoked"})
+_SUSPICIOUS = frozenset(
+    {"unknown", "credentials", "certificate_of_another", "certificate_organization", "certificate_revoked"}
+)
 """Reasons of a refusal that may mean somebody is guessing credentials."""
 
 
@@ -32,13 +36,17 @@ class Credentials(Protocol):
     async def credential(self, cp_id: str) -> Registration | None: ...
     async def is_rejected(self, cp_id: str) -> bool: ...
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None: ...
+    async def set_profile(self, cp_id: str, former: int | None, values: Mapping[str, int | bool | None]) -> None: ...
+    async def adopt_secret(self, cp_id: str, stored: str) -> None: ...
+    async def end_pending_secrets(self, cp_id: str, ended: Sequence[PendingSecret]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAttempt:
     """A charge point that asks to connect.
 
-    `source` is the network address that limits apply to. `certificate` is verified, but may belong to somebody else.
+    `source` is the network address that limits apply to. `certificate` is verified, but may belong to somebody else;
+    `certificate_der` is the whole of it.
     """
 
     cp_id: str
@@ -46,16 +54,22 @@ class ConnectionAttempt:
     authorization: str | None
     tls: bool
     certificate: PeerCertificate | None
+    certificate_der: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A charge point that may connect, and its security profile. `pending`: it has to wait for approval."""
+    """A charge point that may connect, and its security profile. `pending`: it has to wait for approval.
+
+    `proven`: columns to change once it is connected, because of its profile; `required`: the profile it needed.
+    """
 
     cp_id: str
     profile: int
     certificate: PeerCertificate | None = None
     pending: bool = False
+    proven: Mapping[str, int | bool | None] = field(default_factory=dict)
+    required: int | None = None
 
 
 def identity(target: str) -> str:
@@ -101,16 +115,20 @@ class HandshakeAuthenticator:
         throttle: Throttle,
         checker: SecretChecker,
         revocations: Callable[[], Revocations | None],
+        ocsp: OcspClient | None,
         clock: Callable[[], float],
     ) -> None:
         self._credentials = credentials
         self._policy = settings.charge_point_policy
         self._least = settings.min_security_profile
+        self._cpo_name = settings.cpo_name
         self._grace_s = settings.credential_grace_s
         self._throttle = throttle
         self._checker = checker
         self._guarded = GuardedChecks()
         self._revocations = revocations
+        self._ocsp = ocsp
+        self._ocsp_required = settings.tls_client_ocsp == "hard"
         self._clock = clock
 
     async def admit(self, attempt: ConnectionAttempt) -> Admitted:
@@ -151,14 +169,22 @@ class HandshakeAuthenticator:
         pending = not is_known and self._policy == "pending"
         if attempt.certificate is not None:
             self._check_certificate(attempt, known, attempt.certificate)
+            await self._check_online(attempt)
             profile = 3
-        elif pending or (required == 0 and not _has_secret(known, attempt)):
+        elif pending or (required == 0 and not await self._has_secret(attempt, known, guarded_s)):
             profile = 0
         else:
             await self._check_secret(attempt, known, guarded_s)
             profile = 2 if attempt.tls else 1
         cp_id = attempt.cp_id if known is None else known.cp_id
-        return Admitted(cp_id=cp_id, profile=profile, certificate=attempt.certificate, pending=pending)
+        return Admitted(
+            cp_id=cp_id,
+            profile=profile,
+            certificate=attempt.certificate,
+            pending=pending,
+            proven={} if pending else proven(known, profile),
+            required=None if known is None else known.security_profile,
+        )
 
     async def _unknown(self, attempt: ConnectionAttempt, guarded_s: float | None) -> None:
         """Refuse an unregistered charge point unless the policy accepts it."""
@@ -174,12 +200,23 @@ class HandshakeAuthenticator:
     def _check_certificate(
         self, attempt: ConnectionAttempt, known: Registration | None, certificate: PeerCertificate
     ) -> None:
-        own = {attempt.cp_id} if known is None else {attempt.cp_id, known.cp_id}
+        own = {attempt.cp_id} if known is None else {attempt.cp_id, known.cp_id, known.registered_serial} - {""}
         if not own & certificate.names:
             raise HandshakeRefused(403, "certificate_of_another", "the client certificate is not this charge point's")
+        if self._cpo_name is not None and self._cpo_name not in certificate.organizations:
+            raise HandshakeRefused(403, "certificate_organization", "the client certificate is of another organization")
         revocations = self._revocations()
         if revocations is not None and certificate in revocations:
             raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
+
+    async def _check_online(self, attempt: ConnectionAttempt) -> None:
+        """Refuse a certificate that its OCSP responder reports as revoked or, if required, does not vouch for."""
+        status = Status.NOT_ASKED if self._ocsp is None else await self._ocsp.status(attempt.certificate_der)
+        if status is Status.REVOKED:
+            raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
+        if status is Status.UNKNOWN and self._ocsp_required:
+            text = "the client certificate can't be checked for revocation now"
+            raise HandshakeRefused(503, "ocsp", text, retry_after_s=PAUSE_S)
 
     async def _check_secret(
         self, attempt: ConnectionAttempt, known: Registration | None, guarded_s: float | None
@@ -189,38 +226,71 @@ class HandshakeAuthenticator:
             raise HandshakeRefused(401, "credentials", "basic credentials are required")
         user, secret = given
         if known is not None and user.casefold() == attempt.cp_id.casefold():
-            if known.secret is not None and await self._is_right(attempt, secret, known.secret, guarded_s):
-                return
-            if self._other_counts(known) and await self._is_right(attempt, secret, str(known.other_secret), guarded_s):
-                if known.other_until_ts is None:  # now it is known which of the two secrets the charger uses
-                    until_ts = self._clock() + self._grace_s
-                    await self._credentials.confirm_secret(known.cp_id, str(known.other_secret), until_ts)
+            used = await self._match(attempt, secret, self._valid(known), guarded_s)
+            if used is not None:
+                await self._secret_used(known, used)
                 return
         raise HandshakeRefused(401, "credentials", "wrong credentials")
 
-    async def _is_right(self, attempt: ConnectionAttempt, secret: bytes, stored: str, guarded_s: float | None) -> bool:
-        if guarded_s is None or self._checker.check_quickly(secret, stored) or not is_slow(stored):
-            return await self._checker.check(secret, stored)
-        right = await self._guarded.check(
-            attempt.source, attempt.cp_id.casefold(), lambda: self._checker.check(secret, stored)
+    async def _has_secret(
+        self, attempt: ConnectionAttempt, known: Registration | None, guarded_s: float | None
+    ) -> bool:
+        """Return whether a secret has to be checked.
+
+        A first secret that the charge point may not have is not required: until then, none was checked.
+        """
+        if known is None or known.secret is not None:
+            return known is not None
+        given = _basic(attempt.authorization)
+        expected = self._valid(known)
+        return (
+            bool(expected)
+            and given is not None
+            and await self._match(attempt, given[1], expected, guarded_s) is not None
         )
-        if right is None:
-            raise _later(guarded_s)
-        return right
 
-    def _other_counts(self, known: Registration) -> bool:
+    def _valid(self, known: Registration) -> list[str]:
+        """Return the hashes of the secrets that are accepted, the most probable first."""
         ends_ts = known.other_until_ts
-        return known.other_secret is not None and (ends_ts is None or self._clock() < ends_ts)
+        other = known.other_secret if ends_ts is None or self._clock() < ends_ts else None
+        pending = [each.secret for each in reversed(known.pending)]
+        return [each for each in (known.secret, other, *pending) if each is not None]
 
+    async def _match(
+        self, attempt: ConnectionAttempt, secret: bytes, valid: Sequence[str], guarded_s: float | None
+    ) -> str | None:
+        """Return the hash that the secret belongs to, or None."""
+        for stored in valid:
+            if self._checker.check_quickly(secret, stored):
+                return stored
+        slow = [stored for stored in valid if is_slow(stored)]
+        found: str | None = None
 
-def _has_secret(known: Registration | None, attempt: ConnectionAttempt) -> bool:
-    """Return whether a secret has to be checked.
+        async def check() -> bool:
+            nonlocal found
+            for stored in slow:
+                if await self._checker.check(secret, stored):
+                    found = stored
+                    return True
+            return False
 
-    A first secret that the charge point may not have received yet is checked only if it sends credentials.
-    """
-    if known is None or known.secret is not None:
-        return known is not None
-    return known.other_secret is not None and attempt.authorization is not None
+        if not slow or guarded_s is None:
+            await check()
+        elif await self._guarded.check(attempt.source, attempt.cp_id.casefold(), check) is None:
+            raise _later(guarded_s)
+        return found
+
+    async def _secret_used(self, known: Registration, used: str) -> None:
+        """Store what the use of a secret proves: which of several the charge point has."""
+        if any(each.secret == used for each in known.pending):
+            await self._credentials.adopt_secret(known.cp_id, used)
+            return
+        if used == known.other_secret and known.other_until_ts is None:
+            await self._credentials.confirm_secret(known.cp_id, used, self._clock() + self._grace_s)
+            return
+        ended = [each for each in known.pending if each.when == NOW]
+        if ended:
+            await self._credentials.end_pending_secrets(known.cp_id, ended)
 
 
 def _strongest(attempt: ConnectionAttempt) -> int:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 
-from wattspan.csms.security.authority import CERTIFICATE, REVOCATIONS
+from wattspan.csms.security.authority import authority_files
 from wattspan.errors import SettingsError
 from wattspan.gateway.certificates import Revocations
 from wattspan.settings import Settings
@@ -56,8 +56,9 @@ def tls_files(settings: Settings) -> TlsFiles | None:
     authorities = [settings.tls_client_ca] if settings.tls_client_ca is not None else []
     lists = [settings.tls_client_crl] if settings.tls_client_crl is not None else []
     if settings.ca_dir is not None:
-        authorities.append(settings.ca_dir / CERTIFICATE)
-        lists.append(settings.ca_dir / REVOCATIONS)
+        own_authorities, own_lists = authority_files(settings.ca_dir)
+        authorities += own_authorities
+        lists += own_lists
     return TlsFiles(settings.tls_cert, settings.tls_key, tuple(authorities), tuple(lists))
 
 

@@ -67,6 +67,8 @@ def _tls_missing(settings: Settings) -> Iterator[Conflict]:
                 yield Conflict(name, "needs tls_cert and tls_key as well", ("tls_cert",))
         if profile > 1:
             yield Conflict("min_security_profile", f"{profile} needs tls_cert and tls_key as well", ("tls_cert",))
+    if settings.tls_client_ocsp != "off" and settings.tls_client_ca is None:
+        yield Conflict("tls_client_ocsp", "needs tls_client_ca as well", ("tls_client_ca",))
     if settings.tls_client_crl is not None and settings.tls_client_ca is None:
         yield Conflict("tls_client_crl", "needs tls_client_ca as well", ("tls_client_ca",))
     if profile == _PROFILE_WITH_CLIENT_CERTIFICATE and settings.tls_client_ca is None and settings.ca_dir is None:

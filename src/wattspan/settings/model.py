@@ -35,6 +35,8 @@ SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 DaysOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ChargePointPolicy = Annotated[Literal["accept", "pending", "reject"], BeforeValidator(_policy)]
 IdTagPolicy = Annotated[Literal["accept", "reject"], BeforeValidator(_policy)]
+OcspPolicy = Annotated[Literal["off", "soft", "hard"], BeforeValidator(_lower)]
+RsaSigner = Annotated[Literal["ecdsa", "rsa"], BeforeValidator(_lower)]
 Subprotocol = Annotated[Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
@@ -65,6 +67,9 @@ class Settings(BaseModel):
     """PEM certificates of the authorities that sign client certificates (security profile 3)."""
     tls_client_crl: Path | None = None
     """PEM revocation lists of those authorities."""
+    tls_client_ocsp: OcspPolicy = "off"
+    """Whether to ask the OCSP responder that a client certificate names: `off`; `soft` accepts the certificate if the
+    responder does not answer within 5 s; `hard` refuses it then."""
     min_security_profile: Annotated[int, Field(ge=0, le=3)] = 0
     """Lowest OCPP security profile accepted: 1 password, 2 password over TLS, 3 client certificate."""
     credential_grace_s: SecondsOrZero = 86_400.0
@@ -73,6 +78,12 @@ class Settings(BaseModel):
     """Folder of the certificate authority that signs charge points' certificates. Without it there is none."""
     certificate_days: Annotated[float, Field(gt=0, le=3650)] = 365.0
     """Days that a certificate signed by our authority is valid."""
+    cpo_name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """Name of the charge point operator. Client certificates must have it as their organization, and our authority
+    writes it into those that it signs. Without it, the organization is not checked."""
+    rsa_requests: RsaSigner = "ecdsa"
+    """Key that our authority signs certificates for RSA keys with: `ecdsa`, or `rsa` for charge points that know
+    nothing else."""
     renewal_days: DaysOrZero = 30.0
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
     metrics_host: Text = "127.0.0.1"

@@ -24,8 +24,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "tls_key",
         "tls_client_ca",
         "tls_client_crl",
+        "tls_client_ocsp",
         "ca_dir",
         "certificate_days",
+        "cpo_name",
+        "rsa_requests",
         "renewal_days",
     ),
     "HTTP API and console": (

@@ -1,6 +1,26 @@
 """Records in the store: charge points, id tags, reservations, certificates, users and files."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+
+NOW, RESTART, NETWORK = "now", "restart", "network"
+"""The values of `PendingSecret.when`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingSecret:
+    """A secret that a command gave to a charge point, and that is accepted until it is known which one it has.
+
+    `secret` is hashed. Entries with the same `offer` belong to one command: they are readings of one value. `when` it
+    is used: NOW, from the next connection; RESTART, after a restart; NETWORK, with another network profile.
+    """
+
+    offer: str
+    secret: str
+    when: str = "now"
+
+    def __repr__(self) -> str:
+        return f"PendingSecret(offer={self.offer!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +31,10 @@ class Registration:
     (csms.security.credentials); None: it has none. `other_secret` is accepted too until `other_until_ts`, or, if that
     is None, until it is known which of the two the charger has. `security_profile` None: the minimum of the server
     applies. `unknown_id_tags` "": the policy of the server applies.
+
+    `pending_secrets` is JSON; see `pending`. `pending_profile`: the security profile that a command set and that the
+    charge point has not used yet. `profile_lowered`: an operator lowered the required profile, and the charge point
+    has not used the lower one yet. `registered_serial` "": certificates must name the identity.
     """
 
     cp_id: str
@@ -27,10 +51,32 @@ class Registration:
     other_until_ts: float | None = None
     security_profile: int | None = None
     unknown_id_tags: str = ""
+    pending_secrets: str = "[]"
+    pending_profile: int | None = None
+    profile_lowered: bool = False
+    registered_serial: str = ""
+
+    @property
+    def pending(self) -> tuple[PendingSecret, ...]:
+        """The secrets that commands gave it, the newest last."""
+        return () if self.pending_secrets == NO_SECRETS else secrets_from_json(self.pending_secrets)
 
     def __repr__(self) -> str:
         secret = "***" if self.secret else None
         return f"Registration(cp_id={self.cp_id!r}, registered_ts={self.registered_ts}, secret={secret})"
+
+
+NO_SECRETS = "[]"
+
+
+def secrets_from_json(text: str) -> tuple[PendingSecret, ...]:
+    """Return the pending secrets of a row's column."""
+    return tuple(PendingSecret(**each) for each in json.loads(text))
+
+
+def secrets_to_json(pending: tuple[PendingSecret, ...]) -> str:
+    """Return pending secrets as a row's column has them."""
+    return json.dumps([asdict(each) for each in pending])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +117,27 @@ class IssuedCertificate:
     issued_ts: float
     expires_ts: float
     installed_ts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningRequest:
+    """The newest signing request of a charge point for a type of certificate (`kind`), and its certificate's delivery.
+
+    `state` is one of domain.certificates.SIGNING_STATES. `reason`: why the last try failed. `next_try_ts` None: no
+    further try. `chain` and `echo` (JSON) are what CertificateSigned contains; "" before the certificate is signed.
+    """
+
+    cp_id: str
+    kind: str
+    state: str
+    reason: str = ""
+    tries: int = 0
+    requested_ts: float
+    next_try_ts: float | None = None
+    serial: str = ""
+    expires_ts: float | None = None
+    chain: str = ""
+    echo: str = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

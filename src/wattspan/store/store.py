@@ -35,7 +35,7 @@ from wattspan.store.queries import reservations as reservation_queries
 from wattspan.store.queries import transactions as transaction_queries
 from wattspan.store.queries.device_model import StoredStream, StoredVariable
 from wattspan.store.queries.transactions import TransactionFilter
-from wattspan.store.records import IdTag, Registration, Reservation, StoredReading
+from wattspan.store.records import IdTag, PendingSecret, Registration, Reservation, StoredReading
 from wattspan.store.samples import Shapes
 from wattspan.store.schema import tables as t
 from wattspan.store.schema.migrate import migrate
@@ -200,6 +200,23 @@ class Store:
     async def confirm_secret(self, cp_id: str, stored: str, until_ts: float) -> None:
         """Make the second secret, which the charge point has used, the first. The former expires at `until_ts`."""
         await self.do(charge_point_queries.confirm_secret, cp_id, stored, until_ts)
+
+    async def set_profile(self, cp_id: str, former: int | None, values: Mapping[str, int | bool | None]) -> None:
+        """Store what a connection proved about security profiles; `former`: the required one that it was judged by."""
+        await self.do(charge_point_queries.set_profile, cp_id, former, values, self._clock())
+
+    async def adopt_secret(self, cp_id: str, stored: str) -> None:
+        """Make a pending secret, which the charge point has used, its own."""
+        await self.do(charge_point_queries.adopt_secret, cp_id, stored, self._clock())
+
+    async def end_pending_secrets(self, cp_id: str, ended: Sequence[PendingSecret]) -> None:
+        """Delete pending secrets that the charge point did not take."""
+        await self.do(
+            charge_point_queries.change_pending_secrets,
+            cp_id,
+            lambda pending: tuple(each for each in pending if each not in ended),
+            self._clock(),
+        )
 
     async def add_charge_point(self, cp_id: str, secret: str | None, *, security_profile: int | None = None) -> bool:
         """Register a charge point, or replace its secret, which must be hashed. Return False if it was registered.

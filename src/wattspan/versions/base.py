@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from wattspan.domain.events import Event
 from wattspan.ocppj.frames import FRAMING_16, Framing
 from wattspan.ocppj.schemas import ErrorCodes, Schemas
+from wattspan.versions.security import Changes
 
 Payload = dict[str, Any]
 
@@ -100,6 +101,11 @@ def no_place(call: Payload) -> tuple[str | None, str | None]:
     return None, None
 
 
+def no_security(call: Payload) -> Changes:
+    """Return that a command changes neither passwords nor security profiles."""
+    return ()
+
+
 def no_connector(call: Payload) -> str | None:
     """Return that a command belongs to no connector."""
     return None
@@ -124,6 +130,8 @@ class Request:
 class Command:
     """A message that we send to charge points. No `statuses`: its answer has no status, and any result is success.
 
+    `security` returns the passwords and security profiles in a payload.
+
     `results` names the list of an answer that has a status for each item requested (2.x: setVariableResult), and
     `status_field` the status in it. Such an answer counts as rejected if any of its items is not accepted.
     """
@@ -133,6 +141,7 @@ class Command:
     accepted: frozenset[str] = frozenset()
     observe: Observe = no_events
     connector: Callable[[Payload], str | None] = no_connector
+    security: Callable[[Payload], Changes] = no_security
     status_field: str = "status"
     results: str | None = None
 

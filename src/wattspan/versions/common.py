@@ -6,8 +6,9 @@ from typing import Any
 from wattspan.domain import events as ev
 from wattspan.domain.certificates import MAX_CSR
 from wattspan.domain.timestamps import charger_ts, wire_time
-from wattspan.versions.base import ChargePointContext, Command, Observe, Payload, no_connector, no_events
+from wattspan.versions.base import ChargePointContext, Command, Observe, Payload, no_connector, no_events, no_security
 from wattspan.versions.fields import text, whole
+from wattspan.versions.security import Changes
 
 WHOLE_CHARGE_POINT = "0"
 """The connector or EVSE of a message that names none: the charge point as a whole (OCPP 1.6 §3.7, 2.0.1 §5)."""
@@ -126,6 +127,7 @@ def command(
     *,
     observe: Observe = no_events,
     connector: Callable[[Payload], str | None] = no_connector,
+    security: Callable[[Payload], Changes] = no_security,
     results: tuple[str, str] | None = None,
 ) -> Command:
     """Return a row of a version's table of commands. `results`: (the answer's list, the status in it)."""
@@ -136,6 +138,7 @@ def command(
         accepted=accepted if statuses else NO_STATUS,
         observe=observe,
         connector=connector,
+        security=security,
         status_field=status_field,
         results=name,
     )

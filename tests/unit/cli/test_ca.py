@@ -40,6 +40,13 @@ def test_an_issued_certificate_is_signed_and_its_key_is_readable_by_its_owner_on
     assert "PRIVATE KEY" not in cert.read_text()
 
 
+def test_an_issued_certificate_has_the_organization_of_the_settings(folder, tmp_path):
+    words = ("issue", "CP1", "--ca-dir", str(folder), "--out", str(tmp_path), "--cpo-name", "Operator One")
+    assert wattspan(*words) == 0
+    own = x509.load_pem_x509_certificate((tmp_path / "CP1.pem").read_bytes())
+    assert own.subject.rfc4514_string() == "O=Operator One,CN=CP1"
+
+
 def test_an_existing_authority_or_key_is_never_overwritten(folder, tmp_path, capsys):
     before = (folder / "ca.key").read_bytes()
     assert wattspan("init", "--ca-dir", str(folder)) == 1

@@ -120,6 +120,6 @@ def completions(arguments: list[str], incomplete: str) -> list[str]:
 
 def test_a_shell_completes_commands_options_and_values():
     assert completions([], "s") == ["serve", "simulate", "stack"]
-    assert completions(["cp"], "") == ["add", "command", "list", "remove", "show"]
-    assert completions(["serve"], "--tls-client") == ["--tls-client-ca", "--tls-client-crl"]
+    assert completions(["cp"], "") == ["add", "command", "edit", "list", "remove", "show"]
+    assert completions(["serve"], "--tls-client") == ["--tls-client-ca", "--tls-client-crl", "--tls-client-ocsp"]
     assert completions(["serve", "--log-level"], "") == ["debug", "info", "warning", "error", "critical"]

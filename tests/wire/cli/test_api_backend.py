@@ -92,6 +92,18 @@ async def test_a_security_profile_is_set_by_option_and_unchanged_without_it(run:
         assert shown["security_profile"] == required
 
 
+async def test_a_charge_point_is_edited_without_a_change_of_its_password(run: Run, url: str) -> None:
+    await run("cp", "add", "CP1")
+    await run("cp", "edit", "CP1", "--profile", 2)
+    (shown,) = rows(await run("cp", "show", "CP1", "--json"))
+    assert (shown["security_profile"], shown["has_credentials"]) == (2, True)
+    await run("cp", "edit", "CP1", "--serial-number", "SN-1")
+    (shown,) = rows(await run("cp", "show", "CP1", "--json"))
+    assert (shown["security_profile"], shown["registered_serial"]) == (2, "SN-1")
+    assert "nothing to change" in (await run("cp", "edit", "CP1", code=2)).stderr
+    assert (await run("cp", "edit", "CP2", "--profile", 2, code=1)).stderr
+
+
 async def answering(charger: Charger, answer: dict[str, Any]) -> dict[str, Any]:
     frame = await charger.expect()
     await charger.reply(frame, answer)

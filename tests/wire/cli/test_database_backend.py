@@ -76,6 +76,10 @@ async def test_a_running_server_sees_changes_in_its_database_at_once(
         assert await charger.call("Authorize", {"idTag": "T2"}) == {"idTagInfo": {"status": "Accepted"}}
     (row,) = (await run("cp", "list", "--json", *database)).stdout.splitlines()
     assert (json.loads(row)["has_credentials"], json.loads(row)["security_profile"]) == (True, 1)
+    await run("cp", "edit", "CP1", "--profile", 2, *database)
+    (row,) = (await run("cp", "list", "--json", *database)).stdout.splitlines()
+    assert (json.loads(row)["has_credentials"], json.loads(row)["security_profile"]) == (True, 2)
+    assert "no charge point CP2" in (await run("cp", "edit", "CP2", "--profile", 2, *database, code=1)).stderr
     assert "T1" in (await run("tag", "list", *database)).stdout
     await run("tag", "remove", "T1", *database)
     await run("cp", "remove", "CP1", *database)

@@ -19,6 +19,7 @@ from wattspan.telemetry import logs
 CLIENTS = ("websockets.client", "httpx", "httpcore.connection", "httpcore.http11")
 """Loggers of the test's own side, which tell all they send."""
 CHOSEN, WRONG = "chosen by somebody", "a wrong attempt"
+BY_COMMAND, REFUSED = "set by a command", "refused by it"
 
 
 def _files(folder: Path) -> bytes:
@@ -63,12 +64,19 @@ async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(
             secrets.add(bytes.fromhex(command[3]["value"]).decode())
             await charger.reply(command, {"status": "Accepted"})
             told.append((await rotating).text)
+            for command, answer in ((BY_COMMAND, {"status": "Accepted"}), (REFUSED, {"status": "Rejected"})):
+                value = {"key": "AuthorizationKey", "value": command}
+                path = "/charge-points/CP2/commands/ChangeConfiguration"
+                sending = asyncio.create_task(operator.send("POST", path, json=value))
+                await charger.reply(await charger.expect("ChangeConfiguration"), answer)
+                told.append((await sending).text)
         paths = ("/charge-points/CP1", "/charge-points/CP2", "/charge-points", "/audit", "/settings")
         told += [(await operator.send("GET", path)).text for path in paths]
     await csms.durable()
     page = "\n".join(await csms.page())
     await csms.central._core.plugins.stop()
-    assert len(secrets) == 5
+    secrets |= {BY_COMMAND, REFUSED}
+    assert len(secrets) == 7
     everywhere = {
         "logs": "".join(str(each.__dict__) + each.getMessage() for each in caplog.records if each.name not in CLIENTS),
         "spans": "".join(span.to_json() for span in spans.get_finished_spans()),

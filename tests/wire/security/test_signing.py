@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from websockets.typing import Subprotocol
 
-from support.certificates import Pair, certificate_request, client_context
-from support.chargers import BOOT
+from support.certificates import Pair, as_pair, certificate_request, client_context
+from support.chargers import BOOT, Charger
+from support.operators import admin
 from support.waiting import eventually
 from wattspan.csms.plugins.base import Plugin
 from wattspan.csms.security.authority import REVOCATIONS, Authority
@@ -25,16 +25,6 @@ VERSIONS = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 
 def subprotocol(version: str) -> list[Subprotocol]:
     return [Subprotocol(VERSIONS[version])]
-
-
-def as_pair(folder: Path, chain: str, key: ec.EllipticCurvePrivateKey) -> Pair:
-    """What a charge point does with its certificate: keep it beside its key."""
-    pair = Pair(folder / "signed.pem", folder / "signed.key")
-    pair.cert.write_text(chain)
-    pair.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pair
 
 
 @pytest.fixture
@@ -91,6 +81,72 @@ async def test_what_it_may_not_have_is_rejected_and_nothing_follows(secured, csr
         await charger.call("Heartbeat")
         assert charger.unread == []
     assert await secured.csms.store.read(certificate_queries.list_certificates, "CP1") == []
+
+
+async def signed_chain(charger: Charger, csr: str) -> str:
+    """The chain that a charge point gets for its request, and accepts."""
+
+    async def taken() -> bool:
+        return bool((await charger.call("SignCertificate", {"csr": csr}))["status"] == "Accepted")
+
+    await eventually(taken)
+    command = await charger.expect("CertificateSigned")
+    await charger.reply(command, {"status": "Accepted"})
+    return str(command[3]["certificateChain"])
+
+
+async def test_a_request_may_name_the_registered_serial_number_and_connects_with_it(secured, tmp_path):
+    await secured.register("CP1")
+    await secured.register("CP2")
+    async with secured.charger("CP1", tls=False) as charger:
+        key = ec.generate_private_key(ec.SECP256R1())
+        csr = certificate_request("SN-1", key)
+        assert (await charger.call("SignCertificate", {"csr": csr}))["status"] == "Rejected"
+        await charger.call("BootNotification", {**BOOT, "chargePointSerialNumber": "SN-1"})
+        assert (await charger.call("SignCertificate", {"csr": csr}))["status"] == "Rejected"
+        async with admin(secured.csms) as operator:
+            headers = {"If-Match": "*"}
+            body = {"registered_serial": "SN-1"}
+            await operator.ask("PATCH", "/charge-points/CP1", json=body, headers=headers)
+        chain = await signed_chain(charger, csr)
+    pair = await asyncio.to_thread(as_pair, tmp_path, chain, key)
+    assert await secured.outcome("CP1", pair=pair) == 101
+    assert await secured.outcome("CP2", pair=pair) == 403
+
+
+async def test_an_identity_that_is_the_serial_number_of_another_gets_no_certificate(make_secured, tmp_path):
+    secured = await make_secured(unknown_charge_points="accept", tls_client_ca=None, ca_dir=str(tmp_path / "ca"))
+    async with admin(secured.csms) as operator:
+        await operator.ask("POST", "/charge-points", 201, json={"cp_id": "CP1", "registered_serial": "SN-1"})
+    async with secured.charger("SN-1", tls=False) as charger:
+        assert (await charger.call("SignCertificate", {"csr": certificate_request("SN-1")}))["status"] == "Rejected"
+
+
+@pytest.mark.parametrize("rsa_requests", ["ecdsa", "rsa"])
+async def test_requests_with_rsa_keys_are_signed_with_the_key_that_is_configured(make_secured, tmp_path, rsa_requests):
+    secured = await make_secured(
+        unknown_charge_points="reject",
+        tls_client_ca=None,
+        ca_dir=str(tmp_path / "ca"),
+        rsa_requests=rsa_requests,
+        cpo_name="Operator One",
+    )
+    await secured.register("CP1")
+    rsa_key, ec_key = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
+    async with secured.charger("CP1", tls=False) as charger:
+        chain = await signed_chain(charger, certificate_request("CP1", rsa_key))
+        by_ec = await signed_chain(charger, certificate_request("CP1", ec_key))
+    own, issuer = x509.load_pem_x509_certificates(chain.encode())
+    own.verify_directly_issued_by(issuer)
+    assert isinstance(issuer.public_key(), rsa.RSAPublicKey) == (rsa_requests == "rsa")
+    assert own.subject.rfc4514_string() == "O=Operator One,CN=CP1"
+    assert isinstance(x509.load_pem_x509_certificates(by_ec.encode())[1].public_key(), ec.EllipticCurvePublicKey)
+    pair = await asyncio.to_thread(as_pair, tmp_path, chain, rsa_key)
+    assert await secured.outcome("CP1", pair=pair) == 101
+    authority = await asyncio.to_thread(Authority.open, tmp_path / "ca")
+    await asyncio.to_thread(authority.revoke, own.serial_number)
+    await secured.csms.restart()
+    assert await secured.outcome("CP1", pair=pair) == 403
 
 
 async def test_without_an_authority_every_request_is_rejected(make_secured):

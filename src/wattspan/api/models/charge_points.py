@@ -1,10 +1,11 @@
 """Charge points, their connectors, and the fields that an operator sets."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of
+from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of, storable
 from wattspan.csms.commands import ActiveConnection
 from wattspan.csms.pending import PendingChargePoint as Pending
 from wattspan.csms.security.rotation import Rotated
@@ -12,6 +13,7 @@ from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
 from wattspan.domain.model import Connector as KnownConnector
 from wattspan.store.records import Registration
+from wattspan.store.records import SigningRequest as StoredRequest
 
 DEFAULT = "default"
 
@@ -46,10 +48,29 @@ class ChargePointRow(Shown):
     power_w: float
 
 
+class SigningRequest(Shown):
+    """The newest request of a charge point for a certificate of a type, and whether its certificate was delivered."""
+
+    certificate_type: str
+    """certificateType of OCPP 2.x; "" in 1.6."""
+    state: Literal["pending", "refused", "failed", "installed"]
+    """`pending`: signed or sent; `refused` by the charge point; `failed`: not signed or not answered."""
+    reason: str
+    """Why the last try failed, as the charge point gave it."""
+    tries: int
+    """How many times CertificateSigned was sent."""
+    requested_at: At | None
+    next_try_at: At | None
+    """When CertificateSigned is sent again, if the charge point is connected then; null: it is not."""
+
+
 class ChargePoint(ChargePointRow):
     """A charge point with its connectors. `registered_at` null: it connected without being registered."""
 
     serial_number: str
+    """As the charge point reports it, unverified."""
+    registered_serial: str
+    """The serial number that its client certificate may name instead of its identity."""
     firmware_status: str
     log_status: str
     known_since: At | None
@@ -61,9 +82,12 @@ class ChargePoint(ChargePointRow):
     """Until when the secret before the last rotation works; null: there is none, or its end is not known yet."""
     security_profile: int
     """The OCPP security profile that is required of it, besides the server's minimum."""
+    pending_security_profile: int | None
+    """The security profile that a command set and that it has not used yet; it is required once it was used."""
     security_profile_now: int | None
     """The security profile of its connection; null: not connected."""
     certificate_expires_at: At | None
+    signing_requests: list[SigningRequest]
     unknown_id_tags: str
     """accept, reject or default: the answer to id tags that are not on file."""
     name: str
@@ -84,7 +108,12 @@ class Annotations(Body):
     location: Text | None = None
     note: Text | None = None
     security_profile: int | None = Field(default=None, ge=0, le=3)
-    """Connections with a lower one are refused from now on; 0: the server's minimum."""
+    """Connections with a lower one are refused from now on; 0: the server's minimum.
+
+    It rises by itself once the charge point has connected with profile 2 or 3. Only this field lowers it.
+    """
+    registered_serial: Annotated[str, Field(max_length=64), AfterValidator(storable)] | None = None
+    """The serial number that its client certificate may name instead of its identity; "": none."""
     unknown_id_tags: Literal["accept", "reject", "default"] | None = None
     """The answer to id tags that are not on file."""
 
@@ -175,13 +204,21 @@ def row(cp: Known) -> ChargePointRow:
 
 
 def whole(
-    cp: Known, registration: Registration | None, now_ts: float, connection: ActiveConnection | None
+    cp: Known,
+    registration: Registration | None,
+    now_ts: float,
+    connection: ActiveConnection | None,
+    requests: Sequence[StoredRequest] = (),
 ) -> ChargePoint:
-    """Return the JSON of a charge point with its connectors; `connection` None: it is not connected."""
+    """Return the JSON of a charge point with its connectors; `connection` None: it is not connected.
+
+    `requests`: its signing requests.
+    """
     filed = registration or Registration(cp_id=cp.cp_id, registered_ts=None, secret=None)
     return ChargePoint(
         **_row(cp),
         serial_number=cp.serial_number,
+        registered_serial=filed.registered_serial,
         firmware_status=cp.firmware_status,
         log_status=cp.log_status,
         known_since=datetime_of(cp.known_since_ts),
@@ -191,8 +228,10 @@ def whole(
         has_credentials=filed.secret is not None,
         old_credentials_until=datetime_of(filed.other_until_ts),
         security_profile=filed.security_profile or 0,
+        pending_security_profile=filed.pending_profile,
         security_profile_now=None if connection is None else connection.security_profile,
         certificate_expires_at=datetime_of(cp.certificate_expires_ts),
+        signing_requests=[signing_request(each) for each in requests],
         unknown_id_tags=filed.unknown_id_tags or DEFAULT,
         name=filed.name,
         location=filed.location,
@@ -203,6 +242,20 @@ def whole(
         energy_total_wh=cp.energy_total_wh,
         errors=dict(cp.errors),
         connectors=[connector(cp, each, now_ts) for each in cp.connectors.values()],
+    )
+
+
+def signing_request(each: StoredRequest) -> SigningRequest:
+    """Return the JSON of a signing request."""
+    return SigningRequest.model_validate(
+        {
+            "certificate_type": each.kind,
+            "state": each.state,
+            "reason": each.reason,
+            "tries": each.tries,
+            "requested_at": datetime_of(each.requested_ts),
+            "next_try_at": datetime_of(each.next_try_ts) if each.tries else None,
+        }
     )
 
 

@@ -16,6 +16,7 @@ from wattspan.api.paging import Cursor, Limit, Page, page, text_of
 from wattspan.api.problems import not_found
 from wattspan.api.services import Given, Services
 from wattspan.domain.model import ChargePoint as Known
+from wattspan.store.queries import certificates as certificate_queries
 from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.records import Registration
 
@@ -80,9 +81,7 @@ async def read_charge_point(services: Given, cp_id: CpId, response: Response) ->
     """Return one charge point, with its connectors as they are now."""
     known(services, cp_id)
     filed = await services.store.read(charge_point_queries.registration, cp_id)
-    cp = known(services, cp_id)
-    response.headers["ETag"] = etag(filed or _not_on_file(cp_id))
-    return models.whole(cp, filed, services.now_ts(), services.connections.connection(cp_id))
+    return await _whole(services, known(services, cp_id), filed, response)
 
 
 @router.patch("/charge-points/{cp_id}", **guarded(Right.WRITE, 404, 412, 428))
@@ -92,8 +91,7 @@ async def update_charge_point(
     """Change the fields of a charge point that an operator sets."""
     cp = known(services, cp_id)
     filed = await services.registry.update(cp_id, change.given(), matching("charge point", if_match))
-    response.headers["ETag"] = etag(filed or _not_on_file(cp_id))
-    return models.whole(cp, filed, services.now_ts(), services.connections.connection(cp_id))
+    return await _whole(services, cp, filed, response)
 
 
 @router.delete("/charge-points/{cp_id}", status_code=204, **guarded(Right.WRITE, 404, 412))
@@ -131,6 +129,12 @@ async def list_connectors(services: Given, cp_id: CpId) -> list[models.Connector
     """List its connectors as they are now."""
     cp = known(services, cp_id)
     return [models.connector(cp, each, services.now_ts()) for each in cp.connectors.values()]
+
+
+async def _whole(services: Services, cp: Known, filed: Registration | None, response: Response) -> ChargePoint:
+    response.headers["ETag"] = etag(filed or _not_on_file(cp.cp_id))
+    requests = await services.store.read(certificate_queries.signing_requests, cp.cp_id)
+    return models.whole(cp, filed, services.now_ts(), services.connections.connection(cp.cp_id), requests)
 
 
 def _not_on_file(cp_id: str) -> Registration:

@@ -23,8 +23,8 @@ PLAIN_KEYS = frozenset({"type"})
 """Keys within an id token whose values are shown."""
 CREDENTIAL_SETTING = "authorizationkey"
 """The configuration key of 1.6 that holds a secret, in lower case: keys are case-insensitive (CiString50)."""
-VALUE_KEYS = frozenset({"actualValue", "attributeValue", "value"})
-"""The fields of 2.x that contain the value of a variable."""
+VALUE_KEYS = frozenset({"actualValue", "additionalInfo", "attributeValue", "value"})
+"""The fields of 2.x that contain, or may repeat, the value of a variable."""
 MASK = "***"
 FLUSH_BYTES = 32 * 1024
 

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wattspan.domain.certificates import MAX_CSR
@@ -22,6 +24,20 @@ from wattspan.errors import AuthorityError, CsrRefused
 
 CERTIFICATE, KEY, REVOCATIONS = "ca.pem", "ca.key", "crl.pem"
 """The files in its folder."""
+
+
+class SignerFiles(NamedTuple):
+    """The names of the files of one of the authority's keys."""
+
+    certificate: str
+    key: str
+    revocations: str
+
+
+ECDSA = SignerFiles(CERTIFICATE, KEY, REVOCATIONS)
+RSA = SignerFiles("ca-rsa.pem", "ca-rsa.key", "crl-rsa.pem")
+RSA_BITS = 3072
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 AUTHORITY_DAYS = 3650
 """How long the authority's own certificate and a revocation list are valid."""
 MIN_RSA_BITS = 2048
@@ -41,17 +57,18 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
-    """An authority in `folder`; see `open` and `create`."""
+class _Signer:
+    """A key of the authority with its certificate and revocation list."""
 
     folder: Path
-    _certificate: x509.Certificate
-    _key: ec.EllipticCurvePrivateKey
+    files: SignerFiles
+    certificate: x509.Certificate
+    key: SigningKey
 
     @classmethod
-    def create(cls, folder: Path, name: str = "Wattspan charge points") -> "Authority":
-        """Create an authority. Raises AuthorityError when there is one already, or the folder can't be written."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def create(cls, folder: Path, files: SignerFiles, name: str) -> "_Signer":
+        """Create key, certificate and an empty revocation list. Raises AuthorityError if the files exist."""
+        key = _new_key(files)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)
         certificate = (
@@ -72,92 +89,164 @@ class Authority:
         )
         with _translate_errors(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_new(folder / KEY, secret, 0o600)
-            _write_new(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-        made = cls(folder, certificate, key)
-        made._write_list([])
+            _write_new(folder / files.key, secret, 0o600)
+            _write_new(folder / files.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        made = cls(folder, files, certificate, key)
+        made.write_list([])
         return made
 
     @classmethod
-    def open(cls, folder: Path) -> "Authority":
-        """Open the authority in `folder`. Raises AuthorityError when there is none, or it can't be read."""
+    def open(cls, folder: Path, files: SignerFiles) -> "_Signer":
+        """Read key and certificate. Raises AuthorityError if they are missing or do not match."""
         with _translate_errors(folder):
-            certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
-            key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise AuthorityError(f"{folder}: {KEY} is not the elliptic curve key of {CERTIFICATE}")
-        return cls(folder, certificate, key)
+            certificate = x509.load_pem_x509_certificate((folder / files.certificate).read_bytes())
+            key = serialization.load_pem_private_key((folder / files.key).read_bytes(), None)
+        kind = rsa.RSAPrivateKey if files is RSA else ec.EllipticCurvePrivateKey
+        if not isinstance(key, kind) or key.public_key() != certificate.public_key():
+            named = "RSA" if files is RSA else "elliptic curve"
+            raise AuthorityError(f"{folder}: {files.key} is not the {named} key of {files.certificate}")
+        return cls(folder, files, certificate, key)
 
-    @classmethod
-    def open_or_create(cls, folder: Path) -> "Authority":
-        """Open the authority in `folder`, or create it. Raises AuthorityError."""
-        return cls.open(folder) if (folder / CERTIFICATE).exists() else cls.create(folder)
-
-    def sign(self, csr: str, cp_id: str, days: float) -> Signed:
-        """Return a client certificate for a signing request of `cp_id`. Raises CsrRefused."""
-        return self._issue(read_csr(csr, cp_id), ExtendedKeyUsageOID.CLIENT_AUTH, days)
-
-    def issue(self, cp_id: str, days: float) -> tuple[str, Signed]:
-        """Return a new private key (PEM) and its client certificate, for a charge point that can't request one yet."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cp_id)])
-        csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-        secret = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return secret.decode(), self._issue(csr, ExtendedKeyUsageOID.CLIENT_AUTH, days)
-
-    def revoke(self, serial: int) -> None:
-        """Revoke a certificate; a running server sees it within seconds. Raises AuthorityError."""
-        with _translate_errors(self.folder):
-            listed = x509.load_pem_x509_crl((self.folder / REVOCATIONS).read_bytes())
-        revoked = list(listed)
-        if all(each.serial_number != serial for each in revoked):
-            builder = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(datetime.now(UTC))
-            revoked.append(builder.build())
-        self._write_list(revoked)
-
-    def _issue(self, csr: x509.CertificateSigningRequest, use: x509.ObjectIdentifier, days: float) -> Signed:
+    def sign(
+        self, subject: x509.Name, key: CertificatePublicKeyTypes, use: x509.ObjectIdentifier, days: float
+    ) -> Signed:
+        """Return a certificate for a key."""
         now = datetime.now(UTC)
         # X.509 has whole seconds.
-        ends = min(now + timedelta(days=days), self._certificate.not_valid_after_utc).replace(microsecond=0)
+        ends = min(now + timedelta(days=days), self.certificate.not_valid_after_utc).replace(microsecond=0)
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(csr.subject)
-            .issuer_name(self._certificate.subject)
-            .public_key(csr.public_key())
+            .subject_name(subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _BACKDATED)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
         )
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-        authority = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+        authority = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
         return Signed(chain=pem + authority, serial=f"{certificate.serial_number:x}", expires_ts=ends.timestamp())
 
-    def _write_list(self, revoked: list[x509.RevokedCertificate]) -> None:
+    def revoke(self, serial: int) -> None:
+        """Add a serial number to the revocation list. Raises AuthorityError."""
+        with _translate_errors(self.folder):
+            listed = x509.load_pem_x509_crl((self.folder / self.files.revocations).read_bytes())
+        revoked = list(listed)
+        if all(each.serial_number != serial for each in revoked):
+            builder = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(datetime.now(UTC))
+            revoked.append(builder.build())
+        self.write_list(revoked)
+
+    def write_list(self, revoked: list[x509.RevokedCertificate]) -> None:
+        """Replace the revocation list. Raises AuthorityError."""
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(self._certificate.subject)
+            .issuer_name(self.certificate.subject)
             .last_update(now - _BACKDATED)
             .next_update(now + timedelta(days=AUTHORITY_DAYS))
         )
         for each in revoked:
             builder = builder.add_revoked_certificate(each)
-        content = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        content = builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         with _translate_errors(self.folder):
-            whole = self.folder / f".{REVOCATIONS}"
+            whole = self.folder / f".{self.files.revocations}"
             whole.write_bytes(content)
-            whole.replace(self.folder / REVOCATIONS)  # atomic, for a server reads it meanwhile
+            whole.replace(self.folder / self.files.revocations)  # atomic, for a server reads it meanwhile
 
 
-def read_csr(csr: str, cp_id: str) -> x509.CertificateSigningRequest:
-    """Return the parsed request of `cp_id`. Raises CsrRefused unless name, key strength and signature are right."""
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An authority in `folder`; see `open` and `create`.
+
+    It signs with its elliptic curve key; certificates for RSA keys with its RSA key, if `signs_with_rsa`.
+    `organization`: what the certificates have as organizationName; None: what the request has.
+    """
+
+    folder: Path
+    _ecdsa: _Signer
+    _rsa: _Signer | None = None
+    organization: str | None = None
+    signs_with_rsa: bool = False
+
+    @classmethod
+    def create(cls, folder: Path, name: str = "Wattspan charge points") -> "Authority":
+        """Create an authority. Raises AuthorityError when there is one already, or the folder can't be written."""
+        return cls(folder, _Signer.create(folder, ECDSA, name))
+
+    @classmethod
+    def open(cls, folder: Path) -> "Authority":
+        """Open the authority in `folder`. Raises AuthorityError when there is none, or it can't be read."""
+        ecdsa = _Signer.open(folder, ECDSA)
+        return cls(folder, ecdsa, _Signer.open(folder, RSA) if (folder / RSA.certificate).exists() else None)
+
+    @classmethod
+    def open_or_create(
+        cls, folder: Path, *, organization: str | None = None, signs_with_rsa: bool = False
+    ) -> "Authority":
+        """Open the authority in `folder`, or create it, and its RSA key if that is needed. Raises AuthorityError."""
+        found = cls.open(folder) if (folder / ECDSA.certificate).exists() else cls.create(folder)
+        own_rsa = found._rsa
+        if signs_with_rsa and own_rsa is None:
+            own_rsa = _Signer.create(folder, RSA, "Wattspan charge points (RSA)")
+        return cls(folder, found._ecdsa, own_rsa, organization, signs_with_rsa)
+
+    def sign(self, csr: str, cp_id: str, days: float, *, serial_number: str = "") -> Signed:
+        """Return a client certificate for a signing request of `cp_id`. Raises CsrRefused.
+
+        `serial_number`: its registered one, which the request may name instead; "": none.
+        """
+        request = read_csr(csr, cp_id, serial_number=serial_number)
+        return self._issue(request.subject, request.public_key(), days)
+
+    def issue(self, cp_id: str, days: float) -> tuple[str, Signed]:
+        """Return a new private key (PEM) and its client certificate, for a charge point that can't request one yet."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cp_id)])
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return secret.decode(), self._issue(name, key.public_key(), days)
+
+    def revoke(self, serial: int) -> None:
+        """Revoke a certificate; a running server sees it within seconds. Raises AuthorityError."""
+        self._ecdsa.revoke(serial)
+        if self._rsa is not None:
+            self._rsa.revoke(serial)
+
+    def _issue(self, subject: x509.Name, key: CertificatePublicKeyTypes, days: float) -> Signed:
+        by_rsa = self._rsa is not None and self.signs_with_rsa and isinstance(key, rsa.RSAPublicKey)
+        signer = self._rsa if by_rsa and self._rsa is not None else self._ecdsa
+        return signer.sign(self._named(subject), key, ExtendedKeyUsageOID.CLIENT_AUTH, days)
+
+    def _named(self, subject: x509.Name) -> x509.Name:
+        """Return the subject with our organization, if there is one."""
+        if self.organization is None:
+            return subject
+        others = [each for each in subject if each.oid != NameOID.ORGANIZATION_NAME]
+        return x509.Name([*others, x509.NameAttribute(NameOID.ORGANIZATION_NAME, self.organization)])
+
+
+def authority_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the certificates and the revocation lists of the authority in `folder`."""
+    signers = [ECDSA, RSA] if (folder / RSA.certificate).exists() else [ECDSA]
+    return [folder / each.certificate for each in signers], [folder / each.revocations for each in signers]
+
+
+def _new_key(files: SignerFiles) -> SigningKey:
+    return rsa.generate_private_key(65537, RSA_BITS) if files is RSA else ec.generate_private_key(ec.SECP256R1())
+
+
+def read_csr(csr: str, cp_id: str, *, serial_number: str = "") -> x509.CertificateSigningRequest:
+    """Return the parsed request of `cp_id`. Raises CsrRefused unless name, key strength and signature are right.
+
+    It names `cp_id` or the registered `serial_number`; "": there is none.
+    """
     if len(csr) > MAX_CSR:
         raise CsrRefused("it is too long")
     try:
@@ -168,8 +257,8 @@ def read_csr(csr: str, cp_id: str) -> x509.CertificateSigningRequest:
             raise CsrRefused("it is not signed by its own key")
     except (ValueError, InvalidSignature, UnsupportedAlgorithm) as exc:
         raise CsrRefused("it can't be read") from exc
-    if names != [cp_id]:
-        raise CsrRefused("its common name is not the charge point's identity")
+    if len(names) != 1 or names[0] not in {cp_id, serial_number} - {""}:
+        raise CsrRefused("its common name is neither the charge point's identity nor its registered serial number")
     strong_enough = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS) or (
         isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= MIN_EC_BITS
     )

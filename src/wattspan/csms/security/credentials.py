@@ -38,6 +38,21 @@ def hash_secret(secret: str | bytes, machine_made: bool) -> str:
     return hash_fast(_key(secret)) if machine_made else hash_slow(_key(secret))
 
 
+def readings_of(value: str) -> list[bytes]:
+    """Return the passwords that a charge point may use after this value was configured, as bytes.
+
+    Hex digits of the right length are one secret (see above). Hex digits of another length may be text or bytes.
+    """
+    raw = value.encode("utf-8", "surrogateescape")
+    if len(raw) in _HEX_LENGTHS:
+        return [raw]
+    try:
+        decoded = bytes.fromhex(value) if " " not in value else b""
+    except ValueError:
+        return [raw]
+    return [raw, decoded] if decoded else [raw]
+
+
 def check_secret(secret: str | bytes, stored: str) -> bool:
     """Return whether `stored` was made of `secret`; False for anything that `hash_secret` did not make.
 
@@ -105,4 +120,4 @@ def _key(secret: str | bytes) -> bytes:
     return raw
 
 
-__all__ = ["SecretChecker", "check_secret", "hash_secret", "is_slow", "new_secret"]
+__all__ = ["SecretChecker", "check_secret", "hash_secret", "is_slow", "new_secret", "readings_of"]

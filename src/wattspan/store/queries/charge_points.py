@@ -1,11 +1,12 @@
 """Registered charge points: credentials, annotations, and identities an operator rejected."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
+from wattspan.errors import SerialConflict
 from wattspan.store.queries import Check
-from wattspan.store.records import Registration
+from wattspan.store.records import NETWORK, NO_SECRETS, PendingSecret, Registration, secrets_to_json
 from wattspan.store.schema import tables as t
 from wattspan.store.upsert import insert
 
@@ -16,9 +17,12 @@ _COLUMNS = [
         *("cp_id", "registered_ts", "secret", "protocol", "vendor", "model", "last_msg_ts"),
         *("name", "location", "note"),
         *("other_secret", "other_until_ts", "security_profile", "unknown_id_tags"),
+        *("pending_secrets", "pending_profile", "profile_lowered", "registered_serial"),
     )
 ]
-_NO_OTHER_SECRET = {"other_secret": None, "other_until_ts": None}
+_NO_OTHER_SECRET = {"other_secret": None, "other_until_ts": None, "pending_secrets": NO_SECRETS}
+
+Pending = tuple[PendingSecret, ...]
 
 # Compiled once: every handshake runs these, and building a query takes four times as long as running it.
 _REGISTERED = sa.select(*_COLUMNS).where(_CP.cp_id == sa.bindparam("cp_id"), _CP.removed_ts.is_(None))
@@ -62,7 +66,9 @@ def register(
 ) -> bool:
     """Register a charge point, or replace its secret. Return True if it was not registered before."""
     before = registration(connection, cp_id)
-    required = {} if security_profile is None else {"security_profile": security_profile}
+    if (before is None or before.registered_ts is None) and identity_conflicts(connection, cp_id):
+        raise SerialConflict(cp_id)
+    required = {} if security_profile is None else _required_profile(before, security_profile)
     statement = insert(connection.dialect, t.charge_points).values(
         cp_id=cp_id, known_since_ts=now_ts, registered_ts=now_ts, secret=secret, **required
     )
@@ -88,8 +94,9 @@ def change_charge_point(
     connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int], check: Check
 ) -> Registration | None:
     """Change a charge point's annotations and return it."""
-    check(registration(connection, cp_id))
-    return _annotated(connection, cp_id, annotations)
+    before = registration(connection, cp_id)
+    check(before)
+    return _annotated(connection, cp_id, annotations, before)
 
 
 def set_secret(
@@ -109,12 +116,16 @@ def remove_charge_point(connection: sa.Connection, cp_id: str, check: Check, now
 
 def mark_removed(connection: sa.Connection, cp_id: str, now_ts: float) -> bool:
     """Mark a charge point as removed; a running server finds it by `removed`. Return False if there was none."""
+    connection.execute(sa.delete(t.signing_requests).where(t.signing_requests.c.cp_id == cp_id))
     known = sa.and_(_CP.cp_id == cp_id, _CP.removed_ts.is_(None))
     values = {
         "removed_ts": now_ts,
         "registered_ts": None,
         "secret": None,
         "security_profile": None,
+        "pending_profile": None,
+        "profile_lowered": False,
+        "registered_serial": "",
         "unknown_id_tags": "",
         **_NO_OTHER_SECRET,
     }
@@ -154,7 +165,8 @@ def confirm_secret(connection: sa.Connection, cp_id: str, stored: str, until_ts:
     known = registration(connection, cp_id)
     if known is None or known.other_secret != stored:
         return False
-    _change(connection, cp_id, secret=stored, other_secret=known.secret, other_until_ts=until_ts)
+    former = {"other_secret": known.secret, "other_until_ts": until_ts, "pending_secrets": NO_SECRETS}
+    _change(connection, cp_id, secret=stored, **former)
     return True
 
 
@@ -165,9 +177,95 @@ def withdraw_secret(connection: sa.Connection, cp_id: str, stored: str) -> None:
         _change(connection, cp_id, other_secret=None, other_until_ts=None)
 
 
-def _annotated(connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int]) -> Registration | None:
-    if annotations:
-        _change(connection, cp_id, **annotations)
+def change_pending_secrets(
+    connection: sa.Connection, cp_id: str, change: Callable[[Pending], Pending], now_ts: float
+) -> None:
+    """Replace a charge point's pending secrets by what `change` returns for them."""
+    known = _known(connection, cp_id, now_ts)
+    if known is not None and (changed := change(known.pending)) != known.pending:
+        _change(connection, cp_id, pending_secrets=secrets_to_json(changed))
+
+
+def adopt_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: float) -> None:
+    """Make a pending secret, which the charge point has used, its own, and register it if it was not.
+
+    All others end, except those of other network profiles.
+    """
+    known = registration(connection, cp_id)
+    if known is None:
+        return
+    used = [each for each in known.pending if each.secret == stored]
+    if used:
+        register(connection, cp_id, stored, known.registered_ts or now_ts)
+        kept = tuple(each for each in known.pending if each.when == NETWORK and each.offer != used[0].offer)
+        _change(connection, cp_id, pending_secrets=secrets_to_json(kept))
+
+
+def set_pending_profile(
+    connection: sa.Connection, cp_id: str, profile: int | None, now_ts: float, only_from: int | None = None
+) -> int | None:
+    """Set the security profile that a command gave a charge point, and return the former one.
+
+    `only_from`: change nothing if the present one is another.
+    """
+    known = _known(connection, cp_id, now_ts)
+    if known is None or (only_from is not None and known.pending_profile != only_from):
+        return None
+    _change(connection, cp_id, pending_profile=profile)
+    return known.pending_profile
+
+
+def set_profile(
+    connection: sa.Connection, cp_id: str, former: int | None, values: Mapping[str, int | bool | None], now_ts: float
+) -> None:
+    """Store what a connection proved about security profiles, unless the required one is not `former` any more."""
+    known = _known(connection, cp_id, now_ts)
+    if known is not None and known.security_profile == former:
+        _change(connection, cp_id, **values)
+
+
+def serial_conflicts(connection: sa.Connection, cp_id: str, serial: str) -> bool:
+    """Return whether a serial number is another charge point's identity, or registered for another one."""
+    others = sa.and_(_CP.cp_id != cp_id, _CP.removed_ts.is_(None))
+    same = sa.or_(_CP.registered_serial == serial, sa.func.lower(_CP.cp_id) == serial.lower())
+    return connection.execute(sa.select(_CP.cp_id).where(others, same).limit(1)).first() is not None
+
+
+def identity_conflicts(connection: sa.Connection, cp_id: str) -> bool:
+    """Return whether an identity is the registered serial number of another charge point."""
+    others = sa.and_(_CP.cp_id != cp_id, _CP.removed_ts.is_(None))
+    same = sa.and_(_CP.registered_serial != "", sa.func.lower(_CP.registered_serial) == cp_id.lower())
+    return connection.execute(sa.select(_CP.cp_id).where(others, same).limit(1)).first() is not None
+
+
+def _known(connection: sa.Connection, cp_id: str, now_ts: float) -> Registration | None:
+    """Return a charge point, which is added if it connected so recently that its row is not written yet."""
+    found = registration(connection, cp_id)
+    if found is not None:
+        return found
+    added = insert(connection.dialect, t.charge_points).values(cp_id=cp_id, known_since_ts=now_ts)
+    connection.execute(added.on_conflict_do_nothing())
+    return registration(connection, cp_id)
+
+
+def _required_profile(before: Registration | None, profile: int) -> dict[str, int | bool]:
+    """Return the columns of a required profile that an operator sets."""
+    present = 0 if before is None else before.security_profile or 0
+    lowered = before is not None and (profile < present or (before.profile_lowered and profile == present))
+    return {"security_profile": profile, "profile_lowered": lowered}
+
+
+def _annotated(
+    connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int], before: Registration | None = None
+) -> Registration | None:
+    values: dict[str, object] = dict(annotations)
+    serial = str(annotations.get("registered_serial", ""))
+    if serial and serial_conflicts(connection, cp_id, serial):
+        raise SerialConflict(serial)
+    if "security_profile" in annotations:
+        values |= _required_profile(before, int(annotations["security_profile"]))
+    if values:
+        _change(connection, cp_id, **values)
     return registration(connection, cp_id)
 
 

@@ -50,6 +50,11 @@ charge_points = sa.Table(
     sa.Column("other_secret", sa.Text),
     sa.Column("other_until_ts", Seconds),
     sa.Column("security_profile", sa.Integer),
+    # Secrets sent by a command, until it is known whether the charger has them: see store.records.PendingSecret.
+    sa.Column("pending_secrets", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("pending_profile", sa.Integer),
+    sa.Column("profile_lowered", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("registered_serial", sa.Text, nullable=False, server_default=""),
     sa.Column("unknown_id_tags", sa.Text, nullable=False, server_default=""),
     sa.Column("removed_ts", Seconds),
     sa.Column("name", sa.Text, nullable=False, server_default=""),
@@ -67,6 +72,12 @@ for _name, _expression, _where in (
         sqlite_where=_where.is_not(None),
         postgresql_where=_where.is_not(None),
     )
+sa.Index(
+    "ix_charge_points_registered_serial",
+    charge_points.c.registered_serial,
+    sqlite_where=charge_points.c.registered_serial != "",
+    postgresql_where=charge_points.c.registered_serial != "",
+)
 
 connectors = sa.Table(
     "connectors",
@@ -200,6 +211,23 @@ issued_certificates = sa.Table(
     sa.Column("expires_ts", Seconds, nullable=False),
     sa.Column("installed_ts", Seconds),
     sa.Index("ix_issued_certificates_cp_id", "cp_id"),
+)
+
+# The newest signing request of a charge point for each type of certificate, and the delivery of its certificate.
+signing_requests = sa.Table(
+    "signing_requests",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("requested_ts", Seconds, nullable=False),
+    sa.Column("next_try_ts", Seconds),
+    sa.Column("serial", sa.Text, nullable=False),
+    sa.Column("expires_ts", Seconds),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("echo", sa.Text, nullable=False),
 )
 
 reservations = sa.Table(

@@ -18,6 +18,7 @@ from wattspan.versions.common import (
     reservation_cancelled,
 )
 from wattspan.versions.fields import identifier, text, whole
+from wattspan.versions.security import configuration_change
 
 
 def _connector(call: Payload) -> str | None:
@@ -84,6 +85,7 @@ COMMANDS: Mapping[str, Command] = {
             "ChangeConfiguration",
             CHOICE | {"RebootRequired", "NotSupported"},
             frozenset({"Accepted", "RebootRequired"}),
+            security=configuration_change,
         ),
         command("ClearCache"),
         command(

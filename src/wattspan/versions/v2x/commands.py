@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from wattspan.versions.base import Command
 from wattspan.versions.common import CANCELS, CHOICE, LATER, NO_STATUS, UPDATE, command, reservation_cancelled
+from wattspan.versions.security import network_profile_change, variables_change
 from wattspan.versions.v2x import charging
 from wattspan.versions.v2x import device_model as variables
 
@@ -69,7 +70,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         command("SetMonitoringBase", _REPORTED),
         command("SetMonitoringLevel"),
-        command("SetNetworkProfile", CHOICE | {"Failed"}),
+        command("SetNetworkProfile", CHOICE | {"Failed"}, security=network_profile_change),
         command(
             "SetVariableMonitoring",
             CHOICE | {"UnknownComponent", "UnknownVariable", "UnsupportedMonitorType", "Duplicate"},
@@ -81,6 +82,7 @@ COMMANDS: Mapping[str, Command] = {
             _VARIABLE | {"RebootRequired"},
             frozenset({"Accepted", "RebootRequired"}),
             observe=variables.variables_set,
+            security=variables_change,
             results=("setVariableResult", "attributeStatus"),
         ),
         command("TriggerMessage", CHOICE | {"NotImplemented"}, connector=charging.evse_of),

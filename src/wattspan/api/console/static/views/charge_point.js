@@ -38,11 +38,12 @@ export function ChargePoint({ id, may, onEvent, settings }) {
     <div class="grid">${here.connectors.map((each) => html`<${Connector} key=${each.connector_id} of=${each} />`)}</div>
     <div class="grid">
       <section class="panel"><h2>About</h2><${Properties} of=${[
-        ["Identity", id], ["Model", [here.vendor, here.model].filter(Boolean).join(" ")], ["Serial number", here.serial_number], ["Firmware", here.firmware],
+        ["Identity", id], ["Model", [here.vendor, here.model].filter(Boolean).join(" ")], ["Serial number", here.serial_number], ["Serial number in certificates", here.registered_serial], ["Firmware", here.firmware],
         ["Firmware update", here.firmware_status], ["Log upload", here.log_status], ["Protocol", here.protocol], ["Location", here.location], ["Note", here.note],
         ["Credentials", here.has_credentials ? "set" : "none"], ["Old credentials until", here.old_credentials_until && time(here.old_credentials_until)],
-        ["Security profile", `${here.security_profile_now === null ? "" : `${here.security_profile_now} now, `}${here.security_profile || "none"} required`],
-        ["Client certificate until", here.certificate_expires_at && time(here.certificate_expires_at)], ["Known since", time(here.known_since)],
+        ["Security profile", `${here.security_profile_now === null ? "" : `${here.security_profile_now} now, `}${here.security_profile || "none"} required${here.pending_security_profile === null ? "" : `, ${here.pending_security_profile} once it was used`}`],
+        ["Client certificate until", here.certificate_expires_at && time(here.certificate_expires_at)],
+        ...here.signing_requests.map((each) => ["Certificate request", certificateRequest(each)]), ["Known since", time(here.known_since)],
       ]} />
       ${may("write") && html`<div class="actions" style="margin-top:.8rem"><button onClick=${() => setOpen({ edit: true })}>Edit</button><button disabled=${!here.connected} onClick=${() => setOpen({ rotate: true })}>Rotate credentials</button><button onClick=${() => setOpen({ renew: true })}>New credentials</button><button class="danger" onClick=${() => setOpen({ retire: true })}>Decommission</button></div>`}</section>
       <section class="panel"><h2>Activity</h2><${Properties} of=${[
@@ -68,6 +69,10 @@ export function ChargePoint({ id, may, onEvent, settings }) {
       <p>It is disconnected, may not connect again and leaves all metrics. Its sessions are kept.</p><//>`}
     ${secret && html`<${Secret} of=${secret} onDone=${() => setSecret(null)} />`}</div>`;
 }
+
+const certificateRequest = (of) => [
+  of.certificate_type, of.state, of.reason && `(${of.reason})`, of.state === "installed" ? "" : of.next_try_at ? `next try ${time(of.next_try_at)}` : of.tries > 0 ? "no further try" : "",
+].filter(Boolean).join(" ");
 
 function Connector({ of }) {
   const share = of.limit_a ? Math.min(1, (of.current_a ?? 0) / of.limit_a) : null;
@@ -121,6 +126,7 @@ const TAG_POLICIES = [["default", "The server's setting"], ["accept", "May charg
 function Edit({ cp, onDone }) {
   return html`<${Dialog} title=${`Edit ${cp.cp_id}`} onDone=${onDone} submit=${(form) => api.patch(at(cp.cp_id), { ...Object.fromEntries(form), security_profile: +form.get("security_profile") }, cp.etag)}>
     <div class="fields"><${Field} label="Name" name="name" value=${cp.name} maxlength="500" /><${Field} label="Location" name="location" value=${cp.location} maxlength="500" /><${Field} label="Note" name="note" value=${cp.note} maxlength="500" />
+      <${Field} label="Serial number in certificates" name="registered_serial" value=${cp.registered_serial} maxlength="64" hint="Its client certificate may name it instead of the identity." />
       <${Choice} label="Security profile required" name="security_profile" value=${String(cp.security_profile)} of=${PROFILES} />
       <${Choice} label="Unknown id tags" name="unknown_id_tags" value=${cp.unknown_id_tags} of=${TAG_POLICIES} /></div><//>`;
 }
