@@ -87,7 +87,8 @@ class OperationMethods(ABC):
     ) -> CommandResult:
         """Reserve a connector (0: any) for an id tag until `expires_at`, which has a time zone.
 
-        `parent_id_tag` None: the group of the id tag on file. `reservation_id` None: a random one; `Store.open_reservations` lists those that were accepted.
+        `parent_id_tag` None: the group of the id tag on file. `reservation_id` None: a random one;
+        `Store.open_reservations` lists those that were accepted.
 
         Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
