@@ -98,9 +98,9 @@ const OPERATIONS = {
     body: (form) => ({ transaction: number(form, "transaction") }) },
   unlock: { title: "Unlock a connector", fields: (cp) => html`<${Pick} cp=${cp} />${cp.protocol !== "ocpp1.6" && html`<${Field} label="Connector of the EVSE" name="evse_connector_id" type="number" min="1" hint="Empty: the one in use." />`}`,
     body: (form) => ({ connector_id: number(form, "connector_id"), evse_connector_id: number(form, "evse_connector_id") }) },
-  limit: { title: "Set a limit", fields: (cp) => html`<${Field} label="Limit" name="limit" type="number" min="0" step="0.1" required /><label>Unit<select name="unit"><option>A</option><option>W</option></select></label><${LimitedPlace} cp=${cp} />
+  limit: { title: "Set a limit", fields: (cp) => html`<${Field} label="Limit" name="limit" type="number" min="0" step="0.1" required /><label>Unit<select name="unit"><option value="A">A</option><option value="W">W</option></select></label><${LimitedPlace} cp=${cp} />
       <${Field} label="Lasts, minutes" name="minutes" type="number" min="1" hint="Empty: until it is cleared." />
-      <label>Later limits<textarea name="periods" rows="3" placeholder="30: 10"></textarea><span class="hint">One a line: minutes from now, a colon, the limit.</span></label>`,
+      <label>Later limits<textarea name="periods" rows="3" style="min-height:4.5rem" placeholder="30: 10"></textarea><span class="hint">One a line: minutes from now, a colon, the limit.</span></label>`,
     body: (form) => ({ ...limits(form), unit: form.get("unit"), ...limitedPlace(form), lasts_s: form.get("minutes") ? number(form, "minutes") * 60 : undefined }) },
   reserve: { title: "Reserve a connector", fields: (cp) => html`<${Field} label="Id tag" name="id_tag" required maxlength="255" /><${Pick} cp=${cp} isWhole=${true} /><${Field} label="Until" name="expires_at" type="datetime-local" required />`,
     body: (form) => ({ id_tag: text(form, "id_tag"), connector_id: number(form, "connector_id"), expires_at: new Date(form.get("expires_at")).toISOString() }) },

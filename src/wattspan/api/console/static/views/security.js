@@ -9,7 +9,7 @@ const TRANSFER_EVENTS = new Set(["FileTransferRequested", "FirmwareStatusChanged
 const KINDS = { firmware: "Firmware update", log: "Log upload" };
 const FAILED = /Fail|Invalid|Rejected|BadMessage|NotSupported|PermissionDenied|Revoked/;
 const DONE = new Set(["Installed", "Uploaded"]);
-const EVENTS_SHOWN = 20;
+const EVENTS_SHOWN = 10;
 
 const transferTone = (status) => (FAILED.test(status) ? "bad" : DONE.has(status) ? "good" : "busy");
 
@@ -88,5 +88,5 @@ export function SecurityEvents({ id, onEvent }) {
     <div class="fields" style="margin-bottom:1rem"><${Field} label="Type" type="search" placeholder="TamperDetectionActivated" value=${filter.type} onInput=${(e) => setFilter({ ...filter, type: e.target.value })} />
       <${Choice} label="Received" value=${filter.days} of=${DAYS} onChange=${(e) => setFilter({ ...filter, days: e.target.value })} /></div>
     <${Table} label="Security events" columns=${columns} rows=${pages?.items} empty="None was reported." />
-    ${pages?.next && html`<button onClick=${() => load(pages.next)}>Earlier</button>`}`;
+    ${pages?.next && html`<p><button onClick=${() => load(pages.next)}>Earlier</button></p>`}`;
 }
