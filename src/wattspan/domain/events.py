@@ -277,7 +277,7 @@ class LogStatusChanged(Event):
 
 @event
 class FileTransferRequested(Event):
-    """The answer to UpdateFirmware, SignedUpdateFirmware, GetLog or GetDiagnostics.
+    """UpdateFirmware, SignedUpdateFirmware, GetLog or GetDiagnostics was accepted.
 
     `kind` is "firmware" or "log". `status` is "" if the answer has none (OCPP 1.6).
     """

@@ -128,6 +128,8 @@ def _transfer_requested(
     kind: str, call: Payload, answer: Payload, cp_id: str, received_ts: float
 ) -> Iterable[ev.Event]:
     status, request_id = text(answer.get("status"), 50), whole(call.get("requestId"))
+    if status and status not in CANCELS:
+        return ()
     return (
         ev.FileTransferRequested(cp_id=cp_id, received_ts=received_ts, kind=kind, status=status, request_id=request_id),
     )
