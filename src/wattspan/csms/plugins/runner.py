@@ -257,8 +257,8 @@ def _copied(item: Event | FramePassed) -> Event | FramePassed:
     """Return a copy that a plugin may change. Others, and the state, have parts of the original."""
     if isinstance(item, FramePassed):
         return item
-    kind = type(item)
-    own = kind.__new__(kind)
+    kind: Any = type(item)
+    own: Event = kind.__new__(kind)
     for field in _fields_of(kind):
         value = getattr(item, field)
         setattr(own, field, value if type(value) in ATOMIC else copy.deepcopy(value))
@@ -266,7 +266,7 @@ def _copied(item: Event | FramePassed) -> Event | FramePassed:
 
 
 @cache
-def _fields_of(kind: type[Event]) -> tuple[str, ...]:
+def _fields_of(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
