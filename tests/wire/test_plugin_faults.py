@@ -1,6 +1,7 @@
 """A plugin that fails in any way ends by itself alone: counted and logged, and the server goes on."""
 
 import asyncio
+import re
 import sys
 import threading
 import time
@@ -310,6 +311,27 @@ def test_outside_the_main_thread_a_blocking_plugin_is_disabled_once_it_returns(t
     thread.join(30)
     assert not thread.is_alive()
     assert len(slow.received) == 1
+
+
+async def test_a_plugin_in_c_code_that_holds_the_interpreters_lock_is_disabled_once_it_returns(make_csms, monkeypatch):
+    impatient(monkeypatch)
+
+    class Matching(Plugin):
+        name = "matching"
+        events = (HeartbeatReceived,)
+        calls = 0
+
+        async def on_event(self, event):
+            self.calls += 1
+            re.match(r"(a+)+$", "a" * 23 + "b")  # takes about a second
+
+    matching = Matching()
+    csms = await make_csms(plugins=[matching])
+    async with csms.charger("CP1") as charger:
+        for _ in range(3):
+            await charger.call("Heartbeat")
+        await becomes(csms, "matching", "blocked", 1)
+    assert matching.calls == 1
 
 
 async def test_the_core_is_not_interrupted_in_the_middle_of_what_a_plugin_called(make_csms, monkeypatch):

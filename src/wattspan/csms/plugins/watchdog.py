@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -21,6 +22,8 @@ from typing import Any, Protocol, TypeVar
 log = logging.getLogger(__name__)
 
 SIGNAL = getattr(signal, "SIGURG", None)
+NOT_PLUGINS = frozenset({"", "asyncio.timeouts"})
+"""Modules of what a call itself runs before and after the plugin's code; "": nothing."""
 OWN_PACKAGE = __name__.partition(".")[0]
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -80,12 +83,32 @@ class Watchdog:
             _uninstall()
 
     def _watch(self) -> None:
-        while not self._ended.wait(self._limit_s / 2):
+        while not self._wait_for(self._ended):
             turned = threading.Event()
             if not self._call_soon(turned.set):
                 return
-            if not turned.wait(self._limit_s / 2):
+            if not self._wait_for(turned):
                 self._find_blocking(turned)
+
+    def _wait_for(self, event: threading.Event) -> bool:
+        """Wait for an event, half a limit at most, and return whether it happened.
+
+        Code in C may hold the interpreter's lock, so that this thread gets its turn only when that code has ended: then
+        the wait has taken longer, in which the loop's thread was busy. Its plugin is still on the stack.
+        """
+        began_s, began_cpu_s = time.monotonic(), self._cpu_s()
+        happened = event.wait(self._limit_s / 2)
+        is_late = time.monotonic() - began_s >= self._limit_s
+        if is_late and self._cpu_s() - began_cpu_s >= self._limit_s / 2:
+            call = self._call_on_stack()
+            if call is not None:
+                self._interrupt(call)
+        return happened
+
+    def _cpu_s(self) -> float:
+        """Return the processor time of the loop's thread; 0 where the platform has none."""
+        clock_of = getattr(time, "pthread_getcpuclockid", None)
+        return 0.0 if clock_of is None else time.clock_gettime(clock_of(self._loop_thread))
 
     def _find_blocking(self, turned: threading.Event) -> None:
         """Report and interrupt the plugin whose one call is on the stack at both ends of half a limit."""
@@ -143,9 +166,13 @@ def _uninstall() -> None:
 
 def _on_signal(_signum: int, frame: FrameType | None) -> None:
     """Raise PluginBlocked if a blocked plugin's own code runs. The state stays whole: Wattspan's code is not cut."""
+    module = ""
     while frame is not None and frame.f_code not in _calls:
-        if frame.f_globals.get("__name__", "").partition(".")[0] == OWN_PACKAGE:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] == OWN_PACKAGE:
             return
         frame = frame.f_back
-    if frame is not None and frame.f_locals["self"].blocked:
+    if frame is None or module in NOT_PLUGINS:
+        return  # not in a call, or the call has not begun, or has ended
+    if frame.f_locals["self"].blocked:
         raise PluginBlocked
