@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stack.toolchain import ROOT, tool
 from support.central import Csms
-from support.chargers import BOOT
+from support.chargers import BOOT, START
 from wattspan.domain.events import ChargePointBooted
 from wattspan.simulator import ArrivalPattern, Simulation
 
@@ -210,6 +210,60 @@ async def test_id_tags_users_tokens_and_the_audit_log_are_kept_from_the_console(
         await console.seen(path)
     await console.open("audit", "Audit")
     await expect(page.get_by_text("create_user")).to_be_visible()
+
+
+async def test_a_charge_points_page_shows_transfers_certificates_and_security_events(
+    csms: Csms, console: Console
+) -> None:
+    page, dialog = console.page, console.page.get_by_role("dialog")
+    hashes = {
+        "hashAlgorithm": "SHA256",
+        "issuerNameHash": "a" * 64,
+        "issuerKeyHash": "b" * 64,
+        "serialNumber": "1f2e3d",
+    }
+    async with csms.charger("CP1") as charger:
+        await charger.call("BootNotification", BOOT)
+        await charger.call("StartTransaction", START)
+        for status in ("Downloading", "Installed"):
+            await charger.call("SignedFirmwareStatusNotification", {"status": status, "requestId": 7})
+        for number in range(12):
+            reported = {"type": f"Type{number % 2}", "timestamp": START["timestamp"], "techInfo": f"number {number}."}
+            await charger.call("SecurityEventNotification", reported)
+        await csms.durable()
+        await console.open("charge-points/CP1", "CP1")
+        transfers = page.get_by_role("region", name="Firmware updates and log uploads")
+        await transfers.get_by_text("2 statuses").click()
+        await expect(transfers.get_by_text("Downloading")).to_be_visible()
+        await charger.call("SignedFirmwareStatusNotification", {"status": "Downloading", "requestId": 8})
+        await expect(transfers.locator("tbody tr")).to_have_count(2)
+        await page.get_by_role("button", name="Read installed certificates").click()
+        accepted = {"status": "Accepted", "certificateHashData": [hashes]}
+        await charger.reply(await charger.expect("GetInstalledCertificateIds"), accepted)
+        await charger.reply(await charger.expect("GetInstalledCertificateIds"), {"status": "NotFound"})
+        await expect(page.get_by_text("1f2e3d")).to_be_visible()
+        events = page.get_by_role("region", name="Security events")
+        await expect(events.locator("tbody tr")).to_have_count(10)
+        await page.get_by_role("button", name="Earlier").click()
+        await expect(events.locator("tbody tr")).to_have_count(12)
+        await console.seen("security")
+        await page.get_by_placeholder("TamperDetectionActivated").fill("Type1")
+        await expect(events.locator("tbody tr")).to_have_count(6)
+        await page.get_by_role("button", name="Set limit").click()
+        await dialog.get_by_label("Limit", exact=True).fill("16")
+        await dialog.get_by_label("Later limits").fill("half an hour")
+        await dialog.get_by_role("button", name="Set a limit").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("minutes, a colon and a limit")
+        await console.seen("limit")
+        await dialog.get_by_label("Later limits").fill("30: 8.5")
+        await dialog.get_by_label("Where").select_option(label="only session 1 at connector 1")
+        await dialog.get_by_role("button", name="Set a limit").click()
+        frame = await charger.expect("SetChargingProfile")
+        await charger.reply(frame, {"status": "Accepted"})
+        await expect(dialog).to_be_hidden()
+    profile = frame[3]["csChargingProfiles"]
+    assert profile["chargingProfilePurpose"] == "TxProfile"
+    assert [each["startPeriod"] for each in profile["chargingSchedule"]["chargingSchedulePeriod"]] == [0, 1800]
 
 
 async def test_pending_charge_points_are_approved_and_rejected_by_a_click(tmp_path: Path, browser: Browser) -> None:

@@ -12,7 +12,7 @@ from support.chargers import BOOT, START, energy, meter_values, status, stop
 from support.stations import event, status_2x
 from support.waiting import eventually
 from wattspan import CentralSystem
-from wattspan.csms.plugins import host
+from wattspan.csms.plugins import host, runner
 from wattspan.csms.plugins.base import Plugin
 from wattspan.domain.events import ChargePointBooted, ConnectorStatusChanged, HeartbeatReceived
 from wattspan.errors import SettingsError
@@ -257,7 +257,7 @@ async def test_a_plugin_that_raises_harms_nothing_and_shows(make_csms):
 
 async def test_a_plugin_that_hangs_is_cut_off_and_the_slow_one_loses_only_its_own_events(make_csms, monkeypatch):
     monkeypatch.setattr("wattspan.app.central_system.PluginHost", partial(host.PluginHost, call_timeout_s=0.02))
-    monkeypatch.setattr(host, "MAX_QUEUED", 3)
+    monkeypatch.setattr(runner, "MAX_QUEUED", 3)
     noting = Noting()
     csms = await make_csms(plugins=[Hanging(), noting])
     async with csms.charger("CP1") as charger:

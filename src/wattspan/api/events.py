@@ -30,7 +30,7 @@ FIGURES_S = 1.0
 SLICE = 250
 """Charge points compared between two pauses for messages."""
 
-REDACTED = frozenset({"id_token", "parent_id_token", "key", "details", "readings", "payload"})
+REDACTED = frozenset({"id_token", "parent_id_token", "key", "details", "readings", "payload", "certificates"})
 """Fields left out: personal data, or long. A payload may be a customer's data (NotifyCustomerInformation)."""
 FORMER_NAMES = {"EventStreamReceived": "EventStreamTold"}
 """Former names of events, which are sent too until the next release."""

@@ -178,12 +178,14 @@ def _firmware(fleet: Fleet, e: ev.FirmwareStatusChanged) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     cp.firmware_status = e.status
     fleet.changes.charge_points[cp.cp_id] = cp
+    fleet.changes.notes.append(e)
 
 
 def _log(fleet: Fleet, e: ev.LogStatusChanged) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     cp.log_status = e.status
     fleet.changes.charge_points[cp.cp_id] = cp
+    fleet.changes.notes.append(e)
 
 
 def _note(fleet: Fleet, e: Any) -> None:
@@ -221,6 +223,8 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.ChargingProfilesCleared: profiles_cleared,
     ev.FirmwareStatusChanged: _firmware,
     ev.LogStatusChanged: _log,
+    ev.FileTransferRequested: _note,
+    ev.InstalledCertificatesReported: _note,
     ev.SecurityEventReported: _note,
     ev.DynamicScheduleUpdated: schedule_updated,
     ev.ProblemReported: _problem,

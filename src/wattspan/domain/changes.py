@@ -7,6 +7,10 @@ from wattspan.domain.events import (
     EventStreamClosed,
     EventStreamOpened,
     EventStreamReceived,
+    FileTransferRequested,
+    FirmwareStatusChanged,
+    InstalledCertificatesReported,
+    LogStatusChanged,
     ReservationCancelled,
     ReservationMade,
     SecurityEventReported,
@@ -21,8 +25,12 @@ Note = (
     | EventStreamOpened
     | EventStreamClosed
     | EventStreamReceived
+    | FileTransferRequested
+    | FirmwareStatusChanged
+    | LogStatusChanged
+    | InstalledCertificatesReported
 )
-"""Events that go to the store as they are and change nothing in memory."""
+"""Events that go to the store as they are. Most of them change nothing in memory."""
 
 
 @dataclass(slots=True)

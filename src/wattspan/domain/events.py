@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 from wattspan.domain.device_model import Attribute, Characteristics, Monitor
+from wattspan.domain.installed import CertificateId
 
 Payload = Mapping[str, Any]
 _E = TypeVar("_E")
@@ -266,16 +267,37 @@ class TransactionEventReceived(Event):
 
 @event
 class FirmwareStatusChanged(Event):
-    """FirmwareStatusNotification, SignedFirmwareStatusNotification."""
+    """FirmwareStatusNotification, SignedFirmwareStatusNotification. `request_id` is the update's, if it has one."""
 
     status: str
+    request_id: int | None = None
 
 
 @event
 class LogStatusChanged(Event):
-    """DiagnosticsStatusNotification, LogStatusNotification."""
+    """DiagnosticsStatusNotification, LogStatusNotification. `request_id` is the upload's, if it has one."""
 
     status: str
+    request_id: int | None = None
+
+
+@event
+class FileTransferRequested(Event):
+    """UpdateFirmware, SignedUpdateFirmware, GetLog or GetDiagnostics was accepted.
+
+    `kind` is "firmware" or "log". `status` is "" if the answer has none (OCPP 1.6).
+    """
+
+    kind: str
+    status: str
+    request_id: int | None = None
+
+
+@event
+class InstalledCertificatesReported(Event):
+    """The answer to GetInstalledCertificateIds: the certificates of each type that was asked for, possibly none."""
+
+    certificates: Mapping[str, Sequence[CertificateId]]
 
 
 @event

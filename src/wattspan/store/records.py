@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict, dataclass
 
+from wattspan.domain.installed import CertificateId
+
 NOW, RESTART, NETWORK = "now", "restart", "network"
 """The values of `PendingSecret.when`."""
 
@@ -138,6 +140,42 @@ class SigningRequest:
     expires_ts: float | None = None
     chain: str = ""
     echo: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledCertificates:
+    """The certificates of one type that a charge point reported; empty: it has none."""
+
+    type: str
+    certificates: tuple[CertificateId, ...]
+    reported_ts: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityEvent:
+    """A security event that a charge point reported. `charger_ts` None: its time could not be parsed."""
+
+    id: int
+    cp_id: str
+    received_ts: float
+    charger_ts: float | None
+    type: str
+    tech_info: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTransferStatus:
+    """A status of a firmware update or a log upload (`kind` "firmware", "log").
+
+    `is_request`: it is the charge point's answer to the request, "" if the answer has no status (1.6). `request_id`
+    None: the charge point named none, as with UpdateFirmware and GetDiagnostics of 1.6.
+    """
+
+    kind: str
+    request_id: int | None
+    status: str
+    is_request: bool
+    received_ts: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,10 @@ DIRECTION = attribute("direction", "`in`: from a charge point; `out`: to a charg
 REASON = attribute("reason", "Why a handshake was rejected, or the energy of a transaction corrected.")
 SIGNAL = attribute("signal", "traces, metrics or logs.")
 PLUGIN = attribute("plugin", "Name of a plugin.")
-KIND = attribute("kind", "How a plugin failed: raised, timeout or dropped (events it was too slow for).")
+KIND = attribute(
+    "kind",
+    "How a plugin failed: raised, timeout, blocked, invalid (an answer) or dropped (events it was too slow for).",
+)
 VENDOR = attribute("vendor", "Vendor, from the boot notification.")
 MODEL = attribute("model", "Model, from the boot notification.")
 FIRMWARE = attribute("firmware", "Firmware version, from the boot notification.")

@@ -1,10 +1,12 @@
 """Messages and table rows that are equal in several OCPP versions. It knows no version's own fields."""
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from wattspan.domain import events as ev
 from wattspan.domain.certificates import MAX_CSR
+from wattspan.domain.installed import CertificateId
 from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.versions.base import ChargePointContext, Command, Observe, Payload, no_connector, no_events, no_security
 from wattspan.versions.fields import text, whole
@@ -13,9 +15,13 @@ from wattspan.versions.security import Changes
 WHOLE_CHARGE_POINT = "0"
 """The connector or EVSE of a message that names none: the charge point as a whole (OCPP 1.6 §3.7, 2.0.1 §5)."""
 
+MAX_INSTALLED = 200
+"""Installed certificates that are kept of one answer."""
+
 CHOICE = frozenset({"Accepted", "Rejected"})
 ACCEPTED_ONLY = frozenset({"Accepted"})
 NO_STATUS: frozenset[str] = frozenset()
+READ = frozenset({"Accepted", "NotFound"})
 CANCELS = frozenset({"Accepted", "AcceptedCanceled"})
 LATER = frozenset({"Accepted", "Scheduled"})
 UPDATE = CHOICE | CANCELS | {"InvalidCertificate", "RevokedCertificate"}
@@ -80,12 +86,14 @@ def security_event(call: Payload, answer: Payload, cp_id: str, received_ts: floa
 
 def firmware_status(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
     """Observe FirmwareStatusNotification: the progress of an update."""
-    return (ev.FirmwareStatusChanged(cp_id=cp_id, received_ts=received_ts, status=text(call.get("status"), 50)),)
+    status, request_id = text(call.get("status"), 50), whole(call.get("requestId"))
+    return (ev.FirmwareStatusChanged(cp_id=cp_id, received_ts=received_ts, status=status, request_id=request_id),)
 
 
 def log_status(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
     """Observe LogStatusNotification, DiagnosticsStatusNotification: the progress of an upload."""
-    return (ev.LogStatusChanged(cp_id=cp_id, received_ts=received_ts, status=text(call.get("status"), 50)),)
+    status, request_id = text(call.get("status"), 50), whole(call.get("requestId"))
+    return (ev.LogStatusChanged(cp_id=cp_id, received_ts=received_ts, status=status, request_id=request_id),)
 
 
 # What answers to our commands mean
@@ -105,6 +113,49 @@ def profile_events(cp_id: str, received_ts: float, connector_id: str | None, pro
         return ()
     place = connector_id or WHOLE_CHARGE_POINT
     return (ev.ChargingProfileSet(cp_id=cp_id, received_ts=received_ts, connector_id=place, profile=profile),)
+
+
+def firmware_requested(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe UpdateFirmware, SignedUpdateFirmware (OCPP 1.6 §5.19, whitepaper L01, 2.0.1 L01)."""
+    return _transfer_requested("firmware", call, answer, cp_id, received_ts)
+
+
+def log_requested(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe GetLog, GetDiagnostics (OCPP 1.6 §5.9, whitepaper N01, 2.0.1 N01)."""
+    return _transfer_requested("log", call, answer, cp_id, received_ts)
+
+
+def _transfer_requested(
+    kind: str, call: Payload, answer: Payload, cp_id: str, received_ts: float
+) -> Iterable[ev.Event]:
+    status, request_id = text(answer.get("status"), 50), whole(call.get("requestId"))
+    if status and status not in CANCELS:
+        return ()
+    return (
+        ev.FileTransferRequested(cp_id=cp_id, received_ts=received_ts, kind=kind, status=status, request_id=request_id),
+    )
+
+
+def installed_certificates(
+    types: Iterable[str], found: Iterable[tuple[str, Any, Any]], cp_id: str, received_ts: float
+) -> Iterable[ev.Event]:
+    """Return the event of an answer to GetInstalledCertificateIds.
+
+    `types` are those that were asked for, `found` is (type, CertificateHashData, the list of its children).
+    """
+    certificates: dict[str, list[CertificateId]] = {each: [] for each in types}
+    for kind, data, children in islice(found, MAX_INSTALLED):
+        if isinstance(data, dict):
+            certificates.setdefault(kind, []).append(
+                CertificateId(
+                    hash_algorithm=text(data.get("hashAlgorithm"), 10),
+                    issuer_name_hash=text(data.get("issuerNameHash"), 128),
+                    issuer_key_hash=text(data.get("issuerKeyHash"), 128),
+                    serial_number=text(data.get("serialNumber"), 40),
+                    children=len(children) if isinstance(children, list) else 0,
+                )
+            )
+    return (ev.InstalledCertificatesReported(cp_id=cp_id, received_ts=received_ts, certificates=certificates),)
 
 
 def reservation_cancelled(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:

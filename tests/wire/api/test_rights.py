@@ -26,6 +26,10 @@ read    GET    /charge-points/{cp_id}/connectors/{connector_id}/composite-schedu
 read    GET    /charge-points/{cp_id}/charging-profiles
 read    GET    /charge-points/{cp_id}/commands
 read    GET    /charge-points/{cp_id}/device-model
+read    GET    /charge-points/{cp_id}/certificates
+command POST   /charge-points/{cp_id}/certificates/read
+read    GET    /charge-points/{cp_id}/transfers
+read    GET    /security-events
 command POST   /charge-points/{cp_id}/commands/{action}
 read    GET    /charge-points/{cp_id}/commands/{action}
 command GET    /charge-points/{cp_id}/messages

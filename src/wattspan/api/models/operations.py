@@ -9,9 +9,12 @@ from pydantic import Field
 from wattspan.api.models.common import At, Body, Token
 from wattspan.api.problems import Problem
 from wattspan.csms.operations import parameters as op
+from wattspan.csms.operations.context import period_faults
 
 Connector = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Retries = Annotated[int, Field(ge=0, le=1000)]
+Rate = Annotated[float, Field(ge=0, le=1_000_000, multiple_of=0.1)]
 Url = Annotated[str, Field(max_length=512, pattern=r"^[a-z][a-z0-9+.-]*://[\x21-\x7e]+$")]
 
 
@@ -64,12 +67,16 @@ class Stop(OperationBody):
 
 
 class Unlock(OperationBody):
-    """Unlock the cable of a connector."""
+    """Unlock the cable of a connector.
+
+    `evse_connector_id` is the connector of the EVSE in 2.x; null: the one in use, or else the first.
+    """
 
     connector_id: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    evse_connector_id: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
 
     def operation(self) -> op.Operation:
-        return op.Unlock(connector_id=self.connector_id)
+        return op.Unlock(connector_id=self.connector_id, evse_connector_id=self.evse_connector_id)
 
 
 class Reset(OperationBody):
@@ -82,7 +89,10 @@ class Reset(OperationBody):
 
 
 class Reserve(OperationBody):
-    """Reserve a connector for an id tag. `reservation_id` null: a random one."""
+    """Reserve a connector for an id tag.
+
+    `parent_id_tag` null: the group of the id tag on file. `reservation_id` null: a random one.
+    """
 
     id_tag: Token
     parent_id_tag: Token | None = None
@@ -109,13 +119,25 @@ class CancelReservation(OperationBody):
         return op.CancelReservation(reservation_id=self.reservation_id)
 
 
-class Limit(OperationBody):
-    """Limit current or power from now on. `connector_id` 0 caps the whole charge point, any other each session there.
+class LimitPeriod(Body):
+    """A part of a limit, from `start_s` seconds after its start to the next part. `phases` null: all."""
 
-    `phases` null: as many as the charge point has. `lasts_s` null: until it is cleared.
+    start_s: Int32
+    limit: Rate
+    phases: Annotated[int, Field(ge=1, le=3)] | None = None
+
+
+class Limit(OperationBody):
+    """Limit current or power from now on, by one `limit` or by `periods`, of which the first starts at 0.
+
+    `connector_id` 0 caps the whole charge point, any other each session there. `transaction` is Wattspan's number of an
+    open session, which alone is limited. `phases` null: as many as the charge point has. `lasts_s` null: until it is
+    cleared.
     """
 
-    limit: Annotated[float, Field(ge=0, le=1_000_000, multiple_of=0.1)]
+    limit: Rate | None = None
+    periods: Annotated[list[LimitPeriod], Field(max_length=1024, default_factory=list)]
+    transaction: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     unit: RateUnit = RateUnit.A
     connector_id: Connector = 0
     phases: Annotated[int, Field(ge=1, le=3)] | None = None
@@ -124,8 +146,13 @@ class Limit(OperationBody):
     profile_id: Int32 | None = None
 
     def operation(self) -> op.Operation:
-        return op.SetLimit(
+        """Return the operation. Raises Problem 422 if the periods do not fit together."""
+        operation = op.SetLimit(
             limit=self.limit,
+            periods=[
+                op.LimitPeriod(start_s=each.start_s, limit=each.limit, phases=each.phases) for each in self.periods
+            ],
+            transaction=self.transaction,
             unit=self.unit.value,
             connector_id=self.connector_id,
             phases=self.phases,
@@ -133,6 +160,10 @@ class Limit(OperationBody):
             duration_s=self.lasts_s,
             profile_id=self.profile_id,
         )
+        faults = list(period_faults(operation))
+        if faults:
+            raise Problem(422, "the limit is not valid", faults=faults)
+        return operation
 
 
 class ClearLimit(OperationBody):
@@ -167,38 +198,84 @@ class Trigger(OperationBody):
 
 
 class SendLocalList(OperationBody):
-    """Send all id tags on file, or only those named. `version` null: Unix seconds, which rise with every list."""
+    """Send all id tags on file, or only those named. `version` null: Unix seconds, which rise with every list.
+
+    A differential update deletes the entries of `remove`, and of those `id_tags` that are not on file. If the charge
+    point refuses it (VersionMismatch, Failed), the full list of all id tags on file follows, with a version above the
+    charge point's; the answer is then the one to the full list.
+    """
 
     update: ListUpdate = ListUpdate.FULL
     id_tags: Annotated[list[Token], Field(max_length=10_000)] | None = None
+    remove: Annotated[list[Token], Field(max_length=10_000, default_factory=list)]
     version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
 
     def operation(self) -> op.Operation:
-        return op.SendLocalList(update=self.update.value, id_tags=self.id_tags, version=self.version)
+        """Return the operation. Raises Problem 422 for entries to remove that contradict the rest."""
+        both = {each.casefold() for each in self.remove} & {each.casefold() for each in self.id_tags or ()}
+        if self.remove and (self.update is ListUpdate.FULL or both):
+            reason = "needs a differential update" if self.update is ListUpdate.FULL else "must not be in id_tags too"
+            raise Problem(422, "the local list is not valid", faults=[("/remove", reason)])
+        return op.SendLocalList(
+            update=self.update.value, id_tags=self.id_tags, remove=self.remove, version=self.version
+        )
 
 
 class Logs(OperationBody):
-    """Have a log uploaded. `location` null: to this server, which keeps it (`/diagnostics`)."""
+    """Have a log uploaded. `location` null: to this server, which keeps it (`/diagnostics`).
+
+    `retries` is how often the charge point tries again, `retry_interval_s` the pause before; null: as it decides.
+    """
 
     kind: LogKind = LogKind.DIAGNOSTICS
     location: Url | None = None
     from_at: At | None = None
     until_at: At | None = None
+    retries: Retries | None = None
+    retry_interval_s: Int32 | None = None
 
     def operation(self) -> op.Operation:
-        return op.GetLogs(kind=self.kind.value, location=self.location, from_at=self.from_at, until_at=self.until_at)
+        return op.GetLogs(
+            kind=self.kind.value,
+            location=self.location,
+            from_at=self.from_at,
+            until_at=self.until_at,
+            retries=self.retries,
+            retry_interval_s=self.retry_interval_s,
+        )
 
 
 class Firmware(OperationBody):
-    """Have firmware fetched and installed: one that was uploaded here (`firmware_id`), or from a `location`."""
+    """Have firmware fetched and installed: one that was uploaded here (`firmware_id`), or from a `location`.
+
+    `signing_certificate` (PEM) and `signature` (Base64) are given together; the charge point then verifies the firmware
+    (SignedUpdateFirmware in 1.6). `install_at` without them needs OCPP 2.x. `retries` is how often it tries again to
+    fetch the firmware, `retry_interval_s` the pause before; null: as it decides.
+    """
 
     firmware_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
     location: Url | None = None
     retrieve_at: At | None = None
+    install_at: At | None = None
+    signing_certificate: Annotated[str, Field(min_length=1, max_length=5500)] | None = None
+    signature: Annotated[str, Field(min_length=1, max_length=800)] | None = None
+    retries: Retries | None = None
+    retry_interval_s: Int32 | None = None
 
     def operation(self) -> op.Operation:
-        """Return the operation. Raises Problem 422 without a `location`."""
+        """Return the operation. Raises Problem 422 without a `location`, or with one half of a signature."""
         if not self.location:
             faults = [("/location", "is required unless there is a firmware_id")]
             raise Problem(422, "the firmware's location is required", faults=faults)
-        return op.UpdateFirmware(location=self.location, retrieve_at=self.retrieve_at)
+        if (self.signing_certificate is None) != (self.signature is None):
+            missing = "/signature" if self.signature is None else "/signing_certificate"
+            raise Problem(422, "signature and certificate are given together", faults=[(missing, "is required")])
+        return op.UpdateFirmware(
+            location=self.location,
+            retrieve_at=self.retrieve_at,
+            install_at=self.install_at,
+            signing_certificate=self.signing_certificate,
+            signature=self.signature,
+            retries=self.retries,
+            retry_interval_s=self.retry_interval_s,
+        )

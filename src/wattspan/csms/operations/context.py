@@ -1,15 +1,24 @@
 """What a builder may need besides the operation's own parameters, and the values that both versions make alike."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wattspan.csms.operations.parameters import GetLogs, Operation, RemoteStop, SendLocalList, SetLimit
+from wattspan.csms.operations.parameters import (
+    GetLogs,
+    LimitPeriod,
+    Operation,
+    RemoteStop,
+    Reserve,
+    SendLocalList,
+    SetLimit,
+    UpdateFirmware,
+)
 from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.timestamps import wire_time
-from wattspan.errors import TransactionNotIdentified
+from wattspan.errors import CommandInvalid, TransactionNotIdentified
 from wattspan.store.records import IdTag
 from wattspan.versions.base import Payload
 
@@ -26,7 +35,7 @@ class OperationContext:
     upload_url: Callable[[], str]
     """Returns a new address that this charge point may upload one file to."""
     id_tags: Sequence[IdTag] = ()
-    """All on file; only for operations that `needs_id_tags`."""
+    """Those on file that the operation reads: see `needed_id_tags`."""
 
     @property
     def now(self) -> str:
@@ -37,9 +46,17 @@ Builder = Callable[[Any, OperationContext], OcppCall]
 """(operation, context) to the call of one OCPP version. Pure; raises CommandError alone."""
 
 
-def needs_id_tags(operation: Operation) -> bool:
-    """Return whether the operation's builder reads `OperationContext.id_tags`."""
-    return isinstance(operation, SendLocalList)
+def needed_id_tags(operation: Operation) -> Sequence[str] | None:
+    """Return the id tags that the operation's builder reads from `OperationContext.id_tags`; None: all on file."""
+    if isinstance(operation, SendLocalList):
+        return None
+    return [operation.id_tag] if isinstance(operation, Reserve) else []
+
+
+def invalid(context: OperationContext, operation: Operation, path: str, reason: str) -> CommandInvalid:
+    """Return the error for a parameter of an operation. `path` is a JSON pointer to it."""
+    name = path.removeprefix("/")
+    return CommandInvalid(context.cp.cp_id, type(operation).__name__, f"{name} {reason}", [(path, reason)])
 
 
 def without_none(**fields: Any) -> Payload:
@@ -62,33 +79,108 @@ def chosen_or_random(given: int | None) -> int:
     return given if given is not None else random_id()
 
 
-def transaction_of(operation: RemoteStop, context: OperationContext) -> Transaction:
-    """Return the open transaction to stop. Raises TransactionNotIdentified when it is not exactly one."""
+def transaction_of(operation: RemoteStop | SetLimit, context: OperationContext) -> Transaction:
+    """Return the open transaction to stop or limit. Raises TransactionNotIdentified when it is not exactly one."""
     cp = context.cp
     found = [tx for tx in cp.transactions.values() if operation.transaction in (None, tx.number)]
     if len(found) != 1:
         reason = "several transactions are open: name one" if found else "no such transaction is open"
-        raise TransactionNotIdentified(cp.cp_id, "RemoteStop", reason)
+        raise TransactionNotIdentified(cp.cp_id, type(operation).__name__, reason)
     return found[0]
 
 
+def limited_transaction(operation: SetLimit, context: OperationContext) -> Transaction | None:
+    """Return the open transaction that a limit is for, or None. Raises TransactionNotIdentified, CommandInvalid."""
+    if operation.transaction is None:
+        return None
+    found = transaction_of(operation, context)
+    if not found.connector_id.isdigit() or found.connector_id == "0":
+        reason = "the charge point has not named the connector of the transaction"
+        raise TransactionNotIdentified(context.cp.cp_id, "SetLimit", reason)
+    if operation.connector_id not in (0, int(found.connector_id)):
+        reason = f"must be {found.connector_id}, the connector of the transaction, or be left out"
+        raise invalid(context, operation, "/connector_id", reason)
+    return found
+
+
 def schedule_of(operation: SetLimit, context: OperationContext) -> Payload:
-    """Return a ChargingSchedule of one period that begins now; the same in every version but for 2.x's id."""
-    period = without_none(startPeriod=0, limit=operation.limit, numberPhases=operation.phases)
+    """Return a ChargingSchedule that begins now; the same in every version but for 2.x's id. Raises CommandInvalid."""
     return without_none(
         startSchedule=context.now,
         duration=operation.duration_s,
         chargingRateUnit=operation.unit,
-        chargingSchedulePeriod=[period],
+        chargingSchedulePeriod=[
+            without_none(startPeriod=period.start_s, limit=period.limit, numberPhases=period.phases)
+            for period in _periods(operation, context)
+        ],
     )
+
+
+def _periods(operation: SetLimit, context: OperationContext) -> Sequence[LimitPeriod]:
+    for path, reason in period_faults(operation):
+        raise invalid(context, operation, path, reason)
+    if operation.limit is None:
+        return operation.periods
+    return [LimitPeriod(start_s=0, limit=operation.limit, phases=operation.phases)]
+
+
+def period_faults(operation: SetLimit) -> Iterator[tuple[str, str]]:
+    """Yield (JSON pointer, reason) of each fault in how a limit's periods fit together."""
+    if (operation.limit is None) == (not operation.periods):
+        yield "/limit", "must be given, or else periods, and not both"
+    if operation.periods and operation.phases is not None:
+        yield "/phases", "must be given in each period"
+    for index, period in enumerate(operation.periods):
+        before = operation.periods[index - 1].start_s if index else None
+        if before is None and period.start_s != 0:
+            yield f"/periods/{index}/start_s", "must be 0 in the first period"
+        if before is not None and period.start_s <= before:
+            yield f"/periods/{index}/start_s", "must be greater than in the period before"
+        if operation.duration_s is not None and period.start_s >= operation.duration_s:
+            yield f"/periods/{index}/start_s", "must lie within the duration"
 
 
 def listed_tags(operation: SendLocalList, context: OperationContext) -> Sequence[IdTag]:
     """Return the id tags on file that go into the local list."""
-    if operation.id_tags is None:
-        return context.id_tags
-    wanted = {each.casefold() for each in operation.id_tags}
-    return [tag for tag in context.id_tags if tag.id_token.casefold() in wanted]
+    removed = {each.casefold() for each in operation.remove}
+    wanted = None if operation.id_tags is None else {each.casefold() for each in operation.id_tags}
+    return [
+        tag
+        for tag in context.id_tags
+        if (key := tag.id_token.casefold()) not in removed and (wanted is None or key in wanted)
+    ]
+
+
+def removed_tags(operation: SendLocalList, context: OperationContext) -> Sequence[str]:
+    """Return the id tags to delete from the local list, each once. Raises CommandInvalid for a full list."""
+    if operation.update == "Full":
+        if operation.remove:
+            raise invalid(
+                context, operation, "/remove", "needs a differential update: a full list replaces all entries"
+            )
+        return []
+    on_file = {tag.id_token.casefold() for tag in context.id_tags}
+    gone = [each for each in operation.id_tags or () if each.casefold() not in on_file]
+    return list({each.casefold(): each for each in [*operation.remove, *gone]}.values())
+
+
+def group_of(operation: Reserve, context: OperationContext, max_length: int) -> str | None:
+    """Return the group of a reservation: the one given, or that of the id tag on file if the version can carry it."""
+    if operation.parent_id_tag is not None:
+        return operation.parent_id_tag
+    for tag in context.id_tags:
+        if tag.id_token.casefold() == operation.id_tag.casefold():
+            return tag.parent if tag.parent and len(tag.parent) <= max_length else None
+    return None
+
+
+def signed_fields(operation: UpdateFirmware, context: OperationContext) -> Mapping[str, str]:
+    """Return the fields of signed firmware, none if it is not signed. Raises CommandInvalid if one is missing."""
+    given = without_none(signingCertificate=operation.signing_certificate, signature=operation.signature)
+    if len(given) == 1:
+        path = "/signature" if operation.signature is None else "/signing_certificate"
+        raise invalid(context, operation, path, "is required: signature and certificate are given together")
+    return given
 
 
 def get_log(operation: GetLogs, context: OperationContext) -> OcppCall:
@@ -99,4 +191,10 @@ def get_log(operation: GetLogs, context: OperationContext) -> OcppCall:
         latestTimestamp=wire_time_of(operation.until_at),
     )
     log_type = {"diagnostics": "DiagnosticsLog", "security": "SecurityLog"}[operation.kind]
-    return "GetLog", {"logType": log_type, "requestId": random_id(), "log": log}
+    return "GetLog", without_none(
+        logType=log_type,
+        requestId=random_id(),
+        log=log,
+        retries=operation.retries,
+        retryInterval=operation.retry_interval_s,
+    )

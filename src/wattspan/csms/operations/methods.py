@@ -57,12 +57,22 @@ class OperationMethods(ABC):
         """
         return await self.perform(cp_id, op.Reset(hard=hard), timeout_s=timeout_s)
 
-    async def unlock(self, cp_id: str, *, connector_id: int = 1, timeout_s: float | None = None) -> CommandResult:
+    async def unlock(
+        self,
+        cp_id: str,
+        *,
+        connector_id: int = 1,
+        evse_connector_id: int | None = None,
+        timeout_s: float | None = None,
+    ) -> CommandResult:
         """Unlock a connector's cable. Accepted means that it is unlocked.
+
+        `evse_connector_id` is the connector of the EVSE in 2.x; None: the one in use, or else the first.
 
         Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
-        return await self.perform(cp_id, op.Unlock(connector_id=connector_id), timeout_s=timeout_s)
+        operation = op.Unlock(connector_id=connector_id, evse_connector_id=evse_connector_id)
+        return await self.perform(cp_id, operation, timeout_s=timeout_s)
 
     async def reserve(
         self,
@@ -77,7 +87,8 @@ class OperationMethods(ABC):
     ) -> CommandResult:
         """Reserve a connector (0: any) for an id tag until `expires_at`, which has a time zone.
 
-        `reservation_id` None: a random one; `Store.open_reservations` lists those that were accepted.
+        `parent_id_tag` None: the group of the id tag on file. `reservation_id` None: a random one;
+        `Store.open_reservations` lists those that were accepted.
 
         Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
@@ -103,9 +114,11 @@ class OperationMethods(ABC):
         self,
         cp_id: str,
         *,
-        limit: float,
+        limit: float | None = None,
+        periods: Sequence[op.LimitPeriod] = (),
         unit: op.RateUnit = "A",
         connector_id: int = 0,
+        transaction: int | None = None,
         phases: int | None = None,
         stack_level: int = 0,
         duration_s: int | None = None,
@@ -114,12 +127,16 @@ class OperationMethods(ABC):
     ) -> CommandResult:
         """Limit current (A) or power (W) from now on, for `duration_s` seconds or until it is cleared.
 
-        `connector_id` 0 caps the whole charge point; any other is the default for each transaction there.
+        Give one `limit`, or several `periods`. `connector_id` 0 caps the whole charge point; any other is the default
+        for each transaction there. `transaction` limits one open transaction alone, by Wattspan's number
+        (`Transaction.number`). Raises TransactionNotIdentified when it is not open.
 
         Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
         operation = op.SetLimit(
             limit=limit,
+            periods=periods,
+            transaction=transaction,
             unit=unit,
             connector_id=connector_id,
             phases=phases,
@@ -172,20 +189,23 @@ class OperationMethods(ABC):
         cp_id: str,
         *,
         id_tags: Sequence[str] | None = None,
+        remove: Sequence[str] = (),
         update: op.ListUpdate = "Full",
         version: int | None = None,
         timeout_s: float | None = None,
     ) -> CommandResult:
         """Send the local authorization list: all id tags on file, or those of `id_tags` that are on file.
 
+        A differential update deletes the entries of `remove`, and of those `id_tags` that are not on file. If the
+        charge point refuses it (VersionMismatch, Failed), the full list follows with a version above its own.
         `version` None: Unix seconds, which rise with every list.
 
-        Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
+        Returns the last answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
-        operation = op.SendLocalList(update=update, id_tags=id_tags, version=version)
+        operation = op.SendLocalList(update=update, id_tags=id_tags, remove=remove, version=version)
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
 
-    async def get_logs(
+    async def get_logs(  # noqa: PLR0913  one argument a parameter of the operation
         self,
         cp_id: str,
         *,
@@ -193,21 +213,53 @@ class OperationMethods(ABC):
         location: str | None = None,
         from_at: datetime | None = None,
         until_at: datetime | None = None,
+        retries: int | None = None,
+        retry_interval_s: int | None = None,
         timeout_s: float | None = None,
     ) -> CommandResult:
         """Have a log uploaded to `location`, a URL; None: to this server, which keeps it. Times have a time zone.
 
+        `retries` and `retry_interval_s` None: as the charge point decides.
+
         Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
-        operation = op.GetLogs(kind=kind, location=location, from_at=from_at, until_at=until_at)
+        operation = op.GetLogs(
+            kind=kind,
+            location=location,
+            from_at=from_at,
+            until_at=until_at,
+            retries=retries,
+            retry_interval_s=retry_interval_s,
+        )
         return await self.perform(cp_id, operation, timeout_s=timeout_s)
 
-    async def update_firmware(
-        self, cp_id: str, *, location: str, retrieve_at: datetime | None = None, timeout_s: float | None = None
+    async def update_firmware(  # noqa: PLR0913  one argument a parameter of the operation
+        self,
+        cp_id: str,
+        *,
+        location: str,
+        retrieve_at: datetime | None = None,
+        install_at: datetime | None = None,
+        signing_certificate: str | None = None,
+        signature: str | None = None,
+        retries: int | None = None,
+        retry_interval_s: int | None = None,
+        timeout_s: float | None = None,
     ) -> CommandResult:
         """Have firmware fetched from `location`, a URL, at `retrieve_at` (None: now), and installed.
 
+        With `signing_certificate` (PEM) and `signature` (Base64) the charge point verifies it. `install_at` without
+        them needs OCPP 2.x. `retries` and `retry_interval_s` None: as the charge point decides.
+
         Returns the answer. Raises NotConnected, CommandTimeout, CommandRefused, CommandInvalid, ConnectionLost.
         """
-        operation = op.UpdateFirmware(location=location, retrieve_at=retrieve_at)
+        operation = op.UpdateFirmware(
+            location=location,
+            retrieve_at=retrieve_at,
+            install_at=install_at,
+            signing_certificate=signing_certificate,
+            signature=signature,
+            retries=retries,
+            retry_interval_s=retry_interval_s,
+        )
         return await self.perform(cp_id, operation, timeout_s=timeout_s)

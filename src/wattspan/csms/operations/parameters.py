@@ -35,9 +35,13 @@ class RemoteStop(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unlock(Operation):
-    """Unlock a connector's cable."""
+    """Unlock a connector's cable.
+
+    `evse_connector_id` is the connector of the EVSE (OCPP 2.x alone); None: the one in use, or else the first.
+    """
 
     connector_id: int = 1
+    evse_connector_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,10 @@ class Reset(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve(Operation):
-    """Reserve a connector for an id tag. `reservation_id` None: a random one."""
+    """Reserve a connector for an id tag.
+
+    `parent_id_tag` None: the group of the id tag on file. `reservation_id` None: a random one.
+    """
 
     id_tag: str
     expires_at: datetime
@@ -66,14 +73,26 @@ class CancelReservation(Operation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetLimit(Operation):
-    """Limit current or power from now on.
+class LimitPeriod:
+    """A part of a limit, from `start_s` seconds after its start to the next part. `phases` None: all."""
 
-    `connector_id` 0 caps the whole charge point; any other is the default for each transaction there. `phases` None:
+    start_s: int
+    limit: float
+    phases: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLimit(Operation):
+    """Limit current or power from now on: by one `limit`, or by `periods`, of which the first starts at 0.
+
+    `connector_id` 0 caps the whole charge point; any other is the default for each transaction there. `transaction` is
+    Wattspan's number of an open transaction, which alone is then limited (TxProfile), wherever it is. `phases` None:
     as many as the charge point has. `duration_s` None: until it is cleared. `profile_id` None: a random one.
     """
 
-    limit: float
+    limit: float | None = None
+    periods: Sequence[LimitPeriod] = ()
+    transaction: int | None = None
     unit: RateUnit = "A"
     connector_id: int = 0
     phases: int | None = None
@@ -111,11 +130,13 @@ class Trigger(Operation):
 class SendLocalList(Operation):
     """Send the local authorization list.
 
-    `id_tags` None: all on file, otherwise those of them that are on file. `version` None: Unix seconds, which rise.
+    `id_tags` None: all on file, otherwise those of them that are on file. A differential update deletes the entries
+    of `remove`, and of those `id_tags` that are not on file. `version` None: Unix seconds, which rise.
     """
 
     update: ListUpdate = "Full"
     id_tags: Sequence[str] | None = None
+    remove: Sequence[str] = ()
     version: int | None = None
 
 
@@ -126,20 +147,35 @@ class GetLocalListVersion(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetLogs(Operation):
-    """Have a log uploaded. `location` None: to this server."""
+    """Have a log uploaded. `location` None: to this server.
+
+    `retries` is how often the charge point tries again, `retry_interval_s` the pause before; None: as it decides.
+    """
 
     kind: LogKind = "diagnostics"
     location: str | None = None
     from_at: datetime | None = None
     until_at: datetime | None = None
+    retries: int | None = None
+    retry_interval_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateFirmware(Operation):
-    """Have firmware fetched from `location` and installed. `retrieve_at` None: now."""
+    """Have firmware fetched from `location` and installed. `retrieve_at` None: now.
+
+    `install_at` None: once it is there. `signing_certificate` (PEM) and `signature` (Base64) are given together: the
+    charge point then verifies the firmware (1.6: SignedUpdateFirmware). `install_at` without them needs OCPP 2.x.
+    `retries` is how often it tries again to fetch it, `retry_interval_s` the pause before; None: as it decides.
+    """
 
     location: str
     retrieve_at: datetime | None = None
+    install_at: datetime | None = None
+    signing_certificate: str | None = None
+    signature: str | None = None
+    retries: int | None = None
+    retry_interval_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,25 @@ from wattspan.csms.operations.context import (
     OperationContext,
     chosen_or_random,
     get_log,
+    group_of,
+    invalid,
+    limited_transaction,
     listed_tags,
+    random_id,
+    removed_tags,
     schedule_of,
+    signed_fields,
     transaction_of,
     wire_time_of,
     without_none,
 )
+from wattspan.domain.model import Transaction
 from wattspan.domain.timestamps import wire_time_or_none
 from wattspan.errors import TransactionNotIdentified
 from wattspan.versions.base import Payload
+
+MAX_ID_TAG = 20
+"""Characters of an idTag (OCPP 1.6 §7.28)."""
 
 
 def _remote_start(operation: op.RemoteStart, _: OperationContext) -> OcppCall:
@@ -25,14 +35,20 @@ def _remote_start(operation: op.RemoteStart, _: OperationContext) -> OcppCall:
 
 
 def _remote_stop(operation: op.RemoteStop, context: OperationContext) -> OcppCall:
-    transaction_id = transaction_of(operation, context).transaction_id
-    if not transaction_id.lstrip("-").isdigit():
+    return "RemoteStopTransaction", {"transactionId": _number(transaction_of(operation, context), "RemoteStop")}
+
+
+def _number(transaction: Transaction, action: str) -> int:
+    """Return OCPP's id of a transaction. Raises TransactionNotIdentified for an id that 1.6 can't express."""
+    if not transaction.transaction_id.lstrip("-").isdigit():
         reason = "the transaction began under another OCPP version"
-        raise TransactionNotIdentified(context.cp.cp_id, "RemoteStop", reason)
-    return "RemoteStopTransaction", {"transactionId": int(transaction_id)}
+        raise TransactionNotIdentified(transaction.cp_id, action, reason)
+    return int(transaction.transaction_id)
 
 
-def _unlock(operation: op.Unlock, _: OperationContext) -> OcppCall:
+def _unlock(operation: op.Unlock, context: OperationContext) -> OcppCall:
+    if operation.evse_connector_id is not None:
+        raise invalid(context, operation, "/evse_connector_id", "needs OCPP 2.x: OCPP 1.6 has no EVSEs")
     return "UnlockConnector", {"connectorId": operation.connector_id}
 
 
@@ -40,12 +56,12 @@ def _reset(operation: op.Reset, _: OperationContext) -> OcppCall:
     return "Reset", {"type": "Hard" if operation.hard else "Soft"}
 
 
-def _reserve(operation: op.Reserve, _: OperationContext) -> OcppCall:
+def _reserve(operation: op.Reserve, context: OperationContext) -> OcppCall:
     return "ReserveNow", without_none(
         connectorId=operation.connector_id,
         expiryDate=wire_time_of(operation.expires_at),
         idTag=operation.id_tag,
-        parentIdTag=operation.parent_id_tag,
+        parentIdTag=group_of(operation, context, MAX_ID_TAG),
         reservationId=chosen_or_random(operation.reservation_id),
     )
 
@@ -55,14 +71,18 @@ def _cancel_reservation(operation: op.CancelReservation, _: OperationContext) ->
 
 
 def _set_limit(operation: op.SetLimit, context: OperationContext) -> OcppCall:
-    profile = {
-        "chargingProfileId": chosen_or_random(operation.profile_id),
-        "stackLevel": operation.stack_level,
-        "chargingProfilePurpose": "TxDefaultProfile" if operation.connector_id else "ChargePointMaxProfile",
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": schedule_of(operation, context),
-    }
-    return "SetChargingProfile", {"connectorId": operation.connector_id, "csChargingProfiles": profile}
+    transaction = limited_transaction(operation, context)
+    purpose = "TxDefaultProfile" if operation.connector_id else "ChargePointMaxProfile"
+    profile = without_none(
+        chargingProfileId=chosen_or_random(operation.profile_id),
+        transactionId=None if transaction is None else _number(transaction, "SetLimit"),
+        stackLevel=operation.stack_level,
+        chargingProfilePurpose=purpose if transaction is None else "TxProfile",
+        chargingProfileKind="Absolute",
+        chargingSchedule=schedule_of(operation, context),
+    )
+    connector_id = operation.connector_id if transaction is None else int(transaction.connector_id)
+    return "SetChargingProfile", {"connectorId": connector_id, "csChargingProfiles": profile}
 
 
 def _clear_limit(operation: op.ClearLimit, _: OperationContext) -> OcppCall:
@@ -81,7 +101,8 @@ def _trigger(operation: op.Trigger, _: OperationContext) -> OcppCall:
 
 
 def _send_local_list(operation: op.SendLocalList, context: OperationContext) -> OcppCall:
-    entries = [
+    removed: list[Payload] = [{"idTag": each} for each in removed_tags(operation, context)]
+    entries: list[Payload] = [
         {
             "idTag": tag.id_token,
             "idTagInfo": without_none(
@@ -93,7 +114,11 @@ def _send_local_list(operation: op.SendLocalList, context: OperationContext) -> 
         for tag in listed_tags(operation, context)
     ]
     version = operation.version or int(context.now_ts)
-    fields: Payload = {"listVersion": version, "updateType": operation.update, "localAuthorizationList": entries}
+    fields: Payload = {
+        "listVersion": version,
+        "updateType": operation.update,
+        "localAuthorizationList": [*entries, *removed],
+    }
     return "SendLocalList", fields
 
 
@@ -108,12 +133,27 @@ def _get_logs(operation: op.GetLogs, context: OperationContext) -> OcppCall:
         location=operation.location or context.upload_url(),
         startTime=wire_time_of(operation.from_at),
         stopTime=wire_time_of(operation.until_at),
+        retries=operation.retries,
+        retryInterval=operation.retry_interval_s,
     )
 
 
 def _update_firmware(operation: op.UpdateFirmware, context: OperationContext) -> OcppCall:
+    """UpdateFirmware (§5.19), or SignedUpdateFirmware of the security extension (whitepaper L01)."""
     retrieve_at = wire_time_of(operation.retrieve_at) or context.now
-    return "UpdateFirmware", {"location": operation.location, "retrieveDate": retrieve_at}
+    tries = without_none(retries=operation.retries, retryInterval=operation.retry_interval_s)
+    signed = signed_fields(operation, context)
+    if not signed:
+        if operation.install_at is not None:
+            raise invalid(context, operation, "/install_at", "needs signed firmware in OCPP 1.6")
+        return "UpdateFirmware", {"location": operation.location, "retrieveDate": retrieve_at, **tries}
+    firmware = without_none(
+        location=operation.location,
+        retrieveDateTime=retrieve_at,
+        installDateTime=wire_time_of(operation.install_at),
+        **signed,
+    )
+    return "SignedUpdateFirmware", {"requestId": random_id(), "firmware": firmware, **tries}
 
 
 def _get_configuration(operation: op.GetConfiguration, _: OperationContext) -> OcppCall:

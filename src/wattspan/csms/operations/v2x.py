@@ -9,19 +9,28 @@ from wattspan.csms.operations.context import (
     OperationContext,
     chosen_or_random,
     get_log,
+    group_of,
+    invalid,
+    limited_transaction,
     listed_tags,
     random_id,
+    removed_tags,
     schedule_of,
+    signed_fields,
     transaction_of,
     wire_time_of,
     without_none,
 )
+from wattspan.domain.model import ChargePoint
+from wattspan.domain.status import OCCUPIED
 from wattspan.domain.timestamps import wire_time_or_none
 from wattspan.errors import OperationUnsupported
 from wattspan.versions.base import Payload
 
-CONNECTOR = 1
-"""The connector of an EVSE that UnlockConnector names: operations know EVSEs only."""
+FIRST_CONNECTOR = "1"
+"""The connector of an EVSE that UnlockConnector names if no other is known to be meant."""
+MAX_ID_TOKEN = 36
+"""Characters of an idToken that every 2.x version carries; 2.1 alone has 255."""
 
 
 def _token(id_tag: str) -> Payload:
@@ -43,20 +52,34 @@ def _remote_stop(operation: op.RemoteStop, context: OperationContext) -> OcppCal
     return "RequestStopTransaction", {"transactionId": transaction_of(operation, context).transaction_id}
 
 
-def _unlock(operation: op.Unlock, _: OperationContext) -> OcppCall:
-    return "UnlockConnector", {"evseId": operation.connector_id, "connectorId": CONNECTOR}
+def _unlock(operation: op.Unlock, context: OperationContext) -> OcppCall:
+    """UnlockConnector (2.0.1 F05), of one connector of an EVSE."""
+    if operation.connector_id < 1:
+        raise invalid(context, operation, "/connector_id", "must name an EVSE")
+    chosen = operation.evse_connector_id or int(_connector_in_use(context.cp, str(operation.connector_id)))
+    return "UnlockConnector", {"evseId": operation.connector_id, "connectorId": chosen}
+
+
+def _connector_in_use(cp: ChargePoint, evse_id: str) -> str:
+    """Return the connector of an EVSE that is occupied, or else the only one that reported a status, or the first."""
+    evse = cp.connectors.get(evse_id)
+    outlets = {} if evse is None else {each: status for each, status in evse.outlets.items() if each.isdigit()}
+    occupied = [each for each, status in outlets.items() if status == OCCUPIED]
+    candidates = occupied or list(outlets)
+    return candidates[0] if len(candidates) == 1 else FIRST_CONNECTOR
 
 
 def _reset(operation: op.Reset, _: OperationContext) -> OcppCall:
     return "Reset", {"type": "Immediate" if operation.hard else "OnIdle"}
 
 
-def _reserve(operation: op.Reserve, _: OperationContext) -> OcppCall:
+def _reserve(operation: op.Reserve, context: OperationContext) -> OcppCall:
+    group = group_of(operation, context, MAX_ID_TOKEN)
     return "ReserveNow", without_none(
         id=chosen_or_random(operation.reservation_id),
         expiryDateTime=wire_time_of(operation.expires_at),
         idToken=_token(operation.id_tag),
-        groupIdToken=_token(operation.parent_id_tag) if operation.parent_id_tag else None,
+        groupIdToken=_token(group) if group else None,
         evseId=operation.connector_id or None,
     )
 
@@ -66,14 +89,18 @@ def _cancel_reservation(operation: op.CancelReservation, _: OperationContext) ->
 
 
 def _set_limit(operation: op.SetLimit, context: OperationContext) -> OcppCall:
-    profile = {
-        "id": chosen_or_random(operation.profile_id),
-        "stackLevel": operation.stack_level,
-        "chargingProfilePurpose": "TxDefaultProfile" if operation.connector_id else "ChargingStationMaxProfile",
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": [{"id": 1, **schedule_of(operation, context)}],
-    }
-    return "SetChargingProfile", {"evseId": operation.connector_id, "chargingProfile": profile}
+    transaction = limited_transaction(operation, context)
+    purpose = "TxDefaultProfile" if operation.connector_id else "ChargingStationMaxProfile"
+    profile = without_none(
+        id=chosen_or_random(operation.profile_id),
+        transactionId=None if transaction is None else transaction.transaction_id,
+        stackLevel=operation.stack_level,
+        chargingProfilePurpose=purpose if transaction is None else "TxProfile",
+        chargingProfileKind="Absolute",
+        chargingSchedule=[{"id": 1, **schedule_of(operation, context)}],
+    )
+    evse_id = operation.connector_id if transaction is None else int(transaction.connector_id)
+    return "SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile}
 
 
 def _clear_limit(operation: op.ClearLimit, _: OperationContext) -> OcppCall:
@@ -93,7 +120,8 @@ def _trigger(operation: op.Trigger, _: OperationContext) -> OcppCall:
 
 
 def _send_local_list(operation: op.SendLocalList, context: OperationContext) -> OcppCall:
-    entries = [
+    removed: list[Payload] = [{"idToken": _token(each)} for each in removed_tags(operation, context)]
+    entries: list[Payload] = [
         {
             "idToken": _token(tag.id_token),
             "idTokenInfo": without_none(
@@ -104,6 +132,7 @@ def _send_local_list(operation: op.SendLocalList, context: OperationContext) -> 
         }
         for tag in listed_tags(operation, context)
     ]
+    entries += removed
     fields: Payload = {"versionNumber": operation.version or int(context.now_ts), "updateType": operation.update}
     # The schema wants at least one entry in a list that is given; without a list, Full empties the charge point's.
     return "SendLocalList", {**fields, **({"localAuthorizationList": entries} if entries else {})}
@@ -115,8 +144,18 @@ def _get_local_list_version(_operation: op.GetLocalListVersion, _: OperationCont
 
 def _update_firmware(operation: op.UpdateFirmware, context: OperationContext) -> OcppCall:
     retrieve_at = wire_time_of(operation.retrieve_at) or context.now
-    firmware = {"location": operation.location, "retrieveDateTime": retrieve_at}
-    return "UpdateFirmware", {"requestId": random_id(), "firmware": firmware}
+    firmware = without_none(
+        location=operation.location,
+        retrieveDateTime=retrieve_at,
+        installDateTime=wire_time_of(operation.install_at),
+        **signed_fields(operation, context),
+    )
+    return "UpdateFirmware", without_none(
+        requestId=random_id(),
+        firmware=firmware,
+        retries=operation.retries,
+        retryInterval=operation.retry_interval_s,
+    )
 
 
 def _no_configuration_keys(operation: op.Operation, context: OperationContext) -> OcppCall:

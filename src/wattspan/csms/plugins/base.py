@@ -47,9 +47,10 @@ class PluginContext:
 class Plugin:
     """Base class of plugins. Override the methods you need; by default each does nothing.
 
-    Each plugin has its own queue and task: it receives events in order, after they were applied to the state. A plugin
-    that raises, is slow or hangs loses its own events (counted in `ocpp_central_plugin_errors_total`) and affects
-    nothing else.
+    Each plugin has its own queue and task: it receives its own copies of events in order, after they were applied to
+    the state. A plugin that raises, is slow or hangs loses its own events (counted in
+    `ocpp_central_plugin_errors_total`) and affects nothing else. One that blocks the event loop for a second, or
+    ignores its cancellation, is disabled. docs/plugins.md has the limits.
     """
 
     name = "plugin"
@@ -71,14 +72,16 @@ class Plugin:
     def data_transfer(self, cp_id: str, vendor_id: str, message_id: str | None, data: Any) -> dict[str, Any] | None:
         """Return the answer to a charge point's DataTransfer, or None if this plugin does not handle the vendor.
 
-        Must not block: the charge point waits for the answer.
+        `status` is one of OCPP's DataTransferStatus, the whole at most 256 KiB of JSON. Must not block: the charge
+        point waits for the answer.
         """
         return None
 
     async def sign_certificate(self, cp_id: str, csr: str, kind: str) -> str | None:
         """Return a PEM chain for a signing request, the charge point's certificate first, or None to decline.
 
-        `csr` is PEM; `kind` is certificateType of OCPP 2.x, "" in 1.6. Only called if the plugin overrides it.
+        `csr` is PEM; `kind` is certificateType of OCPP 2.x, "" in 1.6. Only called if the plugin overrides it, and
+        cancelled after 10 s.
         """
         return None
 

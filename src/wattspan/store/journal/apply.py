@@ -9,10 +9,15 @@ from wattspan.domain.events import (
     EventStreamClosed,
     EventStreamOpened,
     EventStreamReceived,
+    FileTransferRequested,
+    FirmwareStatusChanged,
+    InstalledCertificatesReported,
+    LogStatusChanged,
     ReservationCancelled,
     ReservationMade,
     SecurityEventReported,
 )
+from wattspan.store.codec import to_json
 from wattspan.store.journal import device_model
 from wattspan.store.journal.batch import Batch
 from wattspan.store.journal.statements import Cursor, Prepared, Statements
@@ -25,6 +30,7 @@ DECOMMISSIONED = "Decommissioned"
 Run = Callable[[Cursor, Prepared, list[Row]], None]
 """Executes a statement for its rows: all at once, or one at a time."""
 
+_TRANSFER_KINDS = {FirmwareStatusChanged: "firmware", LogStatusChanged: "log"}
 _NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
 
 
@@ -50,6 +56,8 @@ def write_batch(
         run(cursor, statements.drop_connectors, removed)
         run(cursor, statements.drop_charge_point, removed)
         device_model.drop(cursor, statements.device, removed, run)
+        run(cursor, statements.drop_transfers, removed)
+        run(cursor, statements.drop_installed_certificates, removed)
     if batch.readings:
         encode = shapes.encode
         rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
@@ -114,6 +122,31 @@ def _security(cursor: Cursor, statements: Statements, notes: list[SecurityEventR
     )
 
 
+def _transfer(
+    cursor: Cursor,
+    statements: Statements,
+    notes: list[FileTransferRequested | FirmwareStatusChanged | LogStatusChanged],
+    run: Run,
+) -> None:
+    rows: list[Row] = []
+    for n in notes:
+        is_request = isinstance(n, FileTransferRequested)
+        kind = n.kind if isinstance(n, FileTransferRequested) else _TRANSFER_KINDS[type(n)]
+        rows.append((n.cp_id, kind, n.request_id, n.status, is_request, n.received_ts))
+    run(cursor, statements.file_transfer, rows)
+    run(cursor, statements.drop_old_transfers, [(cp_id, cp_id) for cp_id in {n.cp_id for n in notes}])
+
+
+def _installed(cursor: Cursor, statements: Statements, notes: list[InstalledCertificatesReported], run: Run) -> None:
+    # The last one for each key: PostgreSQL accepts no key twice in a statement.
+    rows: dict[Row, Row] = {
+        (n.cp_id, kind): (n.cp_id, kind, to_json([each._asdict() for each in certificates]), n.received_ts)
+        for n in notes
+        for kind, certificates in n.certificates.items()
+    }
+    run(cursor, statements.installed_certificates, list(rows.values()))
+
+
 def _of_device(write: Callable[..., None]) -> Callable[..., None]:
     """Adapt a function of `device_model`, which takes only the device model's statements."""
     return lambda cursor, statements, notes, run: write(cursor, statements.device, notes, run)
@@ -123,6 +156,10 @@ _APPLY_NOTES: dict[type[Note], Callable[..., None]] = {
     ReservationMade: _reserve,
     ReservationCancelled: _cancel,
     SecurityEventReported: _security,
+    FileTransferRequested: _transfer,
+    FirmwareStatusChanged: _transfer,
+    LogStatusChanged: _transfer,
+    InstalledCertificatesReported: _installed,
     DeviceModelReported: _of_device(device_model.report),
     EventStreamOpened: _of_device(device_model.open_streams),
     EventStreamClosed: _of_device(device_model.close_streams),

@@ -18,6 +18,8 @@ from wattspan.store.upsert import insert_values, upsert
 
 __all__ = ["Cursor", "Prepared", "Statements", "statements_for"]
 
+MAX_TRANSFERS = 200
+"""Rows of `file_transfers` that are kept of each charge point."""
 READING_COLUMNS = tuple(column.name for column in t.meter_readings.columns if column.name != "id")
 
 
@@ -58,6 +60,39 @@ class Statements:
     @cached_property
     def security_event(self) -> Prepared:
         return self._insert(t.security_events, ["cp_id", "received_ts", "charger_ts", "type", "tech_info"])
+
+    @cached_property
+    def file_transfer(self) -> Prepared:
+        columns = ["cp_id", "kind", "request_id", "status", "is_request", "received_ts"]
+        return self._insert(t.file_transfers, columns)
+
+    @cached_property
+    def drop_old_transfers(self) -> Prepared:
+        """Return a DELETE of all but the newest MAX_TRANSFERS rows of a charge point."""
+        mine, older = t.file_transfers.c, t.file_transfers.alias("older").c
+        # `cp_id` is bound twice: statements take their parameters by position.
+        newest = (
+            sa.select(older.id)
+            .where(older.cp_id == sa.bindparam("b_cp_id"))
+            .order_by(older.id.desc())
+            .limit(sa.literal_column("1"))
+            .offset(sa.literal_column(str(MAX_TRANSFERS)))
+            .scalar_subquery()
+        )
+        statement = sa.delete(t.file_transfers).where(mine.cp_id == sa.bindparam("b_of"), mine.id <= newest)
+        return Prepared(self._dialect, statement, ["of", "cp_id"], t.file_transfers)
+
+    @cached_property
+    def installed_certificates(self) -> Prepared:
+        return self._upsert(t.installed_certificates, [column.name for column in t.installed_certificates.columns])
+
+    @cached_property
+    def drop_transfers(self) -> Prepared:
+        return self._drop(t.file_transfers)
+
+    @cached_property
+    def drop_installed_certificates(self) -> Prepared:
+        return self._drop(t.installed_certificates)
 
     @cached_property
     def device(self) -> DeviceStatements:

@@ -1,11 +1,13 @@
-"""Certificates that our authority issued to charge points, and the signing requests that led to them."""
+"""Certificates: those that our authority issued, the requests that led to them, and those that are installed."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from wattspan.domain.certificates import PENDING
-from wattspan.store.records import IssuedCertificate, SigningRequest
+from wattspan.domain.installed import CertificateId
+from wattspan.store.codec import from_json
+from wattspan.store.records import InstalledCertificates, IssuedCertificate, SigningRequest
 from wattspan.store.schema import tables as t
 from wattspan.store.upsert import insert
 
@@ -49,3 +51,17 @@ def open_signing_requests(connection: sa.Connection) -> Sequence[SigningRequest]
     is_open = sa.or_(_REQUESTS.state == PENDING, _REQUESTS.next_try_ts.is_not(None))
     query = sa.select(t.signing_requests).where(is_open)
     return [SigningRequest(**found) for found in connection.execute(query).mappings()]
+
+
+def list_installed(connection: sa.Connection, cp_id: str) -> Sequence[InstalledCertificates]:
+    """Return what a charge point last reported of each certificate type, by type."""
+    c = t.installed_certificates.c
+    query = sa.select(c.type, c.certificates, c.reported_ts).where(c.cp_id == cp_id).order_by(c.type)
+    return [
+        InstalledCertificates(
+            type=kind,
+            certificates=tuple(CertificateId(**each) for each in from_json(certificates)),
+            reported_ts=reported_ts,
+        )
+        for kind, certificates, reported_ts in connection.execute(query)
+    ]

@@ -252,6 +252,32 @@ security_events = sa.Table(
     sa.Column("charger_ts", Seconds),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("tech_info", sa.Text, nullable=False),
+    sa.Index("ix_security_events_cp_id", "cp_id"),
+)
+
+# Requests of firmware updates and log uploads, and every status that the charge point reported of them. `status` is the
+# answer's where `is_request`. The newest of each charge point are kept.
+file_transfers = sa.Table(
+    "file_transfers",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("cp_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("request_id", sa.BigInteger),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("is_request", sa.Boolean, nullable=False),
+    sa.Column("received_ts", Seconds, nullable=False),
+    sa.Index("ix_file_transfers_cp_id", "cp_id"),
+)
+
+# What GetInstalledCertificateIds last returned, by type; `certificates` is a JSON list, empty if there were none.
+installed_certificates = sa.Table(
+    "installed_certificates",
+    metadata,
+    sa.Column("cp_id", sa.Text, primary_key=True),
+    sa.Column("type", sa.Text, primary_key=True),
+    sa.Column("certificates", sa.Text, nullable=False),
+    sa.Column("reported_ts", Seconds, nullable=False),
 )
 
 # Device models that 2.x chargers report. "": the instance, EVSE or connector was not named.

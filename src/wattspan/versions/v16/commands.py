@@ -10,10 +10,14 @@ from wattspan.versions.common import (
     CHOICE,
     LATER,
     NO_STATUS,
+    READ,
     UPDATE,
     WHOLE_CHARGE_POINT,
     command,
+    firmware_requested,
+    installed_certificates,
     is_accepted,
+    log_requested,
     profile_events,
     reservation_cancelled,
 )
@@ -73,6 +77,15 @@ def _reserved(call: Payload, answer: Payload, cp_id: str, received_ts: float) ->
     )
 
 
+def _certificates_read(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
+    """Observe GetInstalledCertificateIds (security whitepaper M04), which asks for one type."""
+    kind, found = text(call.get("certificateType"), 50), answer.get("certificateHashData")
+    if answer.get("status") not in READ:
+        return ()
+    listed = [(kind, each, None) for each in found] if isinstance(found, list) else []
+    return installed_certificates([kind], listed, cp_id, received_ts)
+
+
 _TRIGGERED = CHOICE | {"NotImplemented"}
 
 COMMANDS: Mapping[str, Command] = {
@@ -99,10 +112,10 @@ COMMANDS: Mapping[str, Command] = {
         command("ExtendedTriggerMessage", _TRIGGERED, connector=_connector),
         command("GetCompositeSchedule", connector=_connector),
         command("GetConfiguration", NO_STATUS),
-        command("GetDiagnostics", NO_STATUS),
-        command("GetInstalledCertificateIds", frozenset({"Accepted", "NotFound"})),
+        command("GetDiagnostics", NO_STATUS, observe=log_requested),
+        command("GetInstalledCertificateIds", frozenset({"Accepted", "NotFound"}), observe=_certificates_read),
         command("GetLocalListVersion", NO_STATUS),
-        command("GetLog", CHOICE | CANCELS, CANCELS),
+        command("GetLog", CHOICE | CANCELS, CANCELS, observe=log_requested),
         command("InstallCertificate", CHOICE | {"Failed"}),
         command("RemoteStartTransaction", observe=_remotely_started, connector=_connector),
         command("RemoteStopTransaction"),
@@ -110,7 +123,7 @@ COMMANDS: Mapping[str, Command] = {
         command("Reset"),
         command("SendLocalList", frozenset({"Accepted", "Failed", "NotSupported", "VersionMismatch"})),
         command("SetChargingProfile", CHOICE | {"NotSupported"}, observe=_profile_set, connector=_connector),
-        command("SignedUpdateFirmware", UPDATE, CANCELS),
+        command("SignedUpdateFirmware", UPDATE, CANCELS, observe=firmware_requested),
         command("TriggerMessage", _TRIGGERED, connector=_connector),
         command(
             "UnlockConnector",
@@ -118,7 +131,7 @@ COMMANDS: Mapping[str, Command] = {
             frozenset({"Unlocked"}),
             connector=_connector,
         ),
-        command("UpdateFirmware", NO_STATUS),
+        command("UpdateFirmware", NO_STATUS, observe=firmware_requested),
     )
 }
 """Every command of OCPP 1.6, by action."""

@@ -3,10 +3,22 @@
 from collections.abc import Mapping
 
 from wattspan.versions.base import Command
-from wattspan.versions.common import CANCELS, CHOICE, LATER, NO_STATUS, UPDATE, command, reservation_cancelled
+from wattspan.versions.common import (
+    CANCELS,
+    CHOICE,
+    LATER,
+    NO_STATUS,
+    READ,
+    UPDATE,
+    command,
+    firmware_requested,
+    log_requested,
+    reservation_cancelled,
+)
 from wattspan.versions.security import network_profile_change, variables_change
 from wattspan.versions.v2x import charging
 from wattspan.versions.v2x import device_model as variables
+from wattspan.versions.v2x.certificates import certificates_read
 
 _REPORTED = CHOICE | {"NotSupported", "EmptyResultSet"}
 _VARIABLE = CHOICE | {"UnknownComponent", "UnknownVariable", "NotSupportedAttributeType"}
@@ -39,9 +51,9 @@ COMMANDS: Mapping[str, Command] = {
         command("GetChargingProfiles", frozenset({"Accepted", "NoProfiles"}), connector=charging.evse),
         command("GetCompositeSchedule", connector=charging.evse),
         command("GetDisplayMessages", frozenset({"Accepted", "Unknown"})),
-        command("GetInstalledCertificateIds", frozenset({"Accepted", "NotFound"})),
+        command("GetInstalledCertificateIds", READ, observe=certificates_read),
         command("GetLocalListVersion", NO_STATUS),
-        command("GetLog", CHOICE | CANCELS, CANCELS),
+        command("GetLog", CHOICE | CANCELS, CANCELS, observe=log_requested),
         command("GetMonitoringReport", _REPORTED),
         command("GetReport", _REPORTED),
         command("GetTransactionStatus", NO_STATUS),
@@ -97,7 +109,7 @@ COMMANDS: Mapping[str, Command] = {
             frozenset({"DownloadOngoing", "NoFirmware", "Unpublished"}),
             frozenset({"Unpublished"}),
         ),
-        command("UpdateFirmware", UPDATE, CANCELS),
+        command("UpdateFirmware", UPDATE, CANCELS, observe=firmware_requested),
     )
 }
 """Every command of OCPP 2.0.1, by action."""

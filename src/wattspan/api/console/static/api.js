@@ -75,4 +75,5 @@ export function stream(path, kinds, onEvent, onState) {
 /** The events that pages react to, by the API's names. */
 export const KINDS = ["ChargePointConnected", "ChargePointDisconnected", "ChargePointBooted", "ConnectorStatusChanged", "TransactionStarted",
   "TransactionStopped", "ChargingStateChanged", "ChargingProfileSet", "ChargingProfilesCleared", "ReservationMade", "ReservationCancelled",
-  "ChargePointDecommissioned", "FirmwareStatusChanged", "LogStatusChanged", "CommandAnswered", "CommandFailed", "Figures", "Reset"];
+  "ChargePointDecommissioned", "FileTransferRequested", "FirmwareStatusChanged", "LogStatusChanged",
+  "InstalledCertificatesReported", "SecurityEventReported", "CommandAnswered", "CommandFailed", "Figures", "Reset"];

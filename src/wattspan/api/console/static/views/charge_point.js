@@ -5,6 +5,7 @@ import { Ago, Chip, Choice, Dialog, Properties, Fault, Field, Head, Table, html,
 import { current, energy, power, time, words } from "../format.js";
 import { PayloadForm } from "../form.js";
 import { Secret } from "./fleet.js";
+import { Certificates, SecurityEvents, Transfers } from "./security.js";
 import { TransactionTable, tracePage } from "./sessions.js";
 
 const at = (id) => `/charge-points/${encodeURIComponent(id)}`;
@@ -54,6 +55,9 @@ export function ChargePoint({ id, may, onEvent, settings }) {
     </div>
     <h2>Sessions</h2>
     <${TransactionTable} rows=${past.value?.items} empty="No session yet." />
+    <${Transfers} id=${id} onEvent=${onEvent} />
+    <${Certificates} id=${id} isConnected=${here.connected} may=${may} />
+    <${SecurityEvents} id=${id} onEvent=${onEvent} />
     ${may("command") && html`<${AnyCommand} id=${id} isConnected=${here.connected} settings=${settings} />
       ${here.connected && html`<${Configuration} id=${id} protocol=${here.protocol} may=${may} />`}
       <${Messages} id=${id} />`}
@@ -97,10 +101,12 @@ const OPERATIONS = {
     body: (form) => ({ id_tag: text(form, "id_tag"), connector_id: number(form, "connector_id") }) },
   stop: { title: "Stop a session", fields: (cp) => html`<label>Session<select name="transaction">${cp.connectors.filter((each) => each.transaction !== null).map((each) => html`<option value=${each.transaction}>Connector ${each.connector_id}, ${energy(each.energy_wh)}</option>`)}</select></label>`,
     body: (form) => ({ transaction: number(form, "transaction") }) },
-  unlock: { title: "Unlock a connector", fields: (cp) => html`<${Pick} cp=${cp} />`, body: (form) => ({ connector_id: number(form, "connector_id") }) },
-  limit: { title: "Set a limit", fields: (cp) => html`<${Field} label="Limit" name="limit" type="number" min="0" step="0.1" required /><label>Unit<select name="unit"><option>A</option><option>W</option></select></label><${Pick} cp=${cp} isWhole=${true} />
-      <${Field} label="Lasts, minutes" name="minutes" type="number" min="1" hint="Empty: until it is cleared." />`,
-    body: (form) => ({ limit: number(form, "limit"), unit: form.get("unit"), connector_id: number(form, "connector_id"), lasts_s: form.get("minutes") ? number(form, "minutes") * 60 : undefined }) },
+  unlock: { title: "Unlock a connector", fields: (cp) => html`<${Pick} cp=${cp} />${cp.protocol !== "ocpp1.6" && html`<${Field} label="Connector of the EVSE" name="evse_connector_id" type="number" min="1" hint="Empty: the one in use." />`}`,
+    body: (form) => ({ connector_id: number(form, "connector_id"), evse_connector_id: number(form, "evse_connector_id") }) },
+  limit: { title: "Set a limit", fields: (cp) => html`<${Field} label="Limit" name="limit" type="number" min="0" step="0.1" required /><label>Unit<select name="unit"><option value="A">A</option><option value="W">W</option></select></label><${LimitedPlace} cp=${cp} />
+      <${Field} label="Lasts, minutes" name="minutes" type="number" min="1" hint="Empty: until it is cleared." />
+      <label>Later limits<textarea name="periods" rows="3" style="min-height:4.5rem" placeholder="30: 10"></textarea><span class="hint">One a line: minutes from now, a colon, the limit.</span></label>`,
+    body: (form) => ({ ...limits(form), unit: form.get("unit"), ...limitedPlace(form), lasts_s: form.get("minutes") ? number(form, "minutes") * 60 : undefined }) },
   reserve: { title: "Reserve a connector", fields: (cp) => html`<${Field} label="Id tag" name="id_tag" required maxlength="255" /><${Pick} cp=${cp} isWhole=${true} /><${Field} label="Until" name="expires_at" type="datetime-local" required />`,
     body: (form) => ({ id_tag: text(form, "id_tag"), connector_id: number(form, "connector_id"), expires_at: new Date(form.get("expires_at")).toISOString() }) },
   availability: { title: "Change availability", fields: (cp) => html`<label>In service<select name="operative"><option value="yes">yes</option><option value="no">no</option></select></label><${Pick} cp=${cp} isWhole=${true} />`,
@@ -108,6 +114,31 @@ const OPERATIONS = {
   reset: { title: "Restart the charge point", isDanger: true, fields: () => html`<label>When<select name="hard"><option value="no">when idle (soft)</option><option value="yes">at once (hard)</option></select></label>`,
     body: (form) => ({ hard: form.get("hard") === "yes" }) },
 };
+
+/** Where a limit applies: a connector, the whole charge point, or one session. */
+function LimitedPlace({ cp }) {
+  const sessions = cp.connectors.filter((each) => each.transaction !== null);
+  const ids = cp.connectors.map((each) => each.connector_id).filter((each) => each !== "0" && /^\d+$/.test(each));
+  return html`<label>Where<select name="place"><option value="0">the whole charge point</option>${(ids.length ? ids : ["1"]).map((each) => html`<option value=${each}>each session at connector ${each}</option>`)}
+    ${sessions.map((each) => html`<option value=${`session ${each.transaction}`}>only session ${each.transaction} at connector ${each.connector_id}</option>`)}</select></label>`;
+}
+
+function limitedPlace(form) {
+  const [kind, session] = form.get("place").split(" ");
+  return session ? { transaction: Number(session) } : { connector_id: Number(kind) };
+}
+
+/** Returns `limit`, or `periods` if later limits are given. Throws for a line that is none. */
+function limits(form) {
+  const lines = form.get("periods").split("\n").map((line) => line.trim()).filter(Boolean);
+  if (!lines.length) return { limit: number(form, "limit") };
+  const later = lines.map((line) => {
+    const found = /^(\d+)\s*:\s*(\d+(?:\.\d)?)$/.exec(line);
+    if (!found) throw new Error(`“${line}” is not minutes, a colon and a limit, such as 30: 10`);
+    return { start_s: Number(found[1]) * 60, limit: Number(found[2]) };
+  });
+  return { periods: [{ start_s: 0, limit: number(form, "limit") }, ...later] };
+}
 
 function Pick({ cp, isWhole = false }) {
   const ids = cp.connectors.map((each) => each.connector_id).filter((each) => each !== "0" && /^\d+$/.test(each));
