@@ -45,10 +45,8 @@ def _secret(service: Service) -> bool:
     return any(re.search("PASSWORD|TOKEN|SECRET", key) and not key.endswith("FILE") for key in environment)
 
 
-PINNED = re.compile(r"^wattspan:|:v?\d+\.\d+(\.\d+)?(@sha256:[0-9a-f]{64})?$")
-
 BROKEN: dict[str, Callable[[str, Service], bool]] = {
-    "its image is not pinned": lambda _, it: not PINNED.search(it["image"]),
+    "its image is not pinned": lambda _, it: not re.search(r"^wattspan:|:v?\d+\.\d+(\.\d+)?(@sha256:[0-9a-f]{64})?$", it["image"]),
     "keeps capabilities": lambda _, it: it.get("cap_drop") != ["ALL"],
     "writes to its file system": lambda _, it: not it.get("read_only"),
     "may gain privileges": lambda _, it: "no-new-privileges:true" not in it.get("security_opt", ()),

@@ -21,9 +21,6 @@ SHARE = 8
 class Connection(Protocol):
     """A connection as the limit sees it."""
 
-    is_opening: bool
-    """Whether its TLS handshake lasts."""
-
     @property
     def idle_since_s(self) -> float | None:
         """Since when no request is in progress, in the loop's seconds; None while one is."""
@@ -78,11 +75,6 @@ class Connections:
             if not self._of_peer[peer]:
                 del self._of_peer[peer]
 
-    def close(self) -> None:
-        """Close the connections that have not become one of the protocol yet."""
-        for connection in [each for each in self._open if each.is_opening]:
-            connection.abort()
-
     def _make_room(self, peer: str | None) -> bool:
         """Close the connection that is idle longest: of `peer`, or of anyone if that is None."""
         idle = (
@@ -102,7 +94,7 @@ class Connections:
         try:
             parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
-            return address or "unknown"
+            return address
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
         if any(parsed in network for network in self._proxies):
