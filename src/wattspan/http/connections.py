@@ -94,7 +94,7 @@ class Connections:
         try:
             parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
-            return address
+            return address or "unknown"
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
         if any(parsed in network for network in self._proxies):
