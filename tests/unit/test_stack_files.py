@@ -45,6 +45,8 @@ def _secret(service: Service) -> bool:
     return any(re.search("PASSWORD|TOKEN|SECRET", key) and not key.endswith("FILE") for key in environment)
 
 
+PINNED = re.compile(r"^wattspan:|:v?\d+\.\d+(\.\d+)?(@sha256:[0-9a-f]{64})?$")
+
 BROKEN: dict[str, Callable[[str, Service], bool]] = {
     "its image is not pinned": lambda _, it: (
         not re.search(r"^wattspan:|:v?\d+\.\d+(\.\d+)?(@sha256:[0-9a-f]{64})?$", it["image"])
