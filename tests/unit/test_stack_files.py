@@ -48,7 +48,9 @@ def _secret(service: Service) -> bool:
 PINNED = re.compile(r"^wattspan:|:v?\d+\.\d+(\.\d+)?(@sha256:[0-9a-f]{64})?$")
 
 BROKEN: dict[str, Callable[[str, Service], bool]] = {
-    "its image is not pinned": lambda _, it: not PINNED.search(it["image"]),
+    "its image is not pinned": lambda _, it: (
+        not re.search(r"^wattspan:|:v?\d+\.\d+(\.\d+)?(@sha256:[0-9a-f]{64})?$", it["image"])
+    ),
     "keeps capabilities": lambda _, it: it.get("cap_drop") != ["ALL"],
     "writes to its file system": lambda _, it: not it.get("read_only"),
     "may gain privileges": lambda _, it: "no-new-privileges:true" not in it.get("security_opt", ()),

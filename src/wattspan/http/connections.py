@@ -21,9 +21,6 @@ SHARE = 8
 class Connection(Protocol):
     """A connection as the limit sees it."""
 
-    is_opening: bool
-    """Whether its TLS handshake lasts."""
-
     @property
     def idle_since_s(self) -> float | None:
         """Since when no request is in progress, in the loop's seconds; None while one is."""
@@ -77,11 +74,6 @@ class Connections:
             self._of_peer[peer] -= 1
             if not self._of_peer[peer]:
                 del self._of_peer[peer]
-
-    def close(self) -> None:
-        """Close the connections that have not become one of the protocol yet."""
-        for connection in [each for each in self._open if each.is_opening]:
-            connection.abort()
 
     def _make_room(self, peer: str | None) -> bool:
         """Close the connection that is idle longest: of `peer`, or of anyone if that is None."""

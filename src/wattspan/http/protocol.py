@@ -18,7 +18,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from wattspan.http.connections import Connections
-from wattspan.http.handshake import TlsHandshake
 from wattspan.telemetry.logs import Limiter
 
 MAX_HEAD_BYTES = 65_536
@@ -50,17 +49,6 @@ class HttpConfig(uvicorn.Config):
         self.connections = connections
         self.on_refused = on_refused
 
-    def load(self) -> None:
-        """Load the application and the certificate. Handshakes are ours, so that the port itself is without TLS."""
-        super().load()
-        context, self.ssl = self.ssl, None
-        if context is not None:
-
-            def accept(**keywords: Any) -> asyncio.Protocol:
-                return TlsHandshake(BoundedHttp(**keywords), context, self.connections)
-
-            self.http_protocol_class = accept  # type: ignore[assignment]
-
 
 class _TooMuch(Exception):
     """Ends the parsing; httptools wraps it in an error of its own."""
@@ -84,8 +72,6 @@ class BoundedHttp(HttpToolsProtocol):
     431: the head is too long. 400: it is not HTTP. 408: the body takes too long. 429 and 503: too many connections, of
     this peer or in all.
     """
-
-    is_opening = False
 
     def __init__(
         self,

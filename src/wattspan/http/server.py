@@ -36,9 +36,8 @@ class _Server(uvicorn.Server):
     uvicorn checks ten times a second whether it should exit, and waits a tenth of a second for connections to close.
     """
 
-    def __init__(self, config: HttpConfig) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._port = config.connections
         self.exiting = asyncio.Event()
 
     @contextmanager
@@ -64,7 +63,6 @@ class _Server(uvicorn.Server):
         connections = self._bounded()
         for connection in connections:
             connection.shutdown()
-        self._port.close()
         closing = [*self.server_state.tasks, *(each.closed for each in connections)]
         if not closing:
             return

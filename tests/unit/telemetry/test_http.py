@@ -18,7 +18,6 @@ from starlette.routing import Route
 from support.scraping import fill, state
 from support.waiting import eventually
 from wattspan.errors import SettingsError
-from wattspan.http import handshake
 from wattspan.http import server as http
 from wattspan.http.access import Access
 from wattspan.http.metrics import metrics_app
@@ -152,39 +151,6 @@ async def test_tls(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     async with serving(tls_cert=cert, tls_key=key) as client:
         assert (await client.get("/healthz")).text == "ok\n"
-
-
-async def test_handshakes_that_do_not_begin_make_room_and_end(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection without a handshake takes a file descriptor, too."""
-    monkeypatch.setattr(handshake, "HANDSHAKE_S", 1.0)
-    cert, key = certificate
-    app = Starlette(routes=[Route("/", answer_ok)])
-    server = HttpServer(app, host="127.0.0.1", port=0, tls_cert=cert, tls_key=key, max_connections=16)
-    await server.start()
-    connections = server._config.connections
-    held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(40)]
-    try:
-        async with httpx.AsyncClient(trust_env=False, verify=False) as client:  # noqa: S501
-            assert (await client.get(f"https://127.0.0.1:{server.port}/")).text == "ok"
-            assert len(connections) <= 8
-            await eventually(lambda: len(connections) <= 1)
-        async with httpx.AsyncClient(trust_env=False, verify=False) as client:  # noqa: S501
-            for number in range(6):  # the body follows the handshake at once
-                response = await client.post(f"https://127.0.0.1:{server.port}/", content=b"x" * 100_000 * (number % 3))
-                assert response.status_code == 405
-        held.append(await asyncio.open_connection("127.0.0.1", server.port))
-        await eventually(lambda: len(connections) > 0)
-    finally:
-        await server.stop()
-        for _, writer in held:
-            writer.transport.abort()
-    await eventually(lambda: not len(connections))
-
-
-async def answer_ok(_request: Request) -> Response:
-    return PlainTextResponse("ok")
 
 
 async def test_a_certificate_that_cannot_be_read_is_a_fault_of_the_settings(tmp_path: Path) -> None:
