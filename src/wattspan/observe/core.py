@@ -8,6 +8,7 @@ from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
+from wattspan.domain.orphans import stops_of_orphans
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import Recorder
 
@@ -41,6 +42,7 @@ class ObserverCore:
     keeps_changes: bool
     """Whether the caller writes `fleet.changes` to a store, and so empties it."""
     limits: Limits
+    closes_orphans: bool
 
     def apply(self, events: Iterable[ev.Event], at_ns: int) -> None:
         """Apply events, and pass them on."""
@@ -48,6 +50,11 @@ class ObserverCore:
         fleet = self.fleet
         for event in applied:
             apply(fleet, event)
+        if self.closes_orphans:
+            stops = [stop for event in applied for stop in stops_of_orphans(fleet, event)]
+            for stop in stops:
+                apply(fleet, stop)
+            applied = (*applied, *stops)
         if not self.keeps_changes:
             self._discard_changes()
         if self.on_event is not None and applied:

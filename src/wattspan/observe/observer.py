@@ -20,10 +20,12 @@ class Observer:
 
     `fleet` None: a new one, whose changes nobody stores. A fleet that is passed in must be made with
     `assigns_ids=False`, and whoever passes it empties its `changes`. `on_event` is called with the events of each
-    message after they were applied. Beyond `max_charge_points`, charge points are counted and not observed.
+    message after they were applied. `closes_orphans`: close transactions whose stop was lost, as the server's plugin of
+    that name does; not if that plugin runs on the same fleet. Charge points beyond `max_charge_points` are counted and
+    not observed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but the recorder have defaults
         self,
         fleet: Fleet | None = None,
         *,
@@ -33,6 +35,7 @@ class Observer:
         on_event: OnEvents | None = None,
         max_charge_points: int = MAX_CHARGE_POINTS,
         limits: Limits = DEFAULT_LIMITS,
+        closes_orphans: bool = True,
     ) -> None:
         self._clock_ns = clock_ns
         self._max_charge_points = max_charge_points
@@ -45,6 +48,7 @@ class Observer:
             on_event=on_event,
             keeps_changes=fleet is not None,
             limits=limits,
+            closes_orphans=closes_orphans,
         )
         self._core.fleet.on_stopped.append(recorder.session_stopped)
 
