@@ -43,6 +43,8 @@ class State:
     counters: ServerCounters
     histograms: Histograms = field(default_factory=Histograms)
     clock: Callable[[], float] = time.time
+    shows: Callable[[Metric], bool] = lambda _metric: True
+    """Whether a metric applies here: a program that is observed has no store of ours, for example."""
 
     def names(self) -> frozenset[str]:
         """Return the names of the metrics that are read from here; of histograms, those that have series."""
