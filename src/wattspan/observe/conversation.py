@@ -71,10 +71,12 @@ class Conversation:
         """The OCPP version, which may still be a guess; None if it is not observed."""
         return None if self._side is None else self._side.version
 
-    def frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> None:
-        """Observe one message as it is on the wire, after it was sent or forwarded. Never raises."""
-        if not self._closed:
-            self._guarded(self._frame, data, from_charge_point, at_ns)
+    def frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> Exchange | None:
+        """Observe one message as it is on the wire, after it was sent or forwarded. Never raises.
+
+        Returns the exchange that a CALL begins, for callers that make its span current; None for any other message.
+        """
+        return None if self._closed else self._guarded(self._frame, data, from_charge_point, at_ns)
 
     def binary(self, at_ns: int) -> None:
         """Count that the charge point's next message is a binary one, which OCPP-J does not allow. Never raises."""
@@ -102,6 +104,15 @@ class Conversation:
     def failed(self, exchange: Exchange, error: str, at_ns: int, *, refused: bool = False) -> None:
         """Observe that a CALL from `begin` or `begin_command` gets no CALLRESULT: `Exchange.failed`. Never raises."""
         self._guarded(lambda: exchange.failed(error, at_ns, refused=refused))
+
+    def abandon(self, exchange: Exchange, error: str, at_ns: int) -> None:
+        """Observe that the CALL of an exchange from `frame` gets no answer any more. Never raises.
+
+        `error` is the reason as an error type. Does nothing if it was answered. A later answer is unexpected.
+        """
+        self._requests.discard(exchange)
+        self._commands.discard(exchange)
+        self._guarded(exchange.failed, error, at_ns)
 
     def unreadable(self, code: str, at_ns: int) -> None:
         """Observe a message of the charge point that is no OCPP-J message; `code` is a CALLERROR code. Never raises."""
@@ -132,12 +143,12 @@ class Conversation:
         assert self._side is not None  # noqa: S101  else it is closed from the start
         return self._side
 
-    def _frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> None:
+    def _frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> Exchange | None:
         if self._requests or self._commands:
             self._expire(at_ns)
         if len(data) > self._core.limits.max_frame_bytes:
             self._core.count_unobserved("frame_size")
-            return
+            return None
         raw = data.encode(errors="replace") if isinstance(data, str) else data
         try:
             frame = frames.parse(raw, self._require_side().version.framing)
@@ -146,16 +157,20 @@ class Conversation:
                 self._unreadable(fault.code, at_ns)
             else:
                 self._core.counters.unreadable_frames += 1
-            return
+            return None
+        if type(frame) is Call:
+            begin, outstanding = self._begin_command, self._commands
+            if from_charge_point:
+                begin, outstanding = self._begin, self._requests
+            return self._add(outstanding, frame, begin(frame, at_ns), at_ns)
         if from_charge_point:
             self._from_charge_point(frame, at_ns)
         else:
             self._from_central_system(frame, at_ns)
+        return None
 
     def _from_charge_point(self, frame: Frame | None, at_ns: int) -> None:
-        if type(frame) is Call:
-            self._add(self._requests, frame, self._begin(frame, at_ns), at_ns)
-        elif type(frame) is Send:
+        if type(frame) is Send:
             record_send(self._require_side(), frame, at_ns)
         elif type(frame) is ResultError:
             self._seen(at_ns)
@@ -169,9 +184,7 @@ class Conversation:
 
     def _from_central_system(self, frame: Frame | None, at_ns: int) -> None:
         """A CALLERROR without a CALL is no fault: it may answer a frame that was not readable."""
-        if type(frame) is Call:
-            self._add(self._commands, frame, self._begin_command(frame, at_ns), at_ns)
-        elif (
+        if (
             (type(frame) is CallResult or type(frame) is CallError)
             and not self._match(self._requests, frame, at_ns)
             and type(frame) is CallResult
@@ -186,11 +199,12 @@ class Conversation:
         self._refine_version(call, at_ns, from_charge_point=False)
         return CommandExchange(self._require_side(), call, at_ns)
 
-    def _add(self, outstanding: Outstanding, call: Call, exchange: Exchange, at_ns: int) -> None:
+    def _add(self, outstanding: Outstanding, call: Call, exchange: Exchange, at_ns: int) -> Exchange:
         if len(outstanding) >= self._core.limits.max_outstanding:
             self._core.count_unobserved("outstanding")
             outstanding.pop_oldest().failed(TIMEOUT, at_ns)
         outstanding.add(call.message_id, exchange)
+        return exchange
 
     def _match(self, outstanding: Outstanding, result: CallResult | CallError, at_ns: int) -> bool:
         """Record an answer, and return whether there is a CALL that it belongs to."""
@@ -230,7 +244,7 @@ class Conversation:
         self._core.apply([fault], at_ns)
 
     def _expire(self, now_ns: int) -> None:
-        before_ns = now_ns - round(self._core.limits.answer_timeout_s * NS)
+        before_ns = now_ns - self._core.answer_timeout_ns
         for outstanding in (self._requests, self._commands):
             for exchange in outstanding.pop_expired(before_ns):
                 exchange.failed(TIMEOUT, now_ns)

@@ -43,6 +43,10 @@ class ObserverCore:
     """Whether the caller writes `fleet.changes` to a store, and so empties it."""
     limits: Limits
     closes_orphans: bool
+    answer_timeout_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.answer_timeout_ns = round(self.limits.answer_timeout_s * NS)
 
     def apply(self, events: Iterable[ev.Event], at_ns: int) -> None:
         """Apply events, and pass them on."""

@@ -100,6 +100,10 @@ class Observer:
             core.failed()
         return conversation
 
+    def failed(self) -> None:
+        """Count and log the exception that is being handled, for callers whose own part must not raise either."""
+        self._core.failed()
+
     def expire(self, now_ns: int | None = None) -> None:
         """End the CALLs that have had no answer within the time-out. None: now. Never raises.
 

@@ -30,6 +30,10 @@ class Outstanding:
                 return exchange
         return None
 
+    def discard(self, exchange: Exchange) -> None:
+        """Remove a CALL, if it still waits."""
+        self._entries = [entry for entry in self._entries if entry[1] is not exchange]
+
     def pop_oldest(self) -> Exchange:
         """Remove and return the oldest CALL; there must be one."""
         return self._entries.pop(0)[1]
