@@ -1,6 +1,7 @@
 """`Runtime`: everything that runs while `ocpp` is instrumented, from `instrument()` to `uninstrument()`."""
 
 import atexit
+import itertools
 import logging
 import threading
 from pathlib import Path
@@ -16,8 +17,10 @@ from wattspan.telemetry.given import applies, given_telemetry
 
 log = logging.getLogger(__name__)
 
-INTERVAL_S = 1.0
-"""How often quiet connections are looked at and the state is saved."""
+SAVE_S = 1.0
+"""How often the state is saved."""
+SAVES_A_SWEEP = 5
+"""How many saves there are from one look at quiet connections to the next."""
 
 
 class Runtime:
@@ -78,15 +81,16 @@ class Runtime:
             self._file.close()
 
     def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            self.connections.sweep()
+        for turn in itertools.count(1):
+            if self._stopping.wait(SAVE_S):
+                return
+            if turn % SAVES_A_SWEEP == 0:
+                self.connections.sweep()
             if self._file is not None:
                 self._save(self._file)
 
     def _save(self, file: StateFile) -> None:
         try:
-            with self.connections.lock:
-                changed = file.changed(self._observer.fleet, self._observer.counters)
-            file.write(changed)
+            file.save(self._observer.fleet, self._observer.counters, self.connections.lock)
         except Exception:  # a full disk must not end the thread, nor the program at its exit
             log.exception("the state of OCPP telemetry could not be saved")

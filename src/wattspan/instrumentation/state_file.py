@@ -1,15 +1,17 @@
 """`StateFile`: counters and open sessions of an instrumented program in an SQLite file, so that a restart keeps them.
 
-It owns the format. A row is JSON: the fields of an object, by name. Only the standard library's `sqlite3` is used,
-because an instrumented program need not have the server's dependencies. One process at a time may use a file.
+It owns the format: a row for each charge point, with its connectors and open transactions, whose fields are JSON by
+name. Only the standard library's `sqlite3` is used, because an instrumented program need not have the server's
+dependencies. One process at a time may use a file.
 """
 
 import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +27,25 @@ from wattspan.telemetry.tokens import KEY_BYTES
 SCHEMA = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS charge_points (cp_id TEXT PRIMARY KEY, data TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS connectors (
-    cp_id TEXT, connector_id TEXT, data TEXT NOT NULL, PRIMARY KEY (cp_id, connector_id)
-);
-CREATE TABLE IF NOT EXISTS transactions (number INTEGER PRIMARY KEY, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, data TEXT NOT NULL);
 """
-_NOT_OF_CHARGE_POINT = frozenset({"connectors", "transactions", "connected", "outage_counted"})
-_NOT_OF_CONNECTOR = frozenset({"transaction", "clock_skew", "last_meter_values"})
-_NOT_OF_COUNTERS = frozenset({"sockets", "started_ts"})
+_SET_CHARGE_POINT = "INSERT OR REPLACE INTO charge_points VALUES (?, ?)"
+_REMOVE_CHARGE_POINT = "DELETE FROM charge_points WHERE cp_id = ?"
+_SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_NOT_SAVED = frozenset({
+    "clock_skew",
+    "connected",
+    "connectors",
+    "last_meter_values",
+    "outage_counted",
+    "sockets",
+    "transaction",
+    "transactions",
+})  # fmt: skip
+"""Fields that have rows or places of their own, or belong to this run alone."""
 
-
-@dataclass(slots=True)
-class Changed:
-    """Rows to write: statements with their parameters."""
-
-    statements: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
-
-    def add(self, statement: str, *parameters: Any) -> None:
-        self.statements.append((statement, parameters))
+Statement = tuple[str, tuple[Any, ...]]
+"""A statement of SQL and its parameters."""
 
 
 class StateFile:
@@ -77,52 +79,43 @@ class StateFile:
         found = self._meta("token_key")
         if found is None:
             found = secrets.token_hex(KEY_BYTES)
-            self.write(Changed([(_SET_META, ("token_key", _json(found)))]))
+            self._write([(_SET_META, ("token_key", _json(found)))])
         return bytes.fromhex(found)
 
     def restore(self) -> tuple[Fleet, ServerCounters]:
         """Return the state as it was saved; no charge point is connected."""
-        fleet, read = Fleet(assigns_ids=False), self._connection.execute
-        for cp_id, data in read("SELECT cp_id, data FROM charge_points"):
-            fleet.charge_points[cp_id] = _restored(ChargePoint, json.loads(data))
-        for cp_id, connector_id, data in read("SELECT cp_id, connector_id, data FROM connectors"):
-            if cp_id in fleet.charge_points:
-                fleet.charge_points[cp_id].connectors[connector_id] = _restored(Connector, json.loads(data))
-        for (data,) in read("SELECT data FROM transactions ORDER BY number"):
-            _restore_transaction(fleet, json.loads(data))
-        fleet.last_number = max(fleet.last_number, self._meta("last_number") or 0)
-        counters = ServerCounters(started_ts=time.time())
+        fleet = Fleet(assigns_ids=False)
+        for cp_id, data in self._connection.execute("SELECT cp_id, data FROM charge_points"):
+            fleet.charge_points[cp_id] = _restored_charge_point(json.loads(data))
+        fleet.last_number = self._meta("last_number") or 0
+        counters = ServerCounters(started_ts=0.0)
         _fill(counters, self._meta("counters") or {})
+        counters.started_ts = time.time()
         return fleet, counters
 
-    def changed(self, fleet: Fleet, counters: ServerCounters) -> Changed:
-        """Return what changed since the last call. The caller holds the lock of the fleet."""
-        changes, fleet.changes = fleet.changes, Changes()
-        changed = Changed()
-        for cp_id in changes.decommissioned:
-            changed.add("DELETE FROM charge_points WHERE cp_id = ?", cp_id)
-            changed.add("DELETE FROM connectors WHERE cp_id = ?", cp_id)
-        for cp in (changes.charge_points | changes.stale_charge_points).values():
-            changed.add(_SET_CHARGE_POINT, cp.cp_id, _dumped(cp, _NOT_OF_CHARGE_POINT))
-        for (cp_id, connector_id), connector in (changes.connectors | changes.stale_connectors).items():
-            changed.add(_SET_CONNECTOR, cp_id, connector_id, _dumped(connector, _NOT_OF_CONNECTOR))
-        for number, transaction in changes.transactions.items():
-            if transaction.open:
-                changed.add(_SET_TRANSACTION, number, _dumped(transaction, frozenset()))
-            else:
-                changed.add("DELETE FROM transactions WHERE number = ?", number)
-        if changed.statements or changes.readings:
-            changed.add(_SET_META, "last_number", _json(fleet.last_number))
-            changed.add(_SET_META, "counters", _dumped(counters, _NOT_OF_COUNTERS))
-        return changed
+    def save(self, fleet: Fleet, counters: ServerCounters, lock: AbstractContextManager[Any]) -> None:
+        """Write what changed since the last call, in one database transaction. Raises sqlite3.Error.
 
-    def write(self, changed: Changed) -> None:
-        """Write rows in one database transaction."""
-        if not changed.statements:
-            return
+        `lock` guards the fleet. It is held for one charge point at a time, so that no message waits for all of them.
+        """
+        with lock:
+            changes, fleet.changes = fleet.changes, Changes()
+        statements: list[Statement] = []
+        for cp_id in _changed(changes):
+            with lock:
+                cp = fleet.charge_points.get(cp_id)
+                row = (_REMOVE_CHARGE_POINT, (cp_id,)) if cp is None else (_SET_CHARGE_POINT, (cp_id, _row(cp)))
+            statements.append(row)
+        if statements:
+            with lock:
+                statements.append((_SET_META, ("last_number", _json(fleet.last_number))))
+                statements.append((_SET_META, ("counters", _json(_dumped(counters)))))
+            self._write(statements)
+
+    def _write(self, statements: Sequence[Statement]) -> None:
         with self._connection as connection:
             connection.execute("BEGIN")
-            for statement, parameters in changed.statements:
+            for statement, parameters in statements:
                 connection.execute(statement, parameters)
 
     def close(self) -> None:
@@ -134,12 +127,6 @@ class StateFile:
         return None if row is None else json.loads(row[0])
 
 
-_SET_CHARGE_POINT = "INSERT OR REPLACE INTO charge_points VALUES (?, ?)"
-_SET_CONNECTOR = "INSERT OR REPLACE INTO connectors VALUES (?, ?, ?)"
-_SET_TRANSACTION = "INSERT OR REPLACE INTO transactions VALUES (?, ?)"
-_SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
-
-
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -147,6 +134,23 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise SettingsError([f"state file {path}: it is of another program or version"])
     connection.executescript(_TABLES)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _changed(changes: Changes) -> Iterator[str]:
+    """Yield the ids of the charge points that changed, each once."""
+    found = {*changes.charge_points, *changes.stale_charge_points, *changes.decommissioned}
+    found.update(cp_id for cp_id, _ in (*changes.connectors, *changes.stale_connectors))
+    found.update(transaction.cp_id for transaction in changes.transactions.values())
+    yield from found
+
+
+def _row(cp: ChargePoint) -> str:
+    return _json({
+        "charge_point": _dumped(cp),
+        "connectors": [_dumped(connector) for connector in cp.connectors.values()],
+        "transactions": [_dumped(transaction) for transaction in cp.transactions.values()],
+        "current": {each.connector_id: each.transaction.number for each in cp.connectors.values() if each.transaction},
+    })  # fmt: skip
 
 
 def _json(value: Any) -> str:
@@ -161,11 +165,9 @@ def _encoded(value: Any) -> Any:
     raise TypeError(type(value))
 
 
-def _dumped(value: Any, without: Iterable[str]) -> str:
-    """Return the fields of a dataclass as JSON. A mapping whose keys are tuples becomes a list of keys and value."""
-    return _json({
-        each.name: _listed(getattr(value, each.name)) for each in fields(value) if each.name not in without
-    })  # fmt: skip
+def _dumped(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass. A mapping whose keys are tuples becomes a list of keys and value."""
+    return {each.name: _listed(getattr(value, each.name)) for each in fields(value) if each.name not in _NOT_SAVED}
 
 
 def _listed(value: Any) -> Any:
@@ -185,27 +187,30 @@ def _fill(target: Any, found: dict[str, Any]) -> None:
         setattr(target, each.name, value)
 
 
-def _restored(kind: type[Any], found: dict[str, Any]) -> Any:
-    given = {each.name: found[each.name] for each in fields(kind) if each.name in _REQUIRED and each.name in found}
-    made = kind(**given)
-    _fill(made, found)
-    if kind is Connector and made.problem is not None:
-        made.problem = tuple(made.problem)
-    return made
-
-
-_REQUIRED = frozenset({"cp_id", "known_since_ts", "connector_id"})
-
-
-def _restore_transaction(fleet: Fleet, found: dict[str, Any]) -> None:
-    start_wh, energy_wh, register_wh, start_known = found.pop("meter")
-    found["meter"] = EnergyMeter.restore(start_wh, energy_wh, register_wh, start_known=start_known)
-    found["seq_nos"] = SeqNos.parse(found["seq_nos"])
-    found["timeline"] = [TimelineEntry(*entry) for entry in found["timeline"]]
-    known = {each.name for each in fields(Transaction)}
-    transaction = Transaction(**{name: value for name, value in found.items() if name in known})
-    cp = fleet.charge_points.get(transaction.cp_id)
-    if cp is not None:
+def _restored_charge_point(found: dict[str, Any]) -> ChargePoint:
+    own = found["charge_point"]
+    cp = ChargePoint(cp_id=own["cp_id"], known_since_ts=own["known_since_ts"])
+    _fill(cp, own)
+    for each in found["connectors"]:
+        connector = cp.connectors[each["connector_id"]] = Connector(connector_id=each["connector_id"])
+        _fill(connector, each)
+        if connector.problem is not None:
+            kind, at_ts = connector.problem
+            connector.problem = (kind, at_ts)
+    by_number = {}
+    for each in found["transactions"]:
+        transaction = by_number[each["number"]] = _restored_transaction(each)
         cp.transactions[transaction.transaction_id] = transaction
-        cp.connector(transaction.connector_id).transaction = transaction
-    fleet.last_number = max(fleet.last_number, transaction.number)
+    for connector_id, number in found["current"].items():
+        cp.connectors[connector_id].transaction = by_number.get(number)
+    return cp
+
+
+def _restored_transaction(found: dict[str, Any]) -> Transaction:
+    start_wh, energy_wh, register_wh, start_known = found["meter"]
+    known = {each.name for each in fields(Transaction)}
+    given = {name: value for name, value in found.items() if name in known}
+    given["meter"] = EnergyMeter.restore(start_wh, energy_wh, register_wh, start_known=start_known)
+    given["seq_nos"] = SeqNos.parse(found["seq_nos"])
+    given["timeline"] = [TimelineEntry(*entry) for entry in found["timeline"]]
+    return Transaction(**given)
