@@ -45,24 +45,35 @@ class FleetInstruments:
 
     def __init__(self, meter: Meter, *states: State, wanted: Wanted = _any) -> None:
         self._states = states
-        for family in FAMILIES.values():
+        self._created: set[str] = set()
+        self._has_process = False
+        self._create(meter, wanted)
+
+    def _create(self, meter: Meter, wanted: Wanted) -> None:
+        """Create the instruments that are wanted and do not exist yet."""
+        for name, family in FAMILIES.items():
             metric = family.metric
-            if not wanted(metric):
+            if name in self._created or not wanted(metric):
                 continue
+            self._created.add(name)
             create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
-            create(metric.name, [self._callback(family)], metric.unit, metric.help)
+            create(name, [self._callback(family)], metric.unit, metric.help)
 
     @classmethod
     def of(cls, provider: MeterProvider, meter: Meter, *, wanted: Wanted = _any) -> Self:
-        """Return the instruments of this provider; creates them at the first call.
+        """Return the instruments of this provider; creates those that do not exist yet.
 
         `wanted` selects metrics; if it selects all, those of the process are created, too.
         """
-        if provider not in cls._known:
-            cls._known[provider] = cls(meter, wanted=wanted)
-            if wanted is _any:
-                register_process(meter)
-        return cls._known[provider]
+        known = cls._known.get(provider)
+        if known is None:
+            known = cls._known[provider] = cls(meter, wanted=wanted)
+        else:
+            known._create(meter, wanted)
+        if wanted is _any and not known._has_process:
+            known._has_process = True
+            register_process(meter)
+        return known
 
     def add(self, state: State) -> None:
         """Observe this state from now on, beside those that were added before."""
@@ -82,6 +93,7 @@ class FleetInstruments:
             return [
                 Observation(each.value, dict(zip(names, each.labels, strict=True)))
                 for state in self._states
+                if state.shows(family.metric)
                 for each in points(family, state)
             ]
 
