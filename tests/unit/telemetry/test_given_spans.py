@@ -49,6 +49,7 @@ def test_a_program_that_exports_by_batches_gets_records_that_equal_the_sdks_span
     assert described([record]) == described([span])
     assert record.instrumentation_scope == span.instrumentation_scope
     assert record.resource == span.resource
+    assert hash(record.resource) == hash(span.resource)
 
 
 def test_a_processor_that_looks_at_spans_when_they_start_gets_spans_of_the_sdk_from_then_on():

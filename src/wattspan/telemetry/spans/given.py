@@ -6,6 +6,7 @@ the ids are random. It must not know which messages there are.
 """
 
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -18,6 +19,17 @@ from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
 
 _AT_THE_END_ONLY = (BatchSpanProcessor, SimpleSpanProcessor)
+
+
+class _HashedResource(Resource):
+    """Equal to another resource. The SDK's exporters hash the resource of every span, which serializes it each time."""
+
+    def __init__(self, other: Resource) -> None:
+        super().__init__(other.attributes, other.schema_url)
+        self._hash = hash(other)
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class GivenSpans:
@@ -59,5 +71,5 @@ def given_spans(provider: trace.TracerProvider, tracer: trace.Tracer, scope: Ins
     processor = processor_of(provider)
     if processor is None or type(provider.id_generator) is not RandomIdGenerator:
         return api
-    hot = HotSpans(provider.resource, scope, processor, provider.sampler)
+    hot = HotSpans(_HashedResource(provider.resource), scope, processor, provider.sampler)
     return GivenSpans(processor, hot, api)
