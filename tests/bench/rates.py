@@ -34,6 +34,8 @@ async def rates(
     """
     kinds: dict[str, Callable[[], AbstractAsyncContextManager[Server]]] = {
         "plain": lambda: servers.plain(folder),
+        "instrumented-out": lambda: servers.instrumented(folder, None),
+        "instrumented": lambda: servers.instrumented(folder, collector),
         "ocpp-go": lambda: servers.ocpp_go(folder),
         "off": lambda: servers.wattspan(folder, None),
         **{kind: lambda: servers.wattspan(folder, collector) for kind in WHOLE},
@@ -69,7 +71,22 @@ async def rates(
         rows += [(kind, f"{kind}{BASELINE}", f"{kind}, over the baseline", 0.97) for kind in ("off", *WHOLE)]
     for ours, other, name, target in rows:
         results.add(_ratio(pressed[ours], pressed[other], f"{name}", target))
+    for kind, (name, target) in INSTRUMENTED.items():
+        results.add(_cost(pressed[kind], pressed["plain"], name, target))
     await _half(folder, collector, times, middle(pressed["on"].rates) / 2, results)
+
+
+def _cost(ours: "Pressed", other: "Pressed", name: str, target: float) -> Figure:
+    """A row of the table: the CPU time of a message over the other server's."""
+    detail = f"{1e6 / ours.cpu_rate:,.0f} and {1e6 / other.cpu_rate:,.0f} µs"
+    return Figure(name=name, value=other.cpu_rate / ours.cpu_rate, target=target, unit="x", below=True, detail=detail)
+
+
+INSTRUMENTED = {
+    "instrumented-out": ("CPU of a message, instrumented and sampled out, over the plain server's", 1.15),
+    "instrumented": ("CPU of a message, instrumented with a live exporter, over the plain server's", 1.35),
+}
+"""The plain server with `OcppInstrumentor`."""
 
 
 def _ratio(ours: "Pressed", other: "Pressed", name: str, target: float) -> Figure:

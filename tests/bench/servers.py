@@ -85,6 +85,23 @@ async def plain(folder: Path) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
+async def instrumented(folder: Path, collector: "Collector | None") -> AsyncIterator[Server]:
+    """The plain server under `opentelemetry-instrument`; without a Collector every span is sampled out."""
+    (port,) = free_ports(1)
+    otlp, none = ("otlp", "none") if collector is not None else ("none", "none")
+    environment = {
+        "OTEL_TRACES_EXPORTER": otlp,
+        "OTEL_METRICS_EXPORTER": otlp,
+        "OTEL_LOGS_EXPORTER": none,
+        **(collector.environment if collector is not None else {"OTEL_TRACES_SAMPLER": "always_off"}),
+    }
+    name = "instrumented" if collector is not None else "instrumented-out"
+    command = [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, HERE / "plain.py", str(port)]
+    async with _pinned(name, command, folder, port, environment) as program:
+        yield Server(program=program, port=port)
+
+
+@asynccontextmanager
 async def ocpp_go(folder: Path) -> AsyncIterator[Server]:
     """ocpp-go's example central system, its two log lines a message thrown away: writing them is not its work."""
     (port,) = free_ports(1)

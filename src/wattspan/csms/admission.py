@@ -147,7 +147,7 @@ class ConnectionContext:
         fleet = self.admission.fleet
         if transaction_id == self.absent_id or fleet.knows_transaction(self.cp_id, transaction_id):
             return False
-        return fleet.has_issued(transaction_id)
+        return fleet.has_issued(self.cp_id, transaction_id)
 
     async def recall_stop(self, transaction_id: str, key: str) -> None:
         """Load the closed transaction that a message names into the fleet, if the store has it."""
@@ -156,7 +156,7 @@ class ConnectionContext:
             return
         known = await self.admission.records.find_stop(self.cp_id, transaction_id, key)
         if known is None:
-            if fleet.has_issued(transaction_id):
+            if fleet.has_issued(self.cp_id, transaction_id):
                 self.absent_id = transaction_id
         elif not known.open:
             fleet.recall(known)

@@ -26,6 +26,13 @@ READ_DIRECTLY: ContextVar[list[State] | None] = ContextVar("read_directly", defa
 """Set while a reader collects that renders states itself: it gets them appended here and no observations, which take
 most of the time of a scrape."""
 
+Wanted = Callable[[Metric], bool]
+"""Whether a metric gets an instrument."""
+
+
+def _any(_metric: Metric) -> bool:
+    return True
+
 
 class FleetInstruments:
     """An observable instrument for each family. The callbacks run on the reader's thread while the states change.
@@ -36,20 +43,37 @@ class FleetInstruments:
 
     _known: ClassVar[WeakKeyDictionary[MeterProvider, Self]] = WeakKeyDictionary()
 
-    def __init__(self, meter: Meter, *states: State) -> None:
+    def __init__(self, meter: Meter, *states: State, wanted: Wanted = _any) -> None:
         self._states = states
-        for family in FAMILIES.values():
+        self._created: set[str] = set()
+        self._has_process = False
+        self._create(meter, wanted)
+
+    def _create(self, meter: Meter, wanted: Wanted) -> None:
+        """Create the instruments that are wanted and do not exist yet."""
+        for name, family in FAMILIES.items():
             metric = family.metric
+            if name in self._created or not wanted(metric):
+                continue
+            self._created.add(name)
             create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
-            create(metric.name, [self._callback(family)], metric.unit, metric.help)
+            create(name, [self._callback(family)], metric.unit, metric.help)
 
     @classmethod
-    def of(cls, provider: MeterProvider, meter: Meter) -> Self:
-        """Return the instruments of this provider; creates them, and those of the process, at the first call."""
-        if provider not in cls._known:
-            cls._known[provider] = cls(meter)
+    def of(cls, provider: MeterProvider, meter: Meter, *, wanted: Wanted = _any) -> Self:
+        """Return the instruments of this provider; creates those that do not exist yet.
+
+        `wanted` selects metrics; if it selects all, those of the process are created, too.
+        """
+        known = cls._known.get(provider)
+        if known is None:
+            known = cls._known[provider] = cls(meter, wanted=wanted)
+        else:
+            known._create(meter, wanted)
+        if wanted is _any and not known._has_process:
+            known._has_process = True
             register_process(meter)
-        return cls._known[provider]
+        return known
 
     def add(self, state: State) -> None:
         """Observe this state from now on, beside those that were added before."""
@@ -69,6 +93,7 @@ class FleetInstruments:
             return [
                 Observation(each.value, dict(zip(names, each.labels, strict=True)))
                 for state in self._states
+                if state.shows(family.metric)
                 for each in points(family, state)
             ]
 
@@ -82,11 +107,12 @@ class ApiMeasures:
     that is current, so a context without a span is passed unless the recorder asks for an exemplar.
     """
 
-    def __init__(self, meter: Meter, *, by_charge_point: bool = True) -> None:
+    def __init__(self, meter: Meter, *, by_charge_point: bool = True, wanted: Wanted = _any) -> None:
+        """`wanted` selects the histograms that are created; others must not be recorded."""
         handling = catalogue.HANDLING if by_charge_point else catalogue.HANDLING.without(catalogue.CP_ID)
         self._by_charge_point = by_charge_point
         metrics = (handling, *catalogue.OCCASIONAL)
-        self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics}
+        self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics if wanted(metric)}
         self._handling = self._instruments[handling.name]
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:

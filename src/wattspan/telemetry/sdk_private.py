@@ -12,6 +12,7 @@ from typing import Any
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "ReadableLogRecord",
     "emit_of",
     "has_provider",
+    "processor_of",
+    "processors_in",
     "queue_of",
     "shut_down_batch",
 ]
@@ -44,6 +47,17 @@ def emit_of(processor: BatchRecordProcessor) -> Callable[[Any], None]:
 def shut_down_batch(processor: BatchRecordProcessor, timeout_s: float) -> None:
     """Export what waits, for at most `timeout_s`. The processor's own method takes no time-out."""
     processor._batch_processor.shutdown(round(timeout_s * 1000))
+
+
+def processor_of(provider: TracerProvider) -> SynchronousMultiSpanProcessor | None:
+    """Return what passes the provider's spans to its processors in turn; None if it does it otherwise."""
+    processor = provider._active_span_processor
+    return processor if type(processor) is SynchronousMultiSpanProcessor else None
+
+
+def processors_in(processor: SynchronousMultiSpanProcessor) -> tuple[SpanProcessor, ...]:
+    """Return the processors; another tuple after one was added."""
+    return processor._span_processors
 
 
 def has_provider(reader: MetricReader) -> bool:

@@ -37,6 +37,8 @@ FLEET = re.compile(r"\b(?:ocpp|chargy)_[a-z0-9_]+[a-z0-9]\b")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NO_METRICS = {"ocpp_go", "ocpp_rpc", "ocpp_ws_io", "ocpp_client"}
 """Words in documents that look like metrics and are not."""
+OF_STOCK_READER = {"ocpp_cp_energy_total_wh_total"}
+"""What the stock Prometheus reader makes of a name of ours; the documents warn of it."""
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.where)
@@ -91,7 +93,7 @@ FOR_THE_OPERATOR = {
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_only_metrics_that_exist(path: Path) -> None:
     named = {base_name(name, HISTOGRAMS) for name in FLEET.findall(path.read_text(encoding="utf-8"))}
-    assert named - BUILTIN.keys() - NO_METRICS == set()
+    assert named - BUILTIN.keys() - NO_METRICS - OF_STOCK_READER == set()
 
 
 def test_every_metric_of_ours_is_documented() -> None:

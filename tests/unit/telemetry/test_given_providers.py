@@ -18,6 +18,8 @@ from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import ChargePointBooted
 from wattspan.domain.fleet import Fleet
 from wattspan.telemetry import catalogue
+from wattspan.telemetry.families import State
+from wattspan.telemetry.given import applies, given_telemetry
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.setup import GivenProviders, Telemetry, setup_telemetry
 
@@ -77,6 +79,18 @@ async def test_spans_and_metrics_reach_the_users_providers_and_the_page_is_whole
     assert 'ocpp_msg_handling_seconds_count{cp_id="CP1",message_type="Heartbeat"} 1\n' in text
     assert "process_cpu_seconds_total " in text
     assert 'ocpp_cp_connected{cp_id="CP1"} 0\n' in text
+    await telemetry.shutdown(1.0)
+
+
+async def test_an_instrumented_program_that_runs_a_central_system_as_well_has_the_metrics_of_both(user):
+    of_program = given_telemetry(user.tracers, user.meters)
+    state = State(fleet=Fleet(), counters=ServerCounters(started_ts=1.0), shows=applies)
+    of_program.instruments.add(state)
+    assert "ocpp_central_up" in user.names()
+    assert not {"failed_logins_total", "ocpp_store_waiting", "process_cpu_seconds_total"} & user.names()
+    telemetry = await setup(GivenProviders(user.tracers, user.meters))
+    assert {"failed_logins_total", "ocpp_store_waiting", "process_cpu_seconds_total"} <= user.names()
+    of_program.instruments.remove(state)
     await telemetry.shutdown(1.0)
 
 

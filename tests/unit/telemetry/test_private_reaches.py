@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.exporter.otlp.proto.grpc.exporter import OTLPExporterMixin
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import wattspan
@@ -20,6 +20,8 @@ from wattspan.telemetry.sdk_private import (
     LogRecordExporter,
     emit_of,
     has_provider,
+    processor_of,
+    processors_in,
     queue_of,
     shut_down_batch,
 )
@@ -67,7 +69,15 @@ def test_the_installed_version_was_tested(package):
 
 
 def test_only_the_private_modules_reach_behind_public_names():
-    attributes = ("_batch_processor", "_preferred_", "_client.export", "_stub", "_translate_data", "._collect ")
+    attributes = (
+        "_batch_processor",
+        "_preferred_",
+        "_client.export",
+        "_stub",
+        "_translate_data",
+        "._collect ",
+        "._span_processors",
+    )
     reaching = {
         path.relative_to(ROOT).as_posix()
         for path in ROOT.rglob("*.py")
@@ -96,6 +106,19 @@ def test_a_batch_processor_has_a_bounded_queue_that_emit_fills(make):
         assert len(queue) == 1
     shut_down_batch(processor, 1.0)
     assert not queue
+
+
+def test_a_tracer_provider_has_a_tuple_of_processors_that_changes_when_one_is_added():
+    provider = TracerProvider(shutdown_on_exit=False)
+    processor = processor_of(provider)
+    assert processor is not None
+    before = processors_in(processor)
+    assert before == ()
+    added = BatchSpanProcessor(Nowhere())
+    provider.add_span_processor(added)
+    assert processors_in(processor) == (added,)
+    assert processors_in(processor) is processors_in(processor)
+    provider.shutdown()
 
 
 def test_a_reader_knows_whether_it_has_a_provider():

@@ -1,4 +1,4 @@
-"""Closes transactions whose stop was lost: open ones when their charge point boots or the connector starts another.
+"""Closes transactions whose stop was lost, see `domain.orphans`.
 
 One that the charger names again is opened again (see `domain.transactions.common.reopen`). OCPP 2.x stations continue
 their transactions after a boot: there a boot, or a reconnection after a long gap, only has them asked for, and those
@@ -13,11 +13,10 @@ from wattspan.domain.events import (
     ChargePointDisconnected,
     Event,
     TransactionStarted,
-    TransactionStopped,
 )
-from wattspan.domain.fleet import CHARGER_ID, ORPHANED
-from wattspan.domain.model import ChargePoint, Transaction, when
-from wattspan.domain.transactions.v2x import NO_EVSE
+from wattspan.domain.fleet import CHARGER_ID
+from wattspan.domain.model import ChargePoint, Transaction
+from wattspan.domain.orphans import stop_of_orphan, stops_of_orphans
 
 ASK_AGAIN_S = 30.0
 LONG_GAP_S = 900.0
@@ -57,20 +56,16 @@ class CloseOrphans(Plugin):
             self._gone_since.pop(event.cp_id, None)
             self._inquiry.cancel(event.cp_id)
             return
-        open_transactions = list(cp.transactions.values())
+        self._context.record(stops_of_orphans(self._context.fleet, event))
+        of_2x = [tx for tx in cp.transactions.values() if _is_2x(tx)]
         if isinstance(event, ChargePointBooted):
-            before = [tx for tx in open_transactions if tx.started_received_ts <= event.received_ts]
-            self._close(event.received_ts, [tx for tx in before if not _is_2x(tx)])
-            self._inquiry.ask(cp.cp_id, [tx for tx in before if _is_2x(tx)])
-        elif isinstance(event, TransactionStarted):
-            self._close(event.received_ts, [tx for tx in open_transactions if self._is_older(tx, event)])
+            self._inquiry.ask(cp.cp_id, [tx for tx in of_2x if tx.started_received_ts <= event.received_ts])
         elif isinstance(event, ChargePointDisconnected):
             if not event.replaced:
                 self._note_absence(cp, event.received_ts)
         elif isinstance(event, ChargePointConnected):
             gone_since = self._gone_since.pop(cp.cp_id, event.received_ts)
             if cp.cp_id in self._inquiry.interrupted or event.received_ts - gone_since >= self._long_gap_s:
-                of_2x = [tx for tx in open_transactions if _is_2x(tx)]
                 self._inquiry.ask(cp.cp_id, of_2x, after_s=self._reconnect_wait_s)
 
     async def stop(self) -> None:
@@ -82,29 +77,7 @@ class CloseOrphans(Plugin):
 
     def _lost(self, transaction: Transaction) -> None:
         """Close a transaction that its station does not have any more."""
-        self._close(self._context.clock(), [transaction])
-
-    @staticmethod
-    def _is_older(transaction: Transaction, event: TransactionStarted) -> bool:
-        if transaction.connector_id != event.connector_id or transaction.transaction_id == event.transaction_id:
-            return False
-        if event.ref is None:
-            return transaction.started_received_ts < event.received_ts
-        # "0": no EVSE was named yet. A start from before the other one arrived late.
-        return event.connector_id != NO_EVSE and transaction.began_ts < when(event.started_ts, event.received_ts)
-
-    def _close(self, at_ts: float, orphans: list[Transaction]) -> None:
-        self._context.record(
-            TransactionStopped(
-                cp_id=orphan.cp_id,
-                received_ts=at_ts,
-                transaction_id=orphan.transaction_id,
-                meter_stop_wh=None,
-                stopped_ts=None,
-                reason=ORPHANED,
-            )
-            for orphan in orphans
-        )
+        self._context.record([stop_of_orphan(transaction, self._context.clock())])
 
 
 def _is_2x(transaction: Transaction) -> bool:

@@ -62,7 +62,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     connector.last_meter_values.replace(e.readings)
     if named is not None and not named.open:
         reopen(fleet, cp, named, e.received_ts)
-    is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(e.transaction_id)
+    is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(cp.cp_id, e.transaction_id)
     for reading in e.readings:
         measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):

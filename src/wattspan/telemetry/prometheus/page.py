@@ -44,10 +44,10 @@ class Page:
         """Yield each of our families that is `wanted`, in pieces, without the end mark."""
         cps = list(self._state.fleet.charge_points.values())
         for family in FAMILIES.values():
-            if _requested(family.metric, wanted):
+            if _requested(family.metric, wanted) and self._state.shows(family.metric):
                 yield from _headed(family.metric, form, self._family(family, cps))
         for histogram in self._state.histograms:
-            if _requested(histogram.metric, wanted):
+            if _requested(histogram.metric, wanted) and self._state.shows(histogram.metric):
                 yield from _headed(histogram.metric, form, self._histogram(histogram, form))
         self._prune()
 
