@@ -83,7 +83,9 @@ def test_times_without_an_offset_are_in_the_given_zone():
 
 
 @pytest.mark.parametrize("format_", FORMATS, ids=lambda each: each.name)
-@pytest.mark.parametrize("line", ["", "[", "{", "]" * 5000, "[2," * 5000, "a: " * 50_000, ": send " * 50_000, "\x00\xff", "{}", "[]"])
+@pytest.mark.parametrize(
+    "line", ["", "[", "{", "]" * 5000, "[2," * 5000, "a: " * 50_000, ": send " * 50_000, "\x00\xff", "{}", "[]"]
+)
 def test_no_line_is_fatal(format_, line, tmp_path):
     log = tmp_path / "CP1.log"
     log.write_text(f"{line}\n")
@@ -100,7 +102,7 @@ def read(path, text, **options):
 
 def test_messages_of_several_lines_are_joined(tmp_path):
     lines = [
-        "2026-03-02 08:00:01.250 INFO (MainThread) [ocpp] CP1: receive message [2,\"1\",\"MeterValues\",",
+        '2026-03-02 08:00:01.250 INFO (MainThread) [ocpp] CP1: receive message [2,"1","MeterValues",',
         "{",
         '"connectorId": 1, "meterValue": [',
         "{",
@@ -110,7 +112,7 @@ def test_messages_of_several_lines_are_joined(tmp_path):
         "}",
         "]",
         "}]",
-        "2026-03-02 08:00:02.250 INFO (MainThread) [ocpp] CP1: send [3,\"1\",{}]",
+        '2026-03-02 08:00:02.250 INFO (MainThread) [ocpp] CP1: send [3,"1",{}]',
     ]
     reader, (values, answer) = read(tmp_path / "home-assistant.log", "\n".join(lines))
     assert isinstance(values, Frame)
@@ -121,7 +123,7 @@ def test_messages_of_several_lines_are_joined(tmp_path):
 
 
 def test_lines_that_cannot_be_read_are_counted_and_shown(tmp_path):
-    text = f"CP1: receive message {BOOT}\nCP1: receive message [2,\"2\",\"Hea\nCP1: send {ANSWER}\nTraceback:\n"
+    text = f'CP1: receive message {BOOT}\nCP1: receive message [2,"2","Hea\nCP1: send {ANSWER}\nTraceback:\n'
     reader, records = read(tmp_path / "x.log", text)
     assert len(records) == 2
     assert reader.counts.unreadable == 1

@@ -82,17 +82,14 @@ def time_of(value: Any, zone: tzinfo) -> float:
     return float(value)
 
 
-FROM_CHARGE_POINT: Mapping[str, bool] = (
-    dict.fromkeys(
-        ("in", "received", "receive", "recv", "rx", "cs", "cp", "chargepoint", "chargingstation", "station")
-        + ("fromchargepoint", "incoming", "inbound", "<", "<-", "<<", "←", "request_in", "cp->csms", "up"),
-        True,
-    )
-    | dict.fromkeys(
-        ("out", "sent", "send", "sending", "tx", "csms", "centralsystem", "server", "fromcsms", "tochargepoint")
-        + ("outgoing", "outbound", ">", "->", ">>", "→", "csms->cp", "down"),
-        False,
-    )
+FROM_CHARGE_POINT: Mapping[str, bool] = dict.fromkeys(
+    ("in", "received", "receive", "recv", "rx", "cs", "cp", "chargepoint", "chargingstation", "station")
+    + ("fromchargepoint", "incoming", "inbound", "<", "<-", "<<", "←", "request_in", "cp->csms", "up"),
+    True,
+) | dict.fromkeys(
+    ("out", "sent", "send", "sending", "tx", "csms", "centralsystem", "server", "fromcsms", "tochargepoint")
+    + ("outgoing", "outbound", ">", "->", ">>", "→", "csms->cp", "down"),
+    False,
 )
 """Words for a direction, in lower case without spaces, as a central system writes them: whether the charge point sent
 the message. In the log of a charge point they mean the opposite; see `reader`."""

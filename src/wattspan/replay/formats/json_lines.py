@@ -80,5 +80,3 @@ def _protocol(name: Any) -> str | None:
     """Return "1.6", "ocpp1.6" or "OCPP 1.6J" as a subprotocol; None if it is not one of ours."""
     text = str(name or "").casefold().removeprefix("ocpp").strip(" -_").rstrip("j")
     return f"ocpp{text}" if text in ("1.6", "2.0.1", "2.1") else None
-
-
