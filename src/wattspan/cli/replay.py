@@ -1,5 +1,6 @@
 """`wattspan replay`: what a log of OCPP messages says, as a report, as spans and as metrics."""
 
+import asyncio
 import json
 import sys
 from contextlib import ExitStack
@@ -10,11 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from wattspan.cli.output import Column, print_rows, thousands, timestamp
+from wattspan.replay.against import play_against
 from wattspan.replay.formats import FORMATS, NAMES, by_name
+from wattspan.replay.formats.base import Format
 from wattspan.replay.html import html_of
-from wattspan.replay.reader import STDIN, ReadCounts
+from wattspan.replay.reader import STDIN, LogReader, ReadCounts
 from wattspan.replay.report import Report
-from wattspan.replay.run import Options, replay
+from wattspan.replay.run import Options, merged, replay
 
 CHARGE_POINTS = (
     Column("charge point", "cp_id", priority=0),
@@ -53,7 +56,15 @@ ANSWERS = (
 )
 
 
-class Zone(click.ParamType):
+DIFFERENCES = (
+    Column("charge point", "cp_id", priority=0),
+    Column("difference", "difference", priority=0),
+    Column("count", "count", priority=0),
+    Column("first line", "first_where", priority=0),
+)
+
+
+class Zone(click.ParamType):  # type: ignore[type-arg]  # not generic at run time
     """A time zone by its name."""
 
     name = "zone"
@@ -99,6 +110,15 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     default=60.0,
     help="Seconds of the log between two samples.",
 )
+@click.option(
+    "--against", "against_url", help="Play the charge points' side to a central system, and compare its answers."
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.0),
+    default=0.0,
+    help="Pace of --against: 1 as in the log; 0 as fast as possible.",
+)
 @click.option("--unmasked", is_flag=True, help="Show id tags in full.")
 def replay_command(  # noqa: PLR0913, PLR0917  one argument an option
     files: tuple[str, ...],
@@ -110,13 +130,23 @@ def replay_command(  # noqa: PLR0913, PLR0917  one argument an option
     otlp: bool,
     openmetrics_path: str | None,
     interval_s: float,
+    against_url: str | None,
+    speed: float,
     unmasked: bool,
 ) -> None:
     """Read logs of OCPP messages and report sessions, energy and what is odd.
 
     FILES are logs of a central system or a charge point, also compressed (.gz); "-" is standard input. Several files
     are merged by time. Lines that cannot be read are counted and never end the replay.
+
+    With --against, the requests of the charge points are sent to another central system, with its own transaction ids,
+    and the report says where its answers differ from those of the log. URL: ws://host/path/{cp_id}.
     """
+    if against_url is not None:
+        _play_against(
+            against_url, files, by_name(format_name) if format_name else None, time_zone, speed, as_json=as_json
+        )
+        return
     with ExitStack() as exit_stack:
         openmetrics: IO[str] | None = None
         if openmetrics_path is not None:
@@ -139,6 +169,26 @@ def replay_command(  # noqa: PLR0913, PLR0917  one argument an option
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))
     else:
         _print(report)
+
+
+def _play_against(
+    url: str, files: tuple[str, ...], format_: Format | None, zone: ZoneInfo, speed: float, *, as_json: bool
+) -> None:
+    reader = LogReader(format_=format_, zone=zone)
+    comparison = asyncio.run(play_against(url, merged(reader, files), speed=speed))
+    rows = [
+        {"cp_id": each.cp_id, "difference": each.detail, "count": each.count, "first_where": each.where}
+        for each in comparison.differences.values()
+    ]
+    if as_json:
+        summary = {"calls": comparison.calls, "equal": comparison.equal, "commands": comparison.commands}
+        click.echo(json.dumps(summary | {"differences": rows}, ensure_ascii=False))
+        return
+    click.echo(f"{comparison.calls:,} requests sent, {comparison.equal:,} answers as in the log")
+    if comparison.commands:
+        click.echo(f"{comparison.commands:,} commands received")
+    if rows:
+        print_rows(rows, DIFFERENCES, as_json=False)
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""Writes a report as one HTML file: no script, no request, pictures as SVG. It owns the layout; the content is given."""
+"""Writes a report as one HTML page without scripts or requests. It owns the layout; the content is given."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -49,7 +49,8 @@ def html_of(report: Report, title: str) -> str:
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     body = "".join(parts)
     return (
-        f'<!doctype html><html lang="en"><head>{head}{policy}<title>{escape(title)}</title><style>{_STYLE}</style></head>'
+        f'<!doctype html><html lang="en"><head>{head}{policy}<title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head>"
         f"<body><main>{body}</main></body></html>\n"
     )
 
@@ -146,7 +147,7 @@ def _timeline(report: Report) -> str:
         f'<text x="{NAME_WIDTH}" y="{height - 4}">{_time(report.files["began_at"])}</text>'
         f'<text x="{WIDTH}" y="{height - 4}" text-anchor="end">{_time(report.files["ended_at"])}</text>'
     )
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Sessions over time">{"".join(texts + bars)}{axis}</svg>'
+    return _svg(height, "Sessions over time", "".join(texts + bars) + axis)
 
 
 def _sessions(sessions: Sequence[Row]) -> str:
@@ -188,14 +189,19 @@ def _curve(curve: Sequence[Row]) -> str:
         at = 0 if anchor == "start" else WIDTH
         lines.append(
             f'<polyline points="{places}" fill="none" stroke="var(--{colour})" stroke-width="1.5"/>'
-            f'<text x="{at}" y="12" text-anchor="{anchor}" style="fill:var(--{colour})">{highest / 1000:.4g} {unit}</text>'
+            f'<text x="{at}" y="12" text-anchor="{anchor}" style="fill:var(--{colour})">'
+            f"{highest / 1000:.4g} {unit}</text>"
         )
     axis = (
         f'<line x1="{LEFT}" x2="{WIDTH - LEFT}" y1="{HEIGHT - 16}" y2="{HEIGHT - 16}" stroke="var(--line)"/>'
         f'<text x="{LEFT}" y="{HEIGHT - 3}">{_time(curve[0]["at"])}</text>'
         f'<text x="{WIDTH - LEFT}" y="{HEIGHT - 3}" text-anchor="end">{_time(curve[-1]["at"])}</text>'
     )
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Power and energy">{axis}{"".join(lines)}</svg>'
+    return _svg(HEIGHT, "Power and energy", axis + "".join(lines))
+
+
+def _svg(height: int, label: str, content: str) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{content}</svg>'
 
 
 def _time(text: Any) -> str:

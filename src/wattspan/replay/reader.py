@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from itertools import chain
+from math import isnan
 from pathlib import Path
 from typing import IO
 
@@ -22,12 +23,12 @@ from wattspan.replay.records import Frame, Located, Record
 from wattspan.versions import VERSIONS
 
 STDIN = "-"
+CALL = 2
 GUESS_LINES = 2_000
 """The format and the side of a log are guessed from its first lines."""
 MAX_LINE_BYTES = 64 << 20
 """A longer line is read in parts, which are unreadable."""
 MAX_LINES_OF_A_MESSAGE = 20_000
-NO_END = "the message has no end"
 SHOWN = 5
 """Unreadable lines that are kept with their reason."""
 
@@ -77,9 +78,11 @@ class _Begun:
         self.depth = 0
         self.add(text)
 
-    def add(self, text: str) -> None:
+    def add(self, text: str) -> bool:
+        """Add a line, and return whether the message has ended."""
         self.lines.append(text)
         self.depth += text.count("[") - text.count("]")
+        return self.depth <= 0 or len(self.lines) >= MAX_LINES_OF_A_MESSAGE
 
     def record(self, format_: Format, zone: tzinfo) -> Record | None:
         """Return the whole record; None if it is none."""
@@ -116,7 +119,7 @@ class LogReader:
                         read = read._replace(from_charge_point=not read.from_charge_point)
                     if not read.cp_id:
                         read = read._replace(cp_id=_id_of(path))
-                if read.ts != read.ts:  # NaN
+                if isnan(read.ts):
                     read = read._replace(ts=max(last_ts, self._time_within(read) or last_ts))
                     self.counts.untimed += 1
                 last_ts = read.ts
@@ -131,9 +134,9 @@ class LogReader:
             yield raw.rstrip(b"\r\n").decode("utf-8", "replace")
 
     def _guess(self, path: str, head: list[str]) -> Format:
-        found = [(sum(_reads(each, line, self._zone) for line in head), each) for each in FORMATS]
-        most, best = max(found, key=lambda one: one[0])
-        if most == 0:
+        counted = [(sum(_reads(each, line, self._zone) for line in head), each) for each in FORMATS]
+        count, best = max(counted, key=lambda one: one[0])
+        if count == 0:
             names = ", ".join(each.name for each in FORMATS)
             raise LogError(f"{path}: no format reads its first lines; choose one of {names} with --format")
         return best
@@ -152,33 +155,35 @@ class LogReader:
 
     def _records(self, path: str, format_: Format, lines: Iterator[str]) -> Iterator[tuple[int, Record]]:
         """Yield records with the number of their first line; join lines of one message."""
-        parse, zone = format_.parse, self._zone
         begun: _Begun | None = None
         for number, line in enumerate(lines, 1):
-            record, is_incomplete = None, False
             try:
-                record = parse(line, zone)
+                record = format_.parse(line, self._zone)
             except IncompleteFrame:
-                is_incomplete = True
+                self._no_end(path, begun)
+                begun = _Begun(line, number)
+                continue
             except Unreadable as fault:
                 self._unreadable(path, number, str(fault))
                 continue
-            if begun is not None and record is None and not is_incomplete:
-                begun.add(line)
-                if begun.depth > 0 and len(begun.lines) < MAX_LINES_OF_A_MESSAGE:
-                    continue
-                record, number, begun = begun.record(format_, zone), begun.line, None
-                if record is None:
-                    self._unreadable(path, number, NO_END)
-            if begun is not None:
-                self._unreadable(path, begun.line, NO_END)
-            begun = _Begun(line, number) if is_incomplete else None
             if record is not None:
+                self._no_end(path, begun)
+                begun = None
                 yield number, record
-            elif not is_incomplete:
+            elif begun is None:
                 self.counts.ignored += 1
+            elif begun.add(line):
+                record = begun.record(format_, self._zone)
+                self._no_end(path, begun if record is None else None)
+                if record is not None:
+                    yield begun.line, record
+                begun = None
+        self._no_end(path, begun)
+
+    def _no_end(self, path: str, begun: "_Begun | None") -> None:
+        """Count a message that began and never ended."""
         if begun is not None:
-            self._unreadable(path, begun.line, NO_END)
+            self._unreadable(path, begun.line, "the message has no end")
 
     def _unreadable(self, path: str, line: int, reason: str) -> None:
         self.counts.unreadable += 1
@@ -191,7 +196,7 @@ class LogReader:
                 record = format_.parse(line, self._zone)
             except Unreadable:
                 continue
-            if record is not None and (ts := self._time_within(record) if record.ts != record.ts else record.ts):
+            if record is not None and (ts := self._time_within(record) if isnan(record.ts) else record.ts):
                 return ts
         return None
 
@@ -200,7 +205,7 @@ class LogReader:
         if not isinstance(record, Frame) or not isinstance(record.data, str):
             return None
         within = [time_in(text, self._zone) for text in _TIME_WITHIN.findall(record.data)]
-        return max((ts for ts in within if ts == ts), default=None)
+        return max((ts for ts in within if not isnan(ts)), default=None)
 
 
 def _reads(format_: Format, line: str, zone: tzinfo) -> bool:
@@ -215,7 +220,8 @@ def _reads(format_: Format, line: str, zone: tzinfo) -> bool:
 def _action(frame: Frame) -> str | None:
     """Return the action of a CALL."""
     if isinstance(frame.data, list):
-        return frame.data[2] if frame.data[0] == 2 and isinstance(frame.data[2], str) else None
+        kind, _, action, *_ = frame.data
+        return action if kind == CALL and isinstance(action, str) else None
     found = _ACTION.match(frame.data)
     return found[1] if found else None
 

@@ -8,7 +8,7 @@ from typing import IO
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.replay.formats import Format
+from wattspan.replay.formats.base import Format
 from wattspan.replay.openmetrics import OpenMetricsWriter
 from wattspan.replay.player import Player
 from wattspan.replay.reader import LogReader, ReadCounts
@@ -65,7 +65,7 @@ def replay(options: Options, progress: Callable[[ReadCounts], None] = lambda _: 
         now_ts = record_ts
 
     player = Player(fleet, counters, telemetry.recorder, keeps_curves=options.curves, on_time=on_time)
-    for count, located in enumerate(_merged(reader, options.files), 1):
+    for count, located in enumerate(merged(reader, options.files), 1):
         if not options.cp_ids or located.record.cp_id in options.cp_ids:
             player.record(located)
         if count % PROGRESS_RECORDS == 0:
@@ -78,7 +78,7 @@ def replay(options: Options, progress: Callable[[ReadCounts], None] = lambda _: 
     return report_of(player, reader.counts, masked=options.masked, curves=options.curves)
 
 
-def _merged(reader: LogReader, files: Sequence[str]) -> Iterator[Located]:
+def merged(reader: LogReader, files: Sequence[str]) -> Iterator[Located]:
     """Yield the records of all files by time; one file's records stay in their order."""
     if len(files) == 1:
         return reader.read(files[0])

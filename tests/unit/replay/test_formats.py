@@ -1,5 +1,7 @@
 """Lines as programs write them, and the records that `wattspan replay` reads in them."""
 
+# ruff: noqa: E501  lines are as long as programs write them
+
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 

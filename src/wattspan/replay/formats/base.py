@@ -82,14 +82,12 @@ def time_of(value: Any, zone: tzinfo) -> float:
     return float(value)
 
 
-FROM_CHARGE_POINT: Mapping[str, bool] = dict.fromkeys(
-    ("in", "received", "receive", "recv", "rx", "cs", "cp", "chargepoint", "chargingstation", "station")
-    + ("fromchargepoint", "incoming", "inbound", "<", "<-", "<<", "←", "request_in", "cp->csms", "up"),
-    True,
-) | dict.fromkeys(
-    ("out", "sent", "send", "sending", "tx", "csms", "centralsystem", "server", "fromcsms", "tochargepoint")
-    + ("outgoing", "outbound", ">", "->", ">>", "→", "csms->cp", "down"),
-    False,
+_FROM_CHARGE_POINT = """in received receive recv rx cs cp chargepoint chargingstation station fromchargepoint incoming
+    inbound < <- << ← cp->csms up"""
+_TO_CHARGE_POINT = """out sent send sending tx csms centralsystem server fromcsms tochargepoint outgoing outbound > ->
+    >> → csms->cp down"""
+DIRECTIONS: Mapping[str, bool] = dict.fromkeys(_FROM_CHARGE_POINT.split(), True) | dict.fromkeys(
+    _TO_CHARGE_POINT.split(), False
 )
 """Words for a direction, in lower case without spaces, as a central system writes them: whether the charge point sent
 the message. In the log of a charge point they mean the opposite; see `reader`."""
@@ -99,7 +97,7 @@ def direction(word: Any) -> bool | None:
     """Return whether the charge point sent the message; None for a word that is no direction."""
     if isinstance(word, bool):
         return word
-    return FROM_CHARGE_POINT.get(re.sub(r"[\s_-]+(?!>)", "", str(word)).casefold())
+    return DIRECTIONS.get(re.sub(r"[\s_-]+(?!>)", "", str(word)).casefold())
 
 
 def checked(text: str) -> str:

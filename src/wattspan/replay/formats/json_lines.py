@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
+from math import isnan
 from typing import Any
 
 import orjson
@@ -10,7 +11,15 @@ from wattspan.replay.formats.base import Unreadable, direction, time_of
 from wattspan.replay.records import Closed, Connected, Frame, Record
 
 TIMES = ("ts", "timestamp", "time", "@timestamp", "at", "date", "createdAt", "created_at", "received_at")
-IDS = ("cp_id", "ocppConnectionName", "stationId", "station_id", "chargePointId", "charge_point_id", "chargeBoxId")
+IDS: tuple[str, ...] = (
+    "cp_id",
+    "ocppConnectionName",
+    "stationId",
+    "station_id",
+    "chargePointId",
+    "charge_point_id",
+    "chargeBoxId",
+)
 IDS += ("identity", "charger", "charger_id", "station", "cp", "id")
 DIRECTIONS = ("direction", "dir", "origin", "from_charge_point", "fromChargePoint", "source", "type")
 FRAMES = ("frame", "message", "msg", "data", "payload", "raw", "ocpp")
@@ -39,7 +48,7 @@ class JsonLines:
         except orjson.JSONDecodeError as fault:
             raise Unreadable(f"not JSON: {fault}") from None
         ts = time_of(_first(entry, TIMES), zone)
-        if ts != ts and isinstance(info := entry.get("info"), dict):  # CitrineOS's webhooks
+        if isnan(ts) and isinstance(info := entry.get("info"), dict):  # CitrineOS's webhooks
             ts = time_of(_first(info, TIMES), zone)
         cp_id, protocol = _first(entry, IDS), _protocol(_first(entry, PROTOCOLS))
         if cp_id is None:
@@ -65,7 +74,7 @@ def _frame(entry: dict[str, Any]) -> Any:
     """Return the message: a list, or a text that looks like one; None if the entry has none."""
     for key in FRAMES:
         value = entry.get(key)
-        if isinstance(value, list) and len(value) > 2:
+        if isinstance(value, list) and len(value) > 2:  # noqa: PLR2004  a type, an id and more
             return value
         if isinstance(value, str) and value.lstrip().startswith("["):
             return value
