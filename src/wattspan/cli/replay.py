@@ -15,9 +15,10 @@ from wattspan.replay.against import play_against
 from wattspan.replay.formats import FORMATS, NAMES, by_name
 from wattspan.replay.formats.base import Format
 from wattspan.replay.html import html_of
+from wattspan.replay.parallel import replay_files
 from wattspan.replay.reader import STDIN, LogReader, ReadCounts
 from wattspan.replay.report import Report
-from wattspan.replay.run import Options, merged, replay
+from wattspan.replay.run import Options, merged
 
 CHARGE_POINTS = (
     Column("charge point", "cp_id", priority=0),
@@ -162,7 +163,7 @@ def replay_command(  # noqa: PLR0913, PLR0917  one argument an option
             curves=as_json or html_path is not None,
             masked=not unmasked,
         )
-        report = replay(options, _Progress(files))
+        report = replay_files(options, _Progress(files))
     if html_path is not None:
         Path(html_path).write_text(html_of(report, ", ".join(Path(file).name for file in files)), encoding="utf-8")
     if as_json:
@@ -201,9 +202,7 @@ class _Progress:
     def __call__(self, counts: ReadCounts) -> None:
         if self._is_shown:
             share = f" of {self._total / 1e6:,.0f}" if self._total else ""
-            click.echo(
-                f"\r{counts.bytes / 1e6:,.0f}{share} MB, {counts.records:,} messages\033[K\r", nl=False, err=True
-            )
+            click.echo(f"\r{counts.bytes / 1e6:,.0f}{share} MB\033[K\r", nl=False, err=True)
 
 
 def _print(report: Report) -> None:

@@ -81,7 +81,7 @@ class Answers:
         """Count an answer."""
         self.count += 1
         self.total_s += seconds
-        if seconds >= self.slowest_s:
+        if seconds > self.slowest_s or not self.slowest_where:
             self.slowest_s, self.slowest_where = seconds, where
 
 

@@ -4,7 +4,9 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import lru_cache
 from typing import IO
+from zlib import crc32
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
@@ -34,6 +36,8 @@ class Options:
     interval_s: float = 60.0
     curves: bool = False
     masked: bool = True
+    share: tuple[int, int] = (0, 1)
+    """(number, count): only this part of the charge points."""
 
 
 def replay(options: Options, progress: Callable[[ReadCounts], None] = lambda _: None) -> Report:
@@ -64,9 +68,10 @@ def replay(options: Options, progress: Callable[[ReadCounts], None] = lambda _: 
                 export_ts = record_ts + options.interval_s
         now_ts = record_ts
 
+    plays = _selection(options)
     player = Player(fleet, counters, telemetry.recorder, keeps_curves=options.curves, on_time=on_time)
     for count, located in enumerate(merged(reader, options.files), 1):
-        if not options.cp_ids or located.record.cp_id in options.cp_ids:
+        if plays(located.record.cp_id):
             player.record(located)
         if count % PROGRESS_RECORDS == 0:
             progress(reader.counts)
@@ -76,6 +81,18 @@ def replay(options: Options, progress: Callable[[ReadCounts], None] = lambda _: 
     if samples is not None:
         samples.finish(player.now_ts)
     return report_of(player, reader.counts, masked=options.masked, curves=options.curves)
+
+
+def _selection(options: Options) -> Callable[[str], bool]:
+    """Return whether a charge point is played."""
+    index, count = options.share
+
+    @lru_cache(maxsize=4096)
+    def plays(cp_id: str) -> bool:
+        chosen = not options.cp_ids or cp_id in options.cp_ids
+        return chosen and crc32(cp_id.encode(errors="replace")) % count == index
+
+    return plays
 
 
 def merged(reader: LogReader, files: Sequence[str]) -> Iterator[Located]:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from support.logs import WRITERS, messages, write_log
 from support.transcripts import Transcript, transcripts
 from wattspan.cli.main import main
+from wattspan.replay import parallel
 from wattspan.replay.report import Report, mask_token
 from wattspan.replay.run import Options, replay
 
@@ -188,3 +189,19 @@ def test_samples_have_the_times_of_the_log(log: Path, tmp_path: Path) -> None:
     assert [value for value, at in energy if float(at) == began_ts + 1200] == ["2400.0"]
     times = [float(line.rsplit(" ", 1)[1]) for line in lines[:-1]]
     assert times == sorted(times)
+
+
+def test_several_processes_find_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        write_log(tmp_path / f"{number}.log", TRANSCRIPTS[number], WRITERS["audit log"], cp_id=f"CP{number}")
+    options = Options(files=[str(path) for path in sorted(tmp_path.glob("*.log"))], curves=True)
+    monkeypatch.setattr(parallel, "LARGE_BYTES", 0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
+    one, several = replay(options), parallel.replay_files(options)
+    assert several.files == one.files
+    assert several.charge_points == one.charge_points
+    assert [each | {"slowest_where": ""} for each in several.answers] == [
+        each | {"slowest_where": ""} for each in one.answers
+    ]
+    assert sorted(map(str, several.sessions)) == sorted(map(str, one.sessions))
+    assert sorted(map(str, several.findings)) == sorted(map(str, one.findings))
