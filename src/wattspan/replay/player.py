@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from wattspan.domain import events as ev
+from wattspan.domain.changes import Changes
 from wattspan.domain.fleet import UNMATCHED, Fleet
 from wattspan.domain.model import FIRST_CREDIBLE_TS, ChargePoint, Transaction
 from wattspan.domain.status import NO_ERROR
@@ -30,6 +31,8 @@ MAX_CALLS = 64
 MAX_CURVE_POINTS = 600
 """Points of a session's meter curve; beyond it, every second one is dropped."""
 MAX_SESSIONS = 100_000
+FORGET_CHANGES_EVERY = 1_000
+"""Messages between two times that the changes of the fleet are dropped: there is no store that would write them."""
 
 _HEAD = re.compile(r'\s*\[\s*([2-6])\s*,\s*(?:"([^"]*)"|([^,"]*))\s*(?:,\s*"(\w+)")?')
 _CALL, _SEND = "2", "6"
@@ -198,6 +201,8 @@ class Player:
 
     def _frame(self, connection: _Connection, frame: Frame, at_ns: int) -> None:
         self.messages += 1
+        if self.messages % FORGET_CHANGES_EVERY == 0:
+            self._fleet.changes = Changes()
         now_ts = at_ns / NS
         data = frame.data if isinstance(frame.data, str) else orjson.dumps(frame.data).decode()
         found = _HEAD.match(data)
