@@ -1,0 +1,156 @@
+"""Lines as programs write them, and the records that `wattspan replay` reads in them."""
+
+# ruff: noqa: E501  lines are as long as programs write them
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from wattspan.replay.formats import FORMATS
+from wattspan.replay.formats.json_lines import JsonLines
+from wattspan.replay.formats.plain_text import PlainText
+from wattspan.replay.formats.python_ocpp import PythonOcpp
+from wattspan.replay.formats.steve import SteVe
+from wattspan.replay.reader import LogError, LogReader
+from wattspan.replay.records import Closed, Connected, Frame
+
+BOOT = '[2,"1","BootNotification",{"chargePointVendor":"Acme","chargePointModel":"One"}]'
+ANSWER = '[3,"1",{"status":"Accepted","currentTime":"2026-03-02T08:00:01Z","interval":120}]'
+AT = datetime(2026, 3, 2, 8, 0, 1, 250_000, tzinfo=UTC).timestamp()
+NO_TIME = pytest.approx(float("nan"), nan_ok=True)
+
+LINES = [
+    # (format, line, charge point, from the charge point, time)
+    (PythonOcpp(), f"INFO:ocpp:CP_1: receive message {BOOT}", "CP_1", True, NO_TIME),
+    (PythonOcpp(), f"INFO:ocpp:CP_1: send {BOOT}", "CP_1", False, NO_TIME),
+    (PythonOcpp(), f"2026-03-02 08:00:01,250 - ocpp - DEBUG - CP_1: send message {BOOT}", "CP_1", False, AT),
+    (PythonOcpp(), f"2026-03-02 08:00:01.250 INFO (MainThread) [ocpp] My charger: receive message {BOOT}", "My charger", True, AT),
+    (PythonOcpp(), f"homeassistant  | 2026-03-02 08:00:01.250 INFO (MainThread) [ocpp] Switch_EV: send {BOOT}", "Switch_EV", False, AT),
+    (PythonOcpp(), f"[ocpp  ] TRACE 2026/03/02 08:00:01.250 received JSON message from Garage: {BOOT}", "Garage", True, AT),
+    (PythonOcpp(), f"evcc  | [ocpp  ] TRACE 2026/03/02 08:00:01.250 send Garage: {BOOT}", "Garage", False, AT),
+    (PythonOcpp(), f"evcc  | [ocpp  ] TRACE 2026/03/02 08:00:01.250 recv Garage: {BOOT}", "Garage", True, AT),
+    (SteVe(), f"[INFO ] 2026-03-02 08:00:01,250 de.rwth.idsg.steve.ocpp.ws.WebSocketLogger (qtp13-59) - [chargeBoxId=TG 2, sessionId=d72-64] Received: {BOOT}", "TG 2", True, AT),
+    (SteVe(), f"[INFO\t]\t2026-03-02\t08:00:01,250\tWebSocketLogger\t(qtp13-59)\t-\t[chargeBoxId=TG2,\tsessionId=d72-64]\tSending:\t{BOOT}", "TG2", False, AT),
+    (PlainText(), f"2026-03-02T08:00:01.250Z CP1 > {BOOT}", "CP1", False, AT),
+    (PlainText(), f"2026-03-02T09:00:01.250+01:00 CP1 <- {BOOT}", "CP1", True, AT),
+    (PlainText(), f"[2026/03/02 08:00:01.25] [CP-1] [received] {BOOT}", "CP-1", True, AT),
+    (PlainText(), f"2026-03-02 08:00:01.25 INFO sent: {BOOT}", "", False, AT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format_", "line", "cp_id", "from_charge_point", "at"), LINES)
+def test_a_line_of_each_program_is_read(format_, line, cp_id, from_charge_point, at):
+    record = format_.parse(line, UTC)
+    assert record == Frame(at, cp_id, from_charge_point, BOOT)
+
+
+@pytest.mark.parametrize(
+    ("line", "record"),
+    [
+        (
+            '{"ts":1772438401.25,"cp_id":"CP1","direction":"in","frame":[2,"1","Heartbeat",{}]}',
+            Frame(AT, "CP1", True, [2, "1", "Heartbeat", {}]),
+        ),
+        (
+            '{"stationId":"CP1","origin":"csms","protocol":"ocpp2.0.1","action":"Reset",'
+            '"message":[2,"1","Reset",{}],"timestamp":"2026-03-02T08:00:01.250Z"}',
+            Frame(AT, "CP1", False, [2, "1", "Reset", {}], "ocpp2.0.1"),
+        ),
+        (
+            '{"stationId":"CP1","event":"message","origin":"cs","message":"[2,\\"1\\",\\"Heartbeat\\",{}]",'
+            '"info":{"timestamp":"2026-03-02T08:00:01.250Z"}}',
+            Frame(AT, "CP1", True, '[2,"1","Heartbeat",{}]'),
+        ),
+        ('{"time":1772438401250,"cp_id":"CP1","event":"connected","version":"1.6J"}', Connected(AT, "CP1", "ocpp1.6")),
+        ('{"ts":1772438401.25,"cp_id":"CP1","event":"closed","code":1006}', Closed(AT, "CP1", 1006)),
+    ],
+)
+def test_json_lines_have_many_keys(line, record):
+    assert JsonLines().parse(line, UTC) == record
+
+
+def test_steve_logs_connections():
+    begin = "[INFO ] 2026-03-02 08:00:01,250 WebSocketLogger (qtp) - [chargeBoxId=CP1, sessionId=1]"
+    assert SteVe().parse(f"{begin} Connection is established", UTC) == Connected(AT, "CP1")
+    closed = f"{begin} Connection is closed, status: CloseStatus[code=1006, reason=null]"
+    assert SteVe().parse(closed, UTC) == Closed(AT, "CP1", 1006, "")
+
+
+def test_times_without_an_offset_are_in_the_given_zone():
+    line = f"2026-03-02 09:00:01.25 CP1 in {BOOT}"
+    record = PlainText().parse(line, ZoneInfo("Europe/Luxembourg"))
+    assert record is not None
+    assert record.ts == AT
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "line", ["", "[", "{", "]" * 5000, "[2," * 5000, "a: " * 50_000, ": send " * 50_000, "\x00\xff", "{}", "[]"]
+)
+def test_no_line_is_fatal(format_, line, tmp_path):
+    log = tmp_path / "CP1.log"
+    log.write_text(f"{line}\n")
+    reader = LogReader(format_=format_)
+    list(reader.read(str(log)))
+    assert reader.counts.lines == 1
+
+
+def read(path, text, **options):
+    path.write_text(text)
+    reader = LogReader(**options)
+    return reader, [located.record for located in reader.read(str(path))]
+
+
+def test_messages_of_several_lines_are_joined(tmp_path):
+    lines = [
+        '2026-03-02 08:00:01.250 INFO (MainThread) [ocpp] CP1: receive message [2,"1","MeterValues",',
+        "{",
+        '"connectorId": 1, "meterValue": [',
+        "{",
+        '"sampledValue": [',
+        '{"value": "299"}',
+        "]",
+        "}",
+        "]",
+        "}]",
+        '2026-03-02 08:00:02.250 INFO (MainThread) [ocpp] CP1: send [3,"1",{}]',
+    ]
+    reader, (values, answer) = read(tmp_path / "home-assistant.log", "\n".join(lines))
+    assert isinstance(values, Frame)
+    assert values.data.replace("\n", "").endswith('"meterValue": [{"sampledValue": [{"value": "299"}]}]}]')
+    assert answer.ts == AT + 1
+    assert reader.counts.unreadable == 0
+    assert reader.counts.formats == {str(tmp_path / "home-assistant.log"): "python-ocpp"}
+
+
+def test_lines_that_cannot_be_read_are_counted_and_shown(tmp_path):
+    text = f'CP1: receive message {BOOT}\nCP1: receive message [2,"2","Hea\nCP1: send {ANSWER}\nTraceback:\n'
+    reader, records = read(tmp_path / "x.log", text)
+    assert len(records) == 2
+    assert reader.counts.unreadable == 1
+    assert reader.counts.ignored == 1
+    (shown,) = reader.counts.first_unreadable
+    assert (shown.line, shown.reason) == (2, "the message has no end")
+
+
+def test_the_log_of_a_charge_point_has_its_directions_turned(tmp_path):
+    _, (boot, answer) = read(tmp_path / "x.log", f"CP1: send {BOOT}\nCP1: receive message {ANSWER}\n")
+    assert boot.from_charge_point
+    assert not answer.from_charge_point
+
+
+def test_messages_without_a_time_have_that_of_their_content(tmp_path):
+    reader, (boot, answer) = read(tmp_path / "x.log", f"CP1: receive message {BOOT}\nCP1: send {ANSWER}\n")
+    assert boot.ts == answer.ts == AT - 0.25
+    assert reader.counts.untimed == 2
+
+
+def test_a_file_without_identities_is_named_after_its_charge_point(tmp_path):
+    _, (boot,) = read(tmp_path / "GARAGE-7.log.txt", f"2026-03-02 08:00:01 received {BOOT}\n")
+    assert boot.cp_id == "GARAGE-7"
+
+
+def test_a_file_in_no_known_format_is_refused_and_formats_are_named(tmp_path):
+    with pytest.raises(LogError, match="choose one of json, steve, python-ocpp, text with --format"):
+        read(tmp_path / "x.log", "nothing here\n")
