@@ -144,16 +144,13 @@ class EnergyMeter:
         connector's Current.Offered. A negative, infinite or NaN value is ignored.
         """
         if self._steady:
-            # Nearly all registers rise a little; `_read_any` would give the same result.
+            # Nearly all registers rise by no more than before; `_read_any` would give the same result.
             current = self._current
             value_wh = register_wh * current.factor
-            gain_wh = value_wh - current.last_wh
-            if 0.0 <= gain_wh <= JUMP_WH:
+            if 0.0 <= value_wh - current.last_wh <= current.step_wh and value_wh >= current.origin_wh:
                 current.last_wh = value_wh
                 current.count += 1
-                current.step_wh = max(current.step_wh, gain_wh)
-                energy_wh = current.base_wh + value_wh - current.origin_wh
-                self.energy_wh = energy_wh = energy_wh if energy_wh > 0.0 else 0.0
+                self.energy_wh = energy_wh = current.base_wh + value_wh - current.origin_wh
                 if ts is not None:
                     current.last_ts = ts
                     self._marks.append((ts, energy_wh))
