@@ -15,6 +15,7 @@ from wattspan.domain.transactions.common import (
     close,
     measure,
     measured_register,
+    prefer_outlet,
     rank_of,
     reopen,
     settle,
@@ -63,7 +64,8 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     if named is not None and not named.open:
         reopen(fleet, cp, named, e.received_ts)
     is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(cp.cp_id, e.transaction_id)
-    for reading in e.readings:
+    for sent in e.readings:
+        reading = prefer_outlet(connector, sent)
         measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
             show(connector, reading, measured_ts)

@@ -18,7 +18,9 @@ from wattspan.domain.transactions.common import (
     close,
     measure,
     measured_register,
+    prefer_outlet,
     reopen,
+    settle,
     show,
 )
 
@@ -166,7 +168,8 @@ def _apply_readings(
         connector.last_meter_values.replace(e.readings)
     is_late = is_late or transaction.stopped_received_ts is not None
     is_replay = is_late or _is_replay(ref, received_ts)
-    for reading in e.readings:
+    for sent in e.readings:
+        reading = prefer_outlet(connector, sent)
         measured_ts = _keep(fleet, cp, transaction, reading, received_ts, ref, is_late=is_late)
         if not (is_replay or reading.begins or is_older(connector.reading_ts, measured_ts, received_ts)):
             show(connector, reading, measured_ts)

@@ -19,23 +19,26 @@ def readings(meter_values: Any) -> tuple[Reading, ...]:
         meter_values = [meter_values]
     if type(meter_values) is not list:
         return ()
-    if len(meter_values) == 1 and type(meter_values[0]) is dict:
-        wire, measured_ts = _parts(meter_values[0])
-        try:
-            return readings_of(measured_ts, *_well_formed(wire), wire)
-        except _INVALID:
-            return readings_of(*_leniently(wire, measured_ts))
-    return combined(_entry(entry) for entry in meter_values if type(entry) is dict)
+    parts = [
+        (entry.get("sampledValue"), charger_ts(entry.get("timestamp"))) for entry in meter_values if type(entry) is dict
+    ]
+    if len(parts) == 1:
+        return _readings(*parts[0])
+    if len({measured_ts for _, measured_ts in parts}) == len(parts):
+        return tuple([reading for wire, measured_ts in parts for reading in _readings(wire, measured_ts)])
+    return combined(_entry(wire, measured_ts) for wire, measured_ts in parts)
 
 
-def _parts(entry: dict[str, Any]) -> tuple[Any, float | None]:
-    """Return the samples as sent, and the charger's time."""
-    return entry.get("sampledValue"), charger_ts(entry.get("timestamp"))
+def _readings(wire: Any, measured_ts: float | None) -> tuple[Reading, ...]:
+    """Return the readings of the samples of one time."""
+    try:
+        return readings_of(measured_ts, *_well_formed(wire), wire)
+    except _INVALID:
+        return readings_of(*_leniently(wire, measured_ts))
 
 
-def _entry(entry: dict[str, Any]) -> Entry:
-    """Return the samples of a MeterValue, all taken at one time."""
-    wire, measured_ts = _parts(entry)
+def _entry(wire: Any, measured_ts: float | None) -> Entry:
+    """Return the samples of one MeterValue."""
     try:
         kinds, values = _well_formed(wire)
         check(kinds)

@@ -30,25 +30,32 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
         meter_values = [meter_values]
     if type(meter_values) is not list:
         return ()
-    if len(meter_values) == 1 and type(meter_values[0]) is dict:
-        wire, measured_ts = _parts(meter_values[0], dated)
-        try:
-            return readings_of(measured_ts, *_well_formed(wire), wire)
-        except _INVALID:
-            return readings_of(*_leniently(wire, measured_ts))
-    return combined(_entry(entry, dated) for entry in meter_values if type(entry) is dict)
+    parts = [
+        (entry.get("sampledValue"), _measured_ts(entry.get("timestamp"), dated))
+        for entry in meter_values
+        if type(entry) is dict
+    ]
+    if len(parts) == 1:
+        return _readings(*parts[0])
+    if len({measured_ts for _, measured_ts in parts}) == len(parts):
+        return tuple([reading for wire, measured_ts in parts for reading in _readings(wire, measured_ts)])
+    return combined(_entry(wire, measured_ts) for wire, measured_ts in parts)
 
 
-def _parts(entry: dict[str, Any], dated: Dated) -> tuple[Any, float | None]:
-    """Return the samples as sent, and the charger's time."""
-    timestamp = entry.get("timestamp")
-    measured_ts = dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
-    return entry.get("sampledValue"), measured_ts
+def _measured_ts(timestamp: Any, dated: Dated) -> float | None:
+    return dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
 
 
-def _entry(entry: dict[str, Any], dated: Dated) -> Entry:
-    """Return the samples of a MeterValue, all taken at one time."""
-    wire, measured_ts = _parts(entry, dated)
+def _readings(wire: Any, measured_ts: float | None) -> tuple[Reading, ...]:
+    """Return the readings of the samples of one time."""
+    try:
+        return readings_of(measured_ts, *_well_formed(wire), wire)
+    except _INVALID:
+        return readings_of(*_leniently(wire, measured_ts))
+
+
+def _entry(wire: Any, measured_ts: float | None) -> Entry:
+    """Return the samples of one MeterValue."""
     try:
         kinds, values = _well_formed(wire)
         check(kinds)
