@@ -20,7 +20,6 @@ from wattspan.domain.transactions.common import (
     measured_register,
     prefer_outlet,
     reopen,
-    settle,
     show,
 )
 
