@@ -38,6 +38,7 @@ class Handler:
         self.calls: list[Call] = []
         self.later: list[Call] = []
         self.faults: list[FrameError] = []
+        self.joined: list[int] = []
         self.unasked = 0
         self.under_way = 0
 
@@ -51,6 +52,9 @@ class Handler:
             self.session.refuse(call, "NotSupported", "", {})
         else:
             self.later.append(call)
+
+    def on_joined(self, messages: int) -> None:
+        self.joined.append(messages)
 
     def on_fault(self, fault: FrameError) -> None:
         self.faults.append(fault)
