@@ -34,6 +34,14 @@ _FACTORS: Mapping[str, float] = dict.fromkeys(_BASE_UNITS, 1.0) | {
 _PHASES: Mapping[str, str] = {"L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 _LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
 
+_SPELLING: Mapping[str, str] = {
+    word.casefold(): word
+    for word in (
+        *(ENERGY, CURRENT, POWER, OFFERED, VOLTAGE, SOC, BEGIN, *_ALIASES, *_LOCATIONS, *_PHASES, *_LINE_TO_LINE),
+        *("L1", "L2", "L3", "N"),
+    )
+}
+
 MAX_PLANS = 1024
 MAX_PLANNED_CHARACTERS = 4096
 """Limits of the cache of plans and of a cached shape's characters: some charge points send a new shape each time."""
@@ -104,8 +112,9 @@ def _apparent(values: Sequence[float], pairs: tuple[tuple[_Pick, tuple[_Pick, ..
     )
 
 
-def _make_plan(shape: _Shape) -> _Plan:
+def _make_plan(written: _Shape) -> _Plan:
     """Return the plan of a new shape, and cache it within limits."""
+    shape = tuple([_canonical(kind) for kind in written])
     measured = _by_measurand(shape, skipped=BEGIN)
     begins = not measured and any(context == BEGIN for _, _, _, context, _ in shape)
     if begins:
@@ -120,9 +129,15 @@ def _make_plan(shape: _Shape) -> _Plan:
         soc=_phases(measured.get(SOC)),
         begins=begins,
     )
-    if len(_plans) < MAX_PLANS and sum(len(text) for fields in shape for text in fields) <= MAX_PLANNED_CHARACTERS:
-        _plans[shape] = plan
+    if len(_plans) < MAX_PLANS and sum(len(text) for fields in written for text in fields) <= MAX_PLANNED_CHARACTERS:
+        _plans[written] = plan
     return plan
+
+
+def _canonical(kind: Kind) -> Kind:
+    """Return the kind in OCPP's own spelling, where it differs from that in case or by space."""
+    measurand, phase, location, context, unit = [_SPELLING.get(word.strip().casefold(), word) for word in kind]
+    return measurand, phase, location, context, unit
 
 
 def _by_measurand(shape: _Shape, *, skipped: str | None) -> dict[str, _Places]:

@@ -1,6 +1,7 @@
 """Commands of OCPP 1.6 and its security extension: their statuses, and what their answers mean. It sends nothing."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from wattspan.domain import events as ev
 from wattspan.domain.timestamps import charger_ts
@@ -74,6 +75,16 @@ def _reserved(call: Payload, answer: Payload, cp_id: str, received_ts: float) ->
 
 _TRIGGERED = CHOICE | {"NotImplemented"}
 
+
+def _requests_status(call: Payload) -> bool:
+    return call.get("requestedMessage") == "StatusNotification"
+
+
+def _trigger(action: str) -> Command:
+    """Return the row of a command that requests a message (OCPP 1.6 §5.17, security whitepaper §4.3)."""
+    return replace(command(action, _TRIGGERED, connector=_connector), requests_status=_requests_status)
+
+
 COMMANDS: Mapping[str, Command] = {
     row.action: row
     for row in (
@@ -94,7 +105,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         command("DataTransfer", CHOICE | {"UnknownMessageId", "UnknownVendorId"}),
         command("DeleteCertificate", frozenset({"Accepted", "Failed", "NotFound"})),
-        command("ExtendedTriggerMessage", _TRIGGERED, connector=_connector),
+        _trigger("ExtendedTriggerMessage"),
         command("GetCompositeSchedule", connector=_connector),
         command("GetConfiguration", NO_STATUS),
         command("GetDiagnostics", NO_STATUS),
@@ -109,7 +120,7 @@ COMMANDS: Mapping[str, Command] = {
         command("SendLocalList", frozenset({"Accepted", "Failed", "NotSupported", "VersionMismatch"})),
         command("SetChargingProfile", CHOICE | {"NotSupported"}, observe=_profile_set, connector=_connector),
         command("SignedUpdateFirmware", UPDATE, CANCELS),
-        command("TriggerMessage", _TRIGGERED, connector=_connector),
+        _trigger("TriggerMessage"),
         command(
             "UnlockConnector",
             frozenset({"Unlocked", "UnlockFailed", "NotSupported"}),
