@@ -40,7 +40,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What happened. `late`: readings after its end."""
+    """What happened. `after`: readings after its end."""
 
     start_wh: int
     readings: tuple[Reading, ...]
@@ -52,8 +52,8 @@ class Session:
         return self.end.register_wh - self.start_wh
 
     @property
-    def highest_w(self) -> int:
-        return max(each.power_w for each in (*self.readings, self.end))
+    def mean_w(self) -> float:
+        return self.energy_wh * 3600 / self.end.at_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +141,8 @@ def reports(draw: st.DrawFn, session: Session) -> Report:
     version = draw(st.sampled_from(["ocpp1.6", "ocpp1.6", "ocpp2.0.1", "ocpp2.1"]))
     figures = draw(st.sampled_from(["none", "power", "current", "both", "volts"]))
     units = ["", "Wh", "kWh"]
-    has_power = figures in ("power", "both", "volts")
-    if version == "ocpp1.6" and (has_power or session.highest_w * 1000 > 2 * MAX_SCALED_W):
+    has_power = figures in ("power", "both", "volts") and len(session.readings) > 1
+    if version == "ocpp1.6" and (has_power or session.mean_w * 1000 > 2 * MAX_SCALED_W):
         units += ["Wh as kWh", "kWh as Wh"]
     unit = draw(st.sampled_from(units))
     count = len(session.readings)
