@@ -141,20 +141,16 @@ def reports(draw: st.DrawFn, session: Session) -> Report:
     version = draw(st.sampled_from(["ocpp1.6", "ocpp1.6", "ocpp2.0.1", "ocpp2.1"]))
     figures = draw(st.sampled_from(["none", "power", "current", "both", "volts"]))
     units = ["", "Wh", "kWh"]
-    has_power = figures in ("power", "both", "volts") and len(session.readings) > 1
+    has_power = figures in ("power", "both", "volts") and sum(each.power_w > 0 for each in session.readings) > 2
     if version == "ocpp1.6" and (has_power or session.mean_w * 1000 > 2 * MAX_SCALED_W):
         units += ["Wh as kWh", "kWh as Wh"]
     unit = draw(st.sampled_from(units))
     count = len(session.readings)
-    spiked = draw(st.sets(st.integers(0, max(count - 1, 0)), max_size=2)) if count else set()
-    spiked = {index for index in spiked if index - 1 not in spiked}
-    if session.end.register_wh == 0:
-        spiked = set()  # ends of 0 tell nothing, so the readings do
-    sizes = st.sampled_from([-2_000_000, -5_000, 5_000, 68_400, 2_000_000, 10**9])
+    spikes = _spikes(session, draw(st.lists(_SPIKES, max_size=2, unique_by=_sign)))
     in_kwh = version == "ocpp1.6" and unit in ("Wh", "kWh") and count >= 2 and session.start_wh % 1000 == 0
     messages = count + 2
     missing = draw(st.sampled_from(["none"] * 6 + ["start", "zeros"]))
-    if version != "ocpp1.6" or in_kwh or spiked or unit not in ("", "Wh", "kWh") or not _rises(session):
+    if version != "ocpp1.6" or in_kwh or spikes or unit not in ("", "Wh", "kWh") or not _rises(session):
         missing = "none"
     return Report(
         version=version,
@@ -170,13 +166,37 @@ def reports(draw: st.DrawFn, session: Session) -> Report:
         ends=draw(st.sampled_from(["none", "samples"] if version == "ocpp1.6" else ["samples", "late"])),
         missing=missing,
         ends_in_kwh=in_kwh and session.end.register_wh % 1000 == 0 and draw(st.booleans()),
-        spikes=tuple((index, draw(sizes)) for index in sorted(spiked)),
-        late=draw(st.none() | st.integers(1, messages)) if missing == "none" else None,
+        spikes=spikes,
+        late=draw(st.none() | st.integers(1, messages)) if missing == "none" and len(spikes) < 2 else None,
         doubled=draw(st.frozensets(st.integers(0, messages), max_size=2)),
         boots=draw(st.none() | st.integers(1, messages)),
         main_meter=draw(
             st.sampled_from(["none", "none", "clock", "zero"] if version == "ocpp1.6" else ["none", "clock"])
         ),
+    )
+
+
+_SPIKES = st.tuples(st.integers(0, 7), st.sampled_from([-2_000_000, -5_000, 5_000, 68_400, 400_000, 2_000_000, 10**9]))
+
+
+def _sign(spike: tuple[int, int]) -> bool:
+    return spike[1] < 0
+
+
+def _spikes(session: Session, drawn: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return those that are there and back: what follows continues what was before, and not the spike.
+
+    Where start and stop are the same, or 0, a wrong reading contradicts them.
+    """
+    if len(drawn) > 1 and abs(drawn[0][0] - drawn[1][0]) < 3:
+        drawn = drawn[:1]
+    following = [*session.readings[1:], session.end]
+    return tuple(
+        (index, size_wh)
+        for index, size_wh in sorted(drawn)
+        if index < len(session.readings)
+        and session.energy_wh > 0
+        and (size_wh < 0 or session.readings[index].register_wh + size_wh > following[index].register_wh)
     )
 
 
