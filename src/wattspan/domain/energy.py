@@ -1,150 +1,432 @@
-"""The energy of a transaction, computed from meter registers. It knows numbers only: no connector, no clock."""
+"""The energy of a transaction, computed from meter registers. It knows numbers and charger times, no connector.
 
+The rule is in docs/metering.md. `read` gives the provisional figure while the transaction runs; `settle` gives the
+final one, from the charger's own registers of start and stop wherever they don't contradict themselves.
+"""
+
+from collections import deque
 from math import isfinite
+from typing import Any
 
-JUMP_WH = 10_000.0
-"""Two readings of one transaction that are further apart than this are a jump."""
-IMPLAUSIBLE_WH = 1_000_000.0
-"""No vehicle takes this much between two readings: it is another register, or the unit is wrong."""
-MAX_RELATIVE_WH = 200_000.0
-"""A register that counts from the start of the session never begins with more than this."""
-JITTER_WH = 100.0
-"""A register at most this far below the last one is noise, not a reset."""
-ROUNDING_WH = 1_000.0
-"""A register in whole kWh is at most this far behind one in Wh."""
-LIFETIME_WH = 100_000.0
-"""From here on a register is a lifetime register: a thousandfold change of it is a change of unit, not a reset."""
-CERTAIN_KWH_WH = 2_000.0
-"""A value with a fraction that, read as kWh, continues the register this closely is in kWh, whatever its label."""
+from wattspan.domain.branches import (
+    ENDS,
+    JITTER_WH,
+    JUMP_WH,
+    KILO,
+    MAIN,
+    MAX_GAIN_WH,
+    MAX_POWER_W,
+    MAX_RELATIVE_WH,
+    MILLI,
+    MIN_ELAPSED_S,
+    MOVED,
+    RESET,
+    STEP_WH,
+    UNIT,
+    Branch,
+    interpretations,
+    preference,
+)
+from wattspan.domain.settlement import Ends, Readings, settle
+
+MAX_OTHERS = 4
+"""Branches kept beside the current one."""
+STEADY_READINGS = 5
+"""After so many readings that continue each other, the unit is as labelled."""
+MAX_MARKS = 16
+"""Past readings that are known, for a stop that arrives after readings that were made later."""
+ONE_CLOCK_S = 300.0
+"""Readings that were all made longer than this after the stop have another clock than the stop."""
+MAX_MISSES = 3
+"""So many readings in a row that nothing continues discredit the charger's clock."""
+DECIDING_VOTES = 2
+"""So many rises beside measured power decide the unit."""
+MAX_W_PER_OFFERED_A = 20_000.0
+"""No register rises faster than this for each ampere of Current.Offered: 20 times the power at 1,000 V."""
+UNIT_RATIO = (250.0, 4_000.0)
+"""How far measured power and register differ where the unit of the register is wrong by 1,000."""
 
 
 class EnergyMeter:
-    """The energy of one transaction, from registers that may reset, change their origin or have a wrong unit.
+    """The energy of one transaction, from registers that may reset, jump, change their origin or have a wrong unit.
 
-    `energy_wh` is never negative and never falls. `register_wh` is the last register in Wh (0 after a reset that the
-    next reading has to confirm); None before the first reading.
-
-    Of all interpretations of a register that continue the energy so far, the one that adds least is taken. So a correct
-    register gives exactly its difference from the start, a single wrong value does no harm, and energy that may
-    not have been delivered is not counted.
-
-    An unknown start (`start_wh` None) is the first register read, until `begin_at` supplies it.
+    `energy_wh` is never negative. While the transaction runs it is provisional and may fall. `start_wh` is the register
+    of the start, as labelled; while `start_known` is False it is that of the first reading. `ends_labelled`: the
+    registers of start and stop have the label of the readings (OCPP 2.x); those of 1.6 are in Wh.
     """
 
-    __slots__ = ("energy_wh", "register_wh", "start_known", "start_wh")
+    __slots__ = (
+        "_current",
+        "_marks",
+        "_misses",
+        "_others",
+        "_rivals",
+        "_steady",
+        "_trusts_time",
+        "_unit_known",
+        "_votes",
+        "ends_labelled",
+        "energy_wh",
+        "location",
+        "rank",
+        "start_known",
+        "start_wh",
+    )
 
-    def __init__(self, start_wh: float | None) -> None:
-        self.start_known = start_wh is not None
-        self.start_wh = start_wh or 0.0
+    def __init__(self, start_wh: float | None, *, start_ts: float | None = None, ends_labelled: bool = False) -> None:
+        self.start_known = start_wh is not None and isfinite(start_wh) and start_wh >= 0.0
+        self.start_wh = start_wh if start_wh is not None and self.start_known else 0.0
+        self.ends_labelled = ends_labelled
         self.energy_wh = 0.0
-        self.register_wh: float | None = None
+        self.rank = -1
+        """The rank of the register that is read, higher is better; -1: nothing was read yet."""
+        self.location = ""
+        """Where that register is measured."""
+        self._current = Branch(MAIN, self.start_wh, 0.0, self.start_wh, self.start_wh, start_ts)
+        self._others: list[Branch] = []
+        """Branches that were left, and may continue."""
+        self._rivals: list[Branch] = []
+        """Interpretations of the last readings, which did not continue the current branch."""
+        self._marks: deque[tuple[float, float]] = deque(maxlen=MAX_MARKS)
+        """The charger's times of the last readings, and the energy then. It is not stored."""
+        self._steady = False
+        self._unit_known = False
+        self._trusts_time = True
+        self._votes = 0
+        self._misses = 0
+
+    def __repr__(self) -> str:
+        return f"EnergyMeter(start_wh={self.start_wh}, energy_wh={self.energy_wh}, register_wh={self.register_wh})"
+
+    @property
+    def register_wh(self) -> float | None:
+        """The last register that counted, in Wh; None before the first reading."""
+        return self._current.last_wh if self._current.count else None
+
+    @property
+    def has_readings(self) -> bool:
+        return self.rank >= 0 or self._current.count > 0
+
+    def begin_at(self, start_wh: float, ts: float | None = None, *, is_start: bool = True) -> bool:
+        """Set the register of the start belatedly, and its charger's time. Return whether that changed anything.
+
+        `is_start` False: it is only a reading from before the first one, so the start lies there or earlier.
+        """
+        if self.start_known or not (isfinite(start_wh) and start_wh >= 0.0):
+            return False
+        main = next((b for b in (self._current, *self._others) if b.kind == MAIN), None)
+        self.start_known = is_start
+        if main is None or not self._has_any():
+            if is_start or main is None or not main.count:
+                self.start_wh = start_wh
+            if main is not None and not main.count:
+                main.origin_wh = main.last_wh = main.first_wh = start_wh
+                main.last_ts = ts
+            return True
+        earlier_wh = main.origin_wh - start_wh * main.factor
+        if 0.0 <= earlier_wh <= MAX_GAIN_WH:
+            main.origin_wh -= earlier_wh
+            self.start_wh = start_wh
+            self.energy_wh = self._figure()
+        elif is_start:
+            self.start_wh, main.kind = start_wh, MOVED
+        return True
+
+    def _has_any(self) -> bool:
+        return self._current.count > 0 or bool(self._rivals)
+
+    def read(
+        self, register_wh: float, ts: float | None = None, power_w: float | None = None, offered_a: float | None = None
+    ) -> bool:
+        """Process a register in Wh as labelled. Return True if it is over JUMP_WH from the last one.
+
+        `ts`: the charger's time, None if it is not credible. `power_w`: measured with it. `offered_a`: the
+        connector's Current.Offered. A negative, infinite or NaN value is ignored.
+        """
+        if self._steady:
+            # Nearly all registers rise by no more than before; `_read_any` would give the same result.
+            current = self._current
+            value_wh = register_wh * current.factor
+            if 0.0 <= value_wh - current.last_wh <= current.step_wh and value_wh >= current.origin_wh:
+                current.last_wh = value_wh
+                current.count += 1
+                self.energy_wh = energy_wh = current.base_wh + value_wh - current.origin_wh
+                if ts is not None:
+                    current.last_ts = ts
+                    self._marks.append((ts, energy_wh))
+                return False
+        return isfinite(register_wh) and register_wh >= 0.0 and self._read_any(register_wh, ts, power_w, offered_a)
+
+    def _read_any(self, register_wh: float, ts: float | None, power_w: float | None, offered_a: float | None) -> bool:
+        max_w = min(MAX_POWER_W, offered_a * MAX_W_PER_OFFERED_A) if offered_a else MAX_POWER_W
+        current = self._current
+        known_ts = ts if self._trusts_time else None
+        is_first = current.count == 0 and not self._rivals
+        if is_first and not self.start_known:
+            self.start_wh = current.origin_wh = current.first_wh = current.last_wh = register_wh
+            current.last_ts = None
+        before_wh, factor = current.last_wh, current.factor
+        change_wh = self._apply(register_wh, known_ts, power_w, max_w)
+        self.energy_wh = self._figure()
+        if self._current is not current or self._current.factor != factor:
+            self._marks.clear()
+        if ts is not None:
+            self._marks.append((ts, self.energy_wh))
+        self._steady = not (self._rivals or self._others) and (
+            self._unit_known or self._current.count >= STEADY_READINGS
+        )
+        if change_wh is None:
+            change_wh = register_wh - before_wh
+        return not is_first and abs(change_wh) > JUMP_WH
+
+    def _apply(self, register_wh: float, ts: float | None, power_w: float | None, max_w: float) -> float | None:
+        """Add the register to the branches that it continues. Return its change; None if it begins a new one."""
+        current = self._current
+        if self._rivals:
+            return self._apply_to_rivals(register_wh, ts, max_w)
+        gain_wh = current.gain_wh(register_wh, ts, max_w)
+        other = self._closest_other(register_wh, ts, max_w)
+        if other is not None and (gain_wh is None or _is_closer(other[1], gain_wh, current)):
+            self._others.remove(other[0])
+            self._leave(current)
+            self._current = other[0]
+            self._current.add(register_wh, ts)
+            return None
+        if gain_wh is None:
+            self._rivals = list(
+                interpretations(
+                    current,
+                    register_wh,
+                    ts,
+                    max_w,
+                    unit_known=self._unit_known,
+                    ends_labelled=self.ends_labelled,
+                )
+            )
+            unit = next((rival for rival in self._rivals if rival.kind == UNIT), None)
+            return None if unit is None else unit.last_wh - current.last_wh
+        if not self._unit_known:
+            self._judge_unit(gain_wh, ts, power_w, register_wh)
+        current.add(register_wh, ts)
+        if abs(self._votes) >= DECIDING_VOTES:
+            self._change_unit(MILLI if self._votes > 0 else KILO)
+        return gain_wh
+
+    def _apply_to_rivals(self, register_wh: float, ts: float | None, max_w: float) -> float | None:
+        """Add the register to the current branch and its rivals, and decide which one holds."""
+        current = self._current
+        gains = [(branch, branch.gain_wh(register_wh, ts, max_w)) for branch in (current, *self._rivals)]
+        alive = [(branch, gain_wh) for branch, gain_wh in gains if gain_wh is not None]
+        rises = [(branch, gain_wh) for branch, gain_wh in alive if branch is current or gain_wh >= 0.0]
+        if not rises:
+            return self._decide_without(register_wh, ts)
+        best, gain_wh = min(rises, key=lambda each: (preference(each[0], self._start_branch()), abs(each[1])))
+        if best is current:
+            gain_wh = register_wh * current.factor - self._best_rival().last_wh
+        best.add(register_wh, ts)
+        self._misses = 0
+        self._rivals = []
+        if best is not current:
+            self._leave(current)
+            self._current = best
+            if best.kind == UNIT:
+                self._unit_known = True
+                self._others = []
+        return gain_wh
+
+    def _decide_without(self, register_wh: float, ts: float | None) -> float | None:
+        """Handle a second reading in a row that nothing continues."""
+        current, last = self._current, self._rivals[0]
+        if last.kind in (MOVED, current.kind) and register_wh * current.factor >= last.last_wh >= current.last_wh:
+            self._misses += 1
+            gain_wh = register_wh * current.factor - last.last_wh
+            if self._misses >= MAX_MISSES and register_wh * current.factor - current.last_wh <= MAX_GAIN_WH:
+                # It rises faster than anything can be charged, all the time: the charger's clock proves nothing.
+                self._trusts_time = False
+                self._rivals = []
+                current.add(register_wh, None)
+                return gain_wh
+        self._rivals = list(
+            interpretations(
+                current, register_wh, ts, MAX_POWER_W, unit_known=self._unit_known, ends_labelled=self.ends_labelled
+            )
+        )
+        return None
+
+    def _closest_other(self, register_wh: float, ts: float | None, max_w: float) -> tuple[Branch, float] | None:
+        gains = [(branch, branch.gain_wh(register_wh, ts, max_w)) for branch in self._others]
+        found = [(branch, gain_wh) for branch, gain_wh in gains if gain_wh is not None and gain_wh >= -JITTER_WH]
+        return min(found, key=lambda each: abs(each[1]), default=None)
+
+    def _leave(self, branch: Branch) -> None:
+        """Keep a branch that was left; the first one, which has the start, is never dropped."""
+        self._others.append(branch)
+        if len(self._others) > MAX_OTHERS:
+            del self._others[1]
+
+    def _start_branch(self) -> Branch:
+        return next((b for b in (self._current, *self._others) if b.kind == MAIN), self._current)
+
+    def _best_rival(self) -> Branch:
+        start = self._start_branch()
+        return min(self._rivals, key=lambda rival: (preference(rival, start), rival.energy_wh))
+
+    def _figure(self) -> float:
+        """Return the provisional energy: that of the current branch, or of a rival that begins the session."""
+        current = self._current
+        if not self._rivals:
+            return current.energy_wh
+        best = self._best_rival()
+        if best.kind in (UNIT, ENDS, current.kind) or current.count == 0:
+            return best.energy_wh
+        return current.energy_wh
+
+    def _figure_at(self, stop_ts: float | None) -> float:
+        """Return the provisional energy without the readings that were made after the stop, by the same clock."""
+        marks = self._marks
+        if stop_ts is None or not marks or marks[-1][0] <= stop_ts:
+            return self._figure()
+        if marks[0][0] > stop_ts and marks[-1][0] > stop_ts + ONE_CLOCK_S:
+            return self._figure()
+        before = [energy_wh for ts, energy_wh in marks if ts <= stop_ts]
+        if before:
+            return before[-1]
+        return 0.0 if len(marks) < MAX_MARKS else marks[0][1]
+
+    def restart(self, start_ts: float | None) -> None:
+        """Forget all readings, because the register that they came from turned out not to be the session's."""
+        meter = EnergyMeter(
+            self.start_wh if self.start_known else None, start_ts=start_ts, ends_labelled=self.ends_labelled
+        )
+        for name in (
+            "_current",
+            "_others",
+            "_rivals",
+            "_marks",
+            "_steady",
+            "_unit_known",
+            "_trusts_time",
+            "_votes",
+            "_misses",
+        ):
+            setattr(self, name, getattr(meter, name))
+        self.energy_wh = 0.0
+
+    def continues_start(self, register_wh: float) -> bool:
+        """Return whether a register can be that of the start; True where that is unknown."""
+        return not self.start_known or -JITTER_WH <= register_wh - self.start_wh <= MAX_RELATIVE_WH
+
+    def jumps_to(self, stop_wh: float) -> bool:
+        """Return whether the register of the stop is over JUMP_WH above the last reading."""
+        scale = self._current.factor if self.ends_labelled else 1.0
+        return self._current.count > 0 and stop_wh * scale - self._current.last_wh > JUMP_WH
+
+    @property
+    def is_main(self) -> bool:
+        """Whether the last reading continues the register of the start."""
+        return self._current.kind == MAIN and not self._rivals
+
+    def _judge_unit(self, gain_wh: float, ts: float | None, power_w: float | None, register_wh: float) -> None:
+        """Compare a rise with the power measured beside it: two rises show whether the unit is right."""
+        last_ts = self._current.last_ts
+        if power_w is None or power_w < 1.0 or ts is None or last_ts is None or ts - last_ts < MIN_ELAPSED_S:
+            return
+        expected_wh = power_w * (ts - last_ts) / 3600.0
+        step_wh = STEP_WH if register_wh % STEP_WH == 0.0 else 0.0
+        low, high = UNIT_RATIO
+        if low <= (gain_wh - step_wh) / expected_wh <= high:
+            self._votes = max(1, self._votes + 1)
+        elif gain_wh > 0.0 and self._current.count and low <= expected_wh / gain_wh <= high:
+            self._votes = min(-1, self._votes - 1)
+        elif gain_wh > 0.0 and expected_wh / low < gain_wh < expected_wh * low:
+            self._unit_known = self._current.count > 0 and self._votes == 0
+            self._votes = 0
+
+    def _change_unit(self, factor: float) -> None:
+        """Read all registers of the session in the other unit, unless the charger's own start contradicts that."""
+        current, scale = self._current, factor if self.ends_labelled or not self.start_known else 1.0
+        self._votes = 0
+        self._unit_known = True
+        if current.last_wh * factor < current.origin_wh * scale - STEP_WH:
+            return
+        first_wh = current.first_wh * factor - self.start_wh * scale
+        if current.kind in (RESET, MOVED) and current.base_wh == 0.0 and -STEP_WH <= first_wh <= MAX_RELATIVE_WH:
+            # It seemed to be another register, because its unit was wrong.
+            current.kind, current.origin_wh, current.base_wh = MAIN, self.start_wh, 0.0
+        if current.kind == MAIN:
+            current.kind = UNIT
+        current.factor *= factor
+        current.origin_wh *= scale
+        current.base_wh *= scale
+        current.first_wh *= factor
+        current.last_wh *= factor
+        current.step_wh *= factor
+        self._others = []
+
+    def settle(self, stop_wh: float | None, *, start_ts: float | None = None, stop_ts: float | None = None) -> str:
+        """Set the final energy. Return why it is not the difference of the charger's ends, or "" if it is.
+
+        `stop_wh`: the register of the stop, as labelled; None: none was sent. Times are the charger's, None if they are
+        not credible.
+        """
+        if stop_wh is not None and not (isfinite(stop_wh) and stop_wh >= 0.0):
+            stop_wh = None
+        scale = self._current.factor if self.ends_labelled else 1.0
+        readings = Readings(
+            current=self._current,
+            main=self._start_branch(),
+            rivals=tuple(self._rivals),
+            running_wh=self._figure_at(stop_ts),
+        )
+        ends = Ends(
+            start_wh=self.start_wh * scale if self.start_known else None,
+            stop_wh=None if stop_wh is None else stop_wh * scale,
+            start_ts=start_ts if self._trusts_time else None,
+            stop_ts=stop_ts,
+            labelled=self.ends_labelled,
+            unit_changed=scale != 1.0,
+        )
+        self.energy_wh, reason = settle(ends, readings)
+        self._steady = False
+        return reason
+
+    def dump(self) -> list[Any]:
+        """Return the state beyond the columns of the transaction, as JSON types: see `load`."""
+        fields = [
+            [b.kind, b.origin_wh, b.base_wh, b.first_wh, b.last_wh, b.last_ts, b.factor, b.count, b.step_wh]
+            for b in (self._current, *self._others, *self._rivals)
+        ]
+        flags = [self._unit_known, self._trusts_time, self._votes, self._misses, self.ends_labelled, len(self._rivals)]
+        return [flags, self.rank, self.location, fields]
+
+    @classmethod
+    def load(cls, start_wh: float, energy_wh: float, *, start_known: bool, dumped: list[Any]) -> "EnergyMeter":
+        """Return the meter whose state was dumped."""
+        meter = cls(start_wh)
+        meter.energy_wh, meter.start_known = energy_wh, start_known
+        flags, meter.rank, meter.location, fields = dumped
+        meter._unit_known, meter._trusts_time, meter._votes, meter._misses, meter.ends_labelled, rivals = flags
+        branches = [Branch(*values) for values in fields]
+        meter._current = branches[0]
+        meter._others = branches[1 : len(branches) - rivals]
+        meter._rivals = branches[len(branches) - rivals :]
+        meter._steady = len(branches) == 1 and (meter._unit_known or meter._current.count >= STEADY_READINGS)
+        return meter
 
     @classmethod
     def restore(
         cls, start_wh: float, energy_wh: float, register_wh: float | None, *, start_known: bool = True
     ) -> "EnergyMeter":
-        """Return a meter with this state, which consists of these four values."""
+        """Return a meter of which only these four values are known: it was stored by an earlier release."""
         meter = cls(start_wh)
-        meter.energy_wh, meter.register_wh, meter.start_known = energy_wh, register_wh, start_known
+        meter.energy_wh, meter.start_known = energy_wh, start_known
+        current = meter._current
+        if register_wh is not None:
+            current.last_wh, current.count = register_wh, 1
+            current.base_wh = energy_wh - max(0.0, register_wh - start_wh)
         return meter
 
-    def __repr__(self) -> str:
-        return f"EnergyMeter(start_wh={self.start_wh}, energy_wh={self.energy_wh}, register_wh={self.register_wh})"
 
-    def begin_at(self, start_wh: float, *, is_start: bool = True) -> None:
-        """Set the register of the start belatedly; the energy between it and the first reading is added.
-
-        `is_start` False: it is only a reading from before the first one, so the start lies there or earlier.
-        """
-        if self.start_known or not (isfinite(start_wh) and start_wh >= 0.0):
-            return
-        self.start_known = is_start
-        earlier_wh = 0.0 if self.register_wh is None else self.start_wh - start_wh
-        if 0.0 <= earlier_wh <= IMPLAUSIBLE_WH:
-            self.energy_wh += earlier_wh
-            self.start_wh = start_wh
-
-    def read(self, register_wh: float) -> bool:
-        """Process a register in Wh as labelled. Return True if it is over JUMP_WH from the last one.
-
-        A negative, infinite or NaN value is ignored.
-        """
-        energy_wh, last_wh = self.energy_wh, self.register_wh
-        if last_wh is not None and register_wh >= 0.0:
-            # Nearly all registers rise a little; `_interpret` would give the same result.
-            smallest_wh = register_wh - max(self.start_wh, last_wh - energy_wh)
-            if 0.0 <= smallest_wh - energy_wh <= JUMP_WH:
-                self.energy_wh, self.register_wh = smallest_wh, register_wh
-                return False
-        return isfinite(register_wh) and register_wh >= 0.0 and self._interpret(register_wh)
-
-    def _interpret(self, register_wh: float) -> bool:
-        """Process a register that may have jumped, fallen or changed its unit or origin (see `read`)."""
-        is_first = self.register_wh is None
-        if is_first and not self.start_known:
-            self.start_wh = register_wh
-        last_wh = self.start_wh if self.register_wh is None else self.register_wh
-        found = self._continuation(register_wh, last_wh)
-        if found is None:
-            self._restart(register_wh, last_wh)
-            return not is_first and abs(register_wh - last_wh) > JUMP_WH
-        energy_wh, equal_wh = found
-        gain_wh = energy_wh - self.energy_wh
-        if gain_wh > IMPLAUSIBLE_WH:
-            self.register_wh = equal_wh
-        elif gain_wh >= 0.0:
-            self.energy_wh, self.register_wh = energy_wh, equal_wh
-        elif is_first:
-            self.register_wh = last_wh
-        return not is_first and gain_wh > JUMP_WH
-
-    def _continuation(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
-        """Return (energy, register in Wh) of the interpretation that adds least; None if none continues the energy."""
-        as_labelled = self._smallest(register_wh, last_wh, JITTER_WH)
-        if as_labelled is None:
-            return self._relabelled(register_wh, last_wh)
-        if as_labelled[0] - self.energy_wh > IMPLAUSIBLE_WH and last_wh >= LIFETIME_WH:
-            in_wh = self._smallest(register_wh / 1000.0, last_wh, JITTER_WH)
-            if in_wh is not None and in_wh[0] - self.energy_wh <= JUMP_WH:
-                return in_wh
-        return as_labelled
-
-    def _smallest(self, register_wh: float, last_wh: float, tolerance_wh: float) -> tuple[float, float] | None:
-        """Return the smaller result of counting from the start and from the origin that the energy so far implies."""
-        floor_wh = self.energy_wh
-        low_wh, high_wh = sorted((register_wh - self.start_wh, register_wh - (last_wh - floor_wh)))
-        if low_wh >= floor_wh:
-            return low_wh, register_wh
-        return (high_wh, register_wh) if high_wh >= floor_wh - tolerance_wh else None
-
-    def _relabelled(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
-        """Return the register interpreted as kWh, or as counted from the start of the session; None if neither fits."""
-        in_kwh = self._in_kwh(register_wh, last_wh)
-        gain_wh = register_wh - self.energy_wh
-        is_relative = register_wh < self.start_wh / 2 and (
-            0.0 <= gain_wh <= JUMP_WH or (self.register_wh is None and gain_wh <= MAX_RELATIVE_WH)
-        )
-        if not is_relative:
-            return in_kwh
-        relative = (register_wh, register_wh)
-        if in_kwh is None:
-            return relative
-        # After lifetime registers, none begins to count from the start of the session in the middle of it.
-        limit_wh = (
-            JUMP_WH if self.register_wh is not None and last_wh >= self.start_wh >= LIFETIME_WH else CERTAIN_KWH_WH
-        )
-        is_certain = register_wh % 1.0 != 0.0 and in_kwh[0] - self.energy_wh <= limit_wh
-        return in_kwh if is_certain else min(in_kwh, relative)
-
-    def _in_kwh(self, register_wh: float, last_wh: float) -> tuple[float, float] | None:
-        """Return the register interpreted as kWh, if it continues the last one too closely for chance; else None."""
-        found = self._smallest(register_wh * 1000.0, last_wh, ROUNDING_WH) if register_wh > 0.0 else None
-        if found is None:
-            return None
-        has_fraction = register_wh % 1.0 != 0.0
-        limit_wh = JUMP_WH if last_wh >= LIFETIME_WH else CERTAIN_KWH_WH if has_fraction else -ROUNDING_WH
-        return found if found[0] - self.energy_wh <= limit_wh else None
-
-    def _restart(self, register_wh: float, last_wh: float) -> None:
-        """Continue after the register fell: it was reset to 0 or, if it fell by less than half, is another one."""
-        self.register_wh = 0.0 if register_wh < last_wh / 2 else register_wh
+def _is_closer(other_wh: float, gain_wh: float, current: Branch) -> bool:
+    """Return whether a branch that was left continues, rather than the current one with an unusual step."""
+    return gain_wh > max(4 * current.step_wh, JITTER_WH) and abs(other_wh) < gain_wh / 4

@@ -125,6 +125,12 @@ class Reading(NamedTuple):
     """Whether all samples have the context Transaction.Begin, which makes them past values."""
     samples: Sequence[Payload] = ()
     """The sampledValue list as received."""
+    ends: bool = False
+    """Whether all samples have the context Transaction.End."""
+    location: str = "Outlet"
+    """Where `register_wh` was measured."""
+    registers: tuple[tuple[str, float], ...] = ()
+    """The registers of all locations in order of preference, Wh; empty if there is one location at most."""
 
 
 @event

@@ -98,6 +98,8 @@ class Transaction:
     cable_max_a: float | None = None
     seq_nos: SeqNos = field(default_factory=SeqNos)
     newest_charger_ts: float | None = None
+    energy_correction: str = ""
+    """Why the energy is not the difference of the registers that the charger sent for start and stop; "": it is."""
 
     def __post_init__(self) -> None:
         if not self.trace_id:
@@ -197,6 +199,8 @@ class ChargePoint:
     reconnects_during_tx: int = 0
     tx_total: int = 0
     energy_total_wh: float = 0.0
+    energy_overbooked_wh: float = 0.0
+    """Energy that was added to the total and turned out not to be delivered: `book_energy` sets it off."""
     energy_jumps: int = 0
     certificate_expires_ts: float | None = None
     """Expiry of the client certificate that it presented last, or has accepted from us since."""
@@ -209,6 +213,8 @@ class ChargePoint:
     """How often it exceeded the maximum number of "connectors" or "transactions", by these names."""
     missed: dict[str, int] = field(default_factory=dict)
     """Messages whose numbers were skipped and that had not arrived when their transaction ended, by action."""
+    energy_corrections: dict[str, int] = field(default_factory=dict)
+    """Transactions whose energy is not what the charger's registers of start and stop say, by reason."""
     call_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)
@@ -232,6 +238,15 @@ class ChargePoint:
                 connector_id = OTHER_CONNECTOR
             found = self.connectors.setdefault(connector_id, Connector(connector_id=connector_id))
         return found
+
+    def book_energy(self, energy_wh: float) -> None:
+        """Add the energy of a closed transaction, or a correction of it, to the total, which never falls.
+
+        What a negative correction takes back is set off against the next bookings.
+        """
+        energy_wh -= self.energy_overbooked_wh
+        self.energy_overbooked_wh = max(0.0, -energy_wh)
+        self.energy_total_wh += max(0.0, energy_wh)
 
     def count_exceeded(self, limit: str) -> None:
         """Count that it exceeded a limit."""

@@ -1,6 +1,6 @@
-"""Samples of one MeterValue to a `Reading`: energy, current and power in base units. It knows no OCPP version."""
+"""Samples of MeterValues to `Reading`s: energy, current and power in base units. It knows no OCPP version."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -17,6 +17,10 @@ OFFERED = "Current.Offered"
 VOLTAGE = "Voltage"
 SOC = "SoC"
 BEGIN = "Transaction.Begin"
+END = "Transaction.End"
+PERIODIC = "Sample.Periodic"
+_BOUNDARIES = (BEGIN, END)
+_MEASURANDS = frozenset({ENERGY, CURRENT, POWER, OFFERED, VOLTAGE, SOC})
 _ALIASES: Mapping[str, str] = {"Current.Import.Offered": OFFERED}
 """New names of OCPP 2.1 for existing measurands."""
 
@@ -37,7 +41,7 @@ _LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
 _SPELLING: Mapping[str, str] = {
     word.casefold(): word
     for word in (
-        *(ENERGY, CURRENT, POWER, OFFERED, VOLTAGE, SOC, BEGIN, *_ALIASES, *_LOCATIONS, *_PHASES, *_LINE_TO_LINE),
+        *(ENERGY, CURRENT, POWER, OFFERED, VOLTAGE, SOC, BEGIN, END, PERIODIC, *_ALIASES, *_LOCATIONS, *_PHASES, *_LINE_TO_LINE),
         *("L1", "L2", "L3", "N"),
     )
 }
@@ -47,7 +51,9 @@ MAX_PLANNED_CHARACTERS = 4096
 """Limits of the cache of plans and of a cached shape's characters: some charge points send a new shape each time."""
 
 _Shape = tuple[Kind, ...]
-"""The samples without their values. A plan depends only on the shape, so plans are cached by shape."""
+"""The samples without their values. Plans depend only on the shape, so they are cached by shape."""
+_Key = tuple[str, str, str, str]
+"""Measurand, phase, location and context: a reading has one sample of each."""
 _Pick = tuple[int, float]
 """The index of a sample, and the factor that converts its value to the base unit."""
 _Phases = dict[str, _Pick]
@@ -68,22 +74,102 @@ class _Plan(NamedTuple):
     offered: tuple[_Pick, ...]
     soc: tuple[_Pick, ...]
     begins: bool
+    ends: bool
+    location: str
+    """Of `register`."""
+    others: tuple[tuple[str, tuple[_Pick, ...]], ...]
+    """The registers of all locations, if there are several."""
+    samples: tuple[int, ...]
 
 
-_plans: dict[_Shape, _Plan] = {}
+_plans: dict[_Shape, tuple[_Plan, ...]] = {}
 
 
-def reading(
-    kinds: Sequence[Kind], values: Sequence[float], charger_ts: float | None, wire: Sequence[Payload]
-) -> Reading:
-    """Return the reading for samples of these kinds and values, all taken at one time. `wire`: the samples as sent.
+class Entry(NamedTuple):
+    """A MeterValue: the charger's time, the kinds and values of its samples, and the samples as sent."""
+
+    charger_ts: float | None
+    kinds: list[Kind]
+    values: list[float]
+    wire: Sequence[Payload]
+
+
+def readings(
+    charger_ts: float | None, kinds: Sequence[Kind], values: Sequence[float], wire: Sequence[Payload]
+) -> tuple[Reading, ...]:
+    """Return the readings of samples that were all taken at one time; nearly always one.
 
     Samples are kept apart by measurand, location and phase; the location Outlet takes precedence. Energy and power of
-    phases are summed, of currents the highest phase counts, a neutral never counts. Samples of context
-    Transaction.Begin are left out unless there are no others, and so are samples whose unit is of another quantity.
+    phases are summed, of currents the highest phase counts, a neutral never counts. Samples whose unit is of another
+    quantity are left out. Samples of the contexts Transaction.Begin and Transaction.End are readings of their own, and
+    a sample that is there already begins the next reading.
     """
     shape = tuple(kinds)
-    register, current, power, apparent, offered, soc, begins = _plans.get(shape) or _make_plan(shape)
+    plans = _plans.get(shape) or _make_plans(shape)
+    if len(plans) == 1:
+        return (_reading(charger_ts, values, plans[0], wire),)
+    is_aligned = len(wire) == len(shape)
+    return tuple(
+        [
+            _reading(charger_ts, values, plan, [wire[index] for index in plan.samples] if is_aligned else wire)
+            for plan in plans
+        ]
+    )
+
+
+def check(kinds: Iterable[Kind]) -> None:
+    """Raise AttributeError or TypeError if a field of a kind is no text."""
+    shape = tuple(kinds)
+    if shape not in _plans:
+        _make_plans(shape)
+
+
+def combined(entries: Iterable[Entry]) -> tuple[Reading, ...]:
+    """Return the readings of a message: its MeterValues of equal time are one, until a sample repeats.
+
+    Some chargers send a MeterValue for each measurand, location or phase.
+    """
+    groups: list[Entry] = []
+    latest: dict[float | None, int] = {}
+    keys: dict[int, set[_Key]] = {}
+    for entry in entries:
+        at = latest.get(entry.charger_ts)
+        if at is not None:
+            found, added = keys.get(at) or _keys(groups[at].kinds), _keys(entry.kinds)
+            if found.isdisjoint(added):
+                group = groups[at]
+                if at not in keys:
+                    group = groups[at] = Entry(entry.charger_ts, [*group.kinds], [*group.values], [*group.wire])
+                keys[at] = found | added
+                group.kinds.extend(entry.kinds)
+                group.values.extend(entry.values)
+                group.wire.extend(entry.wire)  # type: ignore[attr-defined]  # the list made above
+                continue
+        latest[entry.charger_ts] = len(groups)
+        groups.append(entry)
+    return tuple([reading for group in groups for reading in readings(*group)])
+
+
+def _keys(kinds: Iterable[Kind]) -> set["_Key"]:
+    """Return what identifies the samples that figures are computed from."""
+    return {key for kind in kinds if (key := _key(kind)) is not None}
+
+
+def _key(kind: Kind) -> "_Key | None":
+    """Return what identifies a sample within a reading; None if no figure is computed from it."""
+    measurand, phase, location, context, unit = kind
+    measurand = _ALIASES.get(measurand, measurand)
+    if measurand not in _MEASURANDS or _factor(unit) is None:
+        return None
+    return measurand, phase, location or DEFAULT_LOCATION, context or PERIODIC
+
+
+def _factor(unit: str) -> float | None:
+    return _FACTORS.get(unit) or _FACTORS.get(unit.strip().casefold())
+
+
+def _reading(charger_ts: float | None, values: Sequence[float], plan: "_Plan", wire: Sequence[Payload]) -> Reading:
+    register, current, power, apparent, offered, soc, begins, ends, location, others, _ = plan
     return Reading(
         charger_ts,
         _figure(values, register, sum) if register else None,
@@ -93,6 +179,9 @@ def reading(
         _figure(values, soc, max) if soc else None,
         begins,
         wire,
+        ends,
+        location,
+        tuple([(name, _figure(values, picks, sum)) for name, picks in others]) if others else (),
     )
 
 
@@ -112,26 +201,13 @@ def _apparent(values: Sequence[float], pairs: tuple[tuple[_Pick, tuple[_Pick, ..
     )
 
 
-def _make_plan(written: _Shape) -> _Plan:
-    """Return the plan of a new shape, and cache it within limits."""
+def _make_plans(written: _Shape) -> tuple[_Plan, ...]:
+    """Return the plans of a new shape, one for each reading, and cache them within limits."""
     shape = tuple([_canonical(kind) for kind in written])
-    measured = _by_measurand(shape, skipped=BEGIN)
-    begins = not measured and any(context == BEGIN for _, _, _, context, _ in shape)
-    if begins:
-        measured = _by_measurand(shape, skipped=None)
-    currents, power = measured.get(CURRENT), _total(measured.get(POWER))
-    plan = _Plan(
-        register=_total(measured.get(ENERGY)),
-        current=_phases(currents),
-        power=power,
-        apparent=() if power or currents is None else _pairs(currents, measured.get(VOLTAGE)),
-        offered=_phases(measured.get(OFFERED)),
-        soc=_phases(measured.get(SOC)),
-        begins=begins,
-    )
+    plans = tuple([_make_plan(shape, samples) for samples in _split(shape)])
     if len(_plans) < MAX_PLANS and sum(len(text) for fields in written for text in fields) <= MAX_PLANNED_CHARACTERS:
-        _plans[written] = plan
-    return plan
+        _plans[written] = plans
+    return plans
 
 
 def _canonical(kind: Kind) -> Kind:
@@ -140,22 +216,62 @@ def _canonical(kind: Kind) -> Kind:
     return measurand, phase, location, context, unit
 
 
-def _by_measurand(shape: _Shape, *, skipped: str | None) -> dict[str, _Places]:
-    """Return the picks by measurand, location and phase, without those of the context `skipped`."""
+def _split(shape: _Shape) -> list[list[int]]:
+    """Return the indices of the samples of each reading: first the begin of a transaction, last its end."""
+    found: dict[str, list[tuple[list[int], set[_Key]]]] = {BEGIN: [], "": [], END: []}
+    for index, kind in enumerate(shape):
+        parts = found[kind[3] if kind[3] in _BOUNDARIES else ""]
+        key = _key(kind)
+        if not parts or (key is not None and key in parts[-1][1]):
+            parts.append(([], set()))
+        parts[-1][0].append(index)
+        if key is not None:
+            parts[-1][1].add(key)
+    return [indices for parts in found.values() for indices, _ in parts] or [[]]
+
+
+def _make_plan(shape: _Shape, samples: list[int]) -> _Plan:
+    measured = _by_measurand(shape, samples)
+    contexts = {shape[index][3] for index in samples}
+    currents, power = measured.get(CURRENT), _total(measured.get(POWER))
+    energy = measured.get(ENERGY)
+    registers = tuple([(name, picks) for name in _places(energy) if (picks := _total({name: (energy or {})[name]}))])
+    return _Plan(
+        register=registers[0][1] if registers else (),
+        current=_phases(currents),
+        power=power,
+        apparent=() if power or currents is None else _pairs(currents, measured.get(VOLTAGE)),
+        offered=_phases(measured.get(OFFERED)),
+        soc=_phases(measured.get(SOC)),
+        begins=contexts == {BEGIN},
+        ends=contexts == {END},
+        location=registers[0][0] if registers else DEFAULT_LOCATION,
+        others=registers if len(registers) > 1 else (),
+        samples=tuple(samples),
+    )
+
+
+def _by_measurand(shape: _Shape, samples: list[int]) -> dict[str, _Places]:
+    """Return the picks by measurand, location and phase."""
     measured: dict[str, _Places] = {}
-    for index, (measurand, phase, location, context, unit) in enumerate(shape):
-        factor = _FACTORS.get(unit) or _FACTORS.get(unit.strip().casefold())
-        if context == skipped or factor is None:
-            continue
-        places = measured.setdefault(_ALIASES.get(measurand, measurand), {})
-        places.setdefault(location or DEFAULT_LOCATION, {})[_PHASES.get(phase, phase)] = (index, factor)
+    for index in samples:
+        measurand, phase, location, _, unit = shape[index]
+        factor = _factor(unit)
+        if factor is not None:
+            places = measured.setdefault(_ALIASES.get(measurand, measurand), {})
+            places.setdefault(location or DEFAULT_LOCATION, {})[_PHASES.get(phase, phase)] = (index, factor)
     return measured
+
+
+def _places(places: _Places | None) -> list[str]:
+    """Return the locations, the preferred one first."""
+    names = list(places or {})
+    return [name for name in _LOCATIONS if name in names] + [name for name in names if name not in _LOCATIONS]
 
 
 def _by_preference(places: _Places) -> list[_Phases]:
     """Return the picks of each location, the preferred location first."""
-    known = [places[name] for name in _LOCATIONS if name in places]
-    return known + [phases for name, phases in places.items() if name not in _LOCATIONS]
+    return [places[name] for name in _places(places)]
 
 
 def _total(places: _Places | None) -> tuple[_Pick, ...]:

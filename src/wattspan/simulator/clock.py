@@ -31,6 +31,11 @@ class Clock:
         """Return the simulated seconds since the clock was created."""
         return (time.monotonic() - self._started_at_s) * self.time_factor
 
+    def ahead_s(self, since_s: float) -> float:
+        """Return by how many seconds simulated time has got ahead of real time since a simulated time."""
+        elapsed_s = self.simulated_s() - since_s
+        return elapsed_s - elapsed_s / self.time_factor
+
     def hour(self) -> int:
         """Return the hour of the simulated day, 0 to 23, UTC."""
         return int((self._started_ts + self.simulated_s()) % _DAY_S // 3600)

@@ -93,6 +93,7 @@ class Connector:
         self.operative = True
         self.register_wh = float(rng.randrange(0, 5_000_000))
         self.transaction: Transaction | None = None
+        self.transaction_began_s: float | None = None
         self.vehicle: Vehicle | None = None
         self.reservation: Reservation | None = None
         self.wake_up = asyncio.Event()
@@ -184,10 +185,14 @@ class Connector:
         return int(self.register_wh)
 
     def reading(self, jitter: float = 0.0) -> Reading:
-        """Return a meter reading of now; `jitter` is the relative difference between phases."""
+        """Return a meter reading of now; `jitter` is the relative difference between phases.
+
+        Its time passes as fast as the car charges, so that power and energy agree: see `Clock.ahead_s`.
+        """
         offered_a = self.owner.offered_a(self.id, self.transaction)
         samples = meter.samples(self.vehicle, offered_a, self.owner.measurands(), jitter)
-        return Reading(self.owner.now_ts(), self.meter_wh(), samples)
+        ahead_s = 0.0 if self.transaction_began_s is None else self.owner.clock.ahead_s(self.transaction_began_s)
+        return Reading(self.owner.now_ts() + ahead_s, self.meter_wh(), samples)
 
     def _draw_visit(self) -> Visit:
         return draw_visit(self._rng, self.owner.arrivals, self.owner.faults, self.owner.id_tags)

@@ -87,6 +87,7 @@ class ChargingSession:
         id_tag = self._visit.id_tag if request is None else request.id_tag
         connector.vehicle = self._visit.vehicle
         begin = connector.reading()
+        connector.transaction_began_s = self._owner.clock.simulated_s()
         transaction = Transaction(
             connector_id=connector.id,
             id=self._owner.dialect.new_transaction_id(),
@@ -195,6 +196,7 @@ class ChargingSession:
 
     def _stop(self, transaction: Transaction, reason: str) -> None:
         end = self._connector.reading()
+        self._connector.transaction_began_s = None
         self._owner.transaction_ended(self._connector.id)
         message = self._owner.dialect.transaction_stopped(transaction, end, reason, offline=not self._owner.connected)
         energy_wh = end.register_wh - transaction.meter_start_wh

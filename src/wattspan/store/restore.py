@@ -121,7 +121,9 @@ def _replay_readings(
         cp.last_msg_ts = max(cp.last_msg_ts or 0.0, row.received_ts)
         of_transaction = running.get(row.transaction_number)
         if of_transaction is not None and row.id > of_transaction.through:
-            replay_measurement(of_transaction.transaction, row)
+            running_at = cp.connectors.get(of_transaction.transaction.connector_id)
+            offered_a = None if running_at is None else running_at.offered_a
+            replay_measurement(of_transaction.transaction, row, offered_a)
         place = (row.cp_id, row.connector_id)
         connector = replayed[place] = cp.connector(row.connector_id)
         is_over = row.transaction_number is not None and of_transaction is None

@@ -36,10 +36,19 @@ _PLAIN = (
     "reconnects_during_tx",
     "tx_total",
     "energy_total_wh",
+    "energy_overbooked_wh",
     "energy_jumps",
     "certificate_expires_ts",
 )
-_BY_LABEL = ("errors", "authorizations", "schema_faults", "mixed_versions", "limits_exceeded", "missed")
+_BY_LABEL = (
+    "errors",
+    "authorizations",
+    "schema_faults",
+    "mixed_versions",
+    "limits_exceeded",
+    "missed",
+    "energy_corrections",
+)
 _BY_TWO_LABELS = ("call_errors", "call_rejections")
 
 CHARGE_POINT_COLUMNS = (*_PLAIN, "counters")
@@ -94,11 +103,22 @@ TRANSACTION_COLUMNS = (
     "cable_max_a",
     "told_ts",
     "seq_nos",
+    "meter_state",
+    "energy_correction",
     "readings_from",
     "readings_through",
 )
 
-METER_COLUMNS = ("energy_wh", "register_wh", "last_reading_ts", "told_ts", "seq_nos", "readings_through", "number")
+METER_COLUMNS = (
+    "energy_wh",
+    "register_wh",
+    "last_reading_ts",
+    "told_ts",
+    "seq_nos",
+    "meter_state",
+    "readings_through",
+    "number",
+)
 
 
 def charge_point_row(cp: ChargePoint) -> Row:
@@ -183,13 +203,23 @@ def transaction_row(t: Transaction) -> Row:
         t.cable_max_a,
         t.newest_charger_ts,
         str(t.seq_nos),
+        to_json(t.meter.dump()),
+        t.energy_correction,
     )
 
 
 def meter_row(t: Transaction) -> Row:
     """Return the columns of `t` that readings change, without `readings_through`, which the writer adds."""
     meter = t.meter
-    return (meter.energy_wh, meter.register_wh, t.last_reading_ts, t.newest_charger_ts, str(t.seq_nos), t.number)
+    return (
+        meter.energy_wh,
+        meter.register_wh,
+        t.last_reading_ts,
+        t.newest_charger_ts,
+        str(t.seq_nos),
+        to_json(meter.dump()),
+        t.number,
+    )
 
 
 def to_transaction(found: Found) -> Transaction:
@@ -197,9 +227,8 @@ def to_transaction(found: Found) -> Transaction:
     same = TRANSACTION_COLUMNS[:6] + TRANSACTION_COLUMNS[9:17] + TRANSACTION_COLUMNS[21:26]
     return Transaction(
         **{name: found[name] for name in same},
-        meter=EnergyMeter.restore(
-            found["start_wh"], found["energy_wh"], found["register_wh"], start_known=bool(found["start_told"])
-        ),
+        meter=_to_meter(found),
+        energy_correction=found["energy_correction"],
         newest_charger_ts=found["told_ts"],
         seq_nos=SeqNos.parse(found["seq_nos"]),
         timeline=[
@@ -208,3 +237,12 @@ def to_transaction(found: Found) -> Transaction:
         trace_id=int(found["trace_id"], 16),
         span_id=int(found["span_id"], 16),
     )
+
+
+def _to_meter(found: Found) -> EnergyMeter:
+    """Return the meter of a transaction's row. Rows of releases before 0.3 have no state."""
+    start_known = bool(found["start_told"])
+    if found["meter_state"]:
+        dumped = from_json(found["meter_state"])
+        return EnergyMeter.load(found["start_wh"], found["energy_wh"], start_known=start_known, dumped=dumped)
+    return EnergyMeter.restore(found["start_wh"], found["energy_wh"], found["register_wh"], start_known=start_known)

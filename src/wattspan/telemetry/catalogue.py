@@ -28,7 +28,7 @@ ACTION = attribute("action", "OCPP action of a command or a message; `other` if 
 STATUS = attribute("status", "Status of an OCPP response; of `http_requests_total`, the HTTP status code.")
 STATE = attribute("state", "available, charging or unavailable.")
 DIRECTION = attribute("direction", "`in`: from a charge point; `out`: to a charge point.")
-REASON = attribute("reason", "Why a handshake was rejected.")
+REASON = attribute("reason", "Why a handshake was rejected, or the energy of a transaction corrected.")
 SIGNAL = attribute("signal", "traces, metrics or logs.")
 PLUGIN = attribute("plugin", "Name of a plugin.")
 KIND = attribute("kind", "How a plugin failed: raised, timeout or dropped (events it was too slow for).")
@@ -94,6 +94,14 @@ ENERGY_JUMPS = counter(
     "{jump}",
     "Consecutive readings of one transaction that differ by more than 10 kWh.",
     CP_ID,
+)
+ENERGY_CORRECTED = counter(
+    "ocpp_tx_energy_corrected_total",
+    "{transaction}",
+    "Transactions whose energy is not the difference of the registers that the charge point sent for start and stop, "
+    "by reason: see docs/metering.md.",
+    CP_ID,
+    REASON,
 )
 CALL_ERRORS = counter(
     "ocpp_central_call_errors_total", "{error}", "Commands that timed out or failed.", CP_ID, ACTION, ERROR_TYPE
@@ -288,6 +296,11 @@ OCPP_TRANSACTION_ID = attribute("ocpp.transaction_id", "OCPP transaction the mes
 OCPP_STATUS = attribute("ocpp.status", "Status of a charge point's response to a command.")
 OCPP_STORE_WAIT = attribute("ocpp.store_wait_s", "Seconds a response waited until its events were durable.")
 OCPP_ENERGY = attribute("ocpp.energy_wh", "Energy of a session in Wh.")
+OCPP_ENERGY_QUALITY = attribute(
+    "ocpp.energy.quality",
+    "Where the energy of a session comes from: `reported` if it is the difference of the charger's registers of start "
+    "and stop, else the reason why it is not.",
+)
 OCPP_ID_TOKEN_HASH = attribute("ocpp.id_token_hash", "Keyed hash of the id token that started a session.")
 OCPP_REASON = attribute("ocpp.reason", "Why a session ended: OCPP's reason, or Orphaned, which is ours.")
 OCPP_ERROR_CODE = attribute("ocpp.error_code", "errorCode of a StatusNotification, on an event of a session.")

@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, Tracer
 
 from wattspan.domain.model import Transaction
+from wattspan.domain.settlement import REPORTED
 from wattspan.telemetry import catalogue
 
 PresetIds = Callable[[int, int], AbstractContextManager[None]]
@@ -90,7 +91,10 @@ class SessionSpans:
         return context.trace_id, context.span_id
 
     def _attributes(self, session: Transaction) -> dict[str, str | float | bool]:
-        attributes = _place(session) | {catalogue.OCPP_ENERGY: session.meter.energy_wh}
+        attributes = _place(session) | {
+            catalogue.OCPP_ENERGY: session.meter.energy_wh,
+            catalogue.OCPP_ENERGY_QUALITY: session.energy_correction or REPORTED,
+        }
         if session.id_token:
             attributes[catalogue.OCPP_ID_TOKEN_HASH] = self._hash_token(session.id_token)
         if session.reason:

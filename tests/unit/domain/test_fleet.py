@@ -432,3 +432,13 @@ def test_a_decommissioned_charge_point_stays_gone(scenario):
     assert not changes.stale_charge_points
     assert not changes.connectors
     assert changes.decommissioned == ["CP1"]
+
+
+def test_energy_booked_too_much_is_set_off_against_later_bookings(scenario):
+    scenario.boot()
+    cp = scenario.cp
+    totals = []
+    for energy_wh in (500.0, -200.0, 150.0, 100.0):
+        cp.book_energy(energy_wh)
+        totals.append((cp.energy_total_wh, cp.energy_overbooked_wh))
+    assert totals == [(500.0, 0.0), (500.0, 200.0), (500.0, 50.0), (550.0, 0.0)]

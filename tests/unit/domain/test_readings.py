@@ -3,7 +3,7 @@
 import pytest
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import reading
+from wattspan.domain.readings import readings
 
 ENERGY = "Energy.Active.Import.Register"
 CURRENT = "Current.Import"
@@ -18,7 +18,8 @@ def sample(measurand: str, value: float, **fields: str):
 
 def read(*samples) -> Reading:
     kinds, values = [kind for kind, _ in samples], [value for _, value in samples]
-    return reading(kinds, values, 1.0, [])
+    *_, found = readings(1.0, kinds, values, [])
+    return found
 
 
 def test_outlet_in_wh_and_inlet_in_kwh_in_one_message():

@@ -4,6 +4,8 @@ import asyncio
 import json
 from base64 import b64encode
 from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
 
 import pytest
 
@@ -179,3 +181,23 @@ async def test_the_ledger_dumps_as_json(central, running, tmp_path):
     simulation.ledger.dump(tmp_path / "ledger.json")
     dumped = json.loads((tmp_path / "ledger.json").read_text())
     assert dumped["total"]["boots"] == dumped["charge_points"]["SIM0001"]["boots"] == 1
+
+
+async def test_readings_are_dated_as_fast_as_the_car_charges(central, running):
+    """Energy and time agree with the measured power, though the simulation runs thousands of times faster."""
+    async with running(arrivals=BUSY, time_factor=4_000):
+        await central.until(lambda: len(central.of("MeterValues")) >= 20)
+    by_transaction: dict[int, list[tuple[float, float]]] = {}
+    for call in central.of("MeterValues"):
+        (value,) = call["meterValue"]
+        (wh,) = (float(s["value"]) for s in value["sampledValue"] if s["measurand"].startswith("Energy"))
+        at = datetime.fromisoformat(value["timestamp"]).timestamp()
+        by_transaction.setdefault(call["transactionId"], []).append((at, wh))
+    rates_w = [
+        (wh - before_wh) / (at - before) * 3600
+        for readings in by_transaction.values()
+        for (before, before_wh), (at, wh) in pairwise(readings)
+        if at > before
+    ]
+    assert rates_w
+    assert max(rates_w) < 400_000

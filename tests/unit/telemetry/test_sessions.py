@@ -70,6 +70,7 @@ def test_the_session_tells_its_figures_and_must_be_kept(recording):
     place = {"cp_id": "CP1", "connector_id": "2", "ocpp.transaction_id": "4711", "csms.force_sample": True}
     assert attributes(recording.span("charging session")) == place | {
         "ocpp.energy_wh": 7200.0,
+        "ocpp.energy.quality": "reported",
         "ocpp.id_token_hash": HASH("secret-tag"),
         "ocpp.reason": "EVDisconnected",
     }

@@ -21,7 +21,11 @@ class Status(StrEnum):
 
 
 class Transaction(Shown):
-    """A charging session. `number` is Wattspan's, `transaction_id` OCPP's. `trace_id` is the session's trace."""
+    """A charging session. `number` is Wattspan's, `transaction_id` OCPP's. `trace_id` is the session's trace.
+
+    `energy_correction`: why the energy of a closed session is not the difference of the charger's registers of start
+    and stop; "": it is.
+    """
 
     number: int
     cp_id: str
@@ -36,6 +40,7 @@ class Transaction(Shown):
     energy_wh: float
     meter_start_wh: float
     meter_stop_wh: float | None
+    energy_correction: str
     reason: str
     reservation_id: int | None
     trace_id: str
@@ -211,6 +216,7 @@ def _transaction(each: model.Transaction, whole: bool) -> Payload:
         "energy_wh": each.meter.energy_wh,
         "meter_start_wh": each.meter.start_wh,
         "meter_stop_wh": each.meter_stop_wh,
+        "energy_correction": each.energy_correction,
         "reason": each.reason,
         "reservation_id": each.reservation_id,
         "trace_id": f"{each.trace_id:032x}",

@@ -6,7 +6,12 @@ It knows no message; `v16` and `v2x` apply messages by these functions.
 from wattspan.domain import events as ev
 from wattspan.domain import status as status_words
 from wattspan.domain.fleet import ORPHANED, PLACEHOLDER_IDS, UNMATCHED, Fleet
-from wattspan.domain.model import MAX_UNENDED, REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction
+from wattspan.domain.model import MAX_UNENDED, REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
+from wattspan.domain.readings import DEFAULT_LOCATION
+from wattspan.domain.settlement import STOP_MISSING
+
+OWN, UNNAMED, ELSEWHERE = 2, 1, 0
+"""Ranks of a register: its message names the transaction and its connector; only the connector; another connector."""
 
 
 def stop_key(e: ev.TransactionStopped) -> str:
@@ -50,23 +55,88 @@ def _close_oldest(fleet: Fleet, cp: ChargePoint, received_ts: float) -> None:
     close(fleet, cp, oldest, orphaned)
 
 
+def rank_of(transaction: Transaction, connector_id: str | None, transaction_id: str | None) -> int:
+    """Return how certain it is that a register is the transaction's: higher is better.
+
+    `connector_id` and `transaction_id` are those that the message names, None: none.
+    """
+    is_own = connector_id is None or connector_id == transaction.connector_id
+    return (OWN if transaction_id is not None else UNNAMED) if is_own else ELSEWHERE
+
+
 def measure(
-    fleet: Fleet, cp: ChargePoint, transaction: Transaction, reading: ev.Reading, measured_ts: float | None
-) -> float:
-    """Apply the reading's register to the transaction's meter, and count a jump. Return the energy so far in Wh."""
-    register_wh, meter = reading.register_wh, transaction.meter
-    if register_wh is not None:
-        if not meter.start_known:
+    fleet: Fleet,
+    cp: ChargePoint,
+    transaction: Transaction,
+    reading: ev.Reading,
+    measured_ts: float | None,
+    rank: int = OWN,
+) -> float | None:
+    """Apply the reading's register to the transaction's meter, and count a jump. Return the energy so far in Wh.
+
+    None: the reading's register is that of another meter than the session's.
+    """
+    meter = transaction.meter
+    if reading.register_wh is None:
+        return meter.energy_wh
+    if reading.begins:
+        if meter.begin_at(reading.register_wh, measured_ts):
             fleet.changes.transactions[transaction.number] = transaction
-            if reading.begins:
-                meter.begin_at(register_wh)
-        if not reading.begins and read_register(transaction, register_wh, measured_ts):
-            cp.energy_jumps += 1
-            fleet.changes.charge_points[cp.cp_id] = cp
+        return meter.energy_wh
+    if meter.rank == rank and meter.location == reading.location:
+        register_wh: float | None = reading.register_wh
+    else:
+        register_wh = _register_of(fleet, transaction, reading, rank)
+    if register_wh is None:
+        return None
+    if not meter.start_known and not meter.has_readings:
+        fleet.changes.transactions[transaction.number] = transaction
+    connector = cp.connectors.get(transaction.connector_id)
+    offered_a = None if connector is None else connector.offered_a
+    if read_register(transaction, register_wh, measured_ts, reading.power_w, offered_a):
+        cp.energy_jumps += 1
+        fleet.changes.charge_points[cp.cp_id] = cp
     return meter.energy_wh
 
 
-def read_register(transaction: Transaction, register_wh: float, measured_ts: float | None) -> bool:
+def measured_register(reading: ev.Reading, transaction: Transaction | None) -> float | None:
+    """Return the register of the location that the session uses; None: none was measured."""
+    if reading.registers and transaction is not None:
+        location = transaction.meter.location
+        return next((found for name, found in reading.registers if name == location), reading.register_wh)
+    return reading.register_wh
+
+
+def _register_of(fleet: Fleet, transaction: Transaction, reading: ev.Reading, rank: int) -> float | None:
+    """Return the reading's register of the meter that the session uses; None if it has none.
+
+    That is the meter whose messages name the transaction and its connector, and there the one that continues the start,
+    else the one at the outlet.
+    """
+    meter = transaction.meter
+    registers = reading.registers or ((reading.location, reading.register_wh or 0.0),)
+    if rank < meter.rank:
+        return None
+    if rank == meter.rank:
+        found = next((register_wh for location, register_wh in registers if location == meter.location), None)
+        if found is not None or meter.is_main or registers[0][0] != DEFAULT_LOCATION:
+            return found
+    location, register_wh = next((each for each in registers if meter.continues_start(each[1])), registers[0])
+    if meter.rank >= 0:
+        meter.restart(credible(transaction.started_ts, transaction.started_received_ts))
+        transaction.last_reading_ts = None
+    meter.rank, meter.location = rank, location
+    fleet.changes.transactions[transaction.number] = transaction
+    return register_wh
+
+
+def read_register(
+    transaction: Transaction,
+    register_wh: float,
+    measured_ts: float | None,
+    power_w: float | None = None,
+    offered_a: float | None = None,
+) -> bool:
     """Apply a register to the transaction's meter. Return whether it jumped.
 
     A reading older than the last one changes nothing. `measured_ts`: the charger's time, None if it is not credible.
@@ -76,7 +146,7 @@ def read_register(transaction: Transaction, register_wh: float, measured_ts: flo
         if last_ts is not None and measured_ts < last_ts:
             return False
         transaction.last_reading_ts = measured_ts
-    return transaction.meter.read(register_wh)
+    return transaction.meter.read(register_wh, measured_ts, power_w, offered_a)
 
 
 def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: float | None) -> None:
@@ -117,16 +187,40 @@ def settle(
     fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped, booked_wh: float = 0.0
 ) -> None:
     """Record the stop, and add the energy to the charge point's total, less `booked_wh` that was added before."""
-    if e.meter_stop_wh is not None and transaction.meter.read(e.meter_stop_wh):
-        cp.energy_jumps += 1
+    reason = _settle_meter(cp, transaction, e)
+    if reason and reason != transaction.energy_correction:
+        cp.energy_corrections[reason] = cp.energy_corrections.get(reason, 0) + 1
+    transaction.energy_correction = reason
     transaction.stopped_ts, transaction.stopped_received_ts = e.stopped_ts, e.received_ts
     transaction.meter_stop_wh, transaction.reason = e.meter_stop_wh, e.reason
     if _is_implausible(transaction, e):
         fleet.add_timeline_entry(transaction, e.received_ts, "implausible stop time", {"ocpp.timestamp": e.stopped_ts})
     cp.last_tx_ts = max(cp.last_tx_ts or 0.0, transaction.ended_ts or 0.0)
-    cp.energy_total_wh += max(0.0, transaction.meter.energy_wh - booked_wh)
+    cp.book_energy(transaction.meter.energy_wh - booked_wh)
     fleet.changes.transactions[transaction.number] = transaction
     fleet.changes.charge_points[cp.cp_id] = cp
+
+
+def _settle_meter(cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> str:
+    """Set the final energy. Return why it is not the difference of the charger's registers, or "" if it is.
+
+    A stop without a register has that of the Transaction.End sample, else of the last sample that came with it.
+    """
+    meter, stop_wh = transaction.meter, e.meter_stop_wh
+    if stop_wh is None:
+        sent = [reading for reading in e.readings if reading.register_wh is not None and not reading.begins]
+        stop_wh = next((each.register_wh for each in sent if each.ends), sent[-1].register_wh if sent else None)
+    jumps = stop_wh is not None and meter.jumps_to(stop_wh)
+    reason = meter.settle(
+        stop_wh,
+        start_ts=credible(transaction.started_ts, transaction.started_received_ts),
+        stop_ts=credible(e.stopped_ts, e.received_ts),
+    )
+    if jumps and not reason:
+        cp.energy_jumps += 1
+    if reason == STOP_MISSING and meter.ends_labelled and e.reason != ORPHANED and meter.has_readings:
+        return ""  # OCPP 2.x requires no register in Ended: the last one before it is the stop's
+    return reason
 
 
 def _is_implausible(transaction: Transaction, e: ev.TransactionStopped) -> bool:

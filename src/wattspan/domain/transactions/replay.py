@@ -10,12 +10,16 @@ from wattspan.domain.transactions.common import read_register, show
 from wattspan.domain.transactions.v2x import register
 
 
-def replay_measurement(transaction: Transaction, row: ReadingRow) -> None:
-    """Apply a stored reading to its transaction's meter. A jump is not counted: it was counted when it arrived."""
+def replay_measurement(transaction: Transaction, row: ReadingRow, offered_a: float | None = None) -> None:
+    """Apply a stored reading to its transaction's meter, unless it was another meter's.
+
+    A jump is not counted: it was counted when it arrived.
+    """
     if row.seq_no is not None:
         register(transaction, EventRef(row.seq_no, row.charger_ts))
-    if row.register_wh is not None and not row.is_history:
-        read_register(transaction, row.register_wh, credible(row.charger_ts, row.received_ts))
+    if row.register_wh is not None and row.energy_wh is not None and not row.is_history:
+        measured_ts = credible(row.charger_ts, row.received_ts)
+        read_register(transaction, row.register_wh, measured_ts, row.power_w, offered_a)
 
 
 def replay_figures(connector: Connector, row: ReadingRow) -> None:

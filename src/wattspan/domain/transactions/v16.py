@@ -16,7 +16,18 @@ from wattspan.domain.model import (
     credible,
     distinguishes,
 )
-from wattspan.domain.transactions.common import begin, close, measure, settle, show, stop_key
+from wattspan.domain.transactions.common import (
+    ELSEWHERE,
+    OWN,
+    begin,
+    close,
+    measure,
+    measured_register,
+    rank_of,
+    settle,
+    show,
+    stop_key,
+)
 
 
 def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
@@ -39,7 +50,7 @@ def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
         transaction_id=e.transaction_id,
         key=e.key,
         id_token=e.id_token,
-        meter=EnergyMeter(e.meter_start_wh),
+        meter=EnergyMeter(e.meter_start_wh, start_ts=credible(e.started_ts, e.received_ts)),
         started_ts=e.started_ts,
         started_received_ts=e.received_ts,
         reservation_id=e.reservation_id,
@@ -52,13 +63,18 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     """Apply readings to their connector, and to the transaction they belong to, if any."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     transaction = fleet.session_of(cp.cp_id, e.connector_id, e.transaction_id)
+    rank = OWN
+    if transaction is not None:
+        rank = rank_of(transaction, e.connector_id, e.transaction_id)
+        if rank == ELSEWHERE < transaction.meter.rank:
+            transaction = None  # the session has a meter of its own, so this is the main meter
     connector = cp.connector(e.connector_id if transaction is None else transaction.connector_id)
     if connector.last_meter_values.equals(e.readings):
         return
     connector.last_meter_values.replace(e.readings)
     is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(e.transaction_id)
     for reading in e.readings:
-        measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
+        measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
             show(connector, reading, measured_ts)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
@@ -110,7 +126,6 @@ def _only_open(cp: ChargePoint, e: ev.TransactionStopped) -> Transaction | None:
 
 def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> None:
     """Add a closed transaction for a stop without a start; its energy is that of its own readings."""
-    registers = [reading.register_wh for reading in e.readings if reading.register_wh is not None]
     fleet.last_number += 1
     transaction = Transaction(
         number=fleet.last_number,
@@ -119,17 +134,13 @@ def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> N
         transaction_id=e.transaction_id,
         key=stop_key(e),
         id_token=e.id_token or "",
-        meter=EnergyMeter(registers[0] if registers else e.meter_stop_wh or 0.0),
+        meter=EnergyMeter(None),
         started_ts=e.readings[0].charger_ts if e.readings else e.stopped_ts,
         started_received_ts=e.received_ts,
     )
-    meter = transaction.meter
     for reading in e.readings:
-        if reading.register_wh is not None:
-            meter.read(reading.register_wh)
-        row = _row(
-            cp.cp_id, "0", transaction.number, reading, e.received_ts, meter.energy_wh, is_history=reading.begins
-        )
+        energy_wh = measure(fleet, cp, transaction, reading, credible(reading.charger_ts, e.received_ts))
+        row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
         fleet.changes.readings.append(row)
     settle(fleet, cp, transaction, e)
     fleet.recall(transaction)
@@ -141,7 +152,7 @@ def _keep_all(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.Tra
     """Measure and store the readings that came with a stop."""
     connector = cp.connector(transaction.connector_id)
     for reading in e.readings:
-        _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=False)
+        _keep(fleet, cp, connector, transaction, reading, e.received_ts, OWN)
 
 
 def _keep(
@@ -151,23 +162,18 @@ def _keep(
     transaction: Transaction | None,
     reading: ev.Reading,
     received_ts: float,
-    *,
-    is_late: bool,
+    rank: int | None,
 ) -> float | None:
-    """Measure the reading, and add it to what the store writes. Return the charger's time; None if not credible."""
+    """Measure the reading, and add it to what the store writes. Return the charger's time; None if not credible.
+
+    `rank` None: the reading is about a transaction that is over.
+    """
     measured_ts = credible(reading.charger_ts, received_ts)
-    number = energy_wh = None
+    energy_wh = None
     if transaction is not None:
-        number, energy_wh = transaction.number, measure(fleet, cp, transaction, reading, measured_ts)
-    row = _row(
-        cp.cp_id,
-        connector.connector_id,
-        number,
-        reading,
-        received_ts,
-        energy_wh,
-        is_history=is_late or reading.begins,
-    )
+        energy_wh = measure(fleet, cp, transaction, reading, measured_ts, OWN if rank is None else rank)
+    is_history = rank is None or reading.begins
+    row = _row(cp.cp_id, connector.connector_id, transaction, reading, received_ts, energy_wh, is_history=is_history)
     fleet.changes.readings.append(row)
     return measured_ts
 
@@ -175,7 +181,7 @@ def _keep(
 def _row(
     cp_id: str,
     connector_id: str,
-    number: int | None,
+    transaction: Transaction | None,
     reading: ev.Reading,
     received_ts: float,
     energy_wh: float | None,
@@ -185,11 +191,11 @@ def _row(
     return ReadingRow(
         cp_id,
         connector_id,
-        number,
+        None if transaction is None else transaction.number,
         reading.charger_ts,
         received_ts,
         energy_wh,
-        reading.register_wh,
+        measured_register(reading, transaction),
         reading.current_a,
         reading.power_w,
         reading.soc_percent,

@@ -12,7 +12,7 @@ from wattspan.domain.clock_skew import is_older
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import CHARGER_ID, ORPHANED, Fleet
 from wattspan.domain.model import REPLAY_S, ChargePoint, ReadingRow, Transaction, credible, when
-from wattspan.domain.transactions.common import begin, close, measure, settle, show
+from wattspan.domain.transactions.common import begin, close, measure, measured_register, settle, show
 
 NO_EVSE = "0"
 """The connector of a transaction whose charger has not named an EVSE yet."""
@@ -88,7 +88,7 @@ def _begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Tra
         transaction_id=e.transaction_id,
         key=key_of(e.transaction_id),
         id_token="",
-        meter=EnergyMeter(None),
+        meter=EnergyMeter(None, ends_labelled=True),
         started_ts=_earliest_ts(e),
         started_received_ts=e.received_ts,
     )
@@ -118,7 +118,8 @@ def _apply_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.
         transaction.started_ts = e.started_ts
     _assign_evse(fleet, cp, transaction, e.connector_id)
     if e.meter_start_wh is not None:
-        _set_start(fleet, cp, transaction, e.meter_start_wh, is_start=True)
+        start_ts = credible(e.started_ts, e.received_ts)
+        _set_start(fleet, cp, transaction, e.meter_start_wh, start_ts, is_start=True)
     fleet.changes.transactions[transaction.number] = transaction
 
 
@@ -215,13 +216,21 @@ def _identify(transaction: Transaction, id_token: str, id_token_type: str) -> No
         transaction.id_token, transaction.id_token_type = id_token, id_token_type
 
 
-def _set_start(fleet: Fleet, cp: ChargePoint, transaction: Transaction, start_wh: float, *, is_start: bool) -> None:
+def _set_start(
+    fleet: Fleet,
+    cp: ChargePoint,
+    transaction: Transaction,
+    start_wh: float,
+    start_ts: float | None,
+    *,
+    is_start: bool,
+) -> None:
     """Set a register from before the first measured one. Energy that a closed transaction gains goes to the total."""
     before_wh = transaction.meter.energy_wh
-    transaction.meter.begin_at(start_wh, is_start=is_start)
+    transaction.meter.begin_at(start_wh, start_ts, is_start=is_start)
     fleet.changes.transactions[transaction.number] = transaction
     if not transaction.open and transaction.meter.energy_wh != before_wh:
-        cp.energy_total_wh += transaction.meter.energy_wh - before_wh
+        cp.book_energy(transaction.meter.energy_wh - before_wh)
         fleet.changes.charge_points[cp.cp_id] = cp
 
 
@@ -252,10 +261,11 @@ def _keep(
 ) -> float | None:
     """Measure the reading, and add it to what the store writes. Return the charger's time; None if not credible."""
     measured_ts = credible(reading.charger_ts, received_ts)
+    energy_wh: float | None = transaction.meter.energy_wh
     if not is_late:
-        measure(fleet, cp, transaction, reading, measured_ts)
+        energy_wh = measure(fleet, cp, transaction, reading, measured_ts)
     elif reading.register_wh is not None and not transaction.meter.start_known:
-        _set_start(fleet, cp, transaction, reading.register_wh, is_start=reading.begins)
+        _set_start(fleet, cp, transaction, reading.register_wh, measured_ts, is_start=reading.begins)
     fleet.changes.readings.append(
         ReadingRow(
             cp.cp_id,
@@ -263,8 +273,8 @@ def _keep(
             transaction.number,
             reading.charger_ts,
             received_ts,
-            transaction.meter.energy_wh,
-            reading.register_wh,
+            energy_wh,
+            measured_register(reading, transaction),
             reading.current_a,
             reading.power_w,
             reading.soc_percent,

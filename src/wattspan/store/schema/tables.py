@@ -39,6 +39,7 @@ charge_points = sa.Table(
     sa.Column("reconnects_during_tx", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("tx_total", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("energy_total_wh", sa.Double, nullable=False, server_default="0"),
+    sa.Column("energy_overbooked_wh", sa.Double, nullable=False, server_default="0"),
     sa.Column("energy_jumps", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("certificate_expires_ts", Seconds),
     sa.Column("counters", sa.Text, nullable=False, server_default="{}"),
@@ -120,6 +121,9 @@ transactions = sa.Table(
     sa.Column("cable_max_a", sa.Double),
     sa.Column("told_ts", Seconds),
     sa.Column("seq_nos", sa.Text, nullable=False, server_default=""),
+    # Branches of readings, of an open transaction (domain.energy); "": a row of a release before this column.
+    sa.Column("meter_state", sa.Text, nullable=False, server_default=""),
+    sa.Column("energy_correction", sa.Text, nullable=False, server_default=""),
     sa.Column("readings_from", Number, nullable=False),
     sa.Column("readings_through", Number, nullable=False),
     sa.UniqueConstraint("cp_id", "key"),

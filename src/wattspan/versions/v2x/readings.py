@@ -4,7 +4,8 @@ from math import isfinite
 from typing import Any
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import ENERGY, Kind, reading
+from wattspan.domain.readings import ENERGY, Entry, Kind, check, combined
+from wattspan.domain.readings import readings as readings_of
 from wattspan.domain.timestamps import charger_ts
 from wattspan.versions.fields import number, whole, word
 
@@ -21,7 +22,7 @@ Dated = tuple[Any, float | None]
 
 
 def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, ...]:
-    """Return one reading per MeterValue. Entries that are no objects and values that are no numbers are left out.
+    """Return the readings of MeterValues. Entries that are no objects and values that are no numbers are left out.
 
     `dated`: a timestamp that was parsed already.
     """
@@ -29,20 +30,42 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
         meter_values = [meter_values]
     if type(meter_values) is not list:
         return ()
-    return tuple([_reading(entry, dated) for entry in meter_values if type(entry) is dict])
+    parts = [
+        (entry.get("sampledValue"), _measured_ts(entry.get("timestamp"), dated))
+        for entry in meter_values
+        if type(entry) is dict
+    ]
+    if len(parts) == 1:
+        return _readings(*parts[0])
+    if len({measured_ts for _, measured_ts in parts}) == len(parts):
+        return tuple([reading for wire, measured_ts in parts for reading in _readings(wire, measured_ts)])
+    return combined(_entry(wire, measured_ts) for wire, measured_ts in parts)
 
 
-def _reading(entry: dict[str, Any], dated: Dated) -> Reading:
-    wire, timestamp = entry.get("sampledValue"), entry.get("timestamp")
-    measured_ts = dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
+def _measured_ts(timestamp: Any, dated: Dated) -> float | None:
+    return dated[1] if type(timestamp) is str and timestamp == dated[0] else charger_ts(timestamp)
+
+
+def _readings(wire: Any, measured_ts: float | None) -> tuple[Reading, ...]:
+    """Return the readings of the samples of one time."""
     try:
-        return _well_formed(wire, measured_ts)  # type: ignore[arg-type]
+        return readings_of(measured_ts, *_well_formed(wire), wire)
+    except _INVALID:
+        return readings_of(*_leniently(wire, measured_ts))
+
+
+def _entry(wire: Any, measured_ts: float | None) -> Entry:
+    """Return the samples of one MeterValue."""
+    try:
+        kinds, values = _well_formed(wire)
+        check(kinds)
     except _INVALID:
         return _leniently(wire, measured_ts)
+    return Entry(measured_ts, kinds, values, wire)
 
 
-def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Reading:
-    """Return the reading of valid SampledValues (§2.42). Raises one of _INVALID for any others."""
+def _well_formed(wire: list[dict[str, Any]]) -> tuple[list[Kind], list[float]]:
+    """Return the kinds and values of valid SampledValues (§2.42). Raises one of _INVALID for any others."""
     kinds: list[Kind] = []
     values = []
     for sampled in wire:
@@ -66,7 +89,7 @@ def _well_formed(wire: list[dict[str, Any]], measured_ts: float | None) -> Readi
         values.append(value)
     if not isfinite(sum(values)):
         raise ValueError
-    return reading(kinds, values, measured_ts, wire)
+    return kinds, values
 
 
 def scaled(value: float, exponent: int | None) -> float:
@@ -79,8 +102,8 @@ def scaled(value: float, exponent: int | None) -> float:
     return round(found, _DIGITS)
 
 
-def _leniently(wire: Any, measured_ts: float | None) -> Reading:
-    """Return the reading of a list with invalid parts: values that are no numbers, fields of the wrong type."""
+def _leniently(wire: Any, measured_ts: float | None) -> Entry:
+    """Return the samples of a list with invalid parts: values that are no numbers, fields of the wrong type."""
     if type(wire) is dict:
         wire = [wire]
     kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) is list else []
@@ -94,7 +117,7 @@ def _leniently(wire: Any, measured_ts: float | None) -> Reading:
             )
             kinds.append((measurand or ENERGY, phase, location, context, word(_measure(sampled).get("unit"))))
             values.append(value)
-    return reading(kinds, values, measured_ts, kept)
+    return Entry(measured_ts, kinds, values, kept)
 
 
 def _value(sampled: dict[str, Any]) -> float | None:

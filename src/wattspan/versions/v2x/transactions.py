@@ -134,12 +134,19 @@ def _started(event: ev.TransactionEventReceived, call: Payload, answer: Payload)
         key=key_of(event.transaction_id),
         id_token=token.id_token if token else "",
         id_token_type=token.type if token else "",
-        meter_start_wh=next((r.register_wh for r in event.readings if r.register_wh is not None), None),
+        meter_start_wh=_first_register(event.readings),
         started_ts=event.ref.charger_ts,
         reservation_id=whole(call.get("reservationId")),
         status=status_of(answer) or ACCEPTED,
         ref=event.ref,
     )
+
+
+def _first_register(readings: tuple[ev.Reading, ...]) -> float | None:
+    """Return the register of Transaction.Begin, or else of the earliest reading; None if there is none."""
+    measured = [reading for reading in readings if reading.register_wh is not None]
+    first = next((reading for reading in measured if reading.begins), measured[0] if measured else None)
+    return None if first is None else first.register_wh
 
 
 def _detailed(event: ev.TransactionEventReceived, call: Payload) -> ev.TransactionDetailed:
@@ -161,17 +168,21 @@ def _detailed(event: ev.TransactionEventReceived, call: Payload) -> ev.Transacti
 
 
 def _stopped(event: ev.TransactionEventReceived, call: Payload) -> ev.TransactionStopped:
-    """Return the end. Its register is the newest one in the message; a missing reason is Local (§2.13.3)."""
+    """Return the end. A missing reason is Local (§2.13.3).
+
+    Its register is that of Transaction.End, else the newest one in the message.
+    """
     token, measured = token_of(call), event.readings
     if all(reading.charger_ts is not None for reading in measured):
         measured = tuple(sorted(measured, key=lambda reading: reading.charger_ts or 0.0))
-    registers = [reading.register_wh for reading in measured if reading.register_wh is not None and not reading.begins]
+    registers = [reading for reading in measured if reading.register_wh is not None and not reading.begins]
+    registers = [reading for reading in registers if reading.ends] or registers
     return ev.TransactionStopped(
         cp_id=event.cp_id,
         received_ts=event.received_ts,
         connector_id=event.connector_id,
         transaction_id=event.transaction_id,
-        meter_stop_wh=registers[-1] if registers else None,
+        meter_stop_wh=registers[-1].register_wh if registers else None,
         stopped_ts=event.ref.charger_ts,
         reason=text(call["transactionInfo"].get("stoppedReason"), 50) or "Local",
         id_token=token.id_token if token else None,

@@ -17,6 +17,18 @@ function phases(tx) {
 }
 
 const PHASE_WORDS = { preparing: "The car was connected.", charging: "Charging.", finishing: "Charging had ended; the cable was still plugged in.", suspended_ev: "The car paused charging.", suspended_evse: "The charge point paused charging." };
+const CORRECTIONS = {
+  start_missing: "the charge point sent no meter reading for the start",
+  start_unreachable: "its meter reading for the start can't be right",
+  stop_missing: "the charge point sent no meter reading for the stop",
+  stop_unreachable: "its meter reading for the stop can't be right",
+  no_energy: "start and stop show no energy, but the readings between them do",
+  register_reset: "the meter was reset during the session",
+  register_changed: "the meter changed during the session",
+  session_relative: "the meter counts from the start of each session",
+  unit: "the unit of the meter readings was wrong",
+};
+const corrected = (tx) => `The energy is not the difference of the meter readings at start and stop: ${CORRECTIONS[tx.energy_correction] ?? words(tx.energy_correction)}.`;
 const described = (entry) => PHASE_WORDS[entry.name.toLowerCase().replace(/[ .]/g, "_")] ?? words(entry.name.replace(/[._]/g, " "));
 
 export function Session({ id, may, onEvent, settings }) {
@@ -47,6 +59,7 @@ export function Session({ id, may, onEvent, settings }) {
     <${Fault} of=${loaded.fault} />
     <${Figures} of=${[["Energy", energy(tx.energy_wh)], [tx.open ? "Running for" : "Lasted", duration(took)], ["Highest power", peak === null ? "–" : power(peak)]]} />
     <section class="panel"><h2>Meter</h2>
+      ${tx.energy_correction && html`<p class="soft">${corrected(tx)}</p>`}
       ${curve.times.length ? html`<${Chart} ...${curve} summary=${`Power and energy over time: ${energy(tx.energy_wh)} in ${duration(took)}.`} />` : html`<p class="soft">No meter values yet.</p>`}
       ${parts.length > 0 && html`<h2>Phases</h2><div class="phases" aria-hidden="true">${parts.map((part) => html`<span title=${`${part.name}: ${duration(part.lasts)}`} style=${`width:${part.lasts / total * 100}%;background:var(${PHASE_COLOURS[part.name] ?? "--line"})`}></span>`)}</div>
       <p>${parts.map((part, i) => html`${i > 0 && ", "}${part.name} ${duration(part.lasts)}`)}</p>`}
