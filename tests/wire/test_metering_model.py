@@ -1,7 +1,8 @@
 """However a charger reports a session, its energy is what start and stop say, and its figures are the last reading's.
 
 Hypothesis makes up a session and a charger's way to report it (`support.metering`), in all versions. Most examples
-apply the messages as the server does, without a socket; a few take the whole way. WATTSPAN_METERINGS sets how many.
+apply the messages as the server does, without a socket; a few take the whole way. They are the same each time, unless
+WATTSPAN_METERINGS sets how many others are tried.
 """
 
 import asyncio
@@ -148,7 +149,7 @@ def bounded(examples: int) -> settings:
     return settings(
         max_examples=max(1, examples),
         deadline=None,
-        derandomize="CI" in os.environ,
+        derandomize="WATTSPAN_METERINGS" not in os.environ,
         suppress_health_check=list(HealthCheck),
     )
 

@@ -41,7 +41,21 @@ _LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
 _SPELLING: Mapping[str, str] = {
     word.casefold(): word
     for word in (
-        *(ENERGY, CURRENT, POWER, OFFERED, VOLTAGE, SOC, BEGIN, END, PERIODIC, *_ALIASES, *_LOCATIONS, *_PHASES, *_LINE_TO_LINE),
+        *(
+            ENERGY,
+            CURRENT,
+            POWER,
+            OFFERED,
+            VOLTAGE,
+            SOC,
+            BEGIN,
+            END,
+            PERIODIC,
+            *_ALIASES,
+            *_LOCATIONS,
+            *_PHASES,
+            *_LINE_TO_LINE,
+        ),
         *("L1", "L2", "L3", "N"),
     )
 }
