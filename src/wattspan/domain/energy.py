@@ -118,18 +118,19 @@ class EnergyMeter:
             return False
         main = next((b for b in (self._current, *self._others) if b.kind == MAIN), None)
         self.start_known = is_start
-        if main is None or not self._has_any():
-            if is_start or main is None or not main.count:
-                self.start_wh = start_wh
-            if main is not None and not main.count:
-                main.origin_wh = main.last_wh = main.first_wh = start_wh
-                main.last_ts = ts
+        if main is None:
+            self.start_wh = start_wh
+            return True
+        if not self._has_any():
+            self.start_wh = main.origin_wh = main.last_wh = main.first_wh = start_wh
+            main.last_ts = ts
             return True
         earlier_wh = main.origin_wh - start_wh * main.factor
         if 0.0 <= earlier_wh <= MAX_GAIN_WH:
+            before_wh = self._figure()
             main.origin_wh -= earlier_wh
             self.start_wh = start_wh
-            self.energy_wh = self._figure()
+            self.energy_wh += self._figure() - before_wh
         elif is_start:
             self.start_wh, main.kind = start_wh, MOVED
             current = self._current
@@ -159,7 +160,7 @@ class EnergyMeter:
             if 0.0 <= value_wh - current.last_wh <= current.step_wh and value_wh >= current.origin_wh:
                 current.last_wh = value_wh
                 current.count += 1
-                self.energy_wh = energy_wh = current.base_wh + value_wh - current.origin_wh
+                self.energy_wh = energy_wh = current.base_wh + (value_wh - current.origin_wh)
                 if ts is not None:
                     current.last_ts = ts
                     self._marks.append((ts, energy_wh))

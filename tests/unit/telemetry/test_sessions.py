@@ -77,6 +77,13 @@ def test_the_session_tells_its_figures_and_must_be_kept(recording):
     assert attributes(recording.span("charging")) == place
 
 
+def test_the_session_tells_what_overruled_the_charger_s_registers(recording):
+    session = closed(phase(0, "charging"))
+    session.energy_correction = session.meter.settle(None)
+    recording.recorder.session_stopped(session)
+    assert attributes(recording.span("charging session"))["ocpp.energy.quality"] == "stop_missing"
+
+
 def test_all_else_that_happened_is_an_event_at_its_time(recording):
     session = closed(
         phase(0, "charging"),

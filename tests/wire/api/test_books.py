@@ -21,6 +21,7 @@ async def test_a_session_is_shown_with_its_curve_its_story_and_its_trace(csms: C
         (row,) = (await operator.ask("GET", "/transactions"))["items"]
         whole = await operator.ask("GET", f"/transactions/{row['number']}", params={"points": 5})
     assert (row["energy_wh"], row["open"], row["id_tag"]) == (1100.0, False, "TAG1")
+    assert row["energy_correction"] == ""
     assert whole["readings_total"] == 10
     assert [point["energy_wh"] for point in whole["curve"]] == [200.0, 400.0, 600.0, 800.0, 1000.0]
     assert whole["story"][0]["name"] == "preparing"
@@ -52,7 +53,7 @@ async def test_a_session_closed_by_hand_is_corrected_by_the_chargers_late_stop(c
         (row,) = (await operator.ask("GET", "/transactions"))["items"]
         path = f"/transactions/{row['number']}"
         closed = await operator.ask("POST", f"{path}/close", json={"meter_stop_wh": 1500})
-        assert (closed["open"], closed["energy_wh"]) == (False, 500.0)
+        assert (closed["open"], closed["energy_wh"], closed["energy_correction"]) == (False, 500.0, "")
         await operator.ask("POST", f"{path}/close", 409, json={})
         await charger.call("StopTransaction", stop(started["transactionId"], 2000))
         assert (await operator.ask("GET", path))["energy_wh"] == 1000.0
