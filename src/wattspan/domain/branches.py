@@ -98,13 +98,11 @@ class Branch:
         rounding_wh = STEP_WH if self.factor > 1.0 else JITTER_WH
         if value_wh >= max(self.first_wh, self.origin_wh) - rounding_wh:
             return True
-        if self.last_wh - value_wh > limit_wh:
-            return False
         if self.step_wh and self.last_wh - value_wh <= self.step_wh:
             return True
         is_below_start = value_wh < self.origin_wh - rounding_wh
         if is_below_start:
-            return not self.step_wh and value_wh >= self.last_wh / 2
+            return not self.step_wh and value_wh >= self.last_wh / 2 and self.last_wh - value_wh <= limit_wh
         return self.count <= 1 or value_wh >= self.last_wh / 2
 
     def add(self, register_wh: float, ts: float | None) -> None:
