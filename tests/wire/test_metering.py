@@ -381,6 +381,16 @@ async def test_an_inlet_in_messages_of_its_own_moves_nothing(csms, meter):
     assert await csms.metric("ocpp_energy_jump_total", cp_id="CP1") == 0
 
 
+async def test_current_and_power_of_the_inlet_in_messages_of_their_own_are_not_shown(csms, meter):
+    meter.began_ts = datetime.now(UTC).timestamp() - 100
+    await meter.start(1_000)
+    for location, ampere, watt in (("Inlet", 261, 121_000), ("Outlet", 157.6, 84_918), ("Inlet", 262, 122_000)):
+        power = sample(watt, "Power.Active.Import", "W", location=location)
+        await meter.read(60, sample(ampere, "Current.Import", "A", location=location), power)
+    assert await csms.metric("ocpp_cp_current_a", **AT) == 157.6
+    assert await csms.metric("ocpp_cp_power_w", **AT) == 84_918
+
+
 # 6. units
 
 

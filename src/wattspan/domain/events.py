@@ -131,6 +131,8 @@ class Reading(NamedTuple):
     """Where `register_wh` was measured."""
     registers: tuple[tuple[str, float], ...] = ()
     """The registers of all locations in order of preference, Wh; empty if there is one location at most."""
+    inlet: bool = False
+    """Whether current or power were measured elsewhere than at the outlet."""
 
 
 @event

@@ -171,6 +171,8 @@ class Connector:
     offered_a: float | None = None
     soc_percent: float | None = None
     reading_ts: float | None = None
+    has_outlet: bool = field(default=False, repr=False, compare=False)
+    """Whether current or power were measured at the outlet since its last transaction ended. Lost at a restart."""
     clock_skew: ClockSkew = field(default_factory=ClockSkew, repr=False, compare=False)
     last_meter_values: LastMeterValues = field(default_factory=LastMeterValues)
     profiles: list[Mapping[str, Any]] = field(default_factory=list)

@@ -93,6 +93,7 @@ class _Plan(NamedTuple):
     """Of `register`."""
     others: tuple[tuple[str, tuple[_Pick, ...]], ...]
     """The registers of all locations, if there are several."""
+    inlet: bool
     samples: tuple[int, ...]
 
 
@@ -183,7 +184,7 @@ def _factor(unit: str) -> float | None:
 
 
 def _reading(charger_ts: float | None, values: Sequence[float], plan: "_Plan", wire: Sequence[Payload]) -> Reading:
-    register, current, power, apparent, offered, soc, begins, ends, location, others, _ = plan
+    register, current, power, apparent, offered, soc, begins, ends, location, others, inlet, _ = plan
     return Reading(
         charger_ts,
         _figure(values, register, sum) if register else None,
@@ -196,6 +197,7 @@ def _reading(charger_ts: float | None, values: Sequence[float], plan: "_Plan", w
         ends,
         location,
         tuple([(name, _figure(values, picks, sum)) for name, picks in others]) if others else (),
+        inlet,
     )
 
 
@@ -261,6 +263,7 @@ def _make_plan(shape: _Shape, samples: list[int]) -> _Plan:
         ends=contexts == {END},
         location=registers[0][0] if registers else DEFAULT_LOCATION,
         others=registers if len(registers) > 1 else (),
+        inlet=any(DEFAULT_LOCATION not in measured[name] for name in (CURRENT, POWER) if name in measured),
         samples=tuple(samples),
     )
 

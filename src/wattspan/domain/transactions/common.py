@@ -149,6 +149,15 @@ def read_register(
     return transaction.meter.read(register_wh, measured_ts, power_w, offered_a)
 
 
+def prefer_outlet(connector: Connector, reading: ev.Reading) -> ev.Reading:
+    """Return the reading without current and power of the inlet, if those of the outlet come in other messages."""
+    if reading.inlet:
+        return reading._replace(current_a=None, power_w=None) if connector.has_outlet else reading
+    if reading.current_a is not None or reading.power_w is not None:
+        connector.has_outlet = True
+    return reading
+
+
 def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: float | None) -> None:
     """Update the connector's live figures by the reading. Quantities that it did not measure are unchanged."""
     if measured_ts is not None:
@@ -171,6 +180,7 @@ def close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.Transac
     if connector.transaction is transaction:
         connector.transaction = None
         connector.current_a = connector.power_w = 0.0
+        connector.has_outlet = False
         # OCPP 1.6 §3.13.1: a TxProfile ends with its transaction.
         connector.profiles = [
             profile for profile in connector.profiles if profile.get("chargingProfilePurpose") != "TxProfile"

@@ -23,6 +23,7 @@ from wattspan.domain.transactions.common import (
     close,
     measure,
     measured_register,
+    prefer_outlet,
     rank_of,
     settle,
     show,
@@ -73,7 +74,8 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
         return
     connector.last_meter_values.replace(e.readings)
     is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(e.transaction_id)
-    for reading in e.readings:
+    for sent in e.readings:
+        reading = prefer_outlet(connector, sent)
         measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
             show(connector, reading, measured_ts)

@@ -12,7 +12,7 @@ from wattspan.domain.clock_skew import is_older
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import CHARGER_ID, ORPHANED, Fleet
 from wattspan.domain.model import REPLAY_S, ChargePoint, ReadingRow, Transaction, credible, when
-from wattspan.domain.transactions.common import begin, close, measure, measured_register, settle, show
+from wattspan.domain.transactions.common import begin, close, measure, measured_register, prefer_outlet, settle, show
 
 NO_EVSE = "0"
 """The connector of a transaction whose charger has not named an EVSE yet."""
@@ -148,7 +148,8 @@ def _apply_readings(
         connector.last_meter_values.replace(e.readings)
     is_late = is_late or transaction.stopped_received_ts is not None
     is_replay = is_late or _is_replay(ref, received_ts)
-    for reading in e.readings:
+    for sent in e.readings:
+        reading = prefer_outlet(connector, sent)
         measured_ts = _keep(fleet, cp, transaction, reading, received_ts, ref, is_late=is_late)
         if not (is_replay or reading.begins or is_older(connector.reading_ts, measured_ts, received_ts)):
             show(connector, reading, measured_ts)
