@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import servers
 from bench.figures import RESULTS, Results
 from bench.fleets import fleets
+from bench.flooder import beside_a_flooder
 from bench.load import pin
 from bench.rates import Times, rates
 from bench.replays import FULL_BYTES, QUICK_BYTES, replays
@@ -38,6 +39,8 @@ async def run(*, quick: bool, only: str | None, baseline: Path | None) -> Result
                 replays(folder, QUICK_BYTES if quick else FULL_BYTES, results)
             if only in (None, "storm"):
                 await storm(folder, collector, 500 if quick else 5_000, results)
+            if only in (None, "flooder"):
+                await beside_a_flooder(folder, collector, 2.0 if quick else 5.0, results)
     return results
 
 
@@ -47,7 +50,8 @@ def main() -> int:
     arguments.add_argument(
         "--quick", action="store_true", help="a minute instead of six, for development; proves nothing"
     )
-    arguments.add_argument("--only", choices=["rates", "fleets", "replay", "storm"], help="one part of it")
+    parts = ["rates", "fleets", "replay", "storm", "flooder"]
+    arguments.add_argument("--only", choices=parts, help="one part of it")
     arguments.add_argument(
         "--baseline", type=Path, help="another working tree of Wattspan, measured in the same turns (rates only)"
     )

@@ -60,14 +60,22 @@ class Wire:
 
     def receive(self, data: bytes) -> None:
         """A text message of the charge point's."""
-        called = readable(data)
-        self._in_hand = called is None
-        if called is not None:
-            message_id, action = called
-            self._owed[_key(message_id)].append(action)
+        *joined, last = texts(data)
+        for each in joined:
+            if not self._owe(each):
+                self._unreadable += 1
+        self._in_hand = not self._owe(last)
         self._take(data)
         self._unreadable += self._in_hand
         self._in_hand = False
+
+    def _owe(self, data: bytes) -> bool:
+        """Whether it is a readable CALL; it is then owed an answer."""
+        called = readable(data)
+        if called is not None:
+            message_id, action = called
+            self._owed[_key(message_id)].append(action)
+        return called is not None
 
     # what the gateway does with a connection
 
@@ -76,6 +84,9 @@ class Wire:
 
     def detach(self) -> None:
         self._take = _nobody
+
+    def count_messages(self, _more: int) -> None:
+        """It may be closed as a flooder only with a socket."""
 
     def pause_reading(self) -> None:
         """It may; the driver sends no more than a session may have waiting."""
@@ -129,6 +140,20 @@ class Wire:
             self.last_start = payload.get("transactionId")
 
 
+def texts(data: bytes) -> list[bytes]:
+    """The messages of a text: itself, unless it is several arrays one after the other."""
+    text, found, at = data.replace(b"\0", b"").decode("utf-8", "replace"), [], 0
+    with suppress(ValueError, RecursionError):
+        while rest := text[at:].lstrip(" \t\r\n,"):
+            value, size = json.JSONDecoder().raw_decode(rest)
+            if type(value) is not list:
+                return [data]
+            found.append(rest[:size].encode("utf-8", "replace"))
+            at = len(text) - len(rest) + size
+        return found if len(found) > 1 else [data]
+    return [data]
+
+
 def readable(data: bytes) -> tuple[Any, str] | None:
     """(message id, action) of a CALL that can be read, by OCPP-J and the leniency that we promise; None: it is none."""
     frame = None
@@ -136,11 +161,11 @@ def readable(data: bytes) -> tuple[Any, str] | None:
         with suppress(ValueError, RecursionError):
             frame = parse(data)
             break
-    if type(frame) is not list or len(frame) < 4 or type(frame[0]) is not int or frame[0] != CALL:
+    if type(frame) is not list or len(frame) < 3 or type(frame[0]) is not int or frame[0] != CALL:
         return None
-    _, message_id, action, payload = frame[:4]
+    _, message_id, action, payload = (*frame, None)[:4]
     id_holds = type(message_id) is int or (type(message_id) is str and len(message_id) <= LONGEST_ID)
-    if not id_holds or type(action) is not str or not (payload is None or type(payload) is dict):
+    if not id_holds or type(action) is not str or not (payload in (None, []) or type(payload) is dict):
         return None
     return message_id, action
 

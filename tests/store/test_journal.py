@@ -1,10 +1,11 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.databases import lock, query
-from support.fleet_events import NOW, connected, metered, started
+from support.fleet_events import NOW, connected, metered, started, stopped
 from wattspan.errors import StoreUnavailable
 from wattspan.store.journal.batch import MAX_STALE
 from wattspan.store.journal.journal import STALE_S
@@ -57,6 +58,19 @@ async def test_an_answer_never_overtakes_the_fact_it_repeats(site):
     assert site.told == []
     await until(lambda: len(site.told) == 2)
     assert rows(site, "transactions") == 1
+
+
+async def test_sessions_whose_starts_have_the_same_content_are_written_in_one_batch(site):
+    site.apply(connected())
+    for number in ("1", "2", "3"):
+        begin = replace(started(transaction_id=number), key="start of all", started_ts=None)
+        site.apply(begin, replace(stopped(transaction_id=number), stopped_ts=None))
+    assert await site.commit() is None
+    assert rows(site, "transactions") == 3
+    assert rows(site, "unwritable") == 0
+    newest = await site.store.find_start("CP1", "start of all")
+    assert newest is not None
+    assert newest.transaction_id == "3"
 
 
 async def test_a_locked_database_holds_then_refuses_and_still_writes_everything_later(site):

@@ -50,11 +50,12 @@ async def test_what_is_no_frame_gets_a_callerror_without_an_id_and_the_connectio
 
 
 NOT_TAKEN = [
-    ('[2,"x","Heartbeat"]', "ProtocolError"),
+    ('[2,"x","BootNotification"]', "ProtocolError"),
+    ('[2,"x"]', "ProtocolError"),
     ('[2,"x",["Heartbeat"],{}]', "FormationViolation"),
     ('[2,"x",7,{}]', "FormationViolation"),
     ('[2,"x",null,{}]', "FormationViolation"),
-    ('[2,"x","Heartbeat",[]]', "FormationViolation"),
+    ('[2,"x","BootNotification",[]]', "FormationViolation"),
     ('[2,"x","Heartbeat","{}"]', "FormationViolation"),
     ('[2,"x","Nonsense",{}]', "NotImplemented"),
     ('[2,"x","../Heartbeat",{}]', "NotImplemented"),

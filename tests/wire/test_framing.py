@@ -34,9 +34,9 @@ async def test_what_can_not_be_read_is_refused_under_the_id_minus_one(csms, subp
 async def test_a_call_that_is_none_is_refused_under_its_own_id(csms, subprotocol):
     async with csms.charger("CP1", subprotocols=[subprotocol]) as charger:
         for rest, code in (
-            ('"Heartbeat"', "RpcFrameworkError"),
+            ('"BootNotification"', "RpcFrameworkError"),
             ("7,{}", "RpcFrameworkError"),
-            ('"Heartbeat",[]', "FormatViolation"),
+            ('"BootNotification",[]', "FormatViolation"),
             ('"Heartbeat",7', "FormatViolation"),
             ('"Nonsense",{}', "NotImplemented"),
             ('"Reset",{"type":"OnIdle"}', "NotSupported"),
@@ -175,7 +175,7 @@ async def test_none_offered_is_the_configured_default_without_a_header(make_csms
     async with csms.raw_charger(Sec_WebSocket_Protocol="") as charger:
         assert charger.status == 101
         assert "sec-websocket-protocol" not in charger.headers
-        charger.write(b'[2,"x","Heartbeat",[]]')
+        charger.write(b'[2,"x","BootNotification",[]]')
         code = "FormationViolation" if subprotocol == "ocpp1.6" else "FormatViolation"
         assert json.loads((await charger.read()).data)[:3] == [4, "x", code]
 

@@ -123,6 +123,7 @@ async def test_errors_are_counted_by_type_and_no_error_is_none(csms):
         await charger.call("StatusNotification", status("Available"))
         assert await csms.lines("ocpp_cp_errors_total") == []
         await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+        await charger.call("StatusNotification", status("Available"))
         await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
         await charger.call("StatusNotification", status("Faulted", error_code="HighTemperature"))
         await charger.raw("{}")

@@ -111,8 +111,10 @@ class ConnectionContext:
             self.cp_id, id_token, self.now_ts, kind=kind, connector_id=connector_id, start_key=start_key
         )
 
-    async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
-        """Judge a start and assign its transaction id. The same `key` always gets the same id (OCPP 1.6 §4.8)."""
+    async def start(
+        self, *, id_token: str, connector_id: str, key: str, started_ts: float | None, reservation_id: int | None
+    ) -> StartDecision:
+        """Judge a start and assign its transaction id. A repeated start gets the same id (OCPP 1.6 §4.8)."""
         fleet = self.admission.fleet
         info = await self.admission.judge(self.cp_id, id_token, self.now_ts, connector_id=connector_id, start_key=key)
         if fleet.find_start(self.cp_id, key) is None:
@@ -120,7 +122,7 @@ class ConnectionContext:
             if known is not None:
                 fleet.recall(known)
         # No await from here until the event is applied, so that two equal starts at once can't both be new.
-        known = fleet.find_start(self.cp_id, key)
+        known = fleet.repeated_start(self.cp_id, key, started_ts, self.now_ts)
         if known is not None:
             return StartDecision(transaction_id=int(known.transaction_id), info=info)
         fleet.last_transaction_id += 1

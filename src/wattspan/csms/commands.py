@@ -17,6 +17,7 @@ from ocpp.charge_point import remove_nones, serialize_as_dict, snake_to_camel_ca
 from wattspan.csms.core import Core
 from wattspan.csms.responses import response_of
 from wattspan.domain import events as ev
+from wattspan.domain.apply import apply
 from wattspan.errors import CommandError, CommandInvalid, CommandRefused, NotConnected
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.versions.base import Command, Payload, Version
@@ -162,6 +163,10 @@ class Commands:
         transaction = core.fleet.session_of(cp_id, connector_id, None)
         messages = core.counters.messages
         messages["out", action] = messages.get(("out", action), 0) + 1
+        if command.requests_status(payload):
+            # Before it is sent, because the status may arrive together with the answer.
+            requested = ev.StatusRequested(cp_id=cp_id, received_ts=core.clock(), connector_id=connector_id)
+            apply(core.fleet, requested)
         began_s = time.perf_counter()
         status: str | None = None
         error: str | None = "Cancelled"

@@ -39,11 +39,21 @@ NOT_AWAITED = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted, 
 """Events that may be lost in a crash, so that the answer does not wait until they are durable."""
 
 
+def _payload_faults(fault: FrameError, faults: Sequence[SchemaFault]) -> Sequence[SchemaFault]:
+    """Return the fault of a payload that is missing or an array. Raises CallFault if the action needs any field."""
+    if faults:
+        raise CallFault(fault.code, fault.description)
+    return [SchemaFault(fault.code, "", fault.description)]
+
+
 class Connection(Protocol):
     """The open connection, as the handler sees it."""
 
     def drop(self, code: int, reason: str) -> None:
         """Begin to close the connection; returns at once."""
+
+    def count_messages(self, more: int) -> None:
+        """Count messages that came in the same frame as another, against what the peer may take of the loop."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +122,8 @@ class CallHandler:
                 code = "NotSupported" if label is not OTHER else "NotImplemented"
                 raise CallFault(code, "the action is not supported")
             faults = version.schemas.call_faults(call.action, call.payload)
+            if call.fault is not None:
+                faults = _payload_faults(call.fault, faults)
             if faults and version is self.version:
                 version = self._actual_version(call, received_ts)
                 if version is not self.version:
@@ -192,6 +204,16 @@ class CallHandler:
         limited(
             log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
         )
+
+    def on_joined(self, messages: int) -> None:
+        """Count and log a text of several messages, as a fault of the protocol."""
+        core, cp_id = self.core, self.cp.cp_id
+        apply(
+            core.fleet,
+            ev.ProtocolFaulted(cp_id=cp_id, received_ts=core.clock(), code=self.version.framing.malformed),
+        )
+        self.connection.count_messages(messages - 1)
+        limited(log, logging.WARNING, "joined messages", "%d messages in one frame from %s", messages, cp_id)
 
     def on_unexpected_result(self) -> None:
         """Count a result of no pending command: unrequested, late, or of an unknown message type."""

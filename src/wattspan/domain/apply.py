@@ -10,10 +10,14 @@ from wattspan.domain import events as ev
 from wattspan.domain import evses
 from wattspan.domain import status as status_words
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.model import ChargePoint, Connector, when
+from wattspan.domain.model import NO_TIME, ChargePoint, Connector, when
 from wattspan.domain.profiles import profile_set, profiles_cleared, schedule_updated
 from wattspan.domain.transactions import v2x, v16
 
+REQUESTED_S = 60.0
+"""A status that arrives within this time of the command that requested it is its effect."""
+STATUS_TRIGGERS = frozenset({"TriggerMessage", "ExtendedTriggerMessage"})
+"""Commands of 1.6 that request StatusNotification, as StatusRequested says."""
 ONE_FAULT_S = 60.0
 """A fault reported by status and a problem reported by NotifyEvent within this time are the same fault."""
 
@@ -26,6 +30,7 @@ def apply(fleet: Fleet, event: ev.Event) -> None:
 def _connected(fleet: Fleet, e: ev.ChargePointConnected) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     cp.connected, cp.protocol = True, e.protocol
+    cp.unnamed_stops = []
     cp.outage_counted = bool(cp.transactions)
     _came_back(fleet, cp, e.received_ts, "reconnected")
     fleet.seen(cp, e.received_ts)
@@ -56,6 +61,10 @@ def _booted(fleet: Fleet, e: ev.ChargePointBooted) -> None:
     if cp.transactions and not cp.outage_counted:
         cp.outage_counted = True
         _came_back(fleet, cp, e.received_ts, "rebooted")
+    for connector in cp.connectors.values():
+        if connector.fault_ts is not None:
+            connector.fault_ts = None  # what it reports from now on is a fault of this boot
+            fleet.changes.connectors[(cp.cp_id, connector.connector_id)] = connector
     fleet.changes.charge_points[cp.cp_id] = cp
 
 
@@ -75,7 +84,7 @@ def _heartbeat(fleet: Fleet, e: ev.HeartbeatReceived) -> None:
 def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
-    is_new = e.outlet is None or _is_new_fault(connector, e)
+    is_new = _is_new_fault_16(connector, e) if e.outlet is None else _is_new_fault(connector, e)
     status = e.status if e.outlet is None else evses.update_outlet(connector, e.outlet, e.status)
     if status:
         cp.status = connector.status = status
@@ -93,8 +102,28 @@ def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
         fleet.add_timeline_entries(affected, e.received_ts, "error", {"ocpp.error_code": e.error_code})
 
 
+def _is_new_fault_16(connector: Connector, e: ev.ConnectorStatusChanged) -> bool:
+    """Return whether the status of 1.6 reports a fault that was not counted yet, or no fault.
+
+    A standing fault is in every status, also in one that we requested. It is another one after no error, another error
+    or a boot, and in a status that nobody requested and that is dated later.
+    """
+    requested_ts, connector.status_requested_ts = connector.status_requested_ts, None
+    if e.error_code == status_words.NO_ERROR:
+        connector.fault_ts = None
+        return True
+    fault_ts = NO_TIME if e.charger_ts is None else e.charger_ts
+    if connector.fault_ts is not None and connector.error_code == e.error_code:
+        is_requested = requested_ts is not None and e.received_ts - requested_ts <= REQUESTED_S
+        is_later = fault_ts > connector.fault_ts
+        connector.fault_ts = max(fault_ts, connector.fault_ts)
+        return is_later and not is_requested
+    connector.fault_ts = fault_ts
+    return True
+
+
 def _is_new_fault(connector: Connector, e: ev.ConnectorStatusChanged) -> bool:
-    """Return whether the status reports a fault that was not counted yet, or no fault.
+    """Return whether the status of 2.x reports a fault that was not counted yet, or no fault.
 
     2.x reports a fault by a status without a kind and, before or after it, the kind by a NotifyEvent; it counts once.
     So this is False where the connector was faulted already, and where a NotifyEvent has just reported it.
@@ -151,11 +180,28 @@ def _schema_fault(fleet: Fleet, e: ev.SchemaFaulted) -> None:
     fleet.changes.stale_charge_points[cp.cp_id] = cp
 
 
+def _status_requested(fleet: Fleet, e: ev.StatusRequested) -> None:
+    _expect_status(fleet, e, e.received_ts)
+
+
+def _expect_status(
+    fleet: Fleet, e: ev.StatusRequested | ev.CommandAnswered | ev.CommandFailed, ts: float | None
+) -> None:
+    """Set when the status was requested that the connectors of a command are to report; None: none is to come."""
+    cp = fleet.charge_points.get(e.cp_id)
+    if cp is not None:
+        for connector in cp.connectors.values():
+            if e.connector_id in (None, connector.connector_id):
+                connector.status_requested_ts = ts
+
+
 def _command_answered(fleet: Fleet, e: ev.CommandAnswered) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     if not e.accepted:
         key = (e.action, e.status)
         cp.call_rejections[key] = cp.call_rejections.get(key, 0) + 1
+        if e.action in STATUS_TRIGGERS:
+            _expect_status(fleet, e, None)
     _add_command_entry(fleet, cp, e, {"ocpp.action": e.action, "ocpp.status": e.status})
 
 
@@ -163,6 +209,8 @@ def _command_failed(fleet: Fleet, e: ev.CommandFailed) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     key = (e.action, status_words.bounded_call_error(e.error_type))
     cp.call_errors[key] = cp.call_errors.get(key, 0) + 1
+    if e.action in STATUS_TRIGGERS:
+        _expect_status(fleet, e, None)
     _add_command_entry(fleet, cp, e, {"ocpp.action": e.action, "error.type": e.error_type})
 
 
@@ -217,6 +265,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.TransactionEventReceived: v2x.transaction_event,
     ev.ProtocolFaulted: _protocol_fault,
     ev.SchemaFaulted: _schema_fault,
+    ev.StatusRequested: _status_requested,
     ev.CommandAnswered: _command_answered,
     ev.CommandFailed: _command_failed,
     ev.ChargingProfileSet: profile_set,

@@ -87,13 +87,13 @@ class Branch:
         if gain_wh >= 0.0:
             limit_wh = min(reach_wh(self.last_ts, ts, max_w), self._limit_wh)
             return gain_wh if gain_wh <= limit_wh else None
-        return gain_wh if self._may_fall_to(value_wh) else None
+        return gain_wh if self._may_fall_to(value_wh, min(reach_wh(self.last_ts, ts), MAX_RELATIVE_WH)) else None
 
     @property
     def _limit_wh(self) -> float:
         return MAX_RELATIVE_WH if self.kind in (UNIT, ENDS) else MAX_GAIN_WH
 
-    def _may_fall_to(self, value_wh: float) -> bool:
+    def _may_fall_to(self, value_wh: float, limit_wh: float) -> bool:
         """Return whether a lower register continues an earlier one, or is a net register that falls slowly."""
         rounding_wh = STEP_WH if self.factor > 1.0 else JITTER_WH
         if value_wh >= max(self.first_wh, self.origin_wh) - rounding_wh:
@@ -102,7 +102,7 @@ class Branch:
             return True
         is_below_start = value_wh < self.origin_wh - rounding_wh
         if is_below_start:
-            return not self.step_wh and value_wh >= self.last_wh / 2
+            return not self.step_wh and value_wh >= self.last_wh / 2 and self.last_wh - value_wh <= limit_wh
         return self.count <= 1 or value_wh >= self.last_wh / 2
 
     def add(self, register_wh: float, ts: float | None) -> None:
@@ -172,6 +172,10 @@ def _in_other_unit(
     return Branch(UNIT, origin_wh, current.base_wh * scale, value_wh, value_wh, ts, factor, 1)
 
 
+AS_LABELLED = 3
+"""The preference of a branch whose label is right."""
+
+
 def preference(branch: Branch, start: Branch) -> int:
     """Return how credible an interpretation is beside others that hold as well: lower is better.
 
@@ -185,4 +189,4 @@ def preference(branch: Branch, start: Branch) -> int:
         return 1 if branch.energy_wh < ENDS_CREDIBLE_WH else 6
     if branch.kind == UNIT:
         return 2 if is_close and branch.origin_wh == start.origin_wh >= KNOWN_START_WH else 5
-    return 3
+    return AS_LABELLED

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from wattspan.domain.branches import (
+    AS_LABELLED,
     ENDS,
     JITTER_WH,
     JUMP_WH,
@@ -26,6 +27,7 @@ from wattspan.domain.branches import (
     Branch,
     interpretations,
     preference,
+    reach_wh,
 )
 from wattspan.domain.settlement import Ends, Readings, settle
 
@@ -131,6 +133,13 @@ class EnergyMeter:
             self.energy_wh += self._figure() - before_wh
         elif is_start:
             self.start_wh, main.kind = start_wh, MOVED
+            current = self._current
+            origin_wh = start_wh * current.factor
+            if 0.0 <= current.last_wh - origin_wh <= min(MAX_GAIN_WH, reach_wh(ts, current.last_ts)):
+                # The first reading was wrong, those after it continue the start.
+                current.kind, current.origin_wh, current.base_wh = MAIN, origin_wh, 0.0
+                current.first_wh = max(current.first_wh, origin_wh)
+            self.energy_wh = self._figure()
         return True
 
     def _has_any(self) -> bool:
@@ -221,7 +230,7 @@ class EnergyMeter:
         rises = [(branch, gain_wh) for branch, gain_wh in alive if branch is current or gain_wh >= 0.0]
         if not rises:
             return self._decide_without(register_wh, ts)
-        best, gain_wh = min(rises, key=lambda each: (preference(each[0], self._start_branch()), abs(each[1])))
+        best, gain_wh = min(rises, key=lambda each: (self._preference(each[0]), abs(each[1])))
         if best is current:
             gain_wh = register_wh * current.factor - self._best_rival().last_wh
         best.add(register_wh, ts)
@@ -234,6 +243,12 @@ class EnergyMeter:
                 self._unit_known = True
                 self._others = []
         return gain_wh
+
+    def _preference(self, branch: Branch) -> int:
+        """Return how credible a branch is: see `preference`. A unit that was decided on is no longer doubted."""
+        if branch is self._current and self._unit_known:
+            return AS_LABELLED
+        return preference(branch, self._start_branch())
 
     def _decide_without(self, register_wh: float, ts: float | None) -> float | None:
         """Handle a second reading in a row that nothing continues."""
@@ -350,14 +365,15 @@ class EnergyMeter:
         self._unit_known = True
         if current.last_wh * factor < current.origin_wh * scale - STEP_WH:
             return
-        first_wh = current.first_wh * factor - self.start_wh * scale
-        if current.kind in (RESET, MOVED) and current.base_wh == 0.0 and -STEP_WH <= first_wh <= MAX_RELATIVE_WH:
+        gains = [value_wh * factor - self.start_wh * scale for value_wh in (current.first_wh, current.last_wh)]
+        continues = any(-STEP_WH <= gain_wh <= MAX_RELATIVE_WH for gain_wh in gains)
+        if current.kind in (RESET, MOVED) and current.base_wh == 0.0 and continues:
             # It seemed to be another register, because its unit was wrong.
             current.kind, current.origin_wh, current.base_wh = MAIN, self.start_wh, 0.0
         if current.kind == MAIN:
             current.kind = UNIT
         current.factor *= factor
-        current.origin_wh *= scale
+        current.origin_wh *= factor if current.kind == MOVED else scale
         current.base_wh *= scale
         current.first_wh *= factor
         current.last_wh *= factor

@@ -399,6 +399,13 @@ class SchemaFaulted(Event):
 
 
 @event
+class StatusRequested(Event):
+    """A command that requests StatusNotification is sent (TriggerMessage). `connector_id` None: of each connector."""
+
+    connector_id: str | None = None
+
+
+@event
 class CommandAnswered(Event):
     """A charge point answered a command. `status` "": it has none; `accepted`: whether it is a success."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wattspan.domain.changes import Changes
 from wattspan.domain.erased_token import START_KEY, ErasedToken
-from wattspan.domain.model import ChargePoint, Connector, TimelineEntry, Transaction
+from wattspan.domain.model import ChargePoint, Connector, TimelineEntry, Transaction, distinguishes
 
 RECALLED_LIMIT = 10_000
 """Closed transactions kept in memory, so that a repeated start or stop is recognised without the store."""
@@ -66,6 +66,28 @@ class Fleet:
                 if transaction.key == key:
                     return transaction
         return self.recalled(cp_id, key)
+
+    def repeated_start(self, cp_id: str, key: str, started_ts: float | None, received_ts: float) -> Transaction | None:
+        """Return the transaction whose start a StartTransaction with this key repeats; None if it starts a new one.
+
+        By a credible timestamp, the same content is the same start. Without one, it is so until the transaction was
+        stopped under its own id: then the charger has had the answer to its start. A charger that stops under 0 or -1
+        may still repeat the start on the same connection.
+        """
+        known = self.find_start(cp_id, key)
+        if known is None or known.open or known.reason == ORPHANED:
+            return known
+        if distinguishes(started_ts, received_ts) and not known.clock_stood_still:
+            return known
+        cp = self.charge_points.get(cp_id)
+        return known if cp is not None and known.number in cp.unnamed_stops else None
+
+    def release_key(self, transaction: Transaction) -> None:
+        """Free the key of a closed transaction for a later one whose start has the same content."""
+        self._recalled.pop((transaction.cp_id, transaction.key), None)
+        transaction.key = f"{transaction.key} {transaction.number}"
+        self.remember(transaction, transaction.key)
+        self.changes.transactions[transaction.number] = transaction
 
     def knows_transaction(self, cp_id: str, transaction_id: str) -> bool:
         """Return whether the transaction is in memory, so that its stop can be applied without the store."""

@@ -19,11 +19,17 @@ MAX_CONNECTORS = 64
 OTHER_CONNECTOR = "other"
 MAX_UNENDED = 16
 """Open transactions per charge point beyond one per connector, for those that the charger never ended."""
+STANDSTILL_S = 10.0
+"""A clock that shows the same time after so many seconds stands still."""
+MAX_UNNAMED = 64
+"""Transactions per charge point that are known to be stopped under no id of their own."""
 MAX_TIMELINE_ENTRIES = 200
 """Entries kept per transaction; the timeline of a long session with an unstable connection stays bounded."""
 
 FIRST_CREDIBLE_TS = 1_577_836_800.0
 """2020-01-01: a charger whose clock is before this never synchronised it."""
+ZONES_S = 86_400.0
+"""How far a clock that shows another zone's time, or has drifted, may be ahead of ours."""
 
 
 def when(charger_ts: float | None, received_ts: float) -> float:
@@ -33,11 +39,20 @@ def when(charger_ts: float | None, received_ts: float) -> float:
     return received_ts
 
 
+def distinguishes(charger_ts: float | None, received_ts: float) -> bool:
+    """Return whether the charger's time can tell two events apart: its clock was set, whatever its zone."""
+    return charger_ts is not None and FIRST_CREDIBLE_TS <= charger_ts <= received_ts + ZONES_S
+
+
 def credible(charger_ts: float | None, received_ts: float) -> float | None:
     """Return the charger's time where its order can be trusted; None for a clock never set, or ahead of ours."""
     if charger_ts is not None and FIRST_CREDIBLE_TS <= charger_ts <= received_ts + REPLAY_S:
         return charger_ts
     return None
+
+
+NO_TIME = 0.0
+"""In the place of a charger's time, for a message without one."""
 
 
 class TimelineEntry(NamedTuple):
@@ -114,6 +129,14 @@ class Transaction:
             return None
         return max(self.began_ts, when(self.stopped_ts, self.stopped_received_ts))
 
+    @property
+    def clock_stood_still(self) -> bool:
+        """Return whether the charger dated start and stop alike although time passed: energy, or seconds of ours."""
+        if self.stopped_ts is None or self.stopped_ts != self.started_ts or self.stopped_received_ts is None:
+            return False
+        has_energy = self.meter_stop_wh is not None and self.meter_stop_wh > self.meter.start_wh
+        return has_energy or self.stopped_received_ts - self.started_received_ts >= STANDSTILL_S
+
     def reopen(self) -> None:
         """Undo the end that we recorded. The next end is a span of its own, because this one was emitted already."""
         self.first_span_id = self.first_span_id or self.span_id
@@ -149,6 +172,10 @@ class Connector:
     error_code: str = "NoError"
     problem: tuple[str, float] | None = field(default=None, repr=False)
     """The kind of the newest problem reported by NotifyEvent (2.x), and when, by our clock. Lost at a restart."""
+    fault_ts: float | None = None
+    """The charger's time of the fault in `error_code` (1.6), NO_TIME if it sent none; None: no fault was counted."""
+    status_requested_ts: float | None = field(default=None, repr=False)
+    """When we requested the status that is to come. Lost at a restart."""
     status_ts: float | None = None
     transaction: Transaction | None = None
     had_transaction: bool = False
@@ -207,6 +234,8 @@ class ChargePoint:
     call_rejections: dict[tuple[str, str], int] = field(default_factory=dict)
     connectors: dict[str, Connector] = field(default_factory=dict)
     transactions: dict[str, Transaction] = field(default_factory=dict)
+    unnamed_stops: list[int] = field(default_factory=list)
+    """Numbers of the newest transactions that were stopped under 0 or -1 on this connection, MAX_UNNAMED at most."""
     outage_counted: bool = False
     """Whether this connection's outage is in `reconnects_during_tx` already: the boot that follows belongs to it."""
 

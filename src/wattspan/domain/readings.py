@@ -38,6 +38,28 @@ _FACTORS: Mapping[str, float] = dict.fromkeys(_BASE_UNITS, 1.0) | {
 _PHASES: Mapping[str, str] = {"L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 _LINE_TO_LINE: Mapping[str, str] = {"L1-L2": "L1", "L2-L3": "L2", "L3-L1": "L3"}
 
+_SPELLING: Mapping[str, str] = {
+    word.casefold(): word
+    for word in (
+        *(
+            ENERGY,
+            CURRENT,
+            POWER,
+            OFFERED,
+            VOLTAGE,
+            SOC,
+            BEGIN,
+            END,
+            PERIODIC,
+            *_ALIASES,
+            *_LOCATIONS,
+            *_PHASES,
+            *_LINE_TO_LINE,
+        ),
+        *("L1", "L2", "L3", "N"),
+    )
+}
+
 MAX_PLANS = 1024
 MAX_PLANNED_CHARACTERS = 4096
 """Limits of the cache of plans and of a cached shape's characters: some charge points send a new shape each time."""
@@ -195,12 +217,19 @@ def _apparent(values: Sequence[float], pairs: tuple[tuple[_Pick, tuple[_Pick, ..
     )
 
 
-def _make_plans(shape: _Shape) -> tuple[_Plan, ...]:
+def _make_plans(written: _Shape) -> tuple[_Plan, ...]:
     """Return the plans of a new shape, one for each reading, and cache them within limits."""
+    shape = tuple([_canonical(kind) for kind in written])
     plans = tuple([_make_plan(shape, samples) for samples in _split(shape)])
-    if len(_plans) < MAX_PLANS and sum(len(text) for fields in shape for text in fields) <= MAX_PLANNED_CHARACTERS:
-        _plans[shape] = plans
+    if len(_plans) < MAX_PLANS and sum(len(text) for fields in written for text in fields) <= MAX_PLANNED_CHARACTERS:
+        _plans[written] = plans
     return plans
+
+
+def _canonical(kind: Kind) -> Kind:
+    """Return the kind in OCPP's own spelling, where it differs from that in case or by space."""
+    measurand, phase, location, context, unit = [_SPELLING.get(word.strip().casefold(), word) for word in kind]
+    return measurand, phase, location, context, unit
 
 
 def _split(shape: _Shape) -> list[list[int]]:

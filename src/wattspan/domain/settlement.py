@@ -130,9 +130,11 @@ def _start_is_missing(ends: Ends, readings: Readings) -> Result | None:
         return None
     if not readings.any:
         return 0.0, START_MISSING
-    energy_wh = readings.running_wh
+    energy_wh, current = readings.running_wh, readings.current
     if readings.are_continued_by(ends):
-        energy_wh = readings.current.energy_wh + max(0.0, ends.stop - readings.current.last_wh)
+        energy_wh = current.energy_wh + max(0.0, ends.stop - current.last_wh)
+    elif current.origin_wh <= ends.stop <= current.last_wh:  # some readings were made after the stop
+        energy_wh = max(energy_wh, current.base_wh + ends.stop - current.origin_wh)
     return energy_wh, "" if ends.labelled else START_MISSING
 
 
@@ -153,12 +155,18 @@ def _ends_are_in_kwh(ends: Ends, readings: Readings) -> Result | None:
 
 
 def _another_branch_is_closer(ends: Ends, readings: Readings) -> Result | None:
-    """Return the energy of a branch that the stop continues more closely than it continues the start's."""
+    """Return the energy of a branch that the stop continues more closely than it continues the start's.
+
+    Ends that are possible are overruled by two readings at least, beside the stop's own.
+    """
     main, reported_wh = readings.main, ends.reported_wh
+    is_possible = 0.0 <= reported_wh <= ends.reach_wh
     main_wh = ends.stop - main.last_wh if main.kind == MAIN else reported_wh
     for branch in (readings.current, *readings.rivals):
         gain_wh = ends.stop - branch.last_wh
         if branch.kind not in (RESET, MOVED) or not -JITTER_WH <= gain_wh <= MAX_GAIN_WH:
+            continue
+        if is_possible and _without_stop(branch, ends) < AGREEING_READINGS:
             continue
         if reported_wh >= 0.0 and (branch.base_wh == 0.0 if branch.kind == RESET else branch.last_wh < main.last_wh):
             continue
@@ -166,6 +174,11 @@ def _another_branch_is_closer(ends: Ends, readings: Readings) -> Result | None:
             energy_wh = max(0.0, branch.base_wh + ends.stop - branch.origin_wh)
             return energy_wh, _reason(branch, is_first=main.kind != MAIN or main.count == 0)
     return None
+
+
+def _without_stop(branch: Branch, ends: Ends) -> int:
+    """Return the number of readings without the one of the stop itself, which a charger may send beside it."""
+    return branch.count - (branch.last_wh == ends.stop)
 
 
 def _reason(branch: Branch, *, is_first: bool) -> str:
@@ -205,7 +218,7 @@ def _stop_is_out_of_the_start_s_reach(ends: Ends, readings: Readings) -> Result 
 
 
 def _ends_show_no_energy(ends: Ends, readings: Readings) -> Result | None:
-    rises = readings.current.count >= AGREEING_READINGS and readings.running_wh >= 1.0
+    rises = _without_stop(readings.current, ends) >= AGREEING_READINGS and readings.running_wh >= 1.0
     return (readings.running_wh, NO_ENERGY) if ends.reported_wh == 0.0 and rises else None
 
 

@@ -96,6 +96,18 @@ _NAMED = ERROR_CODES | CALL_ERROR_CODES | PROBLEMS | {OTHER}
 _COMMAND_ERRORS = CALL_ERROR_CODES | {"Cancelled", "ConnectionLost", "NotConnected", "Timeout"}
 
 
+_BLANKS = str.maketrans("", "", " \t_-")
+_BY_FOLDED = {code.casefold(): code for code in ERROR_CODES} | {"": NO_ERROR, "none": NO_ERROR, "null": NO_ERROR}
+"""1.6's codes by their letters alone, and other words for no error."""
+
+
+def error_code(code: str) -> str:
+    """Return OCPP 1.6's own spelling of an error code that differs in case, spaces or hyphens; others as they are."""
+    if code in ERROR_CODES:
+        return code
+    return _BY_FOLDED.get(code.translate(_BLANKS).casefold(), code)
+
+
 def numeric(status: str | None) -> int:
     """Return the status as a number; -1 for a word OCPP does not define and for None."""
     return NUMERIC.get(status or "", -1)

@@ -347,6 +347,10 @@ class ChargePointConnection(ServerConnection):
         """Undo `pause_reading`."""
         self._release(_RECEIVER)
 
+    def count_messages(self, more: int) -> None:
+        """Count messages that came in one frame with another as frames of their own."""
+        self._frames += more
+
     def _hold(self, reason: int) -> None:
         if not self._paused and not self.transport.is_closing():
             self._paused = True

@@ -42,6 +42,9 @@ class LiveConnection:
     def resume_reading(self) -> None:
         self.connection.resume_reading()
 
+    def count_messages(self, more: int) -> None:
+        self.connection.count_messages(more)
+
     def drop(self, code: int, reason: str) -> None:
         """Stop reading, discard what waits and start the closing handshake. Further calls do nothing."""
         if self.rpc.closed:

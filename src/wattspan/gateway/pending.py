@@ -58,6 +58,9 @@ class PendingConnection:
 
     def on_call(self, call: Call) -> None:
         """Answer BootNotification with Pending and refuse everything else."""
+        if call.fault is not None:
+            self.rpc.refuse(call, call.fault.code, call.fault.description, {})
+            return
         if call.action != BOOT:
             self.rpc.refuse(call, "SecurityError", "not approved yet", {})
             return
@@ -76,6 +79,10 @@ class PendingConnection:
 
     def on_send(self, send: Send) -> None:
         """Ignore it."""
+
+    def on_joined(self, messages: int) -> None:
+        """Count them against what the peer may take of the event loop."""
+        self.connection.count_messages(messages - 1)
 
     def on_fault(self, fault: FrameError) -> None:
         """Do nothing: the RPC connection answers it."""

@@ -1,10 +1,11 @@
 """OCPP-J frames: text to message and back (OCPP-J §4.2 in 1.6, 2.0.1 and 2.1). Pure; knows no action, no connection.
 
 Unless `Framing.strict` is set, it accepts what some chargers send: NUL bytes in the text, invalid Unicode, `null` for
-an empty payload, a number as message id. The versions differ in their `Framing`.
+an empty payload, a number as message id, several messages in one text. The versions differ in their `Framing`.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ OCPP_MESSAGE_ID = 36
 UNKNOWN_ID = "-1"
 """Message id of a CALLERROR for a message whose id can't be read: specified in 2.x, left open in 1.6."""
 _CALL_SIZE = 4
+MAX_JOINED = 32
+"""Messages in one text."""
 
 MessageId = str | int
 
@@ -32,6 +35,8 @@ class Call:
     message_id: MessageId
     action: str
     payload: dict[str, Any]
+    fault: FrameError | None = None
+    """The payload was missing or an empty array: the error to answer with, unless the action needs no fields."""
 
 
 @dataclass(slots=True)
@@ -149,15 +154,26 @@ def _call(frame: list[Any], framing: Framing) -> Call:
     if framing.strict:
         _check_strictly(frame, framing)
     if len(frame) < _CALL_SIZE:
-        raise FrameError(framing.malformed, "a CALL has an action and a payload", message_id)
+        return _without_payload(frame, message_id, framing)
     action, payload = frame[2], frame[3]
     if type(action) is not str:
         raise FrameError(framing.action, "the action is not a text", message_id)
     if payload is None:
         payload = {}
     elif type(payload) is not dict:
-        raise FrameError(framing.formation, "the payload is not an object", message_id)
+        fault = FrameError(framing.formation, "the payload is not an object", message_id)
+        if payload == [] and not framing.strict:
+            return Call(message_id, action, {}, fault)
+        raise fault
     return Call(message_id, action, payload)
+
+
+def _without_payload(frame: list[Any], message_id: MessageId, framing: Framing) -> Call:
+    """Return a CALL whose payload is missing. Raises FrameError if its action is, too."""
+    fault = FrameError(framing.malformed, "a CALL has an action and a payload", message_id)
+    if framing.strict or len(frame) < _CALL_SIZE - 1 or type(frame[2]) is not str:
+        raise fault
+    return Call(message_id, frame[2], {}, fault)
 
 
 def _check_strictly(frame: list[Any], framing: Framing) -> None:
@@ -178,6 +194,9 @@ def _send(frame: list[Any], framing: Framing) -> Send:
     except FrameError as fault:
         fault.answered = False
         raise
+    if call.fault is not None:
+        call.fault.answered = False
+        raise call.fault
     return Send(call.action, call.payload)
 
 
@@ -251,6 +270,36 @@ def decode(data: bytes, framing: Framing) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         return _parse_leniently(data, exc, framing)
+
+
+def split(data: bytes, framing: Framing) -> list[bytes] | None:
+    """Return the messages of a text that has several, joined as they are or by space or a comma; None for any other.
+
+    Call it for a text that `parse` refuses. It takes as much time as parsing.
+    """
+    if framing.strict or _JOINT(data) is None:
+        return None
+    text = data.replace(b"\0", b"").decode("utf-8", "replace")
+    found: list[bytes] = []
+    at = 0
+    try:
+        while at < len(text):
+            begin = _BETWEEN(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+            if begin == len(text):
+                break
+            value, at = _DECODER.raw_decode(text, begin)
+            if type(value) is not list or len(found) == MAX_JOINED:
+                return None
+            found.append(text[begin:at].encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return found if len(found) > 1 else None
+
+
+_JOINT = re.compile(rb"\][\s,\0]*\[[\s\0]*[2-6][\s\0]*,").search
+"""Where one message may end and the next begin: most texts that are not JSON have no such place."""
+_BETWEEN = re.compile(r"[\s,]*").match
+_DECODER = json.JSONDecoder()
 
 
 def interpret(frame: Any, framing: Framing) -> Frame | None:

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 from wattspan.errors import FrameError
@@ -31,10 +32,13 @@ DICT_BYTES = ((5, 200), (10, 290))
 WIDE_DICT_FIELD_BYTES = 120
 MAX_SHARED, MAX_SHARED_LENGTH = 4_096, 64
 
-Parsed = Callable[[Frame | FrameError | None], None]
+Result = Frame | FrameError | list[bytes] | None
+"""What a text is: a message, none, several (their texts), or one of a type that is ignored."""
+Parsed = Callable[[Result], None]
 
 _PLAIN = rb'[^{}\[\]"]++'
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL).match
 _FLAT = rb"[{\[](?:%b|%b)*+[}\]]" % (_PLAIN, _STRING)
 _NESTED = rb"[{\[](?:%b|%b|%b)*+[}\]]" % (_PLAIN, _STRING, _FLAT)
 _MEMBER = rb"[{\[](?:%b|%b|%b)*+[}\]]" % (_PLAIN, _STRING, _NESTED)
@@ -43,8 +47,11 @@ _GAP = re.compile(rb'[^{}\[\]",]*+').match
 _TOKEN = re.compile(rb"%b|%b|[{}\[\],]" % (_STRING, _MEMBER), re.DOTALL).match
 """A string, a container with up to two levels of containers in it, or a single character."""
 _KEY = re.compile(rb"\s*(%b)\s*:\s*" % _STRING, re.DOTALL).fullmatch
+_SPACE = re.compile(rb"\s*").match
+_END = re.compile(rb"[ \t\r\n\0]*").match
+_JOINT = re.compile(rb"[\s,\0]*(?=\[[\s\0]*[2-6][\s\0]*,)").match
 _NEXT = re.compile(rb"\s*([,}\]])").match
-_COMMA, _BACKSLASH, _CLOSING = ord(","), ord("\\"), {ord("["): ord("]"), ord("{"): ord("}")}
+_COMMA, _CLOSING = ord(","), {ord("["): ord("]"), ord("{"): ord("}")}
 
 
 class LargeMessages:
@@ -57,7 +64,7 @@ class LargeMessages:
         """Parse `data` as `frames.parse` does, after those before it, and call `done` on the event loop's thread."""
         loop = asyncio.get_running_loop()
 
-        def finished(future: Future[Frame | FrameError | None]) -> None:
+        def finished(future: Future[Result]) -> None:
             if not future.cancelled() and not loop.is_closed():
                 broken = future.exception() is not None  # a fault of ours must not leave the connection waiting
                 unparsed = FrameError(framing.unreadable, "the message can't be parsed")
@@ -70,10 +77,14 @@ class LargeMessages:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def parse(data: bytes, framing: Framing) -> Frame | FrameError | None:
-    """Return what `frames.parse` returns or raises for the message in `data`."""
+def parse(data: bytes, framing: Framing) -> Result:
+    """Return what `frames.parse` returns or raises for the message in `data`, or the texts of several messages."""
     try:
-        return frames.interpret(_Splitter(data, framing).value(), framing)
+        splitter = _Splitter(data, framing)
+        value, end = splitter.value(0)
+        if not splitter.is_end(end):
+            return splitter.messages(end)
+        return frames.interpret(value, framing)
     except FrameError as fault:
         return fault
     except RecursionError:
@@ -90,15 +101,29 @@ class _Splitter:
         self._bytes = 0
         self._steps = 0
 
-    def value(self) -> Any:
-        """Return the value of the text, which must be a container. Raises FrameError."""
-        begin = len(self._text) - len(self._text.lstrip())
+    def value(self, at: int) -> tuple[Any, int]:
+        """Return the next value of the text, which must be a container, and where it ends. Raises FrameError."""
+        begin = _SPACE(self._text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
         if self._text[begin : begin + 1] not in (b"[", b"{"):
             raise self._fault()
-        value, end = self._container(begin, 0)
-        if self._text[end:].strip(b" \t\r\n\0"):
+        return self._container(begin, 0)
+
+    def is_end(self, at: int) -> bool:
+        """Return whether nothing follows."""
+        return _END(self._text, at).end() == len(self._text)  # type: ignore[union-attr]
+
+    def messages(self, first_end: int) -> list[bytes]:
+        """Return the texts of several messages, the first of which ends there. Raises FrameError."""
+        text, ends = self._text, [0, first_end]
+        if text[first_end - 1 : first_end] != b"]":
             raise self._fault()
-        return value
+        while not self.is_end(ends[-1]):
+            begin = _JOINT(text, ends[-1])
+            if begin is None or len(ends) > frames.MAX_JOINED or self._framing.strict:
+                raise self._fault()
+            self._bytes = 0  # none of the values is kept
+            ends.append(self.value(begin.end())[1])
+        return [text[begin:end].lstrip(b" \t\r\n\0,") for begin, end in pairwise(ends)]
 
     def _container(self, begin: int, depth: int) -> tuple[Any, int]:
         """Return the container that begins at `begin`, and where it ends: large members one by one, others in runs."""
@@ -148,17 +173,15 @@ class _Splitter:
 
     def _string_end(self, begin: int) -> int:
         """Return the end of a string that is longer than a part."""
-        text, at = self._text, begin
+        text, at = self._text, begin + 1
         while True:
             self._steps += 1
-            at = text.find(b'"', at + 1)
-            if at < 0 or self._steps > MAX_STEPS:
+            end = _INSIDE(text, at, min(at + PART_BYTES, len(text))).end()  # type: ignore[union-attr]
+            if text[end : end + 1] == b'"':
+                return end + 1
+            if end in (at, len(text)) or self._steps > MAX_STEPS:
                 raise self._fault()
-            before = at - 1
-            while text[before] == _BACKSLASH and at - before <= PART_BYTES:
-                before -= 1
-            if (at - before) % 2:
-                return at + 1
+            at = end
 
     def _add(self, found: Any, member: int, begin: int, depth: int) -> int:
         """Add the member whose container begins at `begin`, and return the end of the comma or bracket after it."""

@@ -47,6 +47,9 @@ class Handler(Protocol):
     def on_call(self, call: Call) -> None:
         """Handle a CALL by one `RpcConnection.answer` or `RpcConnection.refuse`, now or later. Must not raise."""
 
+    def on_joined(self, messages: int) -> None:
+        """Note a text of several messages, which OCPP-J does not allow. Each of them is processed."""
+
     def on_fault(self, fault: FrameError) -> None:
         """Note a text that is not a valid message. The RPC connection answers it."""
 
@@ -138,7 +141,7 @@ class RpcConnection:
         try:
             frame = frames.parse(data, self._framing)
         except FrameError as fault:
-            self._refuse_frame(fault)
+            self._unparsed(data, fault)
             return
         if type(frame) is Call and self._current is None:  # here, not in `_dispatch`, to save a call for each message
             self._current = frame
@@ -165,6 +168,21 @@ class RpcConnection:
             self._handler.on_result_error(frame)
         else:
             self._handler.on_unexpected_result()
+
+    def _unparsed(self, data: bytes, fault: FrameError) -> None:
+        """Process a text that is no message: it may be several, which are processed in order."""
+        messages = frames.split(data, self._framing)
+        if messages is None:
+            self._refuse_frame(fault)
+            return
+        self._handler.on_joined(len(messages))
+        place = 0 if self._draining else None  # a text that has waited comes before those that still wait
+        for each in messages:
+            if self._current is None or _BEGINS_CALL(each) is None:
+                self._process(each)
+            else:
+                self._wait(each, place)
+                place = None if place is None else place + 1
 
     def _refuse_frame(self, fault: FrameError) -> None:
         self._handler.on_fault(fault)
@@ -264,10 +282,11 @@ class RpcConnection:
         if fault is not None and not self._closed:
             self._wire.send(frames.result_error(result.message_id, *fault))
 
-    def _wait(self, data: bytes) -> None:
+    def _wait(self, data: bytes, place: int | None = None) -> None:
+        """Have a text wait for its turn: the last, or at `place`."""
         if self._ended:
             return
-        self._waiting.append(data)
+        self._waiting.insert(len(self._waiting) if place is None else place, data)
         self._waiting_bytes += len(data)
         if len(self._waiting) >= MAX_WAITING_CALLS or self._waiting_bytes >= MAX_WAITING_BYTES:
             self._pause()
@@ -308,16 +327,20 @@ class RpcConnection:
         self._pause()
         large.parse(data, self._framing, lambda result: self._parsed(data, result))
 
-    def _parsed(self, data: bytes, result: Frame | FrameError | None) -> None:
+    def _parsed(self, data: bytes, result: Frame | FrameError | list[bytes] | None) -> None:
         self._parsing = False
         if self._ended:
             return
+        joined: list[bytes] = []
         if isinstance(result, FrameError):
             self._refuse_frame(result)
+        elif isinstance(result, list):
+            joined = result
+            self._handler.on_joined(len(joined))
         else:
             self._dispatch(result, data)
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        for each in waiting:  # results among them wait for nothing
+        for each in (*joined, *waiting):  # results among them wait for nothing
             self.receive(each)
         self._resume()
         self._set_finished()

@@ -116,11 +116,17 @@ class RpcClient:
 
     def on_call(self, call: Call) -> None:
         """Answer a command, now or after the injected delay."""
+        if call.fault is not None:
+            self._connection.refuse(call, call.fault.code, call.fault.description, {})
+            return
         delay_s = self._delay_s()
         if delay_s > 0:
             self._tasks.create_task(self._answer_later(call, delay_s))
         else:
             self._answer_call(call)
+
+    def on_joined(self, messages: int) -> None:
+        """Ignore it: each of them is processed."""
 
     def on_fault(self, fault: FrameError) -> None:
         """Ignore an invalid message: `RpcConnection` answers it."""

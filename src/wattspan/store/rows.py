@@ -60,6 +60,7 @@ CONNECTOR_COLUMNS = (
     "status",
     "error_code",
     "status_ts",
+    "fault_ts",
     "had_transaction",
     "transaction_number",
     "current_a",
@@ -147,6 +148,7 @@ def connector_row(cp_id: str, connector: Connector) -> Row:
         connector.status,
         connector.error_code,
         connector.status_ts,
+        connector.fault_ts,
         connector.had_transaction,
         None if connector.transaction is None else connector.transaction.number,
         connector.current_a,
@@ -162,7 +164,7 @@ def connector_row(cp_id: str, connector: Connector) -> Row:
 
 def to_connector(found: Found) -> Connector:
     """Return the connector of a row, without its transaction."""
-    plain = CONNECTOR_COLUMNS[1:5] + CONNECTOR_COLUMNS[7:12]
+    plain = CONNECTOR_COLUMNS[1:6] + CONNECTOR_COLUMNS[8:13]
     return Connector(
         **{name: found[name] for name in plain},
         had_transaction=bool(found["had_transaction"]),

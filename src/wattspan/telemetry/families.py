@@ -31,6 +31,8 @@ Keyed = (
 """Values by one further label, or by several."""
 
 SIGNALS = ("traces", "metrics", "logs")
+DIGITS = 3
+"""Decimals of Wh, W and A: no meter resolves more than a mWh, a mW or a mA."""
 MAX_LABEL_LENGTH = 50
 """Longest text of a charge point in a label, in characters."""
 
@@ -127,6 +129,11 @@ def _spread(family: Family, labels: tuple[str, ...], value: Any, since_ts: float
         yield Point(labels, value, since_ts)
 
 
+def _resolved(value: float | None) -> float | None:
+    """Return a measured figure to DIGITS decimals, without the error of its binary fraction."""
+    return value if value is None or value % 1.0 == 0.0 else round(value, DIGITS)
+
+
 def _real(connector: Connector) -> bool:
     """Return whether this is a connector. Number 0 is the charge point as a whole, unless it had a transaction."""
     return connector.connector_id != "0" or connector.had_transaction
@@ -134,13 +141,13 @@ def _real(connector: Connector) -> bool:
 
 def _energy_wh(connector: Connector) -> float | None:
     if connector.transaction is not None:
-        return connector.transaction.meter.energy_wh
+        return _resolved(connector.transaction.meter.energy_wh)
     return 0.0 if _real(connector) else None
 
 
 def _limit_a(cp: ChargePoint, connector: Connector, now_ts: float) -> float | None:
     if _real(connector) or connector.offered_a is not None:
-        return limits.limit_a(cp, connector, now_ts)
+        return _resolved(limits.limit_a(cp, connector, now_ts))
     return None
 
 
@@ -168,7 +175,7 @@ _charge_point(c.ERRORS, lambda cp: cp.errors)
 _charge_point(c.BOOTS, lambda cp: cp.boots)
 _charge_point(c.RECONNECTS_DURING_TX, lambda cp: cp.reconnects_during_tx)
 _charge_point(c.TX_TOTAL, lambda cp: cp.tx_total)
-_charge_point(c.ENERGY_TOTAL, lambda cp: cp.energy_total_wh)
+_charge_point(c.ENERGY_TOTAL, lambda cp: _resolved(cp.energy_total_wh))
 _charge_point(c.ENERGY_JUMPS, lambda cp: cp.energy_jumps)
 _charge_point(c.ENERGY_CORRECTED, lambda cp: cp.energy_corrections)
 _charge_point(c.CALL_ERRORS, lambda cp: cp.call_errors)
@@ -183,9 +190,9 @@ _charge_point(c.MISSED, lambda cp: cp.missed)
 
 _connector(c.TX_ACTIVE, lambda _cp, conn, _now: int(conn.transaction is not None) if _real(conn) else None)
 _connector(c.TX_ENERGY, lambda _cp, conn, _now: _energy_wh(conn))
-_connector(c.CURRENT, lambda _cp, conn, _now: conn.current_a)
+_connector(c.CURRENT, lambda _cp, conn, _now: _resolved(conn.current_a))
 _connector(c.CURRENT_LIMIT, _limit_a)
-_connector(c.POWER, lambda _cp, conn, _now: conn.power_w)
+_connector(c.POWER, lambda _cp, conn, _now: _resolved(conn.power_w))
 _connector(c.CONNECTOR_STATUS, lambda _cp, conn, _now: None if conn.status is None else status.numeric(conn.status))
 _connector(c.CONNECTOR_STATE, lambda _cp, conn, _now: _states(conn))
 

@@ -59,8 +59,10 @@ class ChargePointContext(Protocol):
         `start_key`: the key of the transaction it is to start, which may exceed the limit of the token (ConcurrentTx).
         """
 
-    async def start(self, *, id_token: str, connector_id: str, key: str, reservation_id: int | None) -> StartDecision:
-        """Assign an id to a transaction; the same `key` gets the same id."""
+    async def start(
+        self, *, id_token: str, connector_id: str, key: str, started_ts: float | None, reservation_id: int | None
+    ) -> StartDecision:
+        """Assign an id to a transaction; a repeated start, which has the same `key`, gets the same id."""
 
     def knows(self, transaction_id: str) -> bool:
         """Return whether the transaction of this id, assigned by the charger, is in memory, open or closed."""
@@ -111,6 +113,11 @@ def no_connector(call: Payload) -> str | None:
     return None
 
 
+def no_status(call: Payload) -> bool:
+    """Return that a command requests no StatusNotification."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A message that charge points send: how it is answered and observed.
@@ -142,6 +149,8 @@ class Command:
     observe: Observe = no_events
     connector: Callable[[Payload], str | None] = no_connector
     security: Callable[[Payload], Changes] = no_security
+    requests_status: Callable[[Payload], bool] = no_status
+    """Whether the command makes the charge point send StatusNotification (1.6)."""
     status_field: str = "status"
     results: str | None = None
 

@@ -4,7 +4,7 @@ import json
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wattspan.errors import FrameError
@@ -39,6 +39,7 @@ def in_parts(data: bytes) -> object:
     return (found.code, found.message_id) if isinstance(found, FrameError) else found
 
 
+@example({"": "\\" * 8 + '"'}, None, False)
 @given(st.dictionaries(TEXTS, VALUES, max_size=6), st.sampled_from([None, 1]), st.booleans())
 def test_a_message_in_parts_is_the_same_as_whole(payload, indent, ascii_only):
     data = json.dumps([2, "x", "DataTransfer", payload], indent=indent, ensure_ascii=ascii_only).encode()

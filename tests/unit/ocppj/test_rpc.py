@@ -38,6 +38,7 @@ class Handler:
         self.calls: list[Call] = []
         self.later: list[Call] = []
         self.faults: list[FrameError] = []
+        self.joined: list[int] = []
         self.unasked = 0
         self.under_way = 0
 
@@ -51,6 +52,9 @@ class Handler:
             self.session.refuse(call, "NotSupported", "", {})
         else:
             self.later.append(call)
+
+    def on_joined(self, messages: int) -> None:
+        self.joined.append(messages)
 
     def on_fault(self, fault: FrameError) -> None:
         self.faults.append(fault)
@@ -247,3 +251,38 @@ async def test_finished_waits_for_the_last_answer_or_the_close():
     await asyncio.sleep(0)
     session.close()
     await waiting
+
+
+def test_messages_of_one_text_are_handled_in_order_and_before_those_that_came_later():
+    session, wire, handler = joined(lambda _call: "later")
+    session.receive(call("0"))
+    session.receive(call("1") + b"\n" + call("2") + b'[3,"unknown",{}]' + call("3"))
+    session.receive(call("4"))
+    assert (handler.joined, handler.unasked) == ([], 0)
+    while handler.later:
+        session.answer(handler.later.pop(), {})
+    assert [each.message_id for each in handler.calls] == ["0", "1", "2", "3", "4"]
+    assert [sent[1] for sent in wire.sent] == ["0", "1", "2", "3", "4"]
+    assert (handler.joined, handler.unasked) == ([4], 1)
+
+
+def test_a_result_before_a_call_in_one_text_waits_for_nothing():
+    session, _wire, handler = joined(lambda _call: "later")
+    session.receive(call("0"))
+    session.receive(b'[3,"unknown",{}]' + call("1") + call("2"))
+    session.receive(call("3"))
+    assert (handler.joined, handler.unasked) == ([3], 1)
+    while handler.later:
+        session.answer(handler.later.pop(), {})
+    assert [each.message_id for each in handler.calls] == ["0", "1", "2", "3"]
+
+
+@given(
+    st.lists(st.sampled_from(["[2,'a','Heartbeat',{}]", "[3,'b',{}]", "[7]", ",", " ", "]", "[", "\0"]), max_size=70)
+)
+def test_any_texts_joined_and_nothing_is_raised(parts):
+    session, wire, handler = joined()
+    session.receive("".join(parts).replace("'", '"').encode())
+    assert len(wire.sent) <= len(parts) + 1
+    assert session.closed is False
+    assert not handler.later

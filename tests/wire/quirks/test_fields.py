@@ -53,6 +53,33 @@ async def test_a_number_in_exponents(csms, charger, tx):
     assert await csms.metric("ocpp_tx_energy_wh", **AT) == 700
 
 
+@pytest.mark.parametrize("change", [str.lower, str.upper, lambda word: f" {word}", lambda word: word])
+@pytest.mark.parametrize("measurand", ["Current.Import", "Current.import"])
+async def test_measurand_in_another_case(csms, charger, tx, change, measurand):
+    """measurand, phase, location or context in another case (`Current.import`)"""
+    ampere = {"value": "16", "measurand": change(measurand), "phase": change("L1"), "location": change("Outlet")}
+    inlet = {"value": "99", "measurand": change(measurand), "phase": change("L1"), "location": change("Inlet")}
+    begin = {**energy(9000), "context": change("Transaction.Begin")}
+    told = meter_values(
+        tx, inlet, ampere, begin, {**energy(1700), "measurand": change("Energy.Active.Import.Register")}
+    )
+    assert await charger.call("MeterValues", told) == {}
+    assert await csms.metric("ocpp_cp_current_a", **AT) == 16
+    assert await csms.metric("ocpp_tx_energy_wh", **AT) == 700
+
+
+async def test_measurand_in_another_case_over_2_x(csms):
+    """measurand, phase, location or context in another case (`Current.import`)"""
+    async with csms.charger("CS1", subprotocols=[Subprotocol("ocpp2.0.1")]) as station:
+        ampere = {"value": 16, "measurand": "current.IMPORT", "phase": "l1"}
+        begin = register(1000, "transaction.begin")
+        assert await station.call("TransactionEvent", event("Started", 0, begin)) == {}
+        lower = register(1700) | {"measurand": "energy.active.import.register"}
+        assert await station.call("TransactionEvent", event("Updated", 1, lower, ampere, minute=1)) == {}
+    assert await csms.metric("ocpp_cp_current_a", cp_id="CS1", connector_id="1") == 16
+    assert await csms.metric("ocpp_tx_energy_wh", cp_id="CS1", connector_id="1") == 700
+
+
 async def test_empty_sampled_value(csms, charger, tx):
     """empty `sampledValue`"""
     await charger.call("MeterValues", meter_values(tx, energy(1700)))

@@ -8,6 +8,8 @@ from ocpp.v16.call import Reset
 from websockets.typing import Subprotocol
 
 from wattspan.errors import CommandTimeout
+from wattspan.ocppj.frames import MAX_JOINED
+from wattspan.ocppj.large import LARGE_BYTES
 from wattspan.versions import VERSIONS
 
 DEEP = 100_000
@@ -28,6 +30,63 @@ async def test_trailing_or_embedded_nul(charger):
 async def test_null_payload(charger):
     """`null` payload"""
     assert (await charger.raw('[2,"x","Heartbeat",null]'))[:2] == [3, "x"]
+
+
+async def test_payload_that_is_an_empty_array_or_missing(csms, charger):
+    """payload `[]` or missing"""
+    for sent in ('[2,"x","Heartbeat",[]]', '[2,"x","Heartbeat"]'):
+        assert (await charger.raw(sent))[:2] == [3, "x"]
+    assert await csms.metric("ocpp_cp_schema_faults_total", cp_id="CP1", action="Heartbeat") == 2
+    # Where the version requires a field there is nothing to take.
+    for sent in ('[2,"x","BootNotification",[]]', '[2,"x","BootNotification"]', '[2,"x","Heartbeat",[1]]'):
+        assert (await charger.raw(sent))[:2] == [4, "x"]
+    assert await csms.metric("ocpp_cp_boots_total", cp_id="CP1") == 0
+
+
+@pytest.mark.parametrize("between", ["", " ", "\n", "\r\n", ",", " ,\n", "\0"])
+async def test_two_messages_in_one_frame(csms, charger, between):
+    """two JSON messages in one frame"""
+    sent = between.join(f'[2,"{name}","{action}",{{}}]' for name, action in (("a", "Heartbeat"), ("b", "Heartbeat")))
+    assert [(await charger.raw(sent))[:2], (await charger.expect())[:2]] == [[3, "a"], [3, "b"]]
+    assert await csms.metric("ocpp_central_unreadable_frames_total") == 0
+    assert sum((await csms.counts("ocpp_cp_errors_total", "error_type", cp_id="CP1")).values()) == 1
+    assert await csms.metric("ocpp_central_messages_total", direction="in", message_type="Heartbeat") == 2
+
+
+async def test_a_whole_session_in_one_frame(csms):
+    """two JSON messages in one frame"""
+    async with csms.charger("CP1") as charger:
+        start = {"connectorId": 1, "idTag": ']2,[\\"', "meterStart": 0, "timestamp": "2026-11-21T10:00:00Z"}
+        stop = {"transactionId": -1, "meterStop": 5000, "timestamp": "2026-11-21T11:00:00Z"}
+        calls = [("StartTransaction", start), ("StopTransaction", stop)] * 8
+        sent = "".join(json.dumps([2, f"m{at}", *each]) for at, each in enumerate(calls))
+        await charger.send_raw(sent + '[3,"nobody asked",{}]')
+        assert [(await charger.expect())[:2] for _ in calls] == [[3, f"m{at}"] for at in range(16)]
+        await charger.call("Heartbeat")
+    assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 5000
+    assert await csms.metric("ocpp_central_unasked_results_total") == 1
+
+
+async def test_a_large_message_and_another_in_one_frame(csms):
+    """two JSON messages in one frame"""
+    async with csms.charger("CP1") as charger:
+        values = [
+            {"timestamp": f"2026-11-21T10:{n // 60 % 60:02}:{n % 60:02}Z", "sampledValue": [{"value": str(n)}]}
+            for n in range(8_000)
+        ]
+        large = json.dumps([2, "a", "MeterValues", {"connectorId": 1, "meterValue": values}])
+        assert len(large) > LARGE_BYTES
+        await charger.send_raw(large + '[2,"b","Heartbeat",{}]' + large.replace('"a"', '"c"') + " ")
+        assert [(await charger.expect())[:2] for _ in range(3)] == [[3, "a"], [3, "b"], [3, "c"]]
+
+
+async def test_more_messages_in_one_frame_than_are_taken(csms, charger):
+    """two JSON messages in one frame"""
+    assert (await charger.raw('[2,"x","Heartbeat",{}]' * (MAX_JOINED + 1)))[:2] == [4, "-1"]
+    assert await charger.call("Heartbeat")
+    for junk in ('[2,"x","Heartbeat",{}]]', '[2,"x","Heartbeat",{}][', "[][]"):
+        assert (await charger.raw(junk))[:2] == [4, "-1"]
+        assert await charger.call("Heartbeat")
 
 
 async def test_numeric_or_empty_message_ids(charger):

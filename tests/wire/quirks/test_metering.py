@@ -186,3 +186,12 @@ async def test_every_session_of_a_charger_that_boots_in_its_middle_is_counted_on
     await csms.becomes(2000, "ocpp_cp_energy_total_wh", cp_id="CP1")
     assert await charger.call("StopTransaction", stop(tx, 200)) == {}
     assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") <= 2200
+
+
+async def test_figures_have_the_resolution_of_meters(csms, charger, session):
+    """figures with the error of binary fractions (1625.0000000000002)"""
+    await session.start(0)
+    await session.read(labelled(0.1, "kWh"), {"value": "16.000000000000004", "measurand": "Current.Import"})
+    assert await session.read(labelled(1.6250000000000002, "kWh")) == 1625
+    assert await csms.metric("ocpp_cp_current_a", **AT) == 16
+    assert await session.stop(1625.0000000000002) == 1625

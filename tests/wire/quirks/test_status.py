@@ -1,6 +1,9 @@
 """What real chargers say of their connectors. Each docstring has the words of docs/quirks.md."""
 
+import asyncio
+
 import pytest
+from ocpp.v16.call import TriggerMessage
 
 from support.chargers import BOOT, START, energy, meter_values, status
 from support.transcripts import EndedSession
@@ -78,3 +81,95 @@ async def test_stale_timestamps_after_a_reconnect(timed, clock, charger):
         ("charging", 60, HOUR_S),
         ("suspended by EV", HOUR_S, 3 * HOUR_S),
     ]
+
+
+@pytest.fixture
+async def errors(timed):
+    async def count(code: str = "GroundFailure") -> float | None:
+        return await timed.metric("ocpp_cp_errors_total", cp_id="CP1", error_type=code)
+
+    return count
+
+
+async def triggered(timed, charger, told, connector_id: int | None = 1) -> None:
+    """The charger sends `told` because TriggerMessage requested it."""
+    asked = TriggerMessage(requested_message="StatusNotification", connector_id=connector_id)
+    sending = asyncio.create_task(timed.central.call("CP1", asked))
+    command = await charger.expect("TriggerMessage")
+    await charger.reply(command, {"status": "Accepted"})
+    await charger.call("StatusNotification", told)
+    await sending
+
+
+@pytest.mark.parametrize("asked", [1, None])
+async def test_a_standing_fault_told_again(timed, clock, charger, errors, asked):
+    """a standing fault told again at each TriggerMessage"""
+    told = {**status("Faulted", error_code="GroundFailure"), "timestamp": clock.at(0)}
+    await charger.call("StatusNotification", told)
+    await charger.call("StatusNotification", told)
+    clock.be_at(60)
+    await triggered(timed, charger, told, asked)
+    await triggered(timed, charger, told | {"timestamp": clock.at(60)}, asked)
+    assert await errors() == 1
+    await timed.restart()
+    async with timed.charger("CP1") as again:
+        await again.call("StatusNotification", told)
+        clock.be_at(120)
+        await triggered(timed, again, told | {"timestamp": clock.at(120)}, asked)
+        assert await errors() == 1
+        # Nobody asked; it happened again when it is dated later.
+        await again.call("StatusNotification", told | {"timestamp": clock.at(120)})
+        assert await errors() == 1
+        await again.call("StatusNotification", told | {"timestamp": clock.at(121)})
+        assert await errors() == 2
+        await again.call("StatusNotification", told | {"timestamp": clock.at(90)})
+        assert await errors() == 2
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_a_fault_that_happened_again_is_counted_again(timed, clock, charger, errors, dated):
+    """a standing fault told again at each TriggerMessage"""
+    at = {"timestamp": clock.at(0)} if dated else {}
+    told = status("Faulted", error_code="GroundFailure") | at
+    await charger.call("StatusNotification", told)
+    await charger.call("StatusNotification", status("Available") | at)
+    await charger.call("StatusNotification", told)
+    assert await errors() == 2
+    await charger.call("StatusNotification", status("Faulted", error_code="HighTemperature") | at)
+    await charger.call("StatusNotification", told)
+    assert (await errors(), await errors("HighTemperature")) == (3, 1)
+    await charger.call("BootNotification", BOOT)
+    await charger.call("StatusNotification", told)
+    await charger.call("StatusNotification", told)
+    assert await errors() == 4
+    await charger.call("StatusNotification", told | {"connectorId": 2})
+    assert await errors() == 5
+
+
+async def test_a_refused_trigger_message_excuses_no_fault(timed, clock, charger, errors):
+    """a standing fault told again at each TriggerMessage"""
+    told = status("Faulted", error_code="GroundFailure")
+    await charger.call("StatusNotification", told | {"timestamp": clock.at(0)})
+    asked = TriggerMessage(requested_message="StatusNotification", connector_id=1)
+    sending = asyncio.create_task(timed.central.call("CP1", asked))
+    await charger.reply(await charger.expect("TriggerMessage"), {"status": "Rejected"})
+    await sending
+    await charger.call("StatusNotification", told | {"timestamp": clock.at(1)})
+    assert await errors() == 2
+
+
+@pytest.mark.parametrize("code", ["noError", "No Error", "NOERROR", "no_error", "None", "none", "", " ", None])
+async def test_no_error_in_other_words(timed, charger, code):
+    """errorCode `noError`, `No Error`, `None` or empty"""
+    await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+    assert await charger.call("StatusNotification", {**status("Available"), "errorCode": code}) == {}
+    assert await timed.counts("ocpp_cp_errors_total", "error_type", cp_id="CP1") == {"GroundFailure": 1}
+    assert timed.central.fleet.charge_points["CP1"].connectors["1"].error_code == "NoError"
+
+
+@pytest.mark.parametrize("code", ["groundfailure", "Ground Failure", "GROUND_FAILURE", " groundFailure "])
+async def test_an_error_code_in_another_case(timed, charger, code):
+    """a known errorCode in another case or with spaces"""
+    await charger.call("StatusNotification", status("Faulted", error_code=code))
+    await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+    assert await timed.counts("ocpp_cp_errors_total", "error_type", cp_id="CP1") == {"GroundFailure": 1}

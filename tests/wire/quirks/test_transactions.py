@@ -19,6 +19,11 @@ async def tx(charger) -> int:
     return (await charger.call("StartTransaction", START))["transactionId"]
 
 
+def dated(at: str | None) -> dict[str, str]:
+    """The timestamp of a message; none if `at` is None."""
+    return {} if at is None else {"timestamp": at}
+
+
 async def total(csms) -> float:
     return await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1")
 
@@ -47,6 +52,68 @@ async def test_stop_transaction_repeated_many_times(csms, charger, tx):
     assert await csms.metric("ocpp_tx_active", **AT) == 1
     await charger.call("StopTransaction", stop(following, 9500))
     assert await total(csms) == 8500
+
+
+UNDATED = {
+    "1970": ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+    "2106": ("2106-02-07T06:28:15Z", "2106-02-07T06:28:15Z"),
+    "missing": (None, None),
+    "constant": ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00Z"),
+}
+"""Timestamps of start and stop that are the same in every session."""
+
+
+@pytest.mark.parametrize("end", [None, "reconnect", "restart"])
+@pytest.mark.parametrize(("started_at", "stopped_at"), UNDATED.values(), ids=UNDATED)
+async def test_two_sessions_of_one_tag_without_credible_timestamps(csms, end, started_at, stopped_at):
+    """two sessions of one tag, timestamps constant or missing, meter from 0 each time"""
+    start = {"connectorId": 1, "idTag": "TAG1", "meterStart": 0} | dated(started_at)
+    charger = await csms.charger("CP1").__aenter__()
+    ids = []
+    for stop_wh in (5000, 7000, 6000):
+        first = (await charger.call("StartTransaction", start))["transactionId"]
+        # The answer was lost: it is sent again, on the same connection or on the next.
+        if end is None:
+            assert (await charger.call("StartTransaction", start))["transactionId"] == first
+        else:
+            await charger.socket.close()
+            if end == "restart":
+                await csms.restart()
+            charger = await csms.charger("CP1").__aenter__()
+            assert (await charger.call("StartTransaction", start))["transactionId"] == first
+        ended = {"transactionId": first, "meterStop": stop_wh} | dated(stopped_at)
+        await charger.call("StopTransaction", ended)
+        if end == "restart":
+            await csms.restart()
+            charger = await csms.charger("CP1").__aenter__()
+        await charger.call("StopTransaction", ended)  # and so is the stop
+        ids.append(first)
+    assert len(set(ids)) == 3
+    await charger.socket.close()
+    assert await total(csms) == 18_000
+    assert await csms.metric("ocpp_tx_total", cp_id="CP1") == 3
+    assert await csms.metric("ocpp_tx_active", **AT) == 0
+    await csms.durable()
+    assert sorted(tx.meter.energy_wh for tx in await csms.store.transactions()) == [5000, 6000, 7000]
+
+
+@pytest.mark.parametrize("unnamed", [0, -1])
+async def test_a_start_without_a_credible_timestamp_after_a_stop_under_no_id(csms, charger, unnamed):
+    """two sessions of one tag, timestamps constant or missing, meter from 0 each time"""
+    start = {"connectorId": 1, "idTag": "TAG1", "meterStart": 0, **dated("1970-01-01T00:00:00Z")}
+    ended = {"transactionId": unnamed, "meterStop": 5000, **dated("1970-01-01T00:00:00Z")}
+    first = (await charger.call("StartTransaction", start))["transactionId"]
+    await charger.call("StopTransaction", ended)
+    # The charger never learnt the id, so it may send both again; on a later connection it has a new session.
+    assert (await charger.call("StartTransaction", start))["transactionId"] == first
+    await charger.call("StopTransaction", ended)
+    assert await csms.metric("ocpp_tx_total", cp_id="CP1") == 1
+    async with csms.charger("CP1") as again:
+        assert (await again.call("StartTransaction", start))["transactionId"] != first
+        assert await csms.metric("ocpp_tx_active", **AT) == 1
+        await again.call("StopTransaction", ended)
+        assert await csms.metric("ocpp_tx_active", **AT) == 0
+    assert await total(csms) == 10_000
 
 
 @pytest.mark.parametrize("unknown", [77, 0, -1])

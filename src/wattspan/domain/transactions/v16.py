@@ -6,7 +6,16 @@ MeterValues outside a TransactionEvent (2.x), and stops that we record ourselves
 from wattspan.domain import events as ev
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import ORPHANED, PLACEHOLDER_IDS, Fleet, issued_id
-from wattspan.domain.model import REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
+from wattspan.domain.model import (
+    MAX_UNNAMED,
+    REPLAY_S,
+    ChargePoint,
+    Connector,
+    ReadingRow,
+    Transaction,
+    credible,
+    distinguishes,
+)
 from wattspan.domain.transactions.common import (
     ELSEWHERE,
     OWN,
@@ -25,9 +34,14 @@ from wattspan.domain.transactions.common import (
 
 
 def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
-    """Apply a start; one whose key is known is a repeat."""
-    if fleet.find_start(e.cp_id, e.key) is not None:
-        return
+    """Apply a start, unless it is a repeat (see `Fleet.repeated_start`)."""
+    known = fleet.find_start(e.cp_id, e.key)
+    if known is not None:
+        if known.transaction_id == e.transaction_id or fleet.repeated_start(
+            e.cp_id, e.key, e.started_ts, e.received_ts
+        ):
+            return
+        fleet.release_key(known)
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
     fleet.last_number += 1
@@ -82,10 +96,13 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
     """Apply the stop of a transaction that is open, closed already, closed by us, or unknown."""
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     known = fleet.recalled(cp.cp_id, stop_key(e))
-    transaction = cp.transactions.get(e.transaction_id) or (None if known is not None else _only_open(cp, e))
+    is_repeat = known is not None and _is_repeat(cp, known, e)
+    transaction = cp.transactions.get(e.transaction_id) or (None if is_repeat else _only_open(cp, e))
     if transaction is not None:
         _keep_all(fleet, cp, transaction, e)
         close(fleet, cp, transaction, e)
+        if e.transaction_id in PLACEHOLDER_IDS:
+            cp.unnamed_stops = [*cp.unnamed_stops[1 - MAX_UNNAMED :], transaction.number]
         return
     if known is None:
         known = fleet.recalled(cp.cp_id, e.transaction_id)
@@ -98,6 +115,15 @@ def stopped(fleet: Fleet, e: ev.TransactionStopped) -> None:
         reopen(fleet, cp, known, e.received_ts)
         _keep_all(fleet, cp, known, e)
         close(fleet, cp, known, e)
+
+
+def _is_repeat(cp: ChargePoint, known: Transaction, e: ev.TransactionStopped) -> bool:
+    """Return whether the stop, equal to the one of `known`, repeats it: by its timestamp, or on the same connection."""
+    return (
+        (distinguishes(e.stopped_ts, e.received_ts) and not known.clock_stood_still)
+        or known.transaction_id == e.transaction_id
+        or known.number in cp.unnamed_stops
+    )
 
 
 def _only_open(cp: ChargePoint, e: ev.TransactionStopped) -> Transaction | None:

@@ -87,6 +87,7 @@ connectors = sa.Table(
     sa.Column("status", sa.Text),
     sa.Column("error_code", sa.Text, nullable=False),
     sa.Column("status_ts", Seconds),
+    sa.Column("fault_ts", Seconds),
     sa.Column("had_transaction", sa.Boolean, nullable=False),
     sa.Column("transaction_number", Number),
     sa.Column("current_a", sa.Double),

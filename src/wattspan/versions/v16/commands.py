@@ -1,6 +1,7 @@
 """Commands of OCPP 1.6 and its security extension: their statuses, and what their answers mean. It sends nothing."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from wattspan.domain import events as ev
 from wattspan.domain.timestamps import charger_ts
@@ -88,6 +89,16 @@ def _certificates_read(call: Payload, answer: Payload, cp_id: str, received_ts: 
 
 _TRIGGERED = CHOICE | {"NotImplemented"}
 
+
+def _requests_status(call: Payload) -> bool:
+    return call.get("requestedMessage") == "StatusNotification"
+
+
+def _trigger(action: str) -> Command:
+    """Return the row of a command that requests a message (OCPP 1.6 §5.17, security whitepaper §4.3)."""
+    return replace(command(action, _TRIGGERED, connector=_connector), requests_status=_requests_status)
+
+
 COMMANDS: Mapping[str, Command] = {
     row.action: row
     for row in (
@@ -109,7 +120,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         command("DataTransfer", CHOICE | {"UnknownMessageId", "UnknownVendorId"}),
         command("DeleteCertificate", frozenset({"Accepted", "Failed", "NotFound"})),
-        command("ExtendedTriggerMessage", _TRIGGERED, connector=_connector),
+        _trigger("ExtendedTriggerMessage"),
         command("GetCompositeSchedule", connector=_connector),
         command("GetConfiguration", NO_STATUS),
         command("GetDiagnostics", NO_STATUS, observe=log_requested),
@@ -124,7 +135,7 @@ COMMANDS: Mapping[str, Command] = {
         command("SendLocalList", frozenset({"Accepted", "Failed", "NotSupported", "VersionMismatch"})),
         command("SetChargingProfile", CHOICE | {"NotSupported"}, observe=_profile_set, connector=_connector),
         command("SignedUpdateFirmware", UPDATE, CANCELS, observe=firmware_requested),
-        command("TriggerMessage", _TRIGGERED, connector=_connector),
+        _trigger("TriggerMessage"),
         command(
             "UnlockConnector",
             frozenset({"Unlocked", "UnlockFailed", "NotSupported"}),

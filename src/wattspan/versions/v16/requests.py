@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 from hashlib import blake2b
 
 from wattspan.domain import events as ev
-from wattspan.domain.status import NO_ERROR
+from wattspan.domain.status import error_code
 from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.domain.transactions.common import stop_key
 from wattspan.errors import CallFault
@@ -106,7 +106,7 @@ def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: floa
             received_ts=received_ts,
             connector_id=_connector(call),
             status=text(call.get("status"), 50),
-            error_code=text(call.get("errorCode"), 50) or NO_ERROR,
+            error_code=error_code(text(call.get("errorCode"), 50)),
             vendor_error_code=text(call.get("vendorErrorCode"), 50),
             info=text(call.get("info")),
             charger_ts=charger_ts(call.get("timestamp")),
@@ -166,6 +166,7 @@ async def start_transaction(call: Payload, cp: ChargePointContext) -> Payload:
         id_token=text(call.get("idTag")),
         connector_id=_connector(call),
         key=start_key(call),
+        started_ts=charger_ts(call.get("timestamp")),
         reservation_id=whole(call.get("reservationId")),
     )
     return {"transactionId": decision.transaction_id, "idTagInfo": _id_tag_info(decision.info)}
