@@ -25,6 +25,8 @@ class ServerCounters:
     result_errors: dict[str, int] = field(default_factory=dict)
     """CALLRESULTERROR by code: answers of ours that a charge point could not process (2.1)."""
     unreadable_frames: int = 0
+    unobserved: dict[str, int] = field(default_factory=dict)
+    """What an observer of other systems' conversations did not record, by reason."""
     plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (plugin, kind: "raised", "timeout", "dropped")."""
     telemetry_dropped: dict[str, int] = field(default_factory=dict)

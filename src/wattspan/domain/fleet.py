@@ -26,9 +26,12 @@ _MAX_ISSUED_DIGITS = 18
 
 
 class Fleet:
-    """All known charge points with their connectors and transactions."""
+    """All known charge points with their connectors and transactions.
 
-    def __init__(self) -> None:
+    `assigns_ids=False`: another central system assigns the transaction ids of OCPP 1.6, so their order means nothing.
+    """
+
+    def __init__(self, *, assigns_ids: bool = True) -> None:
         self.charge_points: dict[str, ChargePoint] = {}
         self.changes = Changes()
         self.last_number = 0
@@ -37,6 +40,7 @@ class Fleet:
         """The highest OCPP 1.6 transactionId assigned. An id at or below it that is not open is closed."""
         self.on_stopped: list[Callable[[Transaction], None]] = []
         """Called once with each transaction that was closed."""
+        self._assigns_ids = assigns_ids
         self._recalled: OrderedDict[tuple[str, str], Transaction] = OrderedDict()
 
     def charge_point(self, cp_id: str, now_ts: float) -> ChargePoint:
@@ -99,14 +103,16 @@ class Fleet:
             return None
         if transaction_id is not None and transaction_id in cp.transactions:
             return cp.transactions[transaction_id]
-        if transaction_id is not None and (cp.names_transactions or self.has_issued(transaction_id)):
+        if transaction_id is not None and (cp.names_transactions or self.has_issued(cp_id, transaction_id)):
             return None
         if connector_id is not None and connector_id in cp.connectors:
             return cp.connectors[connector_id].transaction
         return None
 
-    def has_issued(self, transaction_id: str) -> bool:
-        """Return whether we assigned that id; if so and it is not open, the transaction is closed."""
+    def has_issued(self, cp_id: str, transaction_id: str) -> bool:
+        """Return whether the charge point was given that id; if so and it is not open, the transaction is closed."""
+        if not self._assigns_ids:
+            return (cp_id, transaction_id) in self._recalled
         number = issued_id(transaction_id)
         return number is not None and 0 < number <= self.last_transaction_id
 

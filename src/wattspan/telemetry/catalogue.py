@@ -28,7 +28,7 @@ ACTION = attribute("action", "OCPP action of a command or a message; `other` if 
 STATUS = attribute("status", "Status of an OCPP response; of `http_requests_total`, the HTTP status code.")
 STATE = attribute("state", "available, charging or unavailable.")
 DIRECTION = attribute("direction", "`in`: from a charge point; `out`: to a charge point.")
-REASON = attribute("reason", "Why a handshake was rejected.")
+REASON = attribute("reason", "Why a handshake was rejected, a connection closed or something not observed.")
 SIGNAL = attribute("signal", "traces, metrics or logs.")
 PLUGIN = attribute("plugin", "Name of a plugin.")
 KIND = attribute("kind", "How a plugin failed: raised, timeout or dropped (events it was too slow for).")
@@ -224,6 +224,14 @@ RESULT_ERRORS = counter(
     "{error}",
     "Responses of ours that a charge point rejected (CALLRESULTERROR of OCPP 2.1).",
     ERROR_TYPE,
+)
+UNOBSERVED = counter(
+    "ocpp_observer_unobserved_total",
+    "{item}",
+    "What the observer of another system's conversations did not record: `charge_points` beyond its limit, messages "
+    "too long (`frame_size`), requests that were still open when too many others followed (`outstanding`), answers "
+    "without a request (`unmatched_answer`), and its own faults (`failure`). Absent on Wattspan's central system.",
+    REASON,
 )
 PLUGIN_ERRORS = counter("ocpp_central_plugin_errors_total", "{error}", "Failures of plugins.", PLUGIN, KIND)
 TELEMETRY_DROPPED = counter(

@@ -198,6 +198,7 @@ _server(c.SERVER_CERTIFICATE_EXPIRES, lambda state: state.counters.certificate_e
 _server(c.UNREADABLE_FRAMES, lambda state: state.counters.unreadable_frames)
 _server(c.UNEXPECTED_RESULTS, lambda state: state.counters.unexpected_results)
 _server(c.RESULT_ERRORS, lambda state: state.counters.result_errors)
+_server(c.UNOBSERVED, lambda state: state.counters.unobserved)
 _server(c.PLUGIN_ERRORS, lambda state: state.counters.plugin_errors)
 _server(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.counters.telemetry_dropped)
 _server(c.HTTP_REQUESTS, lambda state: state.counters.http_requests)

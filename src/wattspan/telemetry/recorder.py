@@ -64,8 +64,8 @@ class MessageSpan(Protocol):
     def set(self, key: str, value: AttributeValue) -> None:
         """Set an attribute. Does nothing after the end."""
 
-    def event(self, name: str, attributes: Attributes) -> None:
-        """Add a span event with the current time."""
+    def event(self, name: str, attributes: Attributes, at_ns: int | None = None) -> None:
+        """Add a span event; `at_ns` None: with the current time."""
 
     def finish(
         self,
@@ -112,7 +112,8 @@ class Recorder:
     """The interface through which the central system records telemetry.
 
     Pass `exemplars=False` if spans are not exported: exemplars would point to nothing. The functions in `forget` are
-    called with the id of each decommissioned charge point. `clock_ns` returns Unix nanoseconds.
+    called with the id of each decommissioned charge point. `clock_ns` returns Unix nanoseconds. Methods that take a
+    time use this clock where it is None; a caller that observes a recorded conversation passes the recorded time.
     """
 
     __slots__ = (
@@ -163,11 +164,13 @@ class Recorder:
         session: Transaction | None,
         error: str | None,
         store_wait_s: float,
+        end_ns: int | None = None,
     ) -> None:
         """Record that the answer to a message was sent: end its span, count its time. A second call does nothing."""
         if span.end_ns:
             return
-        end_ns = self._clock_ns()
+        if end_ns is None:
+            end_ns = self._clock_ns()
         seconds = (end_ns - span.start_ns) / NS
         if seconds < 0.0:  # the clock was set back
             seconds, end_ns = 0.0, span.start_ns
@@ -182,22 +185,28 @@ class Recorder:
             forced=exemplar,
         )
 
-    def command(self, cp_id: str, action: str, connector_id: str | None) -> MessageSpan:
+    def command(self, cp_id: str, action: str, connector_id: str | None, *, start_ns: int | None = None) -> MessageSpan:
         """Start and return the span of a command, a child of the current span."""
-        span = self._spans.client(cp_id, action, self._clock_ns())
+        span = self._spans.client(cp_id, action, self._clock_ns() if start_ns is None else start_ns)
         if connector_id is not None:
             span.set(catalogue.CONNECTOR_ID, connector_id)
         return span
 
     def command_done(
-        self, span: MessageSpan, *, status: str | None, error: str | None, session: Transaction | None
+        self,
+        span: MessageSpan,
+        *,
+        status: str | None,
+        error: str | None,
+        session: Transaction | None,
+        end_ns: int | None = None,
     ) -> None:
         """Record the result of a command. `status` None or "": the answer has no status."""
         if span.end_ns:
             return
         if status:
             span.set(catalogue.OCPP_STATUS, status)
-        end_ns = max(self._clock_ns(), span.start_ns)
+        end_ns = max(self._clock_ns() if end_ns is None else end_ns, span.start_ns)
         seconds = (end_ns - span.start_ns) / NS
         forced = self._exemplars and span.sampled and self._exemplar_due(end_ns, seconds)
         exemplar = (span.trace_id, span.span_id) if forced else None

@@ -42,7 +42,7 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
     if connector.last_meter_values.equals(e.readings):
         return
     connector.last_meter_values.replace(e.readings)
-    is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(e.transaction_id)
+    is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(cp.cp_id, e.transaction_id)
     for reading in e.readings:
         measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, is_late=is_late)
         if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):

@@ -35,9 +35,9 @@ class ApiSpan:
         if not self.end_ns:
             self.otel.set_attribute(key, value)
 
-    def event(self, name: str, attributes: Attributes) -> None:
+    def event(self, name: str, attributes: Attributes, at_ns: int | None = None) -> None:
         if not self.end_ns:
-            self.otel.add_event(name, dict(attributes))
+            self.otel.add_event(name, dict(attributes), at_ns)
 
     def finish(
         self,

@@ -113,8 +113,8 @@ class HotSpan(ReadableSpan, trace.Span):
     def set(self, key: str, value: AttributeValue) -> None:
         self.set_attribute(key, value)
 
-    def event(self, name: str, attributes: Attributes) -> None:
-        self.add_event(name, attributes)
+    def event(self, name: str, attributes: Attributes, at_ns: int | None = None) -> None:
+        self.add_event(name, attributes, at_ns)
 
     def finish(
         self,

@@ -1,0 +1,244 @@
+"""`Conversation`: the frames of one connection, in both directions, paired and recorded. Bounded; never raises."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from wattspan.domain import events as ev
+from wattspan.domain.model import ChargePoint
+from wattspan.domain.status import bounded_call_error
+from wattspan.errors import FrameError
+from wattspan.observe.core import NS, ObserverCore
+from wattspan.observe.exchanges import CommandExchange, Exchange, RequestExchange, Side, record_send
+from wattspan.observe.guess import VersionGuess
+from wattspan.observe.outstanding import Outstanding
+from wattspan.observe.role import Role
+from wattspan.ocppj import frames
+from wattspan.ocppj.frames import Call, CallError, CallResult, Frame, ResultError, Send
+from wattspan.telemetry.recorder import Attributes
+from wattspan.versions import VERSIONS
+from wattspan.versions.base import Payload, Version
+
+R = TypeVar("R")
+
+TIMEOUT, CONNECTION_LOST = "Timeout", "ConnectionLost"
+
+Ended = Callable[["Conversation", int, int], None]
+"""(conversation, close code, Unix nanoseconds)."""
+
+
+class Conversation:
+    """The observation of one connection, from `Observer.connect` to `close`. Times are Unix nanoseconds.
+
+    Callers that have frames use `frame`. Callers that have parsed the messages already, and know which answer belongs
+    to which CALL, use `begin` and `begin_command`. One that is not observed ignores everything.
+    """
+
+    __slots__ = ("_closed", "_commands", "_core", "_ended", "_guess", "_requests", "_side")
+
+    def __init__(
+        self,
+        core: ObserverCore,
+        cp: ChargePoint | None,
+        subprotocol: str | None,
+        *,
+        role: Role,
+        attributes: Attributes,
+        ended: Ended,
+    ) -> None:
+        """`cp` None: it is not observed, because there are too many charge points."""
+        self._core = core
+        self._ended = ended
+        known = VERSIONS.get(subprotocol or "")
+        self._guess = VersionGuess() if known is None else None
+        version = known or next(iter(VERSIONS.values()))
+        self._side = None if cp is None else Side(core, cp, version, role, attributes)
+        self._requests = Outstanding()
+        self._commands = Outstanding()
+        self._closed = cp is None
+
+    @property
+    def observed(self) -> bool:
+        """Whether this conversation is observed: it has not ended, and there were not too many charge points."""
+        return not self._closed
+
+    @property
+    def cp_id(self) -> str | None:
+        """The charge point, or None if it is not observed."""
+        return None if self._side is None else self._side.cp.cp_id
+
+    @property
+    def version(self) -> Version | None:
+        """The OCPP version, which may still be a guess; None if it is not observed."""
+        return None if self._side is None else self._side.version
+
+    def frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> None:
+        """Observe one message as it is on the wire, after it was sent or forwarded. Never raises."""
+        if not self._closed:
+            self._guarded(self._frame, data, from_charge_point, at_ns)
+
+    def binary(self, at_ns: int) -> None:
+        """Count that the charge point's next message is a binary one, which OCPP-J does not allow. Never raises."""
+        if not self._closed:
+            self._guarded(self._protocol_fault, self._require_side().version.codes.formation, at_ns)
+
+    def begin(self, action: str, payload: Payload, at_ns: int) -> Exchange | None:
+        """Observe a CALL of the charge point, and return what its answer is to be passed to. Never raises.
+
+        None: it is not observed.
+        """
+        return None if self._closed else self._guarded(self._begin, Call("", action, payload), at_ns)
+
+    def begin_command(self, action: str, payload: Payload, at_ns: int) -> Exchange | None:
+        """Observe a CALL of the central system, and return what its answer is to be passed to. Never raises.
+
+        None: it is not observed.
+        """
+        return None if self._closed else self._guarded(self._begin_command, Call("", action, payload), at_ns)
+
+    def answered(self, exchange: Exchange, answer: Payload, at_ns: int) -> None:
+        """Observe the CALLRESULT to a CALL from `begin` or `begin_command`. Never raises."""
+        self._guarded(exchange.answered, answer, at_ns)
+
+    def failed(self, exchange: Exchange, error: str, at_ns: int, *, refused: bool = False) -> None:
+        """Observe that a CALL from `begin` or `begin_command` gets no CALLRESULT: `Exchange.failed`. Never raises."""
+        self._guarded(lambda: exchange.failed(error, at_ns, refused=refused))
+
+    def unreadable(self, code: str, at_ns: int) -> None:
+        """Observe a message of the charge point that is no OCPP-J message; `code` is a CALLERROR code. Never raises."""
+        if not self._closed:
+            self._guarded(self._unreadable, code, at_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """End the CALLs that have had no answer within the time-out. Never raises."""
+        if not self._closed and (self._requests or self._commands):
+            self._guarded(self._expire, now_ns)
+
+    def close(self, code: int, reason: str, at_ns: int) -> None:
+        """Observe the end of the connection. `reason` is not recorded. CALLs without an answer end. Never raises."""
+        if not self._closed:
+            self._closed = True
+            self._guarded(self._close, code, at_ns)
+
+    # Below, everything may raise.
+
+    def _guarded(self, step: Callable[..., R], *args: Any) -> R | None:
+        try:
+            return step(*args)
+        except Exception:  # noqa: BLE001  whatever is wrong here must not harm the conversation itself
+            self._core.failed()
+            return None
+
+    def _require_side(self) -> Side:
+        assert self._side is not None  # noqa: S101  else it is closed from the start
+        return self._side
+
+    def _frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> None:
+        if self._requests or self._commands:
+            self._expire(at_ns)
+        if len(data) > self._core.limits.max_frame_bytes:
+            self._core.count_unobserved("frame_size")
+            return
+        raw = data.encode(errors="replace") if isinstance(data, str) else data
+        try:
+            frame = frames.parse(raw, self._require_side().version.framing)
+        except FrameError as fault:
+            if from_charge_point:
+                self._unreadable(fault.code, at_ns)
+            else:
+                self._core.counters.unreadable_frames += 1
+            return
+        if from_charge_point:
+            self._from_charge_point(frame, at_ns)
+        else:
+            self._from_central_system(frame, at_ns)
+
+    def _from_charge_point(self, frame: Frame | None, at_ns: int) -> None:
+        if type(frame) is Call:
+            self._add(self._requests, frame, self._begin(frame, at_ns), at_ns)
+        elif type(frame) is Send:
+            record_send(self._require_side(), frame, at_ns)
+        elif type(frame) is ResultError:
+            self._seen(at_ns)
+            counts, code = self._core.counters.result_errors, bounded_call_error(frame.code)
+            counts[code] = counts.get(code, 0) + 1
+        elif not (
+            (type(frame) is CallResult or type(frame) is CallError) and self._match(self._commands, frame, at_ns)
+        ):
+            self._core.counters.unexpected_results += 1
+            self._seen(at_ns)
+
+    def _from_central_system(self, frame: Frame | None, at_ns: int) -> None:
+        """A CALLERROR without a CALL is no fault: it may answer a frame that was not readable."""
+        if type(frame) is Call:
+            self._add(self._commands, frame, self._begin_command(frame, at_ns), at_ns)
+        elif (
+            (type(frame) is CallResult or type(frame) is CallError)
+            and not self._match(self._requests, frame, at_ns)
+            and type(frame) is CallResult
+        ):
+            self._core.count_unobserved("unmatched_answer")
+
+    def _begin(self, call: Call, at_ns: int) -> Exchange:
+        self._refine_version(call, at_ns, from_charge_point=True)
+        return RequestExchange(self._require_side(), call, at_ns)
+
+    def _begin_command(self, call: Call, at_ns: int) -> Exchange:
+        self._refine_version(call, at_ns, from_charge_point=False)
+        return CommandExchange(self._require_side(), call, at_ns)
+
+    def _add(self, outstanding: Outstanding, call: Call, exchange: Exchange, at_ns: int) -> None:
+        if len(outstanding) >= self._core.limits.max_outstanding:
+            self._core.count_unobserved("outstanding")
+            outstanding.pop_oldest().failed(TIMEOUT, at_ns)
+        outstanding.add(call.message_id, exchange)
+
+    def _match(self, outstanding: Outstanding, result: CallResult | CallError, at_ns: int) -> bool:
+        """Record an answer, and return whether there is a CALL that it belongs to."""
+        exchange = outstanding.pop(result.message_id)
+        if exchange is None:
+            return False
+        if type(result) is CallError:
+            exchange.failed(result.code, at_ns, refused=True)
+        elif type(result) is CallResult:
+            exchange.answered(result.payload, at_ns)
+        return True
+
+    def _refine_version(self, call: Call, at_ns: int, *, from_charge_point: bool) -> None:
+        guess = self._guess
+        if guess is None:
+            return
+        guess.add(call, from_charge_point=from_charge_point)
+        side = self._require_side()
+        side.version = guess.version
+        if side.cp.protocol != side.version.subprotocol:
+            side.cp.protocol = side.version.subprotocol
+            self._core.fleet.changes.charge_points[side.cp.cp_id] = side.cp
+        if guess.certain:
+            self._guess = None
+
+    def _seen(self, at_ns: int) -> None:
+        self._core.fleet.seen(self._require_side().cp, at_ns / NS)
+
+    def _unreadable(self, code: str, at_ns: int) -> None:
+        self._core.counters.unreadable_frames += 1
+        self._seen(at_ns)
+        self._protocol_fault(code, at_ns)
+
+    def _protocol_fault(self, code: str, at_ns: int) -> None:
+        cp_id = self._require_side().cp.cp_id
+        fault = ev.ProtocolFaulted(cp_id=cp_id, received_ts=at_ns / NS, code=bounded_call_error(code))
+        self._core.apply([fault], at_ns)
+
+    def _expire(self, now_ns: int) -> None:
+        before_ns = now_ns - round(self._core.limits.answer_timeout_s * NS)
+        for outstanding in (self._requests, self._commands):
+            for exchange in outstanding.pop_expired(before_ns):
+                exchange.failed(TIMEOUT, now_ns)
+
+    def _close(self, code: int, at_ns: int) -> None:
+        try:
+            for outstanding in (self._requests, self._commands):
+                for exchange in outstanding.pop_all():
+                    self._guarded(exchange.failed, CONNECTION_LOST, at_ns)
+        finally:
+            self._ended(self, code, at_ns)

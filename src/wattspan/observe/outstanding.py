@@ -1,0 +1,45 @@
+"""`Outstanding`: the CALLs of one direction that wait for their answer, in the order in which they were sent."""
+
+from collections.abc import Iterator
+
+from wattspan.observe.exchanges import Exchange
+from wattspan.ocppj.frames import MessageId
+
+
+class Outstanding:
+    """CALLs by message id. Nearly always there is one at most, so they are in a list."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[str, Exchange]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, message_id: MessageId, exchange: Exchange) -> None:
+        """Add a CALL. One with the same id, as in a retry, stays: each gets an answer of its own."""
+        self._entries.append((str(message_id), exchange))
+
+    def pop(self, message_id: MessageId) -> Exchange | None:
+        """Remove and return the oldest CALL of that id, or None. Ids match as text: some peers send numbers."""
+        wanted = str(message_id)
+        for index, (known, exchange) in enumerate(self._entries):
+            if known == wanted:
+                del self._entries[index]
+                return exchange
+        return None
+
+    def pop_oldest(self) -> Exchange:
+        """Remove and return the oldest CALL; there must be one."""
+        return self._entries.pop(0)[1]
+
+    def pop_expired(self, before_ns: int) -> Iterator[Exchange]:
+        """Remove and yield the CALLs that were sent before `before_ns`."""
+        while self._entries and self._entries[0][1].at_ns < before_ns:
+            yield self.pop_oldest()
+
+    def pop_all(self) -> Iterator[Exchange]:
+        """Remove and yield all CALLs."""
+        while self._entries:
+            yield self.pop_oldest()
