@@ -136,7 +136,7 @@ class Seen:
     def on_sockets(self, change: int) -> None:
         self.sockets += change
 
-    def frame(self, frame: Frame, from_charge_point: bool) -> None:
+    def frame(self, frame: Frame, from_charge_point: bool, at_ns: int) -> None:
         self.frames.append((from_charge_point, bytes(frame.data)))
 
     def on_closed(self, code: int, reason: str) -> None:

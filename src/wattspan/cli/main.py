@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": LazyCommand("demo:demo", "Run a central system with a small simulated fleet."),
     "login": LazyCommand("logins:login", "Log in to a server and save a token for later commands."),
     "logout": LazyCommand("logins:logout", "Revoke the saved token and delete it."),
+    "proxy": LazyCommand("proxy:proxy", "Relay charge points to another central system, and observe them."),
     "serve": LazyCommand("serve:serve", "Run the central system until Ctrl-C or SIGTERM."),
     "simulate": LazyCommand("simulate:simulate", "Run virtual charge points: cars come, charge, taper and leave."),
     "stack": LazyCommand("stack:stack", "Run the observability stack in containers."),

@@ -8,6 +8,7 @@ means.
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -17,8 +18,8 @@ from websockets.protocol import CLOSED, Event
 
 from wattspan.proxy.protocol import RelayProtocol
 
-OnFrame = Callable[[Frame, bool], None]
-"""(frame, from_charge_point): called after the frame was written to the other hop; must not raise."""
+OnFrame = Callable[[Frame, bool, int], None]
+"""(frame, from_charge_point, arrived_ns): called after the frame was written to the other hop; must not raise."""
 
 SLICE_BYTES = 4_096
 """What is parsed at once before flow control is checked. Compressed it is a thousand times as much at most."""
@@ -200,7 +201,7 @@ class Hop(asyncio.Protocol):
             self._failed()
 
     def _relay(self, events: Sequence[Event]) -> None:
-        peer, on_frame = self.peer, self.on_frame
+        peer, on_frame, arrived_ns = self.peer, self.on_frame, time.time_ns()
         assert peer is not None  # noqa: S101
         theirs = peer.protocol
         for frame in events:
@@ -211,7 +212,7 @@ class Hop(asyncio.Protocol):
         peer.flush()
         if on_frame is not None:
             for frame in events:
-                on_frame(frame, self.from_charge_point)  # type: ignore[arg-type]
+                on_frame(frame, self.from_charge_point, arrived_ns)  # type: ignore[arg-type]
         if self.protocol.close_received is not None:
             peer.expect_end()
 

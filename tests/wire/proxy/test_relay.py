@@ -28,13 +28,16 @@ class Joined(NamedTuple):
 
 @pytest.fixture
 async def joined() -> AsyncIterator[Joined]:
-    async with RawCentralSystem() as csms, relay_to(f"ws://127.0.0.1:{csms.port}/ocpp/{{cp_id}}") as front:
-        async with front.charger() as charger:
-            yield Joined(front, charger, await csms.next())
+    async with (
+        RawCentralSystem() as csms,
+        relay_to(f"ws://127.0.0.1:{csms.port}/ocpp/{{cp_id}}") as front,
+        front.charger() as charger,
+    ):
+        yield Joined(front, charger, await csms.next())
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-@pytest.mark.parametrize("data", [b"", b"[3,\"1\",{}]", b"\xff\xfe not UTF-8", bytes(range(256)) * 256, b"x" * (1 << 20)])
+@pytest.mark.parametrize("data", [b"", b'[3,"1",{}]', b"\xff\xfe not UTF-8", bytes(range(256)) * 256, b"x" * (1 << 20)])
 async def test_a_message_arrives_to_the_byte_with_its_type_in_both_directions(joined, opcode, data):
     joined.charger.write(data, opcode)
     assert await joined.central.read() == (opcode | FINAL, data)
@@ -209,9 +212,12 @@ async def test_a_path_without_an_identity_is_refused_here(target):
 
 async def test_what_the_central_system_sends_with_its_answer_to_the_handshake_is_relayed():
     then = frame(b"early") + frame(b"x" * 10_000, BINARY) + frame(b"", PING)
-    async with RawCentralSystem(then=then) as csms, relay_to(f"ws://127.0.0.1:{csms.port}/{{cp_id}}") as front:
-        async with front.charger() as charger:
-            assert [await charger.read() for _ in range(3)] == [(TEXT, b"early"), (BINARY, b"x" * 10_000), (PING, b"")]
+    async with (
+        RawCentralSystem(then=then) as csms,
+        relay_to(f"ws://127.0.0.1:{csms.port}/{{cp_id}}") as front,
+        front.charger() as charger,
+    ):
+        assert [await charger.read() for _ in range(3)] == [(TEXT, b"early"), (BINARY, b"x" * 10_000), (PING, b"")]
 
 
 async def test_an_end_that_does_not_read_stops_the_other_and_little_is_buffered(joined):
@@ -244,15 +250,17 @@ async def test_a_violation_closes_the_violator_with_its_code_and_drops_the_other
 
 
 async def test_a_frame_above_the_limit_closes_with_1009_and_one_below_passes():
-    async with RawCentralSystem() as csms:
-        async with relay_to(f"ws://127.0.0.1:{csms.port}/{{cp_id}}", max_frame_bytes=1024) as front:
-            async with front.charger() as charger:
-                central = await csms.next()
-                charger.write(b"x" * 1024)
-                assert len((await central.read()).data) == 1024
-                charger.write(b"x" * 1025)
-                assert (await charger.read()).close_code == 1009
-                assert await central.ended() == b""
+    async with (
+        RawCentralSystem() as csms,
+        relay_to(f"ws://127.0.0.1:{csms.port}/{{cp_id}}", max_frame_bytes=1024) as front,
+        front.charger() as charger,
+    ):
+        central = await csms.next()
+        charger.write(b"x" * 1024)
+        assert len((await central.read()).data) == 1024
+        charger.write(b"x" * 1025)
+        assert (await charger.read()).close_code == 1009
+        assert await central.ended() == b""
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -281,16 +289,19 @@ async def test_compression_is_each_hops_own(charger, central):
 
 
 async def test_stopping_closes_both_ends_with_1001_and_refuses_further_ones():
-    async with RawCentralSystem() as csms, relay_to(f"ws://127.0.0.1:{csms.port}/{{cp_id}}") as front:
-        async with front.charger() as charger:
-            central = await csms.next()
-            stopping = asyncio.ensure_future(front.relay.stop())
-            assert (await charger.read()).close_code == 1001
-            assert struct.unpack("!H", (await central.read()).data[:2]) == (1001,)
-            charger.write(struct.pack("!H", 1001), CLOSE)
-            central.write(struct.pack("!H", 1001), CLOSE)
-            central.writer.close()
-            await stopping
+    async with (
+        RawCentralSystem() as csms,
+        relay_to(f"ws://127.0.0.1:{csms.port}/{{cp_id}}") as front,
+        front.charger() as charger,
+    ):
+        central = await csms.next()
+        stopping = asyncio.ensure_future(front.relay.stop())
+        assert (await charger.read()).close_code == 1001
+        assert struct.unpack("!H", (await central.read()).data[:2]) == (1001,)
+        charger.write(struct.pack("!H", 1001), CLOSE)
+        central.write(struct.pack("!H", 1001), CLOSE)
+        central.writer.close()
+        await stopping
 
 
 async def test_a_browser_or_a_scanner_gets_426_and_the_central_system_sees_nothing():
