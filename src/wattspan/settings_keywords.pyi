@@ -118,7 +118,7 @@ class SettingsKeywords(TypedDict, total=False):
     upstream_cert: str | None
     """`wattspan proxy`: PEM file with the client certificate and key shown to the central system for a charge point
     (security profile 3), such as `certs/{cp_id}.pem`."""
-    mirrors: tuple
+    mirrors: tuple[str, ...]
     """`wattspan proxy`: URLs of other central systems, separated by commas, that get copies of the charge points'
     messages; each with `{cp_id}`."""
     compare: bool

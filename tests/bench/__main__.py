@@ -13,6 +13,7 @@ from bench import servers
 from bench.figures import RESULTS, Results
 from bench.fleets import fleets
 from bench.load import pin
+from bench.proxied import proxied
 from bench.rates import Times, rates
 from bench.servers import LOAD_CORE, SERVER_CORE
 from bench.storm import storm
@@ -33,6 +34,8 @@ async def run(*, quick: bool, only: str | None, baseline: Path | None) -> Result
             if only in (None, "fleets"):
                 few, many = (200, 1_000) if quick else (1_000, 10_000)
                 await fleets(folder, collector, few, many, results)
+            if only in (None, "proxy"):
+                await proxied(folder, collector, QUICK if quick else FULL, 100 if quick else 1_000, results)
             if only in (None, "storm"):
                 await storm(folder, collector, 500 if quick else 5_000, results)
     return results
@@ -44,7 +47,7 @@ def main() -> int:
     arguments.add_argument(
         "--quick", action="store_true", help="a minute instead of six, for development; proves nothing"
     )
-    arguments.add_argument("--only", choices=["rates", "fleets", "storm"], help="one part of it")
+    arguments.add_argument("--only", choices=["rates", "fleets", "proxy", "storm"], help="one part of it")
     arguments.add_argument(
         "--baseline", type=Path, help="another working tree of Wattspan, measured in the same turns (rates only)"
     )

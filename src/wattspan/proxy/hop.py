@@ -40,6 +40,7 @@ class Hop(asyncio.Protocol):
 
     __slots__ = (
         "_early",
+        "_ended",
         "_holds",
         "_paused",
         "_processing",
@@ -73,7 +74,7 @@ class Hop(asyncio.Protocol):
         self.lost = False
         self._early: list[Event] = []
         self._holds = 0
-        self._paused = self._processing = False
+        self._paused = self._processing = self._ended = False
         self._unread: bytearray | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -107,8 +108,6 @@ class Hop(asyncio.Protocol):
                 self._unread = bytearray()
             self._unread += data
             self._process_unread()
-            if self._unread is not None and len(self._unread) > WRITE_BUFFER_BYTES:
-                self._pause()
         else:
             self._process(data)
 
@@ -121,9 +120,10 @@ class Hop(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         peer = self.peer
-        if self._unread and peer is not None and not peer.lost and peer.protocol.writable:
-            return  # `release` relays the rest, and then ends
-        self._end()
+        if peer is None:
+            self._lost_early()
+        elif not (self._unread and not peer.lost and peer.protocol.writable):
+            self._end()  # else `release` relays the rest, and then ends
 
     def pause_writing(self) -> None:
         """Called when this end does not read: stop reading from the other."""
@@ -158,7 +158,10 @@ class Hop(asyncio.Protocol):
             return
         if self._unread:
             self._process_unread()
-        if self._holds:
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self._holds or self._unread:
             return
         if self.lost:
             self._end()
@@ -179,6 +182,8 @@ class Hop(asyncio.Protocol):
             self._processing = False
         if not self._unread:
             self._unread = None
+        elif len(self._unread) > WRITE_BUFFER_BYTES:
+            self._pause()
 
     # frames
 
@@ -206,7 +211,7 @@ class Hop(asyncio.Protocol):
         theirs = peer.protocol
         for frame in events:
             if frame.opcode is _CLOSE:  # type: ignore[union-attr]
-                theirs.pass_close(frame.data)  # type: ignore[union-attr]
+                theirs.pass_close(bytes(frame.data))  # type: ignore[union-attr]
             elif theirs.writable:
                 theirs.send_frame(frame)  # type: ignore[arg-type]
         peer.flush()
@@ -267,6 +272,7 @@ class Hop(asyncio.Protocol):
     def drop(self) -> None:
         """End the connection without a close frame, when everything is written: the other end is gone."""
         if self.lost:
+            self._end()
             return
         if self.protocol.closed_with is not None:
             self.expect_end()  # it has a close frame, and ends the connection itself
@@ -288,16 +294,29 @@ class Hop(asyncio.Protocol):
             self.peer.drop()
         self.expect_end()
 
+    def _lost_early(self) -> None:
+        """The end is gone before both were joined. What it sent with its handshake is kept for `join`."""
+        if self.on_handshake is not None:
+            self.protocol.receive_eof()
+            self.protocol.writes.clear()
+            events, self.protocol.events = self.protocol.events, []
+            self._handshake(events)  # the body of a refusal may end with the connection
+        self._report_loss()
+
     def _end(self) -> None:
+        """End what follows from the loss of this connection, once."""
+        if self._ended:
+            return
+        self._ended = True
         self._unread = None
         if self.protocol.state is not CLOSED:
             self.protocol.receive_eof()
             self.protocol.writes.clear()
-            if self.peer is None:  # the body of a refusal may end with the connection
-                events, self.protocol.events = self.protocol.events, []
-                self._handshake(events)
         if self.peer is not None:
             self.peer.drop()
+        self._report_loss()
+
+    def _report_loss(self) -> None:
         if self.on_lost is not None:
             on_lost, self.on_lost = self.on_lost, None
             on_lost(self)

@@ -158,7 +158,7 @@ class Relay:
             self._refuse(hop, HandshakeRefused(503, "busy", "too many handshakes", retry_after_s=RETRY_AFTER_S))
             return
         task = self._opening[hop] = self._loop.create_task(self._open(hop, request))
-        hop.on_lost = lambda _hop: task.cancel()
+        hop.on_lost = lambda _hop: _cancel(task)
         task.add_done_callback(lambda task: self._opened(hop, task))
 
     def _opened(self, hop: Hop, task: asyncio.Task[None]) -> None:
@@ -303,10 +303,6 @@ class Link:
         upstream.join(charger)
         charger.release()
         upstream.release()
-        for hop, peer in ((charger, upstream), (upstream, charger)):
-            if hop.lost:  # between the handshake and now
-                peer.drop()
-                self._lost(hop)
 
     def close(self, data: bytes) -> None:
         """Send a close frame to both ends."""
@@ -391,7 +387,7 @@ async def connect(  # noqa: C901 - one way in, and every way it can fail
         raise HandshakeRefused(502, "upstream_invalid", text) from exc
     except (OSError, TimeoutError) as exc:
         _abort(hop)
-        text = f"the central system can't be reached: {exc or 'it does not answer'}"
+        text = f"the central system can't be reached: {str(exc) or 'it does not answer'}"
         raise HandshakeRefused(503, "upstream_unreachable", text, retry_after_s=RETRY_AFTER_S) from exc
     except asyncio.CancelledError:
         _abort(hop)
@@ -411,6 +407,10 @@ def close_of(charger: Hop, upstream: Hop) -> tuple[int, str]:
     if len(data) < 2:  # noqa: PLR2004
         return 1005, ""
     return int.from_bytes(data[:2], "big"), bytes(data[2:]).decode(errors="replace")
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
 
 
 def _abort(hop: Hop | None) -> None:

@@ -5,12 +5,12 @@ It owns what becomes of the path and the query, and must not open a connection.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -143,7 +143,6 @@ HOP_BY_HOP = frozenset(
 """Headers that belong to one connection (RFC 9110 §7.6.1, RFC 6455 §11.3)."""
 
 
-def passed(headers: Mapping[str, str] | object) -> list[tuple[str, str]]:
+def passed(headers: Headers) -> list[tuple[str, str]]:
     """Return the headers that are passed on, in order, repeated ones too."""
-    items: list[tuple[str, str]] = list(headers.raw_items())  # type: ignore[attr-defined,union-attr]
-    return [(name, value) for name, value in items if name.lower() not in HOP_BY_HOP]
+    return [(name, value) for name, value in headers.raw_items() if name.lower() not in HOP_BY_HOP]

@@ -220,6 +220,43 @@ async def test_what_the_central_system_sends_with_its_answer_to_the_handshake_is
         assert [await charger.read() for _ in range(3)] == [(TEXT, b"early"), (BINARY, b"x" * 10_000), (PING, b"")]
 
 
+async def test_what_a_central_system_sends_before_it_hangs_up_at_once_is_relayed():
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = RawConnection(reader, writer)
+        await connection.handshake(None, b"".join(frame(b"%d" % number * 100) for number in range(100)))
+        writer.close()
+
+    async with await asyncio.start_server(accepted, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with relay_to(f"ws://127.0.0.1:{port}/{{cp_id}}") as front, front.charger() as charger:
+            assert [(await charger.read()).data for _ in range(100)] == [b"%d" % number * 100 for number in range(100)]
+            assert await charger.ended() == b""
+            await eventually(lambda: front.seen.sockets == 0)
+
+
+async def test_a_central_system_that_hangs_in_the_handshake_is_a_503(monkeypatch):
+    monkeypatch.setattr("wattspan.proxy.relay.UPSTREAM_TIMEOUT_S", 0.05)
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(accepted, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with relay_to(f"ws://127.0.0.1:{port}/{{cp_id}}") as front, front.charger() as charger:
+            assert charger.status == 503
+            assert b"can't be reached" in await charger.ended()
+
+
+async def test_an_end_whose_machine_vanishes_is_noticed_by_tcp(joined):
+    """A half-open connection: neither end sends a ping, so only the kernel can find out."""
+    (link,) = joined.front.relay._links
+    for hop in (link.charger, link.upstream):
+        kernel = hop.transport.get_extra_info("socket")
+        assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+
+
 async def test_an_end_that_does_not_read_stops_the_other_and_little_is_buffered(joined):
     joined.central.reader._limit = 1  # type: ignore[attr-defined]  # reads no more than the kernel buffers
     joined.central.writer.transport.pause_reading()
