@@ -114,7 +114,6 @@ class ProxyServer:
         )
         enter.push_async_callback(self.telemetry.shutdown)
         recorder = cast(UpstreamRecorder, self.telemetry.recorder)
-        recorder.upstream = self.template.uri.host
         self._journal = Journal(
             self.store,
             self.fleet,

@@ -18,14 +18,12 @@ NO_ANSWER = frozenset({"Timeout", "ConnectionLost"})
 class UpstreamRecorder(Recorder):
     """Records what any recorder does and, for each answered CALL of a charge point, the central system's time."""
 
-    __slots__ = ("_sent", "_server", "passed_ns", "upstream")
+    __slots__ = ("_sent", "_server", "passed_ns")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.passed_ns = 0
         """When the message that is being observed had been relayed, Unix nanoseconds."""
-        self.upstream = ""
-        """Host name of the central system, for the spans."""
         self._sent: dict[int, int] = {}
         """When each open CALL was relayed, by the id of its span. The observer bounds how many are open."""
         self._server: Callable[[str, str, int], MessageSpan] = self.message
@@ -60,10 +58,5 @@ class UpstreamRecorder(Recorder):
         self._measures.record(catalogue.UPSTREAM, (end_ns - sent_ns) / NS, end_ns, span.action)
         if not (self._exemplars and span.sampled):
             return
-        token = self.attach(span)
-        try:
-            child = self._spans.client(span.cp_id, span.action, sent_ns)
-        finally:
-            self.detach(token)
-        child.set(catalogue.SERVER_ADDRESS, self.upstream)
+        child = self._spans.child(span, sent_ns)
         child.finish(end_ns, connector_id=None, session=None, error=error, store_wait_s=0.0, forced=False)

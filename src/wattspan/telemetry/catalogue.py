@@ -349,7 +349,6 @@ HTTP_METHOD = attribute("http.request.method", "Method of an HTTP request.")
 HTTP_ROUTE = attribute("http.route", "Template of the route; never the path itself, which may contain an id tag.")
 HTTP_STATUS = attribute("http.response.status_code", "HTTP status code of the response.")
 CLOSE_CODE = attribute("ws.close_code", "WebSocket close code of a disconnect during a session.")
-SERVER_ADDRESS = attribute("server.address", "Host name of the central system behind the proxy.")
 FAILURE = attribute("error.type", "Why a message or command failed: a CALLERROR code, Timeout, ConnectionLost, …")
 FORCE_SAMPLE = attribute(
     "csms.force_sample", "True on spans that a tail sampler must keep because an exemplar points to them."

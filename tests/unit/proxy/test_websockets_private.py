@@ -9,6 +9,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 HOLDS_FOR = ("17.4",)
 """Versions of websockets that were tested. With another one: run the wire tests, read its changes, and add it."""
@@ -46,6 +47,8 @@ def test_the_attributes_have_the_shape_we_rely_on():
         assert getattr(protocol, name) is None
     assert protocol.eof_sent is False
     assert next(protocol.parser) is None  # a generator, which waits for data
+    assert list(inspect.signature(StreamReader.at_eof).parameters) == ["self"]
+    assert bytes(protocol.reader.buffer) == b""
 
 
 @pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY, Opcode.PING])
