@@ -110,7 +110,9 @@ class RelayProtocol(Protocol):
         Nearly all of OCPP's messages arrive so. The parser of `websockets`, a generator, takes three times as long.
         """
         size = len(data)
-        if size < _SMALLEST or not self.reader.at_frame or self.current_size is not None or self.state is not OPEN:
+        if size < _SMALLEST or not self.reader.at_frame or self.current_size is not None:
+            return None
+        if self.state is not OPEN or self.close_received is not None:
             return None
         opcode = _WHOLE.get(data[0])  # with another first byte it is a fragment, compressed, or a control frame
         length, begin = data[1], 2
@@ -166,7 +168,7 @@ class RelayProtocol(Protocol):
 
     def _ignore(self) -> Generator[None]:
         """Discard what follows a close frame."""
-        while not (yield from StreamReader.at_eof(self.reader)):  # and never wait for a new frame
+        while not (yield from self.reader.at_eof()):
             self.reader.discard()
         if self.side is CLIENT and not self.eof_sent:
             self.send_eof()
