@@ -19,6 +19,7 @@ from typing import Any
 
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call_result
+from ocpp.v16.datatypes import IdTagInfo
 from ocpp.v16.enums import Action, AuthorizationStatus, GenericStatus, RegistrationStatus
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -26,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from stack.process import LOOPBACK, Program, on_free_ports
 
 _transaction_ids = itertools.count(4711)
-_ACCEPTED = {"status": AuthorizationStatus.accepted}
+_ACCEPTED = IdTagInfo(status=AuthorizationStatus.accepted)
 
 
 class AcceptingChargePoint(ChargePoint):

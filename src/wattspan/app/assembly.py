@@ -1,7 +1,7 @@
 """Builds parts of the central system from the settings. It starts none of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.app import make_app
@@ -98,11 +98,14 @@ def api_server(settings: Settings, services: Services) -> HttpServer:
 
 
 def metrics_server(
-    settings: Settings, telemetry: Telemetry, unready_reasons: Callable[[], Sequence[str]]
+    settings: Settings,
+    telemetry: Telemetry,
+    unready_reasons: Callable[[], Sequence[str]],
+    texts: Mapping[str, Callable[[], str]] | None = None,
 ) -> HttpServer:
-    """Return the server of /metrics, /healthz and /readyz."""
+    """Return the server of /metrics, /healthz and /readyz, and of further pages of text by their path."""
     return HttpServer(
-        metrics_app(telemetry.reader, ready=unready_reasons, access=Access.of(settings)),
+        metrics_app(telemetry.reader, ready=unready_reasons, access=Access.of(settings), texts=texts),
         host=settings.metrics_host,
         port=settings.metrics_port,
         tls_cert=settings.metrics_tls_cert,

@@ -22,6 +22,8 @@ from wattspan.gateway.ports import TLS_LOOK_S
 from wattspan.gateway.tls import ServerTls, tls_files
 from wattspan.http.server import HttpServer
 from wattspan.observe import Observer
+from wattspan.proxy.compare import Comparison
+from wattspan.proxy.mirror import Mirror, Mirrors
 from wattspan.proxy.observation import LinkObservation, Observation
 from wattspan.proxy.relay import Opened, Relay, RelayCallbacks
 from wattspan.proxy.target import Template, UpstreamTls
@@ -61,6 +63,8 @@ class ProxyServer:
         self.fleet = Fleet(assigns_ids=False)
         self._exit = AsyncExitStack()
         self._tls: ServerTls | None = None
+        self.comparison: Comparison | None = None
+        """The answers of mirrors, if they are compared."""
 
     store: Store
     """Open from entering to leaving, as are all parts below."""
@@ -69,6 +73,7 @@ class ProxyServer:
     _journal: Journal
     _observer: Observer
     _observation: Observation
+    _mirrors: Mirrors | None
     _metrics: HttpServer
 
     @property
@@ -124,16 +129,33 @@ class ProxyServer:
         enter.callback(self._journal.close)
         enter.push_async_callback(self._flush)
         self._observer = Observer(self.fleet, recorder=recorder, counters=self.counters, on_event=self._on_events)
-        self._observation = Observation(self._observer, recorder, self.counters)
+        self._mirrors = self._make_mirrors()
+        self._observation = Observation(self._observer, recorder, self.counters, self._mirrors)
         self.relay = self._make_relay()
+        if self._mirrors is not None:
+            enter.push_async_callback(self._mirrors.stop)
         enter.callback(self._end_observing)
-        self._metrics = metrics_server(settings, self.telemetry, self.unready_reasons)
+        texts = {} if self.comparison is None else {"/compare": self.comparison.report}
+        self._metrics = metrics_server(settings, self.telemetry, self.unready_reasons, texts)
         await self._metrics.start()
         enter.push_async_callback(self._metrics.stop)
         await self.relay.start(settings.host, settings.port, None if self._tls is None else self._tls.context)
         enter.push_async_callback(self.relay.stop)
         for work in (self._expire(), self._expire_readings(), self._watch_tls()):
             enter.callback(asyncio.create_task(work).cancel)
+
+    def _make_mirrors(self) -> Mirrors | None:
+        settings = self.settings
+        templates = [Template.parse(url, "mirrors") for url in settings.mirrors]
+        if not templates:
+            if settings.compare:
+                raise SettingsError(["compare: needs a mirror as well"])
+            return None
+        secure = any(template.uri.secure for template in templates)
+        context = UpstreamTls(settings.upstream_ca, None).shared if secure else None
+        self.comparison = Comparison(self.counters) if settings.compare else None
+        mirrors = [Mirror.of(template, context) for template in templates]
+        return Mirrors(mirrors, self.counters, self.comparison, settings.max_frame_bytes)
 
     def _make_relay(self) -> Relay:
         settings, secure = self.settings, self.template.uri.secure

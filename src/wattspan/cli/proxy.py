@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wattspan.cli.help import SectionedCommand
+from wattspan.cli.help import DescribedOption, SectionedCommand
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped, tune_garbage_collection
 from wattspan.settings import Settings
@@ -22,6 +22,7 @@ HELP = {
     "of the operating system.",
     "upstream_cert": "PEM file with the client certificate and key shown to the central system for a charge point "
     "(security profile 3), such as `certs/{cp_id}.pem`.",
+    "compare": "Compare the answers of mirrors, and report at /compare of the metrics port and at the end.",
     "database": "Path of a SQLite file, or a database URL, that keeps what was observed over a restart.",
 }
 OPTIONS = {
@@ -32,24 +33,36 @@ OPTIONS = {
         "handling_by_charge_point",
     ),
     "Storage": ("database", "reading_retention_days"),
+    "Mirrors": ("compare",),
     "Logging": ("log_level", "log_format"),
 }
 
 
 @click.command(cls=SectionedCommand)
+@click.option(
+    "--mirror",
+    "mirror",
+    cls=DescribedOption,
+    multiple=True,
+    metavar="URL",
+    section="Mirrors",
+    shown_envvar="WATTSPAN_MIRRORS",
+    help="URL of another central system that gets copies of the charge points' messages, with `{cp_id}`. May be "
+    "repeated; the variable separates several by commas.",
+)
 @settings_options(
     *(name for names in OPTIONS.values() for name in names),
     help=HELP,
     defaults={"database": DATABASE},
     sections=OPTIONS,
 )
-def proxy(**options: Any) -> None:
+def proxy(mirror: tuple[str, ...], **options: Any) -> None:
     """Relay charge points to another central system, and observe them.
 
     Every frame passes unchanged in both directions, and so do credentials and refusals. The metrics, spans and logs are
     those of a central system. Nothing that goes wrong with them affects the traffic.
     """
-    settings = proxy_settings(options)
+    settings = proxy_settings(options | ({"mirrors": list(mirror)} if mirror else {}))
 
     # Imported here, so that --help and shell completion need none of the server's libraries.
     from wattspan.app.proxy import ProxyServer  # noqa: PLC0415
@@ -70,6 +83,8 @@ def proxy(**options: Any) -> None:
             tune_garbage_collection()
             await stop.wait()
             click.echo("stopping", err=True)
+        if server.comparison is not None:
+            click.echo(server.comparison.report(), nl=False)
 
     run_until_stopped(main)
 

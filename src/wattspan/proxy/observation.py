@@ -14,6 +14,7 @@ from websockets.frames import Frame, Opcode
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.observe import Conversation, Observer
+from wattspan.proxy.mirror import LinkMirrors, Mirrors
 from wattspan.proxy.redirection import redirects
 from wattspan.proxy.relay import Opened
 from wattspan.proxy.upstream import UpstreamRecorder
@@ -54,6 +55,7 @@ class Observation:
         observer: Observer,
         recorder: UpstreamRecorder,
         counters: ServerCounters,
+        mirrors: Mirrors | None = None,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
         max_frames: int = MAX_FRAMES,
@@ -63,6 +65,7 @@ class Observation:
         self._observer = observer
         self._recorder = recorder
         self._counters = counters
+        self._mirrors = mirrors
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._queue: deque[_Item] = deque()
@@ -73,7 +76,8 @@ class Observation:
     def opened(self, opened: Opened) -> "LinkObservation":
         """Observe a connection that the central system accepted."""
         cp_id, at_ns = opened.identity.cp_id, self.clock_ns()
-        return LinkObservation(self, self._observer.connect(cp_id, opened.subprotocol, at_ns), cp_id)
+        mirrors = None if self._mirrors is None else self._mirrors.open(opened)
+        return LinkObservation(self, self._observer.connect(cp_id, opened.subprotocol, at_ns), cp_id, mirrors)
 
     def count(self, reason: str) -> None:
         """Count a message that passes unobserved; `reason` is a metric label."""
@@ -132,9 +136,12 @@ class Observation:
 class LinkObservation:
     """Implements `relay.LinkObserver` for one connection: assembles fragments and queues messages."""
 
-    __slots__ = ("_conversation", "_cp_id", "_fragments", "_observation")
+    __slots__ = ("_conversation", "_cp_id", "_fragments", "_mirrors", "_observation")
 
-    def __init__(self, observation: Observation, conversation: Conversation, cp_id: str) -> None:
+    def __init__(
+        self, observation: Observation, conversation: Conversation, cp_id: str, mirrors: LinkMirrors | None
+    ) -> None:
+        self._mirrors = mirrors
         self._observation = observation
         self._conversation = conversation
         self._cp_id = cp_id
@@ -185,7 +192,11 @@ class LinkObservation:
         conversation = self._conversation
         if item.data is None:
             conversation.close(item.passed_ns, "", item.at_ns)
+            if self._mirrors is not None:
+                self._mirrors.close()
             return
+        if self._mirrors is not None and not item.binary:
+            self._mirrors.message(item.data, item.from_charge_point, item.passed_ns)
         if item.from_charge_point:
             if item.binary:
                 conversation.binary(item.at_ns)

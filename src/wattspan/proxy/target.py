@@ -96,7 +96,8 @@ class UpstreamTls:
         self._known: dict[str, tuple[int, ssl.SSLContext]] = {}
         if certificates is not None and PLACEHOLDER not in certificates:
             raise SettingsError([f"upstream_cert: {certificates} has no {PLACEHOLDER}"])
-        self._shared = self._make()
+        self.shared = self._make()
+        """The context without a client certificate."""
 
     @property
     def by_charge_point(self) -> bool:
@@ -106,7 +107,7 @@ class UpstreamTls:
     async def context(self, cp_id: str) -> ssl.SSLContext:
         """Return the context for a charge point. Raises HandshakeRefused 503 if its certificate can't be read."""
         if self._certificates is None:
-            return self._shared
+            return self.shared
         path = Path(self._certificates.replace(PLACEHOLDER, cp_id))
         try:
             return await asyncio.to_thread(self._load, cp_id, path)
