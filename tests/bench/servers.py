@@ -135,8 +135,9 @@ async def plain_relay(folder: Path, upstream_port: int) -> AsyncIterator[Server]
 @asynccontextmanager
 async def proxy(folder: Path, upstream_port: int, collector: "Collector") -> AsyncIterator[Server]:
     """`wattspan proxy` on a fresh SQLite database, everything on."""
-    port, metrics_port = free_ports(2)
+    port, metrics_port, api_port = free_ports(3)
     environment = {"WATTSPAN_PORT": str(port), "WATTSPAN_METRICS_PORT": str(metrics_port), **collector.environment}
+    environment["WATTSPAN_API_PORT"] = str(api_port)
     environment["WATTSPAN_UPSTREAM"] = f"ws://{LOOPBACK}:{upstream_port}/{{cp_id}}"
     with TemporaryDirectory(dir=folder) as own:
         environment["WATTSPAN_DATABASE"] = str(Path(own, "proxy.db"))

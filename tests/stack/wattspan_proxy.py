@@ -48,7 +48,7 @@ class WattspanProxy:
     async def start(self) -> None:
         """Return when it has said where it relays. The one before must have ended."""
         self._starts += 1
-        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port), "--api-port", "0"]
         database = ["--database", str(self._folder / "proxy.db")]
         command = [sys.executable, "-m", "wattspan", "proxy", "--upstream", self._upstream, *ports, *database]
         self.program = await self._child.enter_async_context(

@@ -31,7 +31,7 @@ PUBLISHED = {
     "chargy": {9001},
     "wattspan": {9000, 8080},
     "otelcol": {24224},
-    "proxy": {9010, 9091},
+    "proxy": {9010, 9091, 8081},
 }
 SHELL_LESS = {"otelcol", "loki", "redis-exporter"}
 ROOTS = {"volumes"}

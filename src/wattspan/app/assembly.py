@@ -97,6 +97,15 @@ def api_server(settings: Settings, services: Services) -> HttpServer:
     )
 
 
+def api_url(settings: Settings, port: int) -> str:
+    """Return the URL of the API from outside, without a slash at the end: the setting, or else host and port."""
+    if settings.api_url is not None:
+        return settings.api_url.rstrip("/")
+    scheme = "https" if settings.api_tls_cert else "http"
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    return f"{scheme}://{host}:{port}"
+
+
 def metrics_server(
     settings: Settings,
     telemetry: Telemetry,

@@ -12,7 +12,8 @@ from typing import Self, cast
 
 from opentelemetry.trace import TracerProvider
 
-from wattspan.app.assembly import metrics_server
+from wattspan.app.assembly import api_url, metrics_server
+from wattspan.app.proxy_api import ProxyApi
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.domain.counters import ServerCounters
@@ -73,6 +74,7 @@ class ProxyServer:
     _journal: Journal
     _observer: Observer
     _observation: Observation
+    _api: ProxyApi
     _mirrors: Mirrors | None
     _metrics: HttpServer
 
@@ -85,6 +87,20 @@ class ProxyServer:
     def metrics_port(self) -> int:
         """The port of /metrics in use."""
         return self._metrics.port
+
+    @property
+    def api_port(self) -> int:
+        """The port of the HTTP API and the console in use."""
+        return self._api.port
+
+    @property
+    def first_password(self) -> str | None:
+        """The password of the user `admin`, if it was generated at this start."""
+        return self._api.first_password
+
+    def api_url(self) -> str:
+        """Return the URL of the API from outside, without a slash at the end."""
+        return api_url(self.settings, self.api_port)
 
     def unready_reasons(self) -> Sequence[str]:
         """Return why charge points can't be relayed now. A database that is down does not matter to them."""
@@ -128,6 +144,7 @@ class ProxyServer:
         )
         enter.callback(self._journal.close)
         enter.push_async_callback(self._flush)
+        self._api = ProxyApi(settings, self.fleet, self.store, self.counters, self.telemetry)
         self._observer = Observer(self.fleet, recorder=recorder, counters=self.counters, on_event=self._on_events)
         self._mirrors = self._make_mirrors()
         self._observation = Observation(self._observer, recorder, self.counters, self._mirrors)
@@ -139,6 +156,7 @@ class ProxyServer:
         self._metrics = metrics_server(settings, self.telemetry, self.unready_reasons, texts)
         await self._metrics.start()
         enter.push_async_callback(self._metrics.stop)
+        await self._api.start(enter, self._journal, self._observation, self)
         await self.relay.start(settings.host, settings.port, None if self._tls is None else self._tls.context)
         enter.push_async_callback(self.relay.stop)
         for work in (self._expire(), self._expire_readings(), self._watch_tls()):
@@ -198,7 +216,8 @@ class ProxyServer:
     def _tls_failed(self, reason: str, _text: str) -> None:
         self._refused(reason)
 
-    def _on_events(self, _events: Sequence[ev.Event], _at_ns: int) -> None:
+    def _on_events(self, events: Sequence[ev.Event], _at_ns: int) -> None:
+        self._api.publish(events)
         if not self._journal.available:
             self._limit_unwritten()
         self._journal.commit()

@@ -32,6 +32,10 @@ OPTIONS = {
         *("metrics_host", "metrics_port", "metrics_user", "metrics_tls_cert", "metrics_tls_key"),
         "handling_by_charge_point",
     ),
+    "HTTP API and console": (
+        *("api_host", "api_port", "api_url", "api_tls_cert", "api_tls_key", "session_hours"),
+        *("jaeger_url", "alertmanager_url"),
+    ),
     "Storage": ("database", "reading_retention_days"),
     "Mirrors": ("compare",),
     "Logging": ("log_level", "log_format"),
@@ -80,6 +84,9 @@ def proxy(mirror: tuple[str, ...], **options: Any) -> None:
             click.echo(
                 f"metrics        {metrics_scheme}://{_in_url(settings.metrics_host)}:{server.metrics_port}/metrics"
             )
+            click.echo(f"console        {server.api_url()}/")
+            if server.first_password is not None:
+                click.echo(f"log in as      admin, password {server.first_password}  (shown only once)")
             tune_garbage_collection()
             await stop.wait()
             click.echo("stopping", err=True)

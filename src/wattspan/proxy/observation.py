@@ -36,6 +36,10 @@ BEHIND_FRAMES = MAX_FRAMES // 10
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 
+OnMessage = Callable[[str, bytes], None]
+"""(direction, message): "in" is from the charge point."""
+
+
 class _Item(NamedTuple):
     """A message, or with `data` None the end of a connection. `passed_ns` is when it had been relayed."""
 
@@ -68,6 +72,7 @@ class Observation:
         self._mirrors = mirrors
         self._max_frames = max_frames
         self._max_bytes = max_bytes
+        self.watchers: dict[str, list[OnMessage]] = {}
         self._queue: deque[_Item] = deque()
         self._bytes = 0
         self._scheduled = False
@@ -78,6 +83,17 @@ class Observation:
         cp_id, at_ns = opened.identity.cp_id, self.clock_ns()
         mirrors = None if self._mirrors is None else self._mirrors.open(opened)
         return LinkObservation(self, self._observer.connect(cp_id, opened.subprotocol, at_ns), cp_id, mirrors)
+
+    def watch(self, cp_id: str, on_message: OnMessage) -> Callable[[], None]:
+        """Call `on_message` with each message of a charge point. Returns a function that ends it."""
+        self.watchers.setdefault(cp_id, []).append(on_message)
+
+        def end() -> None:
+            self.watchers[cp_id].remove(on_message)
+            if not self.watchers[cp_id]:
+                del self.watchers[cp_id]
+
+        return end
 
     def count(self, reason: str) -> None:
         """Count a message that passes unobserved; `reason` is a metric label."""
@@ -195,6 +211,9 @@ class LinkObservation:
             if self._mirrors is not None:
                 self._mirrors.close()
             return
+        if self._observation.watchers:
+            for watcher in self._observation.watchers.get(self._cp_id, ()):
+                watcher("in" if item.from_charge_point else "out", item.data)
         if self._mirrors is not None and not item.binary:
             self._mirrors.message(item.data, item.from_charge_point, item.passed_ns)
         if item.from_charge_point:
