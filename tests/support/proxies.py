@@ -1,6 +1,8 @@
 """A proxy for tests: on free ports, read over real HTTP."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,16 +20,23 @@ class Proxy:
     """A ProxyServer, and the questions tests ask it. Keywords are settings."""
 
     def __init__(
-        self, database: Path, upstream: str, *, tracer_provider: TracerProvider | None = None, **settings: Any
+        self,
+        database: Path,
+        upstream: str,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+        **settings: Any,
     ) -> None:
         chosen = {"port": 0, "metrics_port": 0, "api_port": 0, "database": str(database), "upstream": upstream}
         self._settings = load_settings(chosen | settings, None, {})
         self._tracer_provider = tracer_provider
+        self._clock_ns = clock_ns
 
     server: ProxyServer
 
     async def __aenter__(self) -> Self:
-        self.server = ProxyServer(self._settings, tracer_provider=self._tracer_provider)
+        self.server = ProxyServer(self._settings, tracer_provider=self._tracer_provider, clock_ns=self._clock_ns)
         await self.server.__aenter__()
         return self
 

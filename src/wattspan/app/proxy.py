@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, cast
@@ -53,14 +53,21 @@ class ProxyServer:
         StoreError: the database can't be used; the text says what to do.
     """
 
-    def __init__(self, settings: Settings, *, tracer_provider: TracerProvider | None = None) -> None:
-        """`tracer_provider` as in `CentralSystem`. Raises SettingsError if `upstream` is missing or wrong."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """The keywords are as in `CentralSystem`. Raises SettingsError if `upstream` is missing or wrong."""
         self.settings = settings
         self._given = GivenProviders(tracer_provider)
+        self._clock_ns = clock_ns
         if settings.upstream is None:
             raise SettingsError(["upstream: is required; set it with --upstream or WATTSPAN_UPSTREAM"])
         self.template = Template.parse(settings.upstream)
-        self.counters = ServerCounters(started_ts=time.time())
+        self.counters = ServerCounters(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet(assigns_ids=False)
         self._exit = AsyncExitStack()
         self._tls: ServerTls | None = None
@@ -121,7 +128,7 @@ class ProxyServer:
 
     async def _start(self) -> None:
         settings, enter = self.settings, self._exit
-        self.store = await Store.open(settings.database)
+        self.store = await Store.open(settings.database, clock=lambda: self._clock_ns() / 1e9)
         enter.push_async_callback(self.store.close)
         await self.store.claim()
         await self.store.restore(self.fleet)
@@ -131,6 +138,7 @@ class ProxyServer:
             os.environ,
             handling_by_charge_point=settings.handling_by_charge_point,
             given=self._given,
+            clock_ns=self._clock_ns,
             make_recorder=UpstreamRecorder,
         )
         enter.push_async_callback(self.telemetry.shutdown)
@@ -145,9 +153,11 @@ class ProxyServer:
         enter.callback(self._journal.close)
         enter.push_async_callback(self._flush)
         self._api = ProxyApi(settings, self.fleet, self.store, self.counters, self.telemetry)
-        self._observer = Observer(self.fleet, recorder=recorder, counters=self.counters, on_event=self._on_events)
+        self._observer = Observer(
+            self.fleet, recorder=recorder, counters=self.counters, clock_ns=self._clock_ns, on_event=self._on_events
+        )
         self._mirrors = self._make_mirrors()
-        self._observation = Observation(self._observer, recorder, self.counters, self._mirrors)
+        self._observation = Observation(self._observer, recorder, self.counters, self._mirrors, clock_ns=self._clock_ns)
         self.relay = self._make_relay()
         if self._mirrors is not None:
             enter.push_async_callback(self._mirrors.stop)
@@ -188,7 +198,7 @@ class ProxyServer:
         return Relay(
             self.template,
             UpstreamTls(settings.upstream_ca, settings.upstream_cert) if secure else None,
-            RelayCallbacks(opened=self._opened, refused=self._refused),
+            RelayCallbacks(opened=self._opened, refused=self._refused, clock_ns=self._clock_ns),
             max_frame_bytes=settings.max_frame_bytes,
             revocations=lambda: None if self._tls is None else self._tls.revocations,
         )
@@ -200,7 +210,9 @@ class ProxyServer:
             link = self._observation.opened(opened)
             if opened.certificate is not None:
                 expires_ts = opened.certificate.expires_ts
-                held = ev.CertificateHeld(cp_id=opened.identity.cp_id, received_ts=time.time(), expires_ts=expires_ts)
+                held = ev.CertificateHeld(
+                    cp_id=opened.identity.cp_id, received_ts=self._clock_ns() / 1e9, expires_ts=expires_ts
+                )
                 apply(self.fleet, held)
                 self._journal.commit()
         except Exception:
@@ -241,7 +253,7 @@ class ProxyServer:
         kept_s = (self.settings.reading_retention_days or 0.0) * DAY_S
         while kept_s:
             with contextlib.suppress(StoreError):
-                await self.store.expire_readings(time.time() - kept_s, EXPIRE_ROWS)
+                await self.store.expire_readings(self._clock_ns() / 1e9 - kept_s, EXPIRE_ROWS)
             await asyncio.sleep(EXPIRE_READINGS_S)
 
     async def _watch_tls(self) -> None:

@@ -46,6 +46,7 @@ class Hop(asyncio.Protocol):
         "_processing",
         "_timer",
         "_unread",
+        "clock_ns",
         "from_charge_point",
         "loop",
         "lost",
@@ -70,6 +71,7 @@ class Hop(asyncio.Protocol):
         self.on_handshake: Callable[[Hop, Any], None] | None = on_handshake
         self.on_frame: OnFrame | None = None
         self.on_lost: Callable[[Hop], None] | None = None
+        self.clock_ns: Callable[[], int] = time.time_ns
         self.peer: Hop | None = None
         self.lost = False
         self._early: list[Event] = []
@@ -210,7 +212,7 @@ class Hop(asyncio.Protocol):
 
     def _relay_whole(self, frame: Frame, peer: "Hop") -> None:
         """Do what `_relay` does, for the frequent case of a short message in one frame."""
-        arrived_ns = time.time_ns()
+        arrived_ns = self.clock_ns()
         theirs = peer.protocol
         if theirs.writable and not peer.lost:
             peer.transport.write(theirs.send_whole(frame))
@@ -218,7 +220,7 @@ class Hop(asyncio.Protocol):
             self.on_frame(frame, self.from_charge_point, arrived_ns)
 
     def _relay(self, events: Sequence[Event]) -> None:
-        peer, on_frame, arrived_ns = self.peer, self.on_frame, time.time_ns()
+        peer, on_frame, arrived_ns = self.peer, self.on_frame, self.clock_ns()
         assert peer is not None  # noqa: S101
         theirs = peer.protocol
         for frame in events:

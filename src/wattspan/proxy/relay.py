@@ -11,6 +11,7 @@ import math
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,6 +74,8 @@ class RelayCallbacks:
     """Called with the reason of each handshake that failed."""
     sockets: Callable[[int], None] = lambda _change: None
     """Called with +1 and -1 as charge points come and go."""
+    clock_ns: Callable[[], int] = time.time_ns
+    """Unix nanoseconds; dates the arrival of frames."""
 
 
 class Relay:
@@ -268,6 +271,7 @@ class Relay:
 
     def _join(self, hop: Hop, upstream: Hop, opened: Opened) -> None:
         observer = self._callbacks.opened(opened)
+        hop.clock_ns = upstream.clock_ns = self._callbacks.clock_ns
         link = Link(hop, upstream, observer, self._left)
         self._links.add(link)
         self._callbacks.sockets(1)
