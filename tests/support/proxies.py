@@ -28,7 +28,7 @@ class Proxy:
         clock_ns: Callable[[], int] = time.time_ns,
         **settings: Any,
     ) -> None:
-        chosen = {"port": 0, "metrics_port": 0, "api_port": 0, "database": str(database), "upstream": upstream}
+        chosen = {"port": 0, "metrics_port": 0, "api_port": 0, "database": str(database), "upstream": upstream or None}
         self._settings = load_settings(chosen | settings, None, {})
         self._tracer_provider = tracer_provider
         self._clock_ns = clock_ns

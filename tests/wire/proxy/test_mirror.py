@@ -11,7 +11,7 @@ from support.chargers import BOOT, START, energy, meter_values, status, stop
 from support.proxies import Proxy
 from support.raw_central import RawCentralSystem
 from support.waiting import eventually
-from wattspan.errors import CommandRefused
+from wattspan.errors import CommandRefused, SettingsError
 
 
 @pytest.fixture
@@ -147,3 +147,29 @@ async def test_different_answers_are_counted_and_reported(csms, tmp_path):
         "Heartbeat",
         "StatusNotification",
     ]
+
+
+async def test_the_report_needs_the_credentials_of_the_metrics(csms, tmp_path):
+    settings = {"mirrors": [csms.url("/ws/{cp_id}")], "compare": True, "metrics_token": "secret"}
+    async with Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}"), **settings) as proxy:
+        assert await proxy.page("/compare") == "credentials needed\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"upstream": "wss://csms.example/ocpp"}, "has no {cp_id} in its path"),
+        ({"upstream": "https://csms.example/{cp_id}"}, "is not a WebSocket URL"),
+        ({"upstream": "wss://user:secret@csms.example/{cp_id}"}, "credentials have no place in the URL"),
+        ({"upstream": "ws://csms.example/{cp_id}", "compare": True}, "needs a mirror as well"),
+        ({"upstream": "ws://csms.example/{cp_id}", "mirrors": ["ws://x/"]}, "has no {cp_id} in its path"),
+        ({"upstream": "ws://csms.example/{cp_id}", "upstream_cert": "{cp_id}.pem"}, "need a wss:// URL"),
+        ({"upstream": "wss://csms.example/{cp_id}", "upstream_cert": "{cp_id}.pem"}, "needs tls_client_ca"),
+        ({}, "is required"),
+    ],
+)
+async def test_settings_that_make_no_sense_are_reported(tmp_path, settings, fault):
+    with pytest.raises(SettingsError) as raised:
+        await Proxy(tmp_path / "proxy.db", **({"upstream": ""} | settings)).__aenter__()
+    assert fault in str(raised.value)
+    assert "secret" not in str(raised.value)
