@@ -150,7 +150,7 @@ class Observation:
 
 
 class LinkObservation:
-    """Implements `relay.LinkObserver` for one connection: assembles fragments and queues messages."""
+    """Implements `link.LinkObserver` for one connection: assembles fragments and queues messages."""
 
     __slots__ = ("_conversation", "_cp_id", "_fragments", "_mirrors", "_observation")
 

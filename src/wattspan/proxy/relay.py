@@ -1,6 +1,6 @@
 """The relay: accepts charge points, connects each to the central system, and joins both connections.
 
-It owns handshakes and the lives of connections. It must not know what a frame means: a `LinkObserver` is given each
+It owns the port and the handshakes. It must not know what a frame means: a `LinkObserver` is given each
 frame after it was relayed.
 """
 
@@ -14,19 +14,19 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
-from websockets.frames import Close, Frame
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Close
 from websockets.http11 import Request, Response
 
 from wattspan.errors import HandshakeRefused, SettingsError
 from wattspan.gateway.certificates import PeerCertificate, Revocations
+from wattspan.proxy.dialing import RETRY_AFTER_S, SWITCHING, abort, connect
 from wattspan.proxy.hop import CLOSE_TIMEOUT_S, Hop
-from wattspan.proxy.protocol import ChargerProtocol, UpstreamProtocol
+from wattspan.proxy.link import Link, LinkObserver
+from wattspan.proxy.protocol import ChargerProtocol
 from wattspan.proxy.target import Identity, Template, UpstreamTls, identity, passed
 from wattspan.telemetry.logs import limited
 
@@ -34,24 +34,10 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 60.0
 """Seconds for the TLS handshake of a charge point, and again for its request."""
-UPSTREAM_TIMEOUT_S = 30.0
-"""Seconds that the central system may take to answer a handshake."""
 MAX_OPENING = 1_000
 """Handshakes in progress; further ones get 503."""
-RETRY_AFTER_S = 10.0
 BACKLOG = 4096
-SWITCHING = http.HTTPStatus.SWITCHING_PROTOCOLS
 _DEFLATE = [ServerPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=12)]
-_DEFLATE_UPSTREAM = [
-    ClientPerMessageDeflateFactory(client_max_window_bits=True, compress_settings={"memLevel": 5, "level": 6})
-]
-
-
-class LinkObserver(Protocol):
-    """What is called about one connection, after the fact. No method may raise or block."""
-
-    def frame(self, frame: Frame, from_charge_point: bool, at_ns: int) -> None: ...
-    def closed(self, code: int, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +154,7 @@ class Relay:
         self._opening.pop(hop, None)
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("a handshake failed unexpectedly", exc_info=exc)
-            _abort(hop)
+            abort(hop)
 
     async def _open(self, hop: Hop, request: Request) -> None:
         """Open the connection to the central system, and answer the charge point's handshake with its answer."""
@@ -277,149 +263,13 @@ class Relay:
         self._callbacks.sockets(1)
         link.start()
 
-    def _left(self, link: "Link") -> None:
+    def _left(self, link: Link) -> None:
         self._links.discard(link)
         self._callbacks.sockets(-1)
 
 
-class Link:
-    """Two joined hops. It ends when both have ended."""
-
-    __slots__ = ("_left", "_observer", "charger", "ended", "upstream")
-
-    def __init__(
-        self, charger: Hop, upstream: Hop, observer: LinkObserver | None, left: Callable[["Link"], None]
-    ) -> None:
-        self.charger = charger
-        self.upstream = upstream
-        self._observer = observer
-        self._left = left
-        self.ended: asyncio.Future[None] = charger.loop.create_future()
-
-    def start(self) -> None:
-        """Relay, beginning with what arrived with the handshakes."""
-        charger, upstream = self.charger, self.upstream
-        for hop in (charger, upstream):
-            hop.on_lost = self._lost
-            if self._observer is not None:
-                hop.on_frame = self._observer.frame
-        charger.join(upstream)
-        upstream.join(charger)
-        charger.release()
-        upstream.release()
-
-    def close(self, data: bytes) -> None:
-        """Send a close frame to both ends."""
-        self.charger.close(data)
-        self.upstream.close(data)
-
-    def abort(self) -> None:
-        """End both TCP connections at once."""
-        for hop in (self.charger, self.upstream):
-            if not hop.lost:
-                hop.transport.abort()
-
-    def _lost(self, hop: Hop) -> None:
-        if hop is self.charger and self._observer is not None:
-            observer, self._observer = self._observer, None
-            observer.closed(*close_of(self.charger, self.upstream))
-        if self.charger.lost and self.upstream.lost and not self.ended.done():
-            self.ended.set_result(None)
-            self._left(self)
-
-
-async def connect(  # noqa: C901 - one way in, and every way it can fail
-    template: Template,
-    target: str,
-    headers: list[tuple[str, str]],
-    *,
-    context: ssl.SSLContext | None,
-    deflate: bool,
-    max_frame_bytes: int,
-    logger: logging.Logger,
-) -> tuple[Hop, Response]:
-    """Return a connection to a central system and its answer to the handshake, which may be a refusal.
-
-    Raises:
-        HandshakeRefused: 503 if the central system can't be reached, 502 if it does not answer with HTTP or TLS.
-    """
-    loop = asyncio.get_running_loop()
-    uri = template.uri
-    answered: asyncio.Future[Response] = loop.create_future()
-
-    def on_handshake(_hop: Hop, answer: Any) -> None:
-        if answered.done():
-            return
-        if isinstance(answer, Response):
-            answered.set_result(answer)
-        else:
-            answered.set_exception(answer)
-
-    def on_lost(_hop: Hop) -> None:
-        if not answered.done():
-            answered.set_exception(ConnectionResetError("it closed the connection during the handshake"))
-
-    def factory() -> Hop:
-        protocol = UpstreamProtocol(
-            uri,
-            extensions=_DEFLATE_UPSTREAM if deflate else None,
-            max_size=(None, max_frame_bytes),
-            logger=logger,
-        )
-        hop = Hop(protocol, from_charge_point=False, on_handshake=on_handshake)
-        hop.on_lost = on_lost
-        return hop
-
-    hop: Hop | None = None
-    try:
-        async with asyncio.timeout(UPSTREAM_TIMEOUT_S):
-            _, hop = await loop.create_connection(
-                factory, uri.host, uri.port, ssl=context, server_hostname=uri.host if context is not None else None
-            )
-            protocol = hop.protocol
-            assert isinstance(protocol, ClientProtocol)  # noqa: S101
-            request = protocol.connect()
-            own = [(name, value) for name, value in request.headers.raw_items() if name != "Sec-WebSocket-Protocol"]
-            protocol.send_request(Request(target, Headers([*own, *headers])))
-            hop.flush()
-            response = await answered
-            if response.status_code == SWITCHING and protocol.handshake_exc is not None:
-                raise protocol.handshake_exc
-    except (ssl.SSLError, InvalidHandshake) as exc:
-        _abort(hop)
-        text = f"the central system does not answer properly: {exc}"
-        raise HandshakeRefused(502, "upstream_invalid", text) from exc
-    except (OSError, TimeoutError) as exc:
-        _abort(hop)
-        text = f"the central system can't be reached: {str(exc) or 'it does not answer'}"
-        raise HandshakeRefused(503, "upstream_unreachable", text, retry_after_s=RETRY_AFTER_S) from exc
-    except asyncio.CancelledError:
-        _abort(hop)
-        raise
-    hop.on_lost = None
-    return hop, response
-
-
-def close_of(charger: Hop, upstream: Hop) -> tuple[int, str]:
-    """Return code and reason with which a connection was closed, 1006 without a close frame."""
-    data = charger.protocol.close_received
-    if data is None:
-        data = upstream.protocol.close_received
-    if data is None:
-        sent = charger.protocol.close_sent or upstream.protocol.close_sent  # we closed it, because of a limit
-        return (1006, "") if sent is None else (int(sent.code), sent.reason)
-    if len(data) < 2:  # noqa: PLR2004
-        return 1005, ""
-    return int.from_bytes(data[:2], "big"), bytes(data[2:]).decode(errors="replace")
-
-
 def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
-
-
-def _abort(hop: Hop | None) -> None:
-    if hop is not None and not hop.lost:
-        hop.transport.abort()
 
 
 def _forwarded(hop: Hop) -> list[tuple[str, str]]:

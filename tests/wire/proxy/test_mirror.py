@@ -1,6 +1,5 @@
 """Mirrors: a second central system gets what the charge point sends, and changes nothing for it."""
 
-import asyncio
 import json
 
 import pytest
@@ -109,8 +108,7 @@ async def test_what_finds_no_room_for_a_mirror_is_dropped_and_counted(csms, tmp_
 
 
 async def test_different_answers_are_counted_and_reported(csms, tmp_path):
-    """The mirror refuses the id tag, takes long for one message, and never answers another."""
-    began = asyncio.Event()
+    """The mirror refuses the id tag, and hangs up on a heartbeat."""
 
     async def differ(connection: ServerConnection) -> None:
         async for text in connection:  # ends when the mirror is left with 1001
@@ -118,8 +116,6 @@ async def test_different_answers_are_counted_and_reported(csms, tmp_path):
             if action == "Authorize":
                 await connection.send(json.dumps([3, message_id, {"idTagInfo": {"status": "Blocked"}}]))
             elif action == "StatusNotification":
-                began.set()
-                await asyncio.sleep(0.15)
                 await connection.send(json.dumps([3, message_id, {}]))
             elif action == "Heartbeat":
                 await connection.close()
@@ -134,8 +130,7 @@ async def test_different_answers_are_counted_and_reported(csms, tmp_path):
                 await charger.call("Authorize", {"idTag": "SECRET-TAG"})
                 await charger.call("StatusNotification", status("Available"))
                 await charger.call("Heartbeat")
-                await began.wait()
-                for kind in ("status", "slower", "missing"):
+                for kind in ("status", "missing"):
                     await proxy.becomes(
                         1, "ocpp_proxy_mirror_differences_total", mirror=f"127.0.0.1:{port}", difference=kind
                     )

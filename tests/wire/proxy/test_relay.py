@@ -235,7 +235,7 @@ async def test_what_a_central_system_sends_before_it_hangs_up_at_once_is_relayed
 
 
 async def test_a_central_system_that_hangs_in_the_handshake_is_a_503(monkeypatch):
-    monkeypatch.setattr("wattspan.proxy.relay.UPSTREAM_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("wattspan.proxy.dialing.UPSTREAM_TIMEOUT_S", 0.05)
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
