@@ -5,6 +5,7 @@ state (`families`); histograms are recorded (`ApiMeasures`).
 """
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import ClassVar, Self
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,10 @@ from wattspan.telemetry.process import register_process
 from wattspan.telemetry.recorder import Measures, MessageSpan
 
 _ROOT = Context()
+
+READ_DIRECTLY: ContextVar[list[State] | None] = ContextVar("read_directly", default=None)
+"""Set while a reader collects that renders states itself: it gets them appended here and no observations, which take
+most of the time of a scrape."""
 
 
 class FleetInstruments:
@@ -58,6 +63,9 @@ class FleetInstruments:
         names = family.metric.labels
 
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            if (direct := READ_DIRECTLY.get()) is not None:
+                direct.extend(state for state in self._states if not any(state is each for each in direct))
+                return ()
             return [
                 Observation(each.value, dict(zip(names, each.labels, strict=True)))
                 for state in self._states

@@ -15,7 +15,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 import wattspan
 from wattspan.telemetry.otlp import grpc_private, http_private
-from wattspan.telemetry.prometheus import mapping_private
 from wattspan.telemetry.sdk_private import (
     BatchLogRecordProcessor,
     LogRecordExporter,
@@ -29,7 +28,6 @@ HOLDS_FOR = {
     "opentelemetry-sdk": ("1.45.1", "1.45.2"),
     "opentelemetry-exporter-otlp-proto-http": ("1.45.1", "1.45.2"),
     "opentelemetry-exporter-otlp-proto-grpc": ("1.45.1", "1.45.2"),
-    "opentelemetry-exporter-prometheus": ("0.66b1", "0.66b2"),
 }
 """The versions that were tested. With another one: run tests/unit/telemetry and tests/stack, and add it."""
 
@@ -37,7 +35,6 @@ ALLOWED = {
     "telemetry/sdk_private.py",
     "telemetry/otlp/grpc_private.py",
     "telemetry/otlp/http_private.py",
-    "telemetry/prometheus/mapping_private.py",
 }
 ROOT = Path(wattspan.__file__).parent
 
@@ -143,10 +140,3 @@ def test_the_grpc_exporters_make_their_client_from_the_stub_and_translate_what_t
     source = inspect.getsource(OTLPExporterMixin)
     assert "self._client = self._stub(self._channel)" in source
     assert "request=self._translate_data(data)" in source
-
-
-def test_the_stock_mapping_of_names_is_the_one_our_page_relies_on():
-    assert mapping_private.sanitize_full_name("a.b-c") == "a_b_c"
-    assert mapping_private.sanitize_attribute("http.route") == "http_route"
-    assert mapping_private.map_unit("By") == "bytes"
-    assert not mapping_private.map_unit("{request}")

@@ -1,110 +1,143 @@
-"""Renders instruments that are not read from the state: those of libraries, plugins and the process.
+"""Renders instruments that are not ours, those of libraries and plugins, by the stock Prometheus exporter's reader.
 
-It takes what the SDK collected and maps names as the stock exporter does, without scope labels. It leaves out what it
-cannot render: one odd instrument must not cost the whole page.
+The reader is fed with what another reader collected, a metric at a time: one odd instrument must not cost the whole
+page.
 """
 
-import json
-from bisect import bisect_left
-from collections.abc import Container, Iterator, Mapping, Sequence
-from itertools import accumulate
-from typing import Any
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
-from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     ExponentialHistogram,
+    ExponentialHistogramDataPoint,
     Histogram,
     HistogramDataPoint,
     Metric,
     MetricsData,
-    NumberDataPoint,
-    Sum,
+    ResourceMetrics,
+    ScopeMetrics,
 )
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.metrics_core import Metric as PrometheusMetric
+from prometheus_client.openmetrics import exposition as openmetrics
 
-from wattspan.telemetry.catalogue import Kind
-from wattspan.telemetry.histogram import Exemplar
-from wattspan.telemetry.prometheus.exposition import Format, exemplar, head, number, pairs
-from wattspan.telemetry.prometheus.mapping_private import map_unit, sanitize_attribute, sanitize_full_name
+from wattspan.telemetry.prometheus.exposition import Format
 
-NS = 1e9
+log = logging.getLogger(__name__)
+
+_END = "# EOF\n"
+_RESOURCE, _SCOPE = Resource({}), InstrumentationScope("")
 
 
-def lines_of(data: MetricsData | None, form: Format, excluded: Container[str]) -> Iterator[tuple[str, Kind, str]]:
-    """Yield each family once: its name (a counter's with `_total`), its kind, its text; without those in `excluded`.
+class ForeignPage:
+    """Renders what the SDK collected from instruments of other libraries. Names and units are the stock exporter's.
 
-    Several scopes may use one name: their points share the family. The first kind wins, and of points with the same
-    labels the first.
+    Several scopes may use one name: their points share the family, and of points with the same labels the first wins,
+    as the first kind wins.
     """
-    families: dict[str, tuple[Kind, str, dict[str, str]]] = {}
-    for metric in _metrics(data):
-        if metric.name in excluded:
-            continue
-        name, kind = _named(metric)
-        known, _, points = families.setdefault(name, (kind, metric.description or "", {}))
-        if known is kind:
-            for point in metric.data.data_points:
-                labels = _labels(point.attributes or {})
-                points.setdefault(labels, _point(name, labels, point, form))
-    for name, (kind, text, points) in families.items():
-        if points:
-            yield name, kind, head(name, kind, text, form) + "".join(points.values())
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._reader = _FedReader(registry=self._registry, scope_info_enabled=False, disable_target_info=True)
+        # Without instruments: the registry has its readers collect, and a reader without a provider warns about that.
+        self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
+
+    def text(self, metrics: Iterable[Metric], form: Format, names: Collection[str] = ()) -> str:
+        """Return the text of these metrics without an end mark. `names`: only families with a sample of this name."""
+        found: dict[str, PrometheusMetric] = {}
+        for metric in _merged(metrics):
+            for family in self._families(metric):
+                key = f"{family.name}_total" if family.type == "counter" else family.name
+                if not names or not {key, family.name, *(sample.name for sample in family.samples)}.isdisjoint(names):
+                    found.setdefault(key, family)
+        collected = _Collected(found.values())
+        if form is Format.OPENMETRICS:
+            text: bytes = openmetrics.generate_latest(collected)  # type: ignore[no-untyped-call]
+            return text.decode().removesuffix(_END)
+        return exposition.generate_latest(collected).decode()
+
+    def _families(self, metric: Metric) -> list[PrometheusMetric]:
+        """Return the families of one metric; none if the stock exporter cannot express it."""
+        scope = ScopeMetrics(_SCOPE, [metric], "")
+        self._reader._receive_metrics(MetricsData([ResourceMetrics(_RESOURCE, [scope], "")]))
+        try:
+            return [_without_repeats(family) for family in self._registry.collect() if family.samples]
+        except Exception:
+            log.exception("instrument %s is not shown on the page", metric.name)
+            return []
 
 
-def _metrics(data: MetricsData | None) -> Iterator[Metric]:
+class _FedReader(PrometheusMetricReader):
+    """The stock reader, which renders what another reader collected."""
+
+    def feed(self, data: MetricsData) -> None:
+        """Take the metrics that the next collection of the registry renders."""
+        self._receive_metrics(data)
+
+
+class _Collected:
+    """Families as prometheus_client's functions expect them of a registry."""
+
+    def __init__(self, families: Iterable[PrometheusMetric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[PrometheusMetric]:
+        """Return the families."""
+        return self._families
+
+
+def metrics_of(data: MetricsData | None) -> Iterator[Metric]:
+    """Yield the metrics of all resources and scopes."""
     for resource in data.resource_metrics if data else ():
         for scope in resource.scope_metrics:
             yield from scope.metrics
 
 
-def _named(metric: Metric) -> tuple[str, Kind]:
-    """Return the family's name with its unit, a counter's with `_total`. A sum that may decrease is a gauge."""
-    kind = Kind.GAUGE
-    if isinstance(metric.data, Sum) and metric.data.is_monotonic:
-        kind = Kind.COUNTER
-    elif isinstance(metric.data, Histogram | ExponentialHistogram):
-        kind = Kind.HISTOGRAM
-    name, unit = sanitize_full_name(metric.name), map_unit(metric.unit or "")
-    if kind is Kind.COUNTER:
-        name = name.removesuffix("_total")
-    if unit and not name.endswith(f"_{unit}"):
-        name = f"{name}_{unit}"
-    return (f"{name}_total" if kind is Kind.COUNTER else name), kind
+def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
+    """Return the metrics, those of one name, unit and kind as one: the stock exporter mixes up their labels."""
+    merged: dict[tuple[str, str | None, type], Metric] = {}
+    for each in metrics:
+        metric = _with_a_bucket(each)
+        key = (metric.name, metric.unit, type(metric.data))
+        if (known := merged.get(key)) is not None:
+            points = [*known.data.data_points, *metric.data.data_points]
+            metric = replace(known, data=replace(known.data, data_points=points))  # type: ignore[arg-type]
+        merged[key] = metric
+    return merged.values()
 
 
-def _labels(attributes: Mapping[str, Any]) -> str:
-    """Return label pairs sorted by name; values of keys that become equal are joined (OTel spec, Prometheus)."""
-    joined: dict[str, str] = {}
-    for key in sorted(attributes):
-        value = attributes[key]
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-        name = sanitize_attribute(key)
-        joined[name] = f"{joined[name]};{text}" if name in joined else text
-    return pairs(tuple(joined), tuple(joined.values()))
+def _with_a_bucket(metric: Metric) -> Metric:
+    """Return an exponential histogram as one with a single bucket, which the text formats can express."""
+    if not isinstance(metric.data, ExponentialHistogram):
+        return metric
+    points = [_histogram_point(point) for point in metric.data.data_points]
+    return replace(metric, data=Histogram(points, metric.data.aggregation_temporality))
 
 
-def _point(name: str, labels: str, point: Any, form: Format) -> str:
-    braced = f"{{{labels}}}" if labels else ""
-    if isinstance(point, NumberDataPoint):
-        return f"{name}{braced} {number(point.value)}\n"
-    bounds: Sequence[float] = ()
-    counts: Sequence[int] = (point.count,)  # an exponential histogram has no bounds that this format can express
-    if isinstance(point, HistogramDataPoint):
-        bounds, counts = point.explicit_bounds, point.bucket_counts
-    last = _exemplars(point.exemplars, bounds) if form is Format.OPENMETRICS else {}
-    comma = "," if labels else ""
-    buckets = "".join(
-        f'{name}_bucket{{{labels}{comma}le="{bound}"}} {count}{last.get(index, "")}\n'
-        for index, (bound, count) in enumerate(zip((*bounds, "+Inf"), accumulate(counts), strict=True))
+def _histogram_point(point: ExponentialHistogramDataPoint) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=point.attributes,
+        start_time_unix_nano=point.start_time_unix_nano,
+        time_unix_nano=point.time_unix_nano,
+        count=point.count,
+        sum=point.sum,
+        bucket_counts=[point.count],
+        explicit_bounds=[],
+        min=point.min,
+        max=point.max,
+        exemplars=point.exemplars,
     )
-    return f"{buckets}{name}_sum{braced} {number(point.sum)}\n{name}_count{braced} {point.count}\n"
 
 
-def _exemplars(found: Sequence[SdkExemplar], bounds: Sequence[float]) -> dict[int, str]:
-    """Return the latest exemplar of each bucket, by the index of the bucket; only those that belong to a span."""
-    return {
-        bisect_left(bounds, each.value): exemplar(
-            Exemplar(each.trace_id, each.span_id, each.value, each.time_unix_nano / NS)
-        )
-        for each in sorted(found, key=lambda each: each.time_unix_nano)
-        if each.trace_id and each.span_id
-    }
+def _without_repeats(family: PrometheusMetric) -> PrometheusMetric:
+    """Drop samples whose labels came before: a page with both cannot be scraped."""
+    first = {(sample.name, tuple(sorted(sample.labels.items()))): sample for sample in reversed(family.samples)}
+    family.samples = [
+        sample for sample in family.samples if first[sample.name, tuple(sorted(sample.labels.items()))] is sample
+    ]
+    return family

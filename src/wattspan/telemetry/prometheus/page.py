@@ -1,6 +1,7 @@
 """Renders our own families as text, in small pieces. It owns the layout and a cache of label texts; no HTTP here.
 
-Rendering is a plain generator, so its caller decides when to pause. Charge points may come and go at each pause.
+Rendering is a plain generator, so its caller decides when to pause. Charge points may come and go at each pause. It may
+run on another thread than the one that changes the state, so dictionaries are copied before they are iterated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -70,13 +71,13 @@ class Page:
     def _charge_points_keyed(self, family: Family, cps: Sequence[ChargePoint], _now_ts: float) -> Iterator[str]:
         name, names = family.metric.name, family.metric.labels[family.scope :]
         for cp in cps:
-            for key, value in family.read(cp).items():
+            for key, value in family.read(cp).copy().items():
                 yield f"{name}{{{self._text(cp.cp_id, None)},{_key(names, key)}}} {number(value)}\n"
 
     def _connectors(self, family: Family, cps: Sequence[ChargePoint], now_ts: float) -> Iterator[str]:
         name, read = family.metric.name, family.read
         for cp in cps:
-            for connector_id, connector in cp.connectors.items():
+            for connector_id, connector in cp.connectors.copy().items():
                 value = read(cp, connector, now_ts)
                 if value is not None:
                     written = value if value - value == 0 else special(value)
@@ -85,8 +86,8 @@ class Page:
     def _connectors_keyed(self, family: Family, cps: Sequence[ChargePoint], now_ts: float) -> Iterator[str]:
         name, names = family.metric.name, family.metric.labels[family.scope :]
         for cp in cps:
-            for connector_id, connector in cp.connectors.items():
-                for key, value in family.read(cp, connector, now_ts).items():
+            for connector_id, connector in cp.connectors.copy().items():
+                for key, value in family.read(cp, connector, now_ts).copy().items():
                     yield f"{name}{{{self._text(cp.cp_id, connector_id)},{_key(names, key)}}} {number(value)}\n"
 
     _lines = {  # noqa: RUF012  a table of the methods above
@@ -150,7 +151,9 @@ def _key(names: tuple[str, ...], key: str | tuple[str, ...]) -> str:
 def _server(family: Family, state: State) -> str:
     name, value = family.metric.name, family.read(state)
     if family.keyed:
-        return "".join(f"{name}{{{_key(family.metric.labels, key)}}} {number(each)}\n" for key, each in value.items())
+        return "".join(
+            f"{name}{{{_key(family.metric.labels, key)}}} {number(each)}\n" for key, each in value.copy().items()
+        )
     return "" if value is None else f"{name} {number(value)}\n"
 
 

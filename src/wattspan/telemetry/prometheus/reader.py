@@ -25,9 +25,11 @@ from opentelemetry.sdk.metrics import (
 )
 from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 
+from wattspan.telemetry.catalogue import METRICS
 from wattspan.telemetry.families import State
-from wattspan.telemetry.prometheus.exposition import Format, sample_names
-from wattspan.telemetry.prometheus.foreign import lines_of
+from wattspan.telemetry.prometheus.collected import collected_lines
+from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.foreign import ForeignPage, metrics_of
 from wattspan.telemetry.prometheus.page import Page
 from wattspan.telemetry.sdk_private import has_provider
 
@@ -59,6 +61,7 @@ class PrometheusReader(MetricReader):
         self._state = state
         self._page = Page(state) if state is not None else None
         self._turn = asyncio.Lock()
+        self._foreign_page = ForeignPage()
         self._foreign: MetricsData | None = None
 
     def forget(self, cp_id: str) -> None:
@@ -95,16 +98,23 @@ class PrometheusReader(MetricReader):
     def _pause_s(self) -> float:
         return PAUSE_S if self._state is not None and self._state.counters.store_waiting else 0.0
 
-    def _text(self, form: Format, names: frozenset[str], foreign: MetricsData | None) -> Iterator[str]:
+    def _text(self, form: Format, names: frozenset[str], collected: MetricsData | None) -> Iterator[str]:
         wanted = names.__contains__ if names else lambda _: True
         if self._page is not None:
             yield from self._page.render(form, wanted)
-        excluded = self._state.names() if self._state is not None else frozenset()
-        for name, kind, text in lines_of(foreign, form, excluded):
-            if any(map(wanted, sample_names(name, kind))):
-                yield text
+        yield from self._of_instruments(form, names, wanted, collected)
         if form is Format.OPENMETRICS:
             yield "# EOF\n"
+
+    def _of_instruments(
+        self, form: Format, names: frozenset[str], wanted: Callable[[str], bool], collected: MetricsData | None
+    ) -> Iterator[str]:
+        """Yield what the SDK collected: our own metrics that are not read from the state, then those of others."""
+        shown = self._state.names() if self._state is not None else frozenset()
+        metrics = [metric for metric in metrics_of(collected) if metric.name not in shown]
+        own = {metric.name: metric for metric in metrics if metric.name in METRICS}
+        yield from collected_lines(own.values(), form, wanted)
+        yield self._foreign_page.text((metric for metric in metrics if metric.name not in METRICS), form, names)
 
     def _collect_foreign(self) -> MetricsData | None:
         """Return what the SDK collected from all instruments; None without a provider."""
