@@ -99,6 +99,6 @@ class Comparison:
                 f"{mirror:<24} {name:<30} {action.compared:>8} {kinds['status']:>7} {kinds['missing']:>7} "
                 f"{kinds['slower']:>7} {means:>15}"
             )
-            for (ours, theirs), count in action.examples.most_common():
-                lines.append(f"{'':<25}{count} x {ours} here, {theirs} there")
+            for (status, theirs), count in action.examples.most_common():
+                lines.append(f"{'':<25}{count} x {status} here, {theirs} there")
         return "\n".join(lines) + "\n"

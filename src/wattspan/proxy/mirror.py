@@ -93,15 +93,15 @@ class Mirrors:
         counts, key = self._counters.mirror_messages, (mirror, outcome)
         counts[key] = counts.get(key, 0) + 1
 
-    def learn(self, mirror: str, cp_id: str, ours: int, theirs: int) -> None:
-        """Remember the transaction id of a mirror (`theirs`) for one of the central system."""
-        self._ids[mirror, cp_id, ours] = theirs
+    def learn(self, mirror: str, cp_id: str, primary_id: int, mirror_id: int) -> None:
+        """Remember the transaction id of a mirror (`mirror_id`) for one of the central system."""
+        self._ids[mirror, cp_id, primary_id] = mirror_id
         if len(self._ids) > MAX_IDS:
             self._ids.popitem(last=False)
 
-    def theirs(self, mirror: str, cp_id: str, ours: int) -> int | None:
+    def mirror_id(self, mirror: str, cp_id: str, primary_id: int) -> int | None:
         """Return the mirror's transaction id, or None if it is not known."""
-        return self._ids.get((mirror, cp_id, ours))
+        return self._ids.get((mirror, cp_id, primary_id))
 
     async def stop(self) -> None:
         """Disconnect all mirrors."""
@@ -213,7 +213,9 @@ class MirrorConnection:
         uri = template.uri
         host = f"[{uri.host}]" if ":" in uri.host else uri.host
         target = template.target_for(opened.identity.raw, opened.request.path)
-        headers = [(name, value) for name, value in passed(opened.request.headers) if name.lower() not in _OURS]
+        headers = [
+            (name, value) for name, value in passed(opened.request.headers) if name.lower() not in _SET_BY_LIBRARY
+        ]
         return await connect(
             f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}{target}",
             additional_headers=headers,
@@ -302,12 +304,12 @@ class MirrorConnection:
 
     def _translated(self, call: _Call) -> Json | None:
         """Return the payload with the mirror's transaction id, or None if the message is useless without one."""
-        ours = call.payload.get("transactionId")
-        if type(ours) is not int:  # only OCPP 1.6 has ids that the central system assigns
+        primary_id = call.payload.get("transactionId")
+        if type(primary_id) is not int:  # only OCPP 1.6 has ids that the central system assigns
             return call.payload
-        theirs = self._mirrors.theirs(self._mirror.label, self._cp_id, ours)
-        if theirs is not None:
-            return {**call.payload, "transactionId": theirs}
+        mirror_id = self._mirrors.mirror_id(self._mirror.label, self._cp_id, primary_id)
+        if mirror_id is not None:
+            return {**call.payload, "transactionId": mirror_id}
         if call.action == "StopTransaction":
             return None
         return {name: value for name, value in call.payload.items() if name != "transactionId"}
@@ -327,17 +329,17 @@ class MirrorConnection:
 
     def _settle(self, call: _Call) -> None:
         """Compare both answers and learn the transaction ids, once both are known."""
-        primary, mirror, ours, theirs = self._pending[call.message_id]
+        primary, mirror, primary_id, mirror_id = self._pending[call.message_id]
         if primary is None or mirror is None:
             return
         del self._pending[call.message_id]
-        if ours is not None and theirs is not None:
-            self._mirrors.learn(self._mirror.label, self._cp_id, ours, theirs)
+        if primary_id is not None and mirror_id is not None:
+            self._mirrors.learn(self._mirror.label, self._cp_id, primary_id, mirror_id)
         if self._mirrors.comparison is not None:
             self._mirrors.comparison.compare(self._mirror.label, call.action, primary, mirror)
 
 
-_OURS = frozenset({"sec-websocket-protocol", "user-agent"})
+_SET_BY_LIBRARY = frozenset({"sec-websocket-protocol", "user-agent"})
 """Headers that `websockets` writes itself."""
 
 

@@ -23,7 +23,7 @@ _LINK = struct.Struct("<BB2s16s2s8sBI")  # Span.links: trace_id, span_id, flags
 _DOUBLE = struct.Struct("<d")
 _TRACE_ID, _SPAN_ID = b"\x0a\x10", b"\x12\x08"
 _PARENT = b"\x22\x08"
-_OURS = frozenset({HotSpan, ChildSpan})
+_MESSAGE_SPANS = frozenset({HotSpan, ChildSpan})
 _START, _END = 0x39, 0x41
 _LINKS, _LINK_SIZE, _LINK_FLAGS = 0x6A, 33, 0x35
 _IS_LOCAL = 0x100  # SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK without IS_REMOTE: the parent is known to be local
@@ -68,7 +68,7 @@ class Encoder:
         by_scope: dict[SpanScope, list[bytes]] = {}
         others: list[ReadableSpan] = []
         for span in spans:
-            if type(span) in _OURS and span.extras is None:  # type: ignore[attr-defined]
+            if type(span) in _MESSAGE_SPANS and span.extras is None:  # type: ignore[attr-defined]
                 assert isinstance(span, HotSpan)  # noqa: S101
                 span_scope = span.source.span_scope
                 if span_scope not in by_scope:
