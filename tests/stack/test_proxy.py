@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -130,3 +131,24 @@ async def test_a_central_system_that_is_killed_is_back_for_the_charge_point_when
         await charger.connected(2)
         await boot(charger)
         await assert_values(proxy, {'ocpp_cp_boots_total{cp_id="RPC1"}': 2, 'ocpp_cp_connected{cp_id="RPC1"}': 1})
+
+
+async def test_a_migration_from_the_ocpp_packages_server_to_ours_is_tried_on_a_mirror(
+    tmp_path: Path, ocpp_rpc: RunOcppRpc
+) -> None:
+    """The transaction ids of both differ: the package's server begins at 4711."""
+    async with OcppPackageServer.run(tmp_path) as old, WattspanServer.run(tmp_path) as new:
+        options = ("--mirror", f"{new.url}/ws/{{cp_id}}", "--compare")
+        async with WattspanProxy.run(tmp_path, f"{old.url}/{{cp_id}}", *options) as proxy:
+            async with ocpp_rpc(url=proxy.url, identity="RPC1") as charger:
+                assert await charge(charger, id_tag=TAG) >= 4711
+
+                async def mirrored() -> bool:
+                    return await new.value('ocpp_cp_energy_total_wh{cp_id="RPC1"}') == 3000
+
+                await eventually(mirrored)
+                await assert_values(proxy, {'ocpp_cp_energy_total_wh{cp_id="RPC1"}': 3000})
+            assert await proxy.program.stop() == 0
+            report = proxy.program.log.read_text()
+        assert re.search(r"^127\.0\.0\.1:\d+ +StopTransaction +1 +0 +0 ", report, re.MULTILINE), report
+        assert "Rejected" not in report
