@@ -67,6 +67,8 @@ def _written(annotation: Any) -> str:
     if origin in (Union, UnionType):
         parts = {part for each in get_args(annotation) for part in _written(each).split(" | ")}
         return " | ".join(sorted(parts, key=lambda part: (part == "None", part)))
+    if origin is tuple:
+        return f"tuple[{_written(get_args(annotation)[0])}, ...]"
     return _NAMES.get(annotation) or str(annotation.__name__)
 
 

@@ -128,6 +128,21 @@ class SettingsKeywords(TypedDict, total=False):
     """File that the audit plugin writes to. Without it, entries go to the log."""
     audit_unmasked: bool
     """Write id tokens and keys to the audit log unmasked."""
+    upstream: str | None
+    """`wattspan proxy`: URL of the central system behind it, with `{cp_id}` for the identity of the charge point, such
+    as `wss://csms.example/ocpp/{cp_id}`."""
+    upstream_ca: Path | str | None
+    """`wattspan proxy`: PEM certificates of the authorities that sign the central system's certificate. Defaults to
+    those of the operating system."""
+    upstream_cert: str | None
+    """`wattspan proxy`: PEM file with the client certificate and key shown to the central system for a charge point
+    (security profile 3), such as `certs/{cp_id}.pem`."""
+    mirrors: Iterable[str] | str
+    """`wattspan proxy`: URLs of other central systems, separated by commas, that get copies of the charge points'
+    messages; each with `{cp_id}`."""
+    compare: bool
+    """`wattspan proxy`: report where the answers of mirrors differ, at `/compare` of the metrics port and at the
+    end."""
     kml_url: str | None
     """`wattspan chargy`: address of the public network's KML feed; the variable KML_URL works as well."""
     kml_interval_s: float

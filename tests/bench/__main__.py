@@ -14,6 +14,7 @@ from bench.figures import RESULTS, Results
 from bench.fleets import fleets
 from bench.flooder import beside_a_flooder
 from bench.load import pin
+from bench.proxied import proxied
 from bench.rates import Times, rates
 from bench.replays import FULL_BYTES, QUICK_BYTES, replays
 from bench.servers import LOAD_CORE, SERVER_CORE
@@ -37,6 +38,8 @@ async def run(*, quick: bool, only: str | None, baseline: Path | None) -> Result
                 await fleets(folder, collector, few, many, results)
             if only in (None, "replay"):
                 replays(folder, QUICK_BYTES if quick else FULL_BYTES, results)
+            if only in (None, "proxy"):
+                await proxied(folder, collector, QUICK if quick else FULL, 100 if quick else 1_000, results)
             if only in (None, "storm"):
                 await storm(folder, collector, 500 if quick else 5_000, results)
             if only in (None, "flooder"):
@@ -50,7 +53,7 @@ def main() -> int:
     arguments.add_argument(
         "--quick", action="store_true", help="a minute instead of six, for development; proves nothing"
     )
-    parts = ["rates", "fleets", "replay", "storm", "flooder"]
+    parts = ["rates", "fleets", "proxy", "replay", "storm", "flooder"]
     arguments.add_argument("--only", choices=parts, help="one part of it")
     arguments.add_argument(
         "--baseline", type=Path, help="another working tree of Wattspan, measured in the same turns (rates only)"

@@ -140,6 +140,29 @@ async def wattspan(
             yield Server(program=program, port=port, metrics_port=metrics_port, api_port=api_port, database=database)
 
 
+@asynccontextmanager
+async def plain_relay(folder: Path, upstream_port: int) -> AsyncIterator[Server]:
+    """A plain relay on `websockets`."""
+    (port,) = free_ports(1)
+    command = [sys.executable, HERE / "plain_relay.py", str(port), str(upstream_port)]
+    async with _pinned("relay", command, folder, port, {}) as program:
+        yield Server(program=program, port=port)
+
+
+@asynccontextmanager
+async def proxy(folder: Path, upstream_port: int, collector: "Collector") -> AsyncIterator[Server]:
+    """`wattspan proxy` on a fresh SQLite database, everything on."""
+    port, metrics_port, api_port = free_ports(3)
+    environment = {"WATTSPAN_PORT": str(port), "WATTSPAN_METRICS_PORT": str(metrics_port), **collector.environment}
+    environment["WATTSPAN_API_PORT"] = str(api_port)
+    environment["WATTSPAN_UPSTREAM"] = f"ws://{LOOPBACK}:{upstream_port}/{{cp_id}}"
+    with TemporaryDirectory(dir=folder) as own:
+        environment["WATTSPAN_DATABASE"] = str(Path(own, "proxy.db"))
+        command = [sys.executable, "-m", "wattspan", "proxy"]
+        async with _pinned("proxy", command, folder, port, environment) as program:
+            yield Server(program=program, port=port, metrics_port=metrics_port)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
     """A real Collector that takes OTLP and throws it away. It runs on the load generator's core."""

@@ -31,6 +31,7 @@ PUBLISHED = {
     "chargy": {9001},
     "wattspan": {9000, 8080},
     "otelcol": {24224},
+    "proxy": {9010, 9091, 8081},
 }
 SHELL_LESS = {"otelcol", "loki", "redis-exporter"}
 ROOTS = {"volumes"}
@@ -106,6 +107,7 @@ def test_profiles_and_published_ports_are_those_that_are_promised() -> None:
     assert {name for name, told in profiles.items() if "core" in told} == CORE
     assert {name for name, told in profiles.items() if "full" in told} == FULL
     assert {name for name, told in profiles.items() if "victorialogs" in told} == VICTORIALOGS
+    assert {name for name, told in profiles.items() if "proxy" in told} == {"volumes", "proxy"}
     published = {
         name: {int(port.split(":")[1]) for port in service["ports"]}
         for name, service in COMPOSE["services"].items()
@@ -211,3 +213,13 @@ def test_the_dockerfile_stands_a_review() -> None:
 def test_a_dockerfile_with_a_fault_does_not(right: str, wrong: str, fault: str) -> None:
     assert DOCKERFILE.count(right) >= 1
     assert any(fault in each for each in dockerfile_faults(DOCKERFILE.replace(right, wrong)))
+
+
+def test_the_unit_of_the_proxy_is_as_hardened_as_that_of_the_server() -> None:
+    server, proxy = (
+        (ROOT / "deploy/systemd" / f"wattspan{suffix}.service").read_text().splitlines() for suffix in ("", "-proxy")
+    )
+    begin = server.index("# It needs its state directory, sockets and nothing else of the machine.")
+    assert proxy[begin:] == server[begin:]
+    keys = [[line.partition("=")[0] for line in unit if not line.startswith("#")] for unit in (server, proxy)]
+    assert keys[0] == keys[1]

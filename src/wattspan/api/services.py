@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from opentelemetry.trace import Tracer
 
 from wattspan.api.access.auth_service import AuthService
+from wattspan.api.access.rights import CHANGING, Right
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
 from wattspan.csms.commands import Commands
@@ -55,6 +56,12 @@ class Services:
     files: Files
     server: Server
     tracer: Tracer
+    read_only: bool = False
+    """Whether this server only observes charge points of another central system, as the proxy does."""
+
+    def shown(self, rights: frozenset[Right]) -> list[Right]:
+        """Return the rights that the console offers something for."""
+        return sorted(rights - CHANGING if self.read_only else rights)
 
     @property
     def fleet(self) -> Fleet:

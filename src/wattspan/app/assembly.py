@@ -1,7 +1,7 @@
 """Builds parts of the central system from the settings. It starts none of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.app import make_app
@@ -134,12 +134,24 @@ def api_server(settings: Settings, services: Services) -> HttpServer:
     )
 
 
+def api_url(settings: Settings, port: int) -> str:
+    """Return the URL of the API from outside, without a slash at the end: the setting, or else host and port."""
+    if settings.api_url is not None:
+        return settings.api_url.rstrip("/")
+    scheme = "https" if settings.api_tls_cert else "http"
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    return f"{scheme}://{host}:{port}"
+
+
 def metrics_server(
-    settings: Settings, telemetry: Telemetry, unready_reasons: Callable[[], Sequence[str]]
+    settings: Settings,
+    telemetry: Telemetry,
+    unready_reasons: Callable[[], Sequence[str]],
+    texts: Mapping[str, Callable[[], str]] | None = None,
 ) -> HttpServer:
-    """Return the server of /metrics, /healthz and /readyz."""
+    """Return the server of /metrics, /healthz and /readyz, and of further pages of text by their path."""
     return HttpServer(
-        metrics_app(telemetry.reader, ready=unready_reasons, access=Access.of(settings)),
+        metrics_app(telemetry.reader, ready=unready_reasons, access=Access.of(settings), texts=texts),
         host=settings.metrics_host,
         port=settings.metrics_port,
         tls_cert=settings.metrics_tls_cert,

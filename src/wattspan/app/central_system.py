@@ -18,6 +18,7 @@ from wattspan.api.files import Files
 from wattspan.api.services import Services
 from wattspan.app.assembly import (
     api_server,
+    api_url,
     make_admission,
     make_auth,
     make_commands,
@@ -152,12 +153,7 @@ class CentralSystem(TypedCalls, OperationMethods):
 
     def api_url(self) -> str:
         """Return the URL of the API from outside, without a slash at the end: the setting, or else host and port."""
-        settings = self.settings
-        if settings.api_url is not None:
-            return settings.api_url.rstrip("/")
-        scheme = "https" if settings.api_tls_cert else "http"
-        host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
-        return f"{scheme}://{host}:{self.api_port}"
+        return api_url(self.settings, self.api_port)
 
     def unready_reasons(self) -> Sequence[str]:
         """Return why charge points can't be served now; empty if they can."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": LazyCommand("demo:demo", "Run a central system with a small simulated fleet."),
     "login": LazyCommand("logins:login", "Log in to a server and save a token for later commands."),
     "logout": LazyCommand("logins:logout", "Revoke the saved token and delete it."),
+    "proxy": LazyCommand("proxy:proxy", "Relay charge points to another central system, and observe them."),
     "replay": LazyCommand(
         "replay:replay_command", "Read logs of OCPP messages and report sessions, energy and what is odd."
     ),

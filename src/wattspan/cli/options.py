@@ -20,6 +20,8 @@ WITHOUT_OPTION = frozenset({"metrics_token", "metrics_password", "admin_password
 
 CHARGY_ONLY = frozenset(name for name in Settings.model_fields if name.startswith("kml_"))
 """Settings that only `wattspan chargy` reads."""
+PROXY_ONLY = frozenset(SECTIONS["Proxy"])
+"""Settings that only `wattspan proxy` reads."""
 
 _METAVARS = {"integer": "INTEGER", "number": "NUMBER", "path": "PATH", "array": "NAME,…"}
 
@@ -52,7 +54,9 @@ def settings_options(
 
     `help`, `defaults` and `sections` replace texts in a command that gives a setting a meaning or a default of its own.
     """
-    names = names or tuple(name for section in SECTIONS.values() for name in section if name not in CHARGY_ONLY)
+    names = names or tuple(
+        name for section in SECTIONS.values() for name in section if name not in CHARGY_ONLY | PROXY_ONLY
+    )
     chosen = [name for name in names if name not in WITHOUT_OPTION]
     titles = {name: title for title, section in sections.items() for name in section}
 

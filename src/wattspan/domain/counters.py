@@ -27,6 +27,14 @@ class ServerCounters:
     unreadable_frames: int = 0
     unobserved: dict[str, int] = field(default_factory=dict)
     """What an observer of other systems' conversations did not record, by reason."""
+    proxy_unobserved: dict[str, int] = field(default_factory=dict)
+    """Messages that the proxy relayed and did not observe, by reason."""
+    proxy_redirections: dict[str, int] = field(default_factory=dict)
+    """Commands that may make a charge point bypass the proxy, by action."""
+    mirror_messages: dict[tuple[str, str], int] = field(default_factory=dict)
+    """CALLs copied to mirrors, by (mirror, outcome)."""
+    mirror_differences: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Answers of mirrors that differ from the central system's, by (mirror, kind)."""
     plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (plugin, kind: "raised", "timeout", "dropped")."""
     telemetry_dropped: dict[str, int] = field(default_factory=dict)

@@ -4,7 +4,7 @@ It owns status codes and headers. What is on the page and what makes the server 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -30,17 +30,24 @@ class Scraper(Protocol):
         """Return the page in pieces; `names` limits it to these families, empty means all."""
 
 
-def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None, any_path: bool = False) -> Starlette:
+def metrics_app(
+    scraper: Scraper,
+    *,
+    ready: Ready,
+    access: Access | None = None,
+    any_path: bool = False,
+    texts: Mapping[str, Callable[[], str]] | None = None,
+) -> Starlette:
     """Return the ASGI application of the metrics port. The health routes need no credentials.
 
-    `any_path`: every path except those of the health routes returns the page.
+    `any_path`: every path except those of the health routes returns the page. `texts`: further pages of plain text by
+    their path, which need the same credentials.
     """
     readers = access or Access()
     pages = asyncio.Semaphore(MAX_PAGES)
 
     async def metrics(request: Request) -> Response:
-        authorization = request.headers.getlist("authorization")
-        if not readers.allows(authorization[0] if len(authorization) == 1 else ""):
+        if not _allows(readers, request):
             return PlainTextResponse("credentials needed\n", 401, {"WWW-Authenticate": readers.challenge})
         form = wanted(request.headers.get("accept", ""))
         gzip = takes_gzip(request.headers.get("accept-encoding", ""))
@@ -65,8 +72,23 @@ def metrics_app(scraper: Scraper, *, ready: Ready, access: Access | None = None,
         reasons = ready()
         return PlainTextResponse("".join(f"{each}\n" for each in reasons) or "ready\n", 503 if reasons else 200)
 
+    def text_page(path: str, write: Callable[[], str]) -> Route:
+        async def page(request: Request) -> Response:
+            if not _allows(readers, request):
+                return PlainTextResponse("credentials needed\n", 401, {"WWW-Authenticate": readers.challenge})
+            return PlainTextResponse(write(), headers={"Cache-Control": "no-store"})
+
+        return Route(path, page)
+
+    more = [text_page(path, write) for path, write in (texts or {}).items()]
     page = Route("/{path:path}" if any_path else "/metrics", metrics)
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), page])
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), *more, page])
+
+
+def _allows(readers: Access, request: Request) -> bool:
+    """Return whether the request has the credentials; several Authorization headers are none."""
+    authorization = request.headers.getlist("authorization")
+    return readers.allows(authorization[0] if len(authorization) == 1 else "")
 
 
 class _Page(StreamingResponse):

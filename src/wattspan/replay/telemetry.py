@@ -23,7 +23,7 @@ from wattspan.telemetry.families import State
 from wattspan.telemetry.otlp.exporters import exporter
 from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
 from wattspan.telemetry.otlp.points import Points
-from wattspan.telemetry.recorder import Attributes, AttributeValue, Recorder
+from wattspan.telemetry.recorder import Attributes, AttributeValue, MessageSpan, Recorder
 from wattspan.telemetry.resource import VERSION, resource_of
 from wattspan.telemetry.sessions import SessionSpans
 from wattspan.telemetry.spans.hot import HotSpans
@@ -86,6 +86,10 @@ class UnexportedSpans:
     def client(self, cp_id: str, action: str, start_ns: int) -> UnexportedSpan:
         """Return a span of a command."""
         return UnexportedSpan(cp_id, action, start_ns)
+
+    def child(self, parent: MessageSpan, start_ns: int) -> UnexportedSpan:
+        """Return a span of the way to another system."""
+        return UnexportedSpan(parent.cp_id, parent.action, start_ns)
 
     def forget(self, cp_id: str) -> None:
         """Do nothing: nothing is cached."""

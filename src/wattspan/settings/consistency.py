@@ -23,7 +23,7 @@ _PAIRS = (
 )
 _FILES = (
     *("metrics_tls_cert", "metrics_tls_key", "api_tls_cert", "api_tls_key"),
-    *("tls_cert", "tls_key", "tls_client_ca", "tls_client_crl"),
+    *("tls_cert", "tls_key", "tls_client_ca", "tls_client_crl", "upstream_ca"),
 )
 _PROFILE_WITH_CLIENT_CERTIFICATE = 3
 

@@ -177,6 +177,22 @@ class Settings(BaseModel):
     audit_unmasked: bool = False
     """Write id tokens and keys to the audit log unmasked."""
 
+    upstream: Annotated[str, Field(min_length=1)] | None = None
+    """`wattspan proxy`: URL of the central system behind it, with `{cp_id}` for the identity of the charge point, such
+    as `wss://csms.example/ocpp/{cp_id}`."""
+    upstream_ca: Path | None = None
+    """`wattspan proxy`: PEM certificates of the authorities that sign the central system's certificate. Defaults to
+    those of the operating system."""
+    upstream_cert: Annotated[str, Field(min_length=1)] | None = None
+    """`wattspan proxy`: PEM file with the client certificate and key shown to the central system for a charge point
+    (security profile 3), such as `certs/{cp_id}.pem`."""
+    mirrors: Names = ()
+    """`wattspan proxy`: URLs of other central systems, separated by commas, that get copies of the charge points'
+    messages; each with `{cp_id}`."""
+    compare: bool = False
+    """`wattspan proxy`: report where the answers of mirrors differ, at `/compare` of the metrics port and
+    at the end."""
+
     kml_url: FeedUrl | None = None
     """`wattspan chargy`: address of the public network's KML feed; the variable KML_URL works as well."""
     kml_interval_s: Seconds = 300.0

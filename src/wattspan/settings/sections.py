@@ -67,6 +67,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Logging": ("log_level", "log_format"),
     "Plugins": ("plugins", "plug_and_charge_id_tag", "audit_log", "audit_unmasked"),
+    "Proxy": ("upstream", "upstream_ca", "upstream_cert", "mirrors", "compare"),
     "Chargy public network": ("kml_url", "kml_interval_s", "kml_timeout_s", "kml_max_bytes"),
 }
 """Every setting is in exactly one section."""

@@ -45,6 +45,9 @@ METHOD = attribute("method", "HTTP method; `other` if HTTP does not define it.")
 ENDPOINT = attribute(
     "endpoint", "Template of an HTTP route, e.g. `/api/v1/charge-points/{cp_id}`; `unmatched` for none."
 )
+MIRROR = attribute("mirror", "Host and port of a mirror, a central system that gets copies of messages.")
+OUTCOME = attribute("outcome", "answered, refused, unanswered or dropped.")
+DIFFERENCE = attribute("difference", "status, missing or slower.")
 PROTOCOL = attribute("protocol", "WebSocket subprotocol of the connection, e.g. ocpp1.6.")
 
 # Non-integer bounds: a Collector formats an integer `le` differently. Two bounds are near the 1 s alert threshold.
@@ -247,6 +250,42 @@ UNOBSERVED = counter(
     "without a request (`unmatched_answer`), and its own faults (`failure`). Absent on Wattspan's central system.",
     REASON,
 )
+
+# The proxy.
+UPSTREAM = seconds(
+    "ocpp_proxy_upstream_seconds",
+    "Time from relaying a charge point's message until the central system's answer was relayed.",
+    MESSAGE_TYPE,
+    bounds=HANDLING_BOUNDS,
+)
+PROXY_UNOBSERVED = counter(
+    "ocpp_proxy_unobserved_total",
+    "{message}",
+    "Messages that the proxy relayed and did not observe: too many waited (`queue_full`), one was too long "
+    "(`message_too_long`), observing failed (`failure`), or the database was down for long (`store`).",
+    REASON,
+)
+PROXY_REDIRECTIONS = counter(
+    "ocpp_proxy_redirections_total",
+    "{command}",
+    "Commands that may change the address a charge point connects to, so that it would bypass the proxy.",
+    ACTION,
+)
+MIRROR_MESSAGES = counter(
+    "ocpp_proxy_mirror_messages_total",
+    "{message}",
+    "CALLs of charge points for a mirror: `answered`, `refused` by a CALLERROR, `unanswered` in time, or `dropped` "
+    "because it is not connected or too slow.",
+    MIRROR,
+    OUTCOME,
+)
+MIRROR_DIFFERENCES = counter(
+    "ocpp_proxy_mirror_differences_total",
+    "{answer}",
+    "Answers of a mirror that differ from the central system's: in their `status`, `missing`, or `slower`.",
+    MIRROR,
+    DIFFERENCE,
+)
 PLUGIN_ERRORS = counter("ocpp_central_plugin_errors_total", "{error}", "Failures of plugins.", PLUGIN, KIND)
 TELEMETRY_DROPPED = counter(
     "ocpp_central_telemetry_dropped_total", "{record}", "Telemetry records that were lost.", SIGNAL
@@ -303,7 +342,11 @@ SESSION_SPAN = span(
     "One transaction from start to stop, emitted at its end, with a child for each phase. If it was closed as Orphaned "
     "and opened again, the span of its last end links to the one of its first.",
 )
-MESSAGE_SPANS = span("{action}", "One OCPP message: SERVER from a charge point, CLIENT for a command to one.")
+MESSAGE_SPANS = span(
+    "{action}",
+    "One OCPP message: SERVER from a charge point, CLIENT for a command to one. In the proxy, a message that was "
+    "answered has a CLIENT child: the way to the central system and back.",
+)
 HTTP_SPANS = span("{method} {endpoint}", "One HTTP request to the API; the command that it sends is its child.")
 PHASE_SPANS = span("{phase}", "A phase of a session: preparing, charging, suspended by EV or EVSE, finishing.")
 

@@ -89,6 +89,9 @@ class Spans(Protocol):
     def client(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""
 
+    def child(self, parent: MessageSpan, start_ns: int) -> MessageSpan:
+        """Return a span of kind CLIENT with the action of `parent`, which is its parent and decides on sampling."""
+
     def forget(self, cp_id: str) -> None:
         """Drop what is cached for a charge point."""
 

@@ -182,7 +182,7 @@ class _Parts:
         return provider.get_meter(self.scope.name, self.scope.version)
 
 
-async def setup_telemetry(
+async def setup_telemetry(  # noqa: PLR0913 - two that matter, and options by keyword
     fleet: Fleet,
     counters: ServerCounters,
     environ: Mapping[str, str] = process_environ,
@@ -191,6 +191,7 @@ async def setup_telemetry(
     given: GivenProviders = BUILTIN,
     token_key: bytes | None = None,
     clock_ns: Callable[[], int] = time.time_ns,
+    make_recorder: type[Recorder] = Recorder,
 ) -> Telemetry:
     """Build and return the telemetry of a central system whose state has been restored.
 
@@ -222,7 +223,7 @@ async def setup_telemetry(
     if "logs" in exporters:
         loggers.add_log_record_processor(LogOutbox(exporters["logs"], parts.dropped.of("logs")))
         handler = export_logs(loggers)
-    recorder = Recorder(
+    recorder = make_recorder(
         tracing.spans,
         measuring.measures,
         tracing.sessions,

@@ -11,7 +11,7 @@ from click.shell_completion import BashComplete
 
 from wattspan.cli import main, reference
 from wattspan.cli.main import COMMANDS
-from wattspan.cli.options import CHARGY_ONLY, WITHOUT_OPTION
+from wattspan.cli.options import CHARGY_ONLY, PROXY_ONLY, WITHOUT_OPTION
 from wattspan.settings import Settings
 from wattspan.settings.sections import SECTIONS
 
@@ -74,7 +74,7 @@ def test_every_setting_without_a_secret_is_an_option_in_the_section_it_belongs_t
     found = sections(CONTEXTS[path].get_help())
     for title, names in SECTIONS.items():
         for name in names:
-            has_option = name not in WITHOUT_OPTION | CHARGY_ONLY
+            has_option = name not in WITHOUT_OPTION | CHARGY_ONLY | PROXY_ONLY
             flag = re.compile(rf"^  --{name.replace('_', '-')}\b", re.MULTILINE)
             assert bool(flag.search(found.get(title, ""))) is has_option, name
             if has_option:

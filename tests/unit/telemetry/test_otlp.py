@@ -59,6 +59,18 @@ def test_the_bytes_mean_what_the_stock_encoders_mean(cp_id, action, connector_id
     assert in_order(Encoder().request(spans)) == in_order(encode_spans(spans).SerializeToString())
 
 
+def test_the_bytes_of_a_child_span_mean_what_the_stock_encoders_mean():
+    recording = hot()
+    spans: Any = recording.recorder._spans
+    parent = spans.server("CP1", "Heartbeat", 1)
+    for error in (None, "InternalError"):
+        child = spans.child(parent, 2)
+        child.finish(3, connector_id=None, session=None, error=error, store_wait_s=0.0, forced=False)
+    written = recording.kept.spans
+    assert [span.parent.span_id for span in written] == [parent.span_id] * 2
+    assert in_order(Encoder().request(written)) == in_order(encode_spans(written).SerializeToString())
+
+
 def test_our_spans_and_everybody_elses_are_one_request():
     recording = hot()
     tell(recording)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from wattspan.api.access.auth_service import AuthService
-from wattspan.api.access.rights import Principal, Right
+from wattspan.api.access.rights import CHANGING, Principal, Right
 from wattspan.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 
 COOKIE = "wattspan_session"
@@ -17,6 +17,12 @@ ONLY_HEAD = "only_head"
 """Set in the state of a HEAD request, for which an endless response must not begin."""
 RIGHT = "x-right"
 """The OpenAPI extension that names the right a route requires."""
+
+
+def read_only() -> Problem:
+    """Return the problem of a write or a command where the server only observes, as the proxy does."""
+    text = "this server observes charge points of another central system, and can't command or change them"
+    return Problem(403, text, kind="read-only")
 
 
 async def identify(request: Request) -> Principal | None:
@@ -52,6 +58,8 @@ class _Require:
             challenge = {"WWW-Authenticate": 'Bearer realm="wattspan"'}
             raise Problem(401, "log in, or send a token", kind="who", headers=challenge)
         request.state.principal = principal
+        if self.right in CHANGING and request.method not in SAFE and request.app.state.services.read_only:
+            raise read_only()
         if principal.csrf and request.method not in SAFE:
             given = request.headers.get(CSRF_HEADER, "")
             if from_elsewhere(request) or not hmac.compare_digest(given.encode(), principal.csrf.encode()):
@@ -105,4 +113,5 @@ __all__ = [
     "guarded",
     "identify",
     "public",
+    "read_only",
 ]

@@ -51,6 +51,10 @@ class Principal:
         return Right.WRITE in self.rights
 
 
+CHANGING = frozenset({Right.COMMAND, Right.WRITE})
+"""Rights that nobody has where the server only observes another central system."""
+
+
 def narrowed(role: Role, scopes: Iterable[str]) -> frozenset[Right]:
     """Return the rights of a token with these scopes, of a user of that role."""
     wanted = set(scopes)

@@ -29,13 +29,13 @@ async def log_in(services: Given, given: models.LoginRequest, request: Request, 
     request.state.principal = Principal(
         name=user.name, role=role, auth_method="password", rights=RIGHTS[role], digest=""
     )
-    return models.Session(name=user.name, role=role, rights=sorted(RIGHTS[role]), csrf_token=csrf_of(secret))
+    return models.Session(name=user.name, role=role, rights=services.shown(RIGHTS[role]), csrf_token=csrf_of(secret))
 
 
 @router.get("/session", **guarded(Right.READ))
-async def read_session(who: Who) -> models.Session:
+async def read_session(services: Given, who: Who) -> models.Session:
     """Return who is logged in."""
-    return models.Session(name=who.name, role=who.role, rights=sorted(who.rights), csrf_token=who.csrf)
+    return models.Session(name=who.name, role=who.role, rights=services.shown(who.rights), csrf_token=who.csrf)
 
 
 @router.delete("/session", status_code=204, **guarded(Right.READ))

@@ -45,7 +45,7 @@ class Outbox(BatchSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span if it is sampled. Never blocks."""
-        if type(span) is HotSpan:
+        if isinstance(span, HotSpan):
             if not span.sampled:
                 return
         elif span.context is None or not span.context.trace_flags.sampled:

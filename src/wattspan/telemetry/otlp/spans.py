@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanContext
 
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.otlp.protobuf import Text, framed, varint
-from wattspan.telemetry.spans.record import HotSpan, Source, SpanScope
+from wattspan.telemetry.spans.record import ChildSpan, HotSpan, Source, SpanScope
 
 # Field keys of opentelemetry.proto.trace.v1: number << 3 | wire type.
 _HEAD = struct.Struct("<2s16s2s8s")  # trace_id, span_id
@@ -22,6 +22,8 @@ _TIMES = struct.Struct("<BQBQ")  # start_time_unix_nano, end_time_unix_nano
 _LINK = struct.Struct("<BB2s16s2s8sBI")  # Span.links: trace_id, span_id, flags
 _DOUBLE = struct.Struct("<d")
 _TRACE_ID, _SPAN_ID = b"\x0a\x10", b"\x12\x08"
+_PARENT = b"\x22\x08"
+_MESSAGE_SPANS = frozenset({HotSpan, ChildSpan})
 _START, _END = 0x39, 0x41
 _LINKS, _LINK_SIZE, _LINK_FLAGS = 0x6A, 33, 0x35
 _IS_LOCAL = 0x100  # SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK without IS_REMOTE: the parent is known to be local
@@ -66,7 +68,8 @@ class Encoder:
         by_scope: dict[SpanScope, list[bytes]] = {}
         others: list[ReadableSpan] = []
         for span in spans:
-            if type(span) is HotSpan and span.extras is None:
+            if type(span) in _MESSAGE_SPANS and span.extras is None:  # type: ignore[attr-defined]
+                assert isinstance(span, HotSpan)  # noqa: S101
                 span_scope = span.source.span_scope
                 if span_scope not in by_scope:
                     by_scope[span_scope] = []
@@ -85,6 +88,8 @@ class Encoder:
             source.prefix or _make_prefix(source),
             _TIMES.pack(_START, span.start_ns, _END, span.end_ns),
         ]
+        if type(span) is ChildSpan:
+            parts.append(_PARENT + span.parent_id.to_bytes(8))
         if span.connector_id is not None:
             parts.append(self._connectors.get(span.connector_id) or self._connector(span.connector_id))
         if span.store_wait_s > 0.0:

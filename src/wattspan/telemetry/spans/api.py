@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.recorder import Attributes, AttributeValue
+from wattspan.telemetry.recorder import Attributes, AttributeValue, MessageSpan
 from wattspan.telemetry.sessions import link_to
 
 _ROOT = Context()
@@ -81,6 +81,11 @@ class ApiSpans:
     def client(self, cp_id: str, action: str, start_ns: int) -> ApiSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""
         return self._start(cp_id, action, start_ns, SpanKind.CLIENT, None)
+
+    def child(self, parent: MessageSpan, start_ns: int) -> ApiSpan:
+        """Return a span of kind CLIENT with the action of `parent`, which is its parent."""
+        context = trace.set_span_in_context(parent.otel, _ROOT)
+        return self._start(parent.cp_id, parent.action, start_ns, SpanKind.CLIENT, context)
 
     def forget(self, cp_id: str) -> None:
         """Do nothing: nothing is cached here."""

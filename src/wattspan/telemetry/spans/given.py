@@ -17,6 +17,7 @@ from wattspan.telemetry.recorder import MessageSpan, Spans
 from wattspan.telemetry.sdk_private import processor_of, processors_in
 from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
+from wattspan.telemetry.spans.record import HotSpan
 
 _AT_THE_END_ONLY = (BatchSpanProcessor, SimpleSpanProcessor)
 
@@ -49,6 +50,11 @@ class GivenSpans:
     def client(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""
         return self._spans().client(cp_id, action, start_ns)
+
+    def child(self, parent: MessageSpan, start_ns: int) -> MessageSpan:
+        """Return a span of kind CLIENT with the action of `parent`, which is its parent and decides on sampling."""
+        spans = self._hot if isinstance(parent, HotSpan) else self._api
+        return spans.child(parent, start_ns)
 
     def forget(self, cp_id: str) -> None:
         """Drop what is cached for a charge point."""

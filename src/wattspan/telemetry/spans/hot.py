@@ -15,7 +15,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.spans.record import HotSpan, Source, SpanExtras, SpanScope
+from wattspan.telemetry.recorder import MessageSpan
+from wattspan.telemetry.spans.record import ChildSpan, HotSpan, Source, SpanExtras, SpanScope
 
 _ROOT = Context()
 
@@ -34,6 +35,7 @@ class HotSpans:
         self._sampler = sampler
         self._samples_all = sampler is ALWAYS_ON or sampler is DEFAULT_ON
         self._sources: dict[str, dict[str, Source]] = {}
+        self._child_sources: dict[str, dict[str, Source]] = {}
 
     def server(self, cp_id: str, action: str, start_ns: int) -> HotSpan:
         """Return a span of kind SERVER that starts a trace of its own."""
@@ -58,9 +60,21 @@ class HotSpans:
         span.extras.parent = parent
         return span
 
+    def child(self, parent: MessageSpan, start_ns: int) -> ChildSpan:
+        """Return a span of kind CLIENT with the action of `parent`, which is its parent and decides on sampling."""
+        assert isinstance(parent, HotSpan)  # noqa: S101  one of ours
+        sources = self._child_sources.get(parent.cp_id)
+        if sources is None:
+            sources = self._child_sources[parent.cp_id] = {}
+        source = sources.get(parent.action)
+        if source is None:
+            source = sources[parent.action] = Source(self._span_scope, parent.cp_id, parent.action, SpanKind.CLIENT)
+        return ChildSpan(source, parent, start_ns)
+
     def forget(self, cp_id: str) -> None:
         """Drop what is cached for a charge point."""
         self._sources.pop(cp_id, None)
+        self._child_sources.pop(cp_id, None)
 
     def _sampled(self, source: Source, trace_id: int, start_ns: int, context: Context) -> HotSpan:
         """Return a span with the decision and the attributes of the sampler."""

@@ -288,3 +288,17 @@ class HotSpan(ReadableSpan, trace.Span):
             end_time=self.end_time,
         )
         return str(copy.to_json(indent))
+
+
+class ChildSpan(HotSpan):
+    """A part of the message of another span of this process."""
+
+    __slots__ = ("parent_id",)
+
+    def __init__(self, source: Source, parent: HotSpan, start_ns: int) -> None:
+        super().__init__(source, parent.trace_id, start_ns, recording=parent.recording, sampled=parent.sampled)
+        self.parent_id = parent.span_id
+
+    @property
+    def parent(self) -> SpanContext | None:
+        return SpanContext(self.trace_id, self.parent_id, False, SAMPLED if self.sampled else NOT_SAMPLED)
