@@ -72,17 +72,18 @@ def metrics_app(
         reasons = ready()
         return PlainTextResponse("".join(f"{each}\n" for each in reasons) or "ready\n", 503 if reasons else 200)
 
-    def text_page(path: str, write: Callable[[], str]) -> Route:
-        async def page(request: Request) -> Response:
-            if not _allows(readers, request):
-                return PlainTextResponse("credentials needed\n", 401, {"WWW-Authenticate": readers.challenge})
-            return PlainTextResponse(write(), headers={"Cache-Control": "no-store"})
-
-        return Route(path, page)
-
-    more = [text_page(path, write) for path, write in (texts or {}).items()]
+    more = [_text_page(path, write, readers) for path, write in (texts or {}).items()]
     page = Route("/{path:path}" if any_path else "/metrics", metrics)
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), *more, page])
+
+
+def _text_page(path: str, write: Callable[[], str], readers: Access) -> Route:
+    async def page(request: Request) -> Response:
+        if not _allows(readers, request):
+            return PlainTextResponse("credentials needed\n", 401, {"WWW-Authenticate": readers.challenge})
+        return PlainTextResponse(write(), headers={"Cache-Control": "no-store"})
+
+    return Route(path, page)
 
 
 def _allows(readers: Access, request: Request) -> bool:
