@@ -28,6 +28,8 @@ MAX_WAIT_S = 0.1
 MAX_WAIT_WHILE_BUILDING_S = 0.5
 """While a thread builds the API's description, once."""
 MAX_GROWTH_MIB = 64.0
+MAX_GROWTH_LARGE_MIB = 200.0
+"""While one large message is processed."""
 RATE = 1_000_000
 """Bytes a second of a flood."""
 STEP_S = 0.02
@@ -35,6 +37,7 @@ SHORTER_S = 15.0
 """For what is no flood."""
 CLOSED = "closed with"
 NO_LIMIT = float("inf")
+ENERGY = "Energy.Active.Import.Register"
 SHORT_FACTOR = 5
 """By which a wait may be longer in the short form."""
 
@@ -185,12 +188,45 @@ async def large_stop(server: Target, seconds: float) -> str:
     return "stored" if frame.data.startswith(b'[3,"e"') else f"refused: {frame.data[:80]!r}"
 
 
+async def large_event(server: Target, seconds: float) -> str:
+    """Send a TransactionEvent of nearly as many MeterValues as a message may have, each of another time."""
+    async with server.peer(Sec_WebSocket_Protocol="ocpp2.0.1") as peer:
+        values = [
+            {
+                "timestamp": f"2026-11-{1 + n // 14_400:02}T{n // 3_600 % 24:02}:{n // 60 % 60:02}:{n % 60:02}Z",
+                "sampledValue": [{"value": 1_000 + n, "context": "Sample.Periodic", "measurand": ENERGY}],
+            }
+            for n in range(58_000)
+        ]
+        event = {
+            "eventType": "Ended",
+            "timestamp": "2026-11-21T12:00:00Z",
+            "triggerReason": "EVDeparted",
+            "seqNo": 1,
+            "transactionInfo": {"transactionId": "T1"},
+            "evse": {"id": 1},
+            "meterValue": values,
+        }
+        peer.write(json.dumps([2, "e", "TransactionEvent", event]).encode())
+        frame = await asyncio.wait_for(peer.read(), seconds + 20)
+    return "stored" if frame.data.startswith(b'[3,"e"') else f"refused: {frame.data[:80]!r}"
+
+
+async def short_samples(server: Target, seconds: float) -> str:
+    """Send a StopTransaction of 190,000 MeterValues, which take 110 MiB when parsed."""
+    each = {"timestamp": "2026-11-21T10:30:00Z", "sampledValue": [{"value": "1"}]}
+    async with server.peer() as peer:
+        peer.write(json.dumps([2, "e", "StopTransaction", stop(1, transactionData=[each] * 190_000)]).encode())
+        frame = await asyncio.wait_for(peer.read(), seconds + 20)
+    return "refused" if frame.data.startswith(b'[4,"e"') else f"not refused: {frame.data[:80]!r}"
+
+
 async def many_values(server: Target, seconds: float) -> str:
     """Send 16 MiB of empty lists, which take 27 times as much when parsed."""
     async with server.peer() as peer:
         peer.write(b'[2,"e","DataTransfer",{"data":[' + b"[]," * 5_500_000 + b"1]}]")
         frame = await asyncio.wait_for(peer.read(), seconds + 20)
-    return "refused" if frame.data.startswith(b'[4,"-1"') else "accepted"
+    return "refused" if frame.data.startswith(b'[4,"e"') else "accepted"
 
 
 async def left_behind(server: Target, _seconds: float) -> str:
@@ -232,7 +268,9 @@ ATTACKS: dict[str, tuple[Attack, dict[str, object], str, float, float]] = {
     ),
     "empty continuation frames": (empty_fragments, {}, "closed with 1008", MAX_WAIT_S, MAX_GROWTH_MIB),
     "16 MiB of empty lists": (many_values, {}, "refused", NO_LIMIT, MAX_GROWTH_MIB),
-    "StopTransaction of 16 MiB": (large_stop, {}, "stored", NO_LIMIT, NO_LIMIT),
+    "StopTransaction of 16 MiB": (large_stop, {}, "stored", MAX_WAIT_S, MAX_GROWTH_LARGE_MIB),
+    "TransactionEvent of 58,000 readings": (large_event, {}, "stored", MAX_WAIT_S, MAX_GROWTH_LARGE_MIB),
+    "StopTransaction of very short samples": (short_samples, {}, "refused", MAX_WAIT_S, MAX_GROWTH_LARGE_MIB),
     "StopTransaction, then closed at once": (left_behind, {}, "0 of 24 lost", NO_LIMIT, NO_LIMIT),
     "1,100 begun bodies": (http.begun_bodies, {}, "a charger is admitted", NO_LIMIT, MAX_GROWTH_MIB),
     "HTTP answers unread": (http.unread_answers, {}, "", MAX_WAIT_WHILE_BUILDING_S, MAX_GROWTH_MIB),

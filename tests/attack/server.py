@@ -9,7 +9,7 @@ import sys
 import uvloop
 
 from wattspan import CentralSystem
-from wattspan.cli.process import SWITCH_INTERVAL_S
+from wattspan.cli.process import SWITCH_INTERVAL_S, tune_garbage_collection
 from wattspan.settings import Settings
 from wattspan.telemetry.logs import setup_logging
 
@@ -26,6 +26,7 @@ async def serve(database: str, settings: dict[str, object]) -> None:
         if settings.get("unknown_charge_points") == "pending":
             for number in range(2):
                 await central.store.add_charge_point(f"VICTIM{number}", None)
+        tune_garbage_collection()  # as `wattspan serve` does
         ports = {"port": central.port, "metrics_port": central.metrics_port, "api_port": central.api_port}
         print(json.dumps({**ports, "pid": os.getpid()}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import threading
 import time
 import zlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from support.chargers import START, energy, meter_values, stop
 from support.raw import CLOSE, CONTINUATION, PING, TEXT, masked
+from wattspan.domain.energy import EnergyMeter
 from wattspan.gateway import connection
 from wattspan.ocppj import rpc
 
@@ -117,6 +120,114 @@ async def test_a_stop_with_a_days_readings_is_stored(csms):
         assert (await charger.expect())[1] == message_id
         assert len((await charger.expect())[2]) == 1
     assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 7500
+
+
+def many_values(count: int) -> list[dict]:
+    """MeterValues of 10 s each, whose registers rise from 1,001 Wh by 1 Wh."""
+    began = datetime.fromisoformat(START["timestamp"])
+    return [
+        {
+            "timestamp": (began + timedelta(seconds=number * 10)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "sampledValue": [energy(1_001 + number)],
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def measuring_threads(monkeypatch) -> list[int]:
+    """The thread of each reading of a register."""
+    threads: list[int] = []
+    read = EnergyMeter.read
+
+    def noted(self, *arguments):
+        threads.append(threading.get_ident())
+        return read(self, *arguments)
+
+    monkeypatch.setattr(EnergyMeter, "read", noted)
+    return threads
+
+
+async def _started(charger) -> int:
+    return (await charger.call("StartTransaction", START))["transactionId"]
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["of a transaction", "without a start"])
+async def test_the_readings_of_a_large_stop_are_applied_off_the_event_loop(csms, measuring_threads, is_known):
+    async with csms.charger("CP1", max_size=None) as charger:
+        transaction = await _started(charger) if is_known else 77
+        await charger.call("StopTransaction", stop(transaction, 4_000, transactionData=many_values(3_000)))
+    assert len(measuring_threads) >= 3_000 - 1
+    assert threading.get_ident() not in measuring_threads
+    assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == (3000 if is_known else 2999)
+
+
+async def test_the_readings_of_large_meter_values_are_applied_off_the_event_loop(csms, measuring_threads):
+    async with csms.charger("CP1", max_size=None) as charger:
+        transaction = await _started(charger)
+        values = {"connectorId": 1, "transactionId": transaction, "meterValue": many_values(3_000)}
+        for _ in range(2):  # the second one is a repeat
+            await charger.call("MeterValues", values)
+        await charger.call("StopTransaction", stop(transaction, 4_000))
+    assert len(measuring_threads) == 3_000
+    assert threading.get_ident() not in measuring_threads
+    assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 3000
+
+
+@pytest.mark.parametrize("kind", ["Updated", "Ended"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["of a transaction", "without a start"])
+async def test_the_readings_of_a_large_transaction_event_are_applied_off_the_event_loop(
+    csms, measuring_threads, kind, is_known
+):
+    def event(number: int, kind: str, **more: object) -> dict:
+        return {
+            "eventType": kind,
+            "timestamp": f"2026-11-21T20:00:{number:02}Z",
+            "triggerReason": "MeterValuePeriodic",
+            "seqNo": number,
+            "transactionInfo": {"transactionId": "T1"},
+            "evse": {"id": 1, "connectorId": 1},
+            **more,
+        }
+
+    values = many_values(4_000)
+    for each in values:
+        each["sampledValue"] = [{"value": float(each["sampledValue"][0]["value"])}]
+    async with csms.charger("CP1", max_size=None, subprotocols=["ocpp2.0.1"]) as charger:
+        if is_known:
+            await charger.call("TransactionEvent", event(0, "Started"))
+        await charger.call("TransactionEvent", event(1, kind, meterValue=values))
+        if kind == "Updated":
+            await charger.call("TransactionEvent", event(2, "Ended"))
+    assert len(measuring_threads) >= 4_000 - 1
+    assert threading.get_ident() not in measuring_threads
+    assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 3999
+
+
+async def test_a_large_stop_repeated_on_a_new_connection_counts_once(csms):
+    """The charger loses its connection while the stop is being applied, and sends it again."""
+    async with csms.charger("CP1", max_size=None) as charger:
+        transaction = await _started(charger)
+        large = stop(transaction, 2_500, transactionData=many_values(3_000))
+        await charger.send("StopTransaction", large)
+        async with csms.charger("CP1", max_size=None) as again:
+            await again.call("StopTransaction", large)
+    assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 1500
+    assert await csms.metric("ocpp_tx_total", cp_id="CP1") == 1
+
+
+async def test_a_message_with_too_many_values_is_refused_under_its_own_id(csms, caplog):
+    """16 MiB of very short samples: the charger must learn that this message, and no other, was not stored."""
+    async with csms.charger("CP1", max_size=None) as charger:
+        transaction = await _started(charger)
+        short = [{"timestamp": "2026-11-21T10:30:00Z", "sampledValue": [{"value": "1"}]}] * 190_000
+        message_id = await charger.send("StopTransaction", stop(transaction, transactionData=short))
+        kind, refused_id, _, description, _ = await charger.expect()
+        assert (kind, refused_id) == (4, message_id)
+        assert description == "the message needs more than 36 MiB of memory when it is parsed"
+        assert await charger.call("Heartbeat")
+    assert await csms.metric("ocpp_central_unreadable_frames_total") == 1
+    assert any("CP1: the message needs more than 36 MiB" in record.getMessage() for record in caplog.records)
 
 
 async def test_results_that_come_while_a_large_message_is_parsed_keep_their_order(csms):

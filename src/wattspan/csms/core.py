@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from wattspan.csms.admission import Admission
 from wattspan.csms.plugins.host import PluginHost
@@ -15,6 +15,8 @@ from wattspan.domain.fleet import Fleet
 from wattspan.errors import StoreUnavailable
 from wattspan.store.journal.journal import Journal
 from wattspan.telemetry.recorder import Recorder
+
+T = TypeVar("T")
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Starts a task that the server owns, and cancels at its end."""
@@ -34,6 +36,7 @@ class Core:
     spawn: Spawn
     clock_ns: Callable[[], int] = time.time_ns
     """Returns Unix nanoseconds; everything is dated by this clock."""
+    _thread: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def clock(self) -> float:
         """Return Unix seconds."""
@@ -45,6 +48,14 @@ class Core:
             apply(self.fleet, event)
             self.plugins.publish(event)
         self.journal.commit(done)
+
+    async def off_loop(self, work: Callable[[], T]) -> T:
+        """Run `work` in a thread and return its result: one at a time, so that large messages do not add up.
+
+        Cancellation: the thread goes on, so `work` must not change what others use.
+        """
+        async with self._thread:
+            return await asyncio.to_thread(work)
 
     async def settled(self) -> None:
         """Return once all changes made before are durable, and the messages that caused them are answered.

@@ -6,18 +6,22 @@
       stored    the events are durable: send the answer    rpc.answer, recorder.answered
 
 A message whose answer needs no I/O runs through in one call. One that needs it (an id token, a plugin) becomes a task
-between `answer` and `settle`. Every message with events to store waits for its commit between `settle` and `stored`.
+between `answer` and `settle`. A large one is a task from the check of its payload on, which works in a thread. Every
+message with events to store waits for its commit between `settle` and `stored`.
 """
 
 import logging
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
+from wattspan.csms import large
 from wattspan.csms.admission import ConnectionContext
 from wattspan.csms.core import Core
 from wattspan.domain import events as ev
+from wattspan.domain.ahead import Ahead
 from wattspan.domain.apply import apply
 from wattspan.domain.model import ChargePoint, Transaction
 from wattspan.domain.status import bounded_call_error
@@ -31,6 +35,9 @@ from wattspan.versions.base import Payload, Request, Version
 from wattspan.versions.mixed import actual_version
 
 log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""Times that the effect of a large message is computed, while others change the charge point."""
 
 OTHER = "other"
 """The action label of messages that OCPP does not define."""
@@ -121,14 +128,15 @@ class CallHandler:
             if request is None:
                 code = "NotSupported" if label is not OTHER else "NotImplemented"
                 raise CallFault(code, "the action is not supported")
+            if call.is_large:
+                exchange = Exchange(self, call, request, span, received_ts, {})
+                core.spawn(self._wait(exchange, self._answer_large(exchange, version)))
+                return
             faults = version.schemas.call_faults(call.action, call.payload)
             if call.fault is not None:
                 faults = _payload_faults(call.fault, faults)
             if faults and version is self.version:
-                version = self._actual_version(call, received_ts)
-                if version is not self.version:
-                    request = version.requests[call.action]
-                    faults = version.schemas.call_faults(call.action, call.payload)
+                request, faults = self._by_actual_version(call, request, faults, received_ts)
             if faults:
                 self._schema_faults(faults, call, span, received_ts)
             self._context.now_ts = received_ts
@@ -236,6 +244,15 @@ class CallHandler:
         apply(self.core.fleet, mixed)
         return older
 
+    def _by_actual_version(
+        self, call: Call, request: Request, faults: Sequence[SchemaFault], received_ts: float
+    ) -> tuple[Request, Sequence[SchemaFault]]:
+        """Return the request and the faults of a message by its actual version, after it broke a schema."""
+        version = self._actual_version(call, received_ts)
+        if version is self.version:
+            return request, faults
+        return version.requests[call.action], version.schemas.call_faults(call.action, call.payload)
+
     def _schema_faults(
         self, faults: Sequence[SchemaFault], call: Call | Send, span: MessageSpan, received_ts: float
     ) -> None:
@@ -255,9 +272,10 @@ class CallHandler:
         """Await an answer that needs I/O, in a task of its own, and settle it."""
         try:
             exchange.answer = await answer
-            if self.core.fleet.charge_points.get(self.cp.cp_id) is not self.cp:
+            large_events = await self._observe_large(exchange) if exchange.call.is_large else ()
+            if not self._is_current():
                 return  # decommissioned meanwhile; applying the events would add it again
-            self._settle(exchange)
+            self._settle(exchange, *large_events)
         except CallFault as fault:
             self._refuse(exchange.call, exchange.span, exchange.received_ts, fault)
         except StoreError as unavailable:
@@ -268,11 +286,49 @@ class CallHandler:
             failure = CallFault("InternalError", "see the server's log")
             self._refuse(exchange.call, exchange.span, exchange.received_ts, failure)
 
-    def _settle(self, exchange: Exchange) -> None:
-        """Apply the events of an exchange, and have the answer sent once they are durable."""
+    def _is_current(self) -> bool:
+        return self.core.fleet.charge_points.get(self.cp.cp_id) is self.cp
+
+    async def _answer_large(self, exchange: Exchange, version: Version) -> Payload:
+        """Do what `on_call` does with a CALL: check the payload and return the answer."""
+        core, call, received_ts = self.core, exchange.call, exchange.received_ts
+        faults = await core.off_loop(lambda: large.call_faults(version.schemas, call.action, call.payload))
+        if faults and version is self.version:
+            exchange.request, faults = self._by_actual_version(call, exchange.request, faults, received_ts)
+        if call.fault is not None:
+            faults = _payload_faults(call.fault, faults)
+        self._schema_faults(faults, call, exchange.span, received_ts)
+        self._context.now_ts = received_ts
+        answer = exchange.request.answer(call.payload, self._context)
+        return answer if isinstance(answer, dict) else await answer
+
+    async def _observe_large(self, exchange: Exchange) -> tuple[list[ev.Event], Ahead | None]:
+        """Return the events of a large message, and the effect of its readings if they are many.
+
+        Others may change the charge point meanwhile (a command, another connection of it); then it is computed again.
+        """
+        core, cp_id, call = self.core, self.cp.cp_id, exchange.call
+        observe = partial(exchange.request.observe, call.payload, exchange.answer, cp_id, exchange.received_ts)
+        events = await core.off_loop(lambda: list(observe()))
+        if len(events) != 1 or not self._is_current() or not large.has_many_readings(events[0]):
+            return events, None
+        attempts = 0
+        while True:
+            attempts += 1
+            ahead = Ahead(core.fleet, events[0])
+            await core.off_loop(ahead.compute)
+            if attempts == MAX_ATTEMPTS or not self._is_current() or ahead.is_current():
+                return events, ahead
+
+    def _settle(self, exchange: Exchange, events: Any = None, ahead: Ahead | None = None) -> None:
+        """Apply the events of an exchange, and have the answer sent once they are durable.
+
+        `events` and `ahead`: those of a large message.
+        """
         core, cp_id, payload, request = self.core, self.cp.cp_id, exchange.call.payload, exchange.request
         fleet, publish = core.fleet, core.plugins.publish
-        events: Any = request.observe(payload, exchange.answer, cp_id, exchange.received_ts)
+        if events is None:
+            events = request.observe(payload, exchange.answer, cp_id, exchange.received_ts)
         if request.place is None:
             connector_id, transaction_id = events[0].connector_id, events[0].transaction_id
         else:
@@ -280,7 +336,10 @@ class CallHandler:
         transaction = fleet.session_of(cp_id, connector_id, transaction_id)
         must_be_durable = False
         for event in events:
-            apply(fleet, event)
+            if ahead is None:
+                apply(fleet, event)
+            else:
+                ahead.apply(fleet)
             publish(event)
             must_be_durable = must_be_durable or type(event) not in NOT_AWAITED
         if transaction is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from wattspan.domain.changes import Changes
+from wattspan.domain.effect import ReadingsEffect
 from wattspan.domain.erased_token import START_KEY, ErasedToken
 from wattspan.domain.model import ChargePoint, Connector, TimelineEntry, Transaction, distinguishes
 
@@ -41,8 +42,17 @@ class Fleet:
         """The highest OCPP 1.6 transactionId assigned. An id at or below it that is not open is closed."""
         self.on_stopped: list[Callable[[Transaction], None]] = []
         """Called once with each transaction that was closed."""
-        self._assigns_ids = assigns_ids
+        self.assigns_ids = assigns_ids
+        self.effect: ReadingsEffect | None = None
+        """While a large message is applied: the effect of its readings, see `domain.ahead`."""
         self._recalled: OrderedDict[tuple[str, str], Transaction] = OrderedDict()
+
+    def next_number(self) -> int:
+        """Return the number of a new transaction."""
+        if self.effect is not None:
+            return self.effect.number
+        self.last_number += 1
+        return self.last_number
 
     def charge_point(self, cp_id: str, now_ts: float) -> ChargePoint:
         """Return the charge point of that id, created with `known_since_ts` = `now_ts` if new."""
@@ -164,7 +174,7 @@ class Fleet:
 
     def has_issued(self, cp_id: str, transaction_id: str) -> bool:
         """Return whether the charge point was given that id; if so and it is not open, the transaction is closed."""
-        if not self._assigns_ids:
+        if not self.assigns_ids:
             return (cp_id, transaction_id) in self._recalled
         number = issued_id(transaction_id)
         return number is not None and 0 < number <= self.last_transaction_id

@@ -36,18 +36,25 @@ class LastMeterValues:
             self._readings = ()
         return self._digest
 
-    def equals(self, readings: tuple[Reading, ...]) -> bool:
-        """Return whether `readings` repeat the last message; readings without a charger's time never do."""
+    def equals(self, readings: tuple[Reading, ...], digest: str = "") -> bool:
+        """Return whether `readings` repeat the last message; readings without a charger's time never do.
+
+        `digest` is that of `readings`, if it is known.
+        """
         if self._readings:
             # Nearly always decided by the first number, the charger's time.
             return readings == self._readings and _has_times(readings)
         if not self._digest or (self._first_ts is not None and readings and readings[0].charger_ts != self._first_ts):
             return False
-        return LastMeterValues.of(readings).digest == self._digest and _has_times(readings)
+        return (digest or LastMeterValues.of(readings).digest) == self._digest and _has_times(readings)
 
-    def replace(self, readings: tuple[Reading, ...]) -> None:
-        """Make `readings` the last message."""
-        self._readings, self._digest = readings, ""
+    def replace(self, readings: tuple[Reading, ...], digest: str = "") -> None:
+        """Make `readings` the last message. With their `digest` they are not kept."""
+        if digest:
+            self._readings, self._digest = (), digest
+            self._first_ts = readings[0].charger_ts if readings else None
+        else:
+            self._readings, self._digest = readings, ""
 
     def clear(self) -> None:
         """Forget the last message, because a transaction began and its readings repeat none of the earlier ones."""

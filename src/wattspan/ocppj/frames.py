@@ -37,6 +37,8 @@ class Call:
     payload: dict[str, Any]
     fault: FrameError | None = None
     """The payload was missing or an empty array: the error to answer with, unless the action needs no fields."""
+    is_large: bool = False
+    """It was parsed by `large`: to process its payload at once would block the event loop."""
 
 
 @dataclass(slots=True)
@@ -137,7 +139,8 @@ def _parse_leniently(data: bytes, exc: orjson.JSONDecodeError, framing: Framing)
         raise FrameError(framing.unreadable, "not JSON") from exc
 
 
-def _readable_id(value: Any) -> MessageId:
+def readable_id(value: Any) -> MessageId:
+    """Return the message id, or UNKNOWN_ID if it is not a valid one."""
     is_id = type(value) is int or (type(value) is str and len(value) <= MAX_MESSAGE_ID)
     return value if is_id else UNKNOWN_ID
 
@@ -313,5 +316,5 @@ def interpret(frame: Any, framing: Framing) -> Frame | None:
     if build is not None:
         return build(frame, framing)
     if framing.unknown_type is not None:
-        raise FrameError(framing.unknown_type, "there is no such message type", _readable_id(frame[1]))
+        raise FrameError(framing.unknown_type, "there is no such message type", readable_id(frame[1]))
     return None

@@ -24,6 +24,8 @@ MAX_PARSED_BYTES = 36 << 20
 """Memory that the parsed message may take: some 160,000 sampled values of five fields."""
 MAX_STEPS = 500_000
 """Steps of splitting. A message of meter values takes two for each of their groups."""
+MAX_ID_BYTES = 2_048
+"""Bytes at the beginning of a CALL in which its message id is looked for."""
 MAX_DEPTH = 12
 """Levels at which a message is split. OCPP needs five."""
 LIST_BYTES, ITEM_BYTES, STRING_BYTES, NUMBER_BYTES = 72, 8, 49, 28
@@ -49,6 +51,8 @@ _TOKEN = re.compile(rb"%b|%b|[{}\[\],]" % (_STRING, _MEMBER), re.DOTALL).match
 _KEY = re.compile(rb"\s*(%b)\s*:\s*" % _STRING, re.DOTALL).fullmatch
 _SPACE = re.compile(rb"\s*").match
 _END = re.compile(rb"[ \t\r\n\0]*").match
+_ID = re.compile(rb"[\s\0]*\[\s*2\s*,\s*(%b|-?\d{1,18})\s*," % _STRING, re.DOTALL).match
+"""The beginning of a CALL up to its message id."""
 _JOINT = re.compile(rb"[\s,\0]*(?=\[[\s\0]*[2-6][\s\0]*,)").match
 _NEXT = re.compile(rb"\s*([,}\]])").match
 _COMMA, _CLOSING = ord(","), {ord("["): ord("]"), ord("{"): ord("}")}
@@ -159,7 +163,7 @@ class _Splitter:
         while True:
             self._steps += 1
             if self._steps > MAX_STEPS:
-                raise self._fault("the message has too many values")
+                raise self._too_large(f"the message has more than {MAX_STEPS:,} values")
             until = min(at + PART_BYTES, size)
             at = _GAP(text, at, until).end()  # type: ignore[union-attr]  # it matches nothing, too
             if at == size:
@@ -217,6 +221,14 @@ class _Splitter:
     def _fault(self, description: str = "not JSON") -> FrameError:
         return FrameError(self._framing.unreadable, description)
 
+    def _too_large(self, description: str) -> FrameError:
+        """Return a fault with the message's own id, so that the charge point knows which message was not stored."""
+        found = _ID(self._text, 0, MAX_ID_BYTES)
+        if found is None:
+            return self._fault(description)
+        message_id = frames.readable_id(frames.decode(found[1], self._framing))
+        return FrameError(self._framing.unreadable, description, message_id)
+
     def _decode(self, text: bytes) -> Any:
         value = frames.decode(text, self._framing)
         self._take(self._share(value))
@@ -225,7 +237,8 @@ class _Splitter:
     def _take(self, size: int) -> None:
         self._bytes += size
         if self._bytes > MAX_PARSED_BYTES:
-            raise self._fault("the message has too many values")
+            limit = MAX_PARSED_BYTES >> 20
+            raise self._too_large(f"the message needs more than {limit} MiB of memory when it is parsed")
 
     def _share(self, value: Any) -> int:
         """Replace equal short strings below `value` by one object each; return the bytes that are not shared."""

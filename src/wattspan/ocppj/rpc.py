@@ -338,6 +338,8 @@ class RpcConnection:
             joined = result
             self._handler.on_joined(len(joined))
         else:
+            if type(result) is Call:
+                result.is_large = True
             self._dispatch(result, data)
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         for each in (*joined, *waiting):  # results among them wait for nothing

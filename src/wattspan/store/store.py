@@ -22,8 +22,8 @@ from wattspan.store import postgresql, restore, sqlite
 from wattspan.store.advisory_lock import AdvisoryLockClaim
 from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, row_fault, terminate, translate_errors
-from wattspan.store.journal.apply import write_batch
-from wattspan.store.journal.batch import Batch
+from wattspan.store.journal.apply import PART, write_batch
+from wattspan.store.journal.batch import Batch, release
 from wattspan.store.journal.isolate import Isolator
 from wattspan.store.journal.statements import Cursor, statements_for
 from wattspan.store.journal.writer import CLOSE_S, Writer
@@ -126,6 +126,8 @@ class Store:
             self._shapes.settle(written=error is None)
             self._claim.settle(written=error is None)
             done(error)
+            if error is None and len(batch.readings) > PART:
+                self._writer.after(partial(release, batch.readings))
 
         self._writer.write(partial(self._write, batch), settle, otherwise=partial(self._write_isolated, batch))
 

@@ -70,7 +70,15 @@ def test_a_message_whose_values_take_too_much_memory_is_refused(member, monkeypa
     monkeypatch.setattr(large, "MAX_PARSED_BYTES", 100_000)
     members = b",".join(member.replace(b"%d", b"%d" % number) for number in range(10_000))
     fault = large.parse(b'[2,"x","DataTransfer",{"data":[' + members + b"]}]", FRAMING_16)
-    assert (fault.code, fault.description) == ("GenericError", "the message has too many values")
+    description = "the message needs more than 0 MiB of memory when it is parsed"
+    assert (fault.code, fault.description, fault.message_id) == ("GenericError", description, "x")
+
+
+@pytest.mark.parametrize(("head", "expected"), [(b'[2,"x",', "x"), (b" [2, 7 ,", 7), (b"[3,1,", "-1"), (b"[[", "-1")])
+def test_a_message_that_is_too_large_is_refused_under_its_own_id(head, expected, monkeypatch):
+    monkeypatch.setattr(large, "MAX_PARSED_BYTES", 100_000)
+    fault = large.parse(head + b'"A",[' + b"[]," * 10_000 + b"1]]", FRAMING_16)
+    assert fault.message_id == expected
 
 
 @pytest.mark.parametrize("levels", [1_000, 1_000_000])

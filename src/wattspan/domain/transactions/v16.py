@@ -72,17 +72,22 @@ def meter_values(fleet: Fleet, e: ev.MeterValuesReceived) -> None:
         if rank == ELSEWHERE < transaction.meter.rank:
             transaction = None  # the session has a meter of its own, so this is the main meter
     connector = cp.connector(e.connector_id if transaction is None else transaction.connector_id)
-    if connector.last_meter_values.equals(e.readings):
+    effect = fleet.effect
+    digest = "" if effect is None else effect.digest
+    if connector.last_meter_values.equals(e.readings, digest):
         return
-    connector.last_meter_values.replace(e.readings)
+    connector.last_meter_values.replace(e.readings, digest)
     if named is not None and not named.open:
         reopen(fleet, cp, named, e.received_ts)
     is_late = transaction is None and e.transaction_id is not None and fleet.has_issued(cp.cp_id, e.transaction_id)
-    for sent in e.readings:
-        reading = prefer_outlet(connector, sent)
-        measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
-        if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
-            show(connector, reading, measured_ts)
+    if effect is None or not effect.take_over(fleet.changes, cp, connector, transaction, rank, is_late):
+        for sent in e.readings:
+            reading = prefer_outlet(connector, sent)
+            measured_ts = _keep(fleet, cp, connector, transaction, reading, e.received_ts, None if is_late else rank)
+            if not (is_late or reading.begins or connector.clock_skew.is_past(measured_ts, e.received_ts)):
+                show(connector, reading, measured_ts)
+        if effect is not None:
+            effect.record(fleet.changes, cp, connector, transaction)
     fleet.changes.stale_connectors[(cp.cp_id, connector.connector_id)] = connector
 
 
@@ -138,9 +143,8 @@ def _only_open(cp: ChargePoint, e: ev.TransactionStopped) -> Transaction | None:
 
 def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> None:
     """Add a closed transaction for a stop without a start; its energy is that of its own readings."""
-    fleet.last_number += 1
     transaction = Transaction(
-        number=fleet.last_number,
+        number=fleet.next_number(),
         cp_id=cp.cp_id,
         connector_id="0",
         transaction_id=e.transaction_id,
@@ -150,10 +154,14 @@ def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> N
         started_ts=e.readings[0].charger_ts if e.readings else e.stopped_ts,
         started_received_ts=e.received_ts,
     )
-    for reading in e.readings:
-        energy_wh = measure(fleet, cp, transaction, reading, credible(reading.charger_ts, e.received_ts))
-        row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
-        fleet.changes.readings.append(row)
+    effect, connector = fleet.effect, cp.connectors.get("0")
+    if effect is None or not effect.take_over(fleet.changes, cp, connector, transaction):
+        for reading in e.readings:
+            energy_wh = measure(fleet, cp, transaction, reading, credible(reading.charger_ts, e.received_ts))
+            row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
+            fleet.changes.readings.append(row)
+        if effect is not None:
+            effect.record(fleet.changes, cp, connector, transaction)
     settle(fleet, cp, transaction, e)
     fleet.recall(transaction)
     for listener in fleet.on_stopped:
@@ -162,9 +170,12 @@ def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> N
 
 def _keep_all(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
     """Measure and store the readings that came with a stop."""
-    connector = cp.connector(transaction.connector_id)
-    for reading in e.readings:
-        _keep(fleet, cp, connector, transaction, reading, e.received_ts, OWN)
+    effect, connector = fleet.effect, cp.connector(transaction.connector_id)
+    if effect is None or not effect.take_over(fleet.changes, cp, connector, transaction):
+        for reading in e.readings:
+            _keep(fleet, cp, connector, transaction, reading, e.received_ts, OWN)
+        if effect is not None:
+            effect.record(fleet.changes, cp, connector, transaction)
 
 
 def _keep(

@@ -99,9 +99,8 @@ def _shows_that_it_goes_on(
 def _begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Transaction:
     """Return a new open transaction, known by the message."""
     connector = cp.connector(e.connector_id)
-    fleet.last_number += 1
     transaction = Transaction(
-        number=fleet.last_number,
+        number=fleet.next_number(),
         cp_id=cp.cp_id,
         connector_id=connector.connector_id,
         transaction_id=e.transaction_id,
@@ -161,17 +160,22 @@ def _apply_readings(
         _assign_evse(fleet, cp, transaction, e.connector_id)
     place = (cp.cp_id, transaction.connector_id)
     connector = cp.connector(transaction.connector_id)
+    effect = fleet.effect
     if ref.seq_no is None:
-        if connector.last_meter_values.equals(e.readings):
+        digest = "" if effect is None else effect.digest
+        if connector.last_meter_values.equals(e.readings, digest):
             return
-        connector.last_meter_values.replace(e.readings)
+        connector.last_meter_values.replace(e.readings, digest)
     is_late = is_late or transaction.stopped_received_ts is not None
     is_replay = is_late or _is_replay(ref, received_ts)
-    for sent in e.readings:
-        reading = prefer_outlet(connector, sent)
-        measured_ts = _keep(fleet, cp, transaction, reading, received_ts, ref, is_late=is_late)
-        if not (is_replay or reading.begins or is_older(connector.reading_ts, measured_ts, received_ts)):
-            show(connector, reading, measured_ts)
+    if effect is None or not effect.take_over(fleet.changes, cp, connector, transaction, is_late):
+        for sent in e.readings:
+            reading = prefer_outlet(connector, sent)
+            measured_ts = _keep(fleet, cp, transaction, reading, received_ts, ref, is_late=is_late)
+            if not (is_replay or reading.begins or is_older(connector.reading_ts, measured_ts, received_ts)):
+                show(connector, reading, measured_ts)
+        if effect is not None:
+            effect.record(fleet.changes, cp, connector, transaction)
     if is_replay:
         # Written together with the readings: after a crash none of them may change the live figures.
         fleet.changes.connectors[place] = connector
@@ -208,9 +212,12 @@ def _apply_end(
     if not transaction.open:
         reopen(fleet, cp, transaction, e.received_ts)
     _assign_evse(fleet, cp, transaction, e.connector_id)
-    for reading in e.readings:
-        _keep(fleet, cp, transaction, reading, e.received_ts, ref, is_late=False)
-    connector = cp.connector(transaction.connector_id)
+    effect, connector = fleet.effect, cp.connector(transaction.connector_id)
+    if effect is None or not effect.take_over(fleet.changes, cp, connector, transaction):
+        for reading in e.readings:
+            _keep(fleet, cp, transaction, reading, e.received_ts, ref, is_late=False)
+        if effect is not None:
+            effect.record(fleet.changes, cp, connector, transaction)
     if connector.transaction is transaction:
         status = evses.status_after_end(connector, is_past=_is_replay(ref, e.received_ts))
         if status is not None:

@@ -17,6 +17,7 @@ from wattspan.domain.events import (
     ReservationMade,
     SecurityEventReported,
 )
+from wattspan.domain.model import ReadingRow
 from wattspan.store.codec import to_json
 from wattspan.store.journal import device_model
 from wattspan.store.journal.batch import Batch
@@ -26,6 +27,9 @@ from wattspan.store.samples import Shapes
 
 DECOMMISSIONED = "Decommissioned"
 """The stop reason of a transaction that was open when its charge point was removed."""
+
+PART = 4_096
+"""Readings encoded together: to free the rows of a large message at once would hold the interpreter's lock."""
 
 Run = Callable[[Cursor, Prepared, list[Row]], None]
 """Executes a statement for its rows: all at once, or one at a time."""
@@ -58,12 +62,8 @@ def write_batch(
         device_model.drop(cursor, statements.device, removed, run)
         run(cursor, statements.drop_transfers, removed)
         run(cursor, statements.drop_installed_certificates, removed)
-    if batch.readings:
-        encode = shapes.encode
-        rows = [(*row[:10], *row[11:], *encode(row[10])) for row in batch.readings]
-        if added := shapes.added():
-            run(cursor, statements.shape, list(added))
-        run(cursor, statements.reading, rows)
+    for first in range(0, len(batch.readings), PART):
+        _write_readings(cursor, batch.readings[first : first + PART], statements, shapes, run)
     if batch.transactions or batch.connectors or batch.begins or batch.ends:
         _apply_figures(cursor, batch, statements, before, run)
     if removed:
@@ -73,6 +73,16 @@ def write_batch(
         run(cursor, statements.charge_point, batch.charge_points)
     for kind, notes in groupby(batch.notes, key=type):
         _APPLY_NOTES[kind](cursor, statements, list(notes), run)
+
+
+def _write_readings(
+    cursor: Cursor, readings: list[ReadingRow], statements: Statements, shapes: Shapes, run: Run
+) -> None:
+    encode, before = shapes.encode, len(shapes.added())
+    rows = [(*row[:10], *row[11:], *encode(row[10])) for row in readings]
+    if len(added := shapes.added()) > before:
+        run(cursor, statements.shape, added[before:])
+    run(cursor, statements.reading, rows)
 
 
 def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before: int, run: Run) -> None:

@@ -12,6 +12,8 @@ from wattspan.store.rows import Row, charge_point_row, connector_row, meter_row,
 log = logging.getLogger(__name__)
 
 
+RELEASED = 1_024
+"""Readings freed without a break."""
 MAX_STALE = 64
 """Stale charge points, and stale connectors, in one batch. Each takes the event loop about 20 µs, so thousands that all
 sent a message within a second would block it for a fifth of a second."""
@@ -46,6 +48,12 @@ class Batch:
     begins: Flush | None = None
     ends: Flush | None = None
     """The flush that this batch completes: all readings from before it began are then included in stored rows."""
+
+
+def release(readings: list[ReadingRow]) -> None:
+    """Empty a long list of written readings in parts: freed at once, they would hold the interpreter's lock."""
+    while readings:
+        del readings[-RELEASED:]
 
 
 def begin_flush(fleet: Fleet) -> Flush:

@@ -58,6 +58,10 @@ class Writer:
         self._jobs.put(lambda: self._report(lambda: self._transact(work), partial(_resolve, future)))
         return await future
 
+    def after(self, job: Job) -> None:
+        """Run `job`, which must not raise, without a transaction after the jobs before it."""
+        self._jobs.put(job)
+
     async def outside(self, work: Callable[[Any], T]) -> T:
         """Run `work` with the driver's connection and no transaction, and return its result."""
         future: asyncio.Future[T] = self._loop.create_future()
