@@ -70,8 +70,14 @@ class LastMeterValues:
 
 def digest_of(message: Sequence[tuple[float | None, Sequence[Payload]]]) -> str:
     """Return a digest of each reading's (charger's time, samples). The order of a sample's fields does not matter."""
-    content = [(charger_ts, [_in_order(sample) for sample in samples]) for charger_ts, samples in message]
-    return blake2b(repr(content).encode(errors="replace"), digest_size=16).hexdigest()
+    digest = blake2b(b"[", digest_size=16)
+    before = ""
+    for charger_ts, samples in message:  # one by one: the text of a large message would hold the interpreter's lock
+        content = (charger_ts, [_in_order(sample) for sample in samples])
+        digest.update(f"{before}{content!r}".encode(errors="replace"))
+        before = ", "
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _in_order(sample: object) -> object:

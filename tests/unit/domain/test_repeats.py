@@ -1,8 +1,12 @@
+from hashlib import blake2b
+
+import pytest
+
 from support.fleet_events import NOW, connected, metered, started, stopped
 from wattspan.domain.apply import apply
 from wattspan.domain.events import MeterValuesReceived, Reading
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.repeats import LastMeterValues
+from wattspan.domain.repeats import LastMeterValues, digest_of
 
 
 def stored(*events) -> int:
@@ -17,6 +21,14 @@ def of(*readings: Reading) -> MeterValuesReceived:
     return MeterValuesReceived(
         cp_id="CP1", received_ts=NOW, connector_id="1", transaction_id="1", readings=tuple(readings)
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_digest_is_that_of_the_whole_message(count):
+    """Digests that earlier releases stored must still match."""
+    message = [(NOW + n, [{"value": f"{n}\ud800", "unit": "Wh"}, 1]) for n in range(count)]
+    content = [(ts, [sorted(samples[0].items()), 1]) for ts, samples in message]
+    assert digest_of(message) == blake2b(repr(content).encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def test_meter_values_that_come_again_are_stored_once():
