@@ -1,6 +1,6 @@
 """`Conversation`: the frames of one connection, in both directions, paired and recorded. Bounded; never raises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from wattspan.domain import events as ev
@@ -72,9 +72,10 @@ class Conversation:
         return None if self._side is None else self._side.version
 
     def frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> Exchange | None:
-        """Observe one message as it is on the wire, after it was sent or forwarded. Never raises.
+        """Observe one text as it is on the wire, after it was sent or forwarded. Never raises.
 
         Returns the exchange that a CALL begins, for callers that make its span current; None for any other message.
+        Of a text of several messages, which OCPP-J does not allow, that is the first CALL.
         """
         return None if self._closed else self._guarded(self._frame, data, from_charge_point, at_ns)
 
@@ -150,14 +151,39 @@ class Conversation:
             self._core.count_unobserved("frame_size")
             return None
         raw = data.encode(errors="replace") if isinstance(data, str) else data
+        framing = self._require_side().version.framing
         try:
-            frame = frames.parse(raw, self._require_side().version.framing)
+            frame = frames.parse(raw, framing)
         except FrameError as fault:
-            if from_charge_point:
-                self._unreadable(fault.code, at_ns)
-            else:
-                self._core.counters.unreadable_frames += 1
+            joined = frames.split(raw, framing)
+            if joined is not None:
+                return self._joined(joined, from_charge_point, at_ns)
+            self._fault(fault, from_charge_point, at_ns)
             return None
+        return self._message(frame, from_charge_point, at_ns)
+
+    def _joined(self, messages: Sequence[bytes], from_charge_point: bool, at_ns: int) -> Exchange | None:
+        """Observe a text of several messages in order; one of the charge point is a fault of the protocol."""
+        if from_charge_point:
+            self._protocol_fault(self._require_side().version.framing.malformed, at_ns)
+        first: Exchange | None = None
+        for each in messages:
+            try:
+                frame = frames.parse(each, self._require_side().version.framing)
+            except FrameError as fault:
+                self._fault(fault, from_charge_point, at_ns)
+                continue
+            exchange = self._message(frame, from_charge_point, at_ns)
+            first = first or exchange
+        return first
+
+    def _fault(self, fault: FrameError, from_charge_point: bool, at_ns: int) -> None:
+        if from_charge_point:
+            self._unreadable(fault.code, at_ns)
+        else:
+            self._core.counters.unreadable_frames += 1
+
+    def _message(self, frame: Frame | None, from_charge_point: bool, at_ns: int) -> Exchange | None:
         if type(frame) is Call:
             begin, outstanding = self._begin_command, self._commands
             if from_charge_point:
