@@ -76,7 +76,13 @@ class Conversation:
 
         Returns the exchange that a CALL begins, for callers that make its span current; None for any other message.
         """
-        return None if self._closed else self._guarded(self._frame, data, from_charge_point, at_ns)
+        if self._closed:
+            return None
+        try:
+            return self._frame(data, from_charge_point, at_ns)
+        except Exception:  # noqa: BLE001  as in `_guarded`, which costs more
+            self._core.failed()
+            return None
 
     def binary(self, at_ns: int) -> None:
         """Count that the charge point's next message is a binary one, which OCPP-J does not allow. Never raises."""
@@ -121,7 +127,7 @@ class Conversation:
 
     def expire(self, now_ns: int) -> None:
         """End the CALLs that have had no answer within the time-out. Never raises."""
-        if not self._closed and (self._requests or self._commands):
+        if not self._closed and (self._requests.entries or self._commands.entries):
             self._guarded(self._expire, now_ns)
 
     def close(self, code: int, reason: str, at_ns: int) -> None:
@@ -144,25 +150,29 @@ class Conversation:
         return self._side
 
     def _frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> Exchange | None:
-        if self._requests or self._commands:
+        core, side = self._core, self._require_side()
+        requests, commands = self._requests.entries, self._commands.entries
+        before_ns = at_ns - core.answer_timeout_ns
+        if (requests and requests[0][1].at_ns < before_ns) or (commands and commands[0][1].at_ns < before_ns):
             self._expire(at_ns)
-        if len(data) > self._core.limits.max_frame_bytes:
-            self._core.count_unobserved("frame_size")
+        if len(data) > core.limits.max_frame_bytes:
+            core.count_unobserved("frame_size")
             return None
         raw = data.encode(errors="replace") if isinstance(data, str) else data
         try:
-            frame = frames.parse(raw, self._require_side().version.framing)
+            frame = frames.parse(raw, side.version.framing)
         except FrameError as fault:
             if from_charge_point:
                 self._unreadable(fault.code, at_ns)
             else:
-                self._core.counters.unreadable_frames += 1
+                core.counters.unreadable_frames += 1
             return None
         if type(frame) is Call:
-            begin, outstanding = self._begin_command, self._commands
+            if self._guess is not None:
+                self._refine_version(self._guess, frame, from_charge_point=from_charge_point)
             if from_charge_point:
-                begin, outstanding = self._begin, self._requests
-            return self._add(outstanding, frame, begin(frame, at_ns), at_ns)
+                return self._add(self._requests, frame, RequestExchange(side, frame, at_ns), at_ns)
+            return self._add(self._commands, frame, CommandExchange(side, frame, at_ns), at_ns)
         if from_charge_point:
             self._from_charge_point(frame, at_ns)
         else:
@@ -192,15 +202,17 @@ class Conversation:
             self._core.count_unobserved("unmatched_answer")
 
     def _begin(self, call: Call, at_ns: int) -> Exchange:
-        self._refine_version(call, at_ns, from_charge_point=True)
+        if self._guess is not None:
+            self._refine_version(self._guess, call, from_charge_point=True)
         return RequestExchange(self._require_side(), call, at_ns)
 
     def _begin_command(self, call: Call, at_ns: int) -> Exchange:
-        self._refine_version(call, at_ns, from_charge_point=False)
+        if self._guess is not None:
+            self._refine_version(self._guess, call, from_charge_point=False)
         return CommandExchange(self._require_side(), call, at_ns)
 
     def _add(self, outstanding: Outstanding, call: Call, exchange: Exchange, at_ns: int) -> Exchange:
-        if len(outstanding) >= self._core.limits.max_outstanding:
+        if len(outstanding.entries) >= self._core.limits.max_outstanding:
             self._core.count_unobserved("outstanding")
             outstanding.pop_oldest().failed(TIMEOUT, at_ns)
         outstanding.add(call.message_id, exchange)
@@ -217,10 +229,7 @@ class Conversation:
             exchange.answered(result.payload, at_ns)
         return True
 
-    def _refine_version(self, call: Call, at_ns: int, *, from_charge_point: bool) -> None:
-        guess = self._guess
-        if guess is None:
-            return
+    def _refine_version(self, guess: VersionGuess, call: Call, *, from_charge_point: bool) -> None:
         guess.add(call, from_charge_point=from_charge_point)
         side = self._require_side()
         side.version = guess.version
