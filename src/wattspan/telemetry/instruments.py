@@ -4,9 +4,9 @@ Instruments have the names, units and help texts of the catalogue. Gauges and co
 state (`families`); histograms are recorded (`ApiMeasures`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 from opentelemetry import trace
@@ -19,7 +19,13 @@ from wattspan.telemetry.catalogue import Kind, Metric
 from wattspan.telemetry.families import FAMILIES, Family, State, points
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.recorder import Measures, MessageSpan
-from wattspan.telemetry.sdk_private import Aggregate, Measured, aggregates_of, is_enabled, reader_storages
+from wattspan.telemetry.sdk_private import (
+    Aggregate,
+    Measured,
+    aggregates_of,
+    are_storages_known,
+    reader_storages,
+)
 
 _ROOT = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 """A context without a span. The SDK takes the current context in place of an empty one."""
@@ -116,15 +122,17 @@ class ApiMeasures:
         metrics = (handling, *catalogue.OCCASIONAL)
         self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics if wanted(metric)}
         self._handling = self._instruments[handling.name]
-        self._storages = reader_storages(self._handling)
+        self._has_series = are_storages_known(self._handling)
+        self._storages: Mapping[Any, Any] | None = None
         self._series: dict[str, dict[str, Sequence[Aggregate]]] = {}
         """The series of each charge point and message type, so that the SDK need not look for it each time."""
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
         """Record the handling time of the message of `span`."""
         handling = self._handling
-        if not exemplar and self._storages is not None and is_enabled(handling):
-            if self._storages is not (storages := reader_storages(handling)):
+        storages = reader_storages(handling) if self._has_series and not exemplar else None
+        if storages is not None:
+            if storages is not self._storages:
                 self._storages = storages
                 self._series.clear()
             elif (known := self._series.get(span.cp_id)) is not None and (series := known.get(span.action)) is not None:
@@ -136,7 +144,7 @@ class ApiMeasures:
         labels[catalogue.MESSAGE_TYPE] = span.action
         context = trace.set_span_in_context(span.otel, _ROOT) if exemplar else _ROOT
         handling.record(seconds, labels, context)
-        if self._storages is not None and (found := aggregates_of(handling, self._storages, labels)) is not None:
+        if storages is not None and (found := aggregates_of(handling, storages, labels)) is not None:
             self._series.setdefault(span.cp_id, {})[span.action] = found
 
     def record(

@@ -26,9 +26,9 @@ __all__ = [
     "ReadWriteLogRecord",
     "ReadableLogRecord",
     "aggregates_of",
+    "are_storages_known",
     "emit_of",
     "has_provider",
-    "is_enabled",
     "processor_of",
     "processors_in",
     "queue_of",
@@ -85,25 +85,25 @@ Aggregate = Callable[[Any, bool], None]
 """(measurement, whether it may become an exemplar)."""
 
 
+def are_storages_known(histogram: Any) -> bool:
+    """Return whether `reader_storages` may be called: it is the SDK's, and its exemplars depend on the span alone."""
+    if not isinstance(histogram, Histogram):
+        return False
+    consumer = histogram._measurement_consumer
+    exemplars = type(consumer._sdk_config.exemplar_filter)
+    return hasattr(consumer, "_reader_storages") and exemplars in (TraceBasedExemplarFilter, AlwaysOffExemplarFilter)
+
+
 def reader_storages(histogram: Any) -> Mapping[Any, Any] | None:
-    """Return where a histogram of the SDK records for each reader; another mapping after a reader came or went.
+    """Return where a histogram records for each reader; another mapping after a reader came or went.
 
-    None: it is not the SDK's, or its exemplars do not depend on the current span alone.
+    None: its meter is disabled, which a configuration may change at any time.
     """
-    try:
-        consumer = histogram._measurement_consumer
-        exemplars = type(consumer._sdk_config.exemplar_filter)
-        storages: Mapping[Any, Any] = consumer._reader_storages
-    except AttributeError:
-        return None
-    is_known = isinstance(histogram, Histogram) and exemplars in (TraceBasedExemplarFilter, AlwaysOffExemplarFilter)
-    return storages if is_known else None
-
-
-def is_enabled(histogram: Any) -> bool:
-    """Return whether the meter of the histogram records; a configuration may change that at any time."""
     config = histogram._meter_config
-    return config is None or config.is_enabled
+    if config is None or config.is_enabled:
+        storages: Mapping[Any, Any] = histogram._measurement_consumer._reader_storages
+        return storages
+    return None
 
 
 def aggregates_of(
