@@ -194,12 +194,14 @@ class Conversation:
 
     def _from_central_system(self, frame: Frame | None, at_ns: int) -> None:
         """A CALLERROR without a CALL is no fault: it may answer a frame that was not readable."""
-        if (
-            (type(frame) is CallResult or type(frame) is CallError)
-            and not self._match(self._requests, frame, at_ns)
-            and type(frame) is CallResult
-        ):
-            self._core.count_unobserved("unmatched_answer")
+        if type(frame) is CallResult:
+            exchange = self._requests.pop(frame.message_id)
+            if exchange is None:
+                self._core.count_unobserved("unmatched_answer")
+            else:
+                exchange.answered(frame.payload, at_ns)
+        elif type(frame) is CallError:
+            self._match(self._requests, frame, at_ns)
 
     def _begin(self, call: Call, at_ns: int) -> Exchange:
         if self._guess is not None:

@@ -22,9 +22,12 @@ class Outstanding:
     def pop(self, message_id: MessageId) -> Exchange | None:
         """Remove and return the oldest CALL of that id, or None. Ids match as text: some peers send numbers."""
         wanted = str(message_id)
-        for index, (known, exchange) in enumerate(self.entries):
+        entries = self.entries
+        if len(entries) == 1 and entries[0][0] == wanted:
+            return entries.pop()[1]
+        for index, (known, exchange) in enumerate(entries):
             if known == wanted:
-                del self.entries[index]
+                del entries[index]
                 return exchange
         return None
 

@@ -265,6 +265,10 @@ def parse(data: bytes, framing: Framing = FRAMING_16) -> Frame | None:
         frame = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         frame = _parse_leniently(data, exc, framing)
+    if type(frame) is list and len(frame) > 1 and type(kind := frame[0]) is int:  # as in `interpret`, without the call
+        build = framing.kinds.get(kind)
+        if build is not None:
+            return build(frame, framing)
     return interpret(frame, framing)
 
 
