@@ -89,7 +89,7 @@ def are_storages_known(histogram: Any) -> bool:
     """Return whether `reader_storages` may be called: it is the SDK's, and its exemplars depend on the span alone."""
     if not isinstance(histogram, Histogram):
         return False
-    consumer = histogram._measurement_consumer
+    consumer: Any = histogram._measurement_consumer
     exemplars = type(consumer._sdk_config.exemplar_filter)
     return hasattr(consumer, "_reader_storages") and exemplars in (TraceBasedExemplarFilter, AlwaysOffExemplarFilter)
 
