@@ -213,7 +213,7 @@ def test_charge_points_beyond_the_limit_are_counted_and_ignored():
 
 
 @pytest.mark.parametrize(
-    "data", ["", "nonsense", "[]", "{}", "[2]", '[2, "1"]', '[2, "1", "Heartbeat", []]', b"\xff\xfe"]
+    "data", ["", "nonsense", "[]", "{}", "[2]", '[2, "1"]', '[2, "1", "Heartbeat", [1]]', b"\xff\xfe"]
 )
 def test_what_is_no_message_is_counted_and_never_raises(data):
     wire = connected()
