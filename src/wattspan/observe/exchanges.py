@@ -62,8 +62,9 @@ class Side:
             span = recorder.message(self.cp.cp_id, label, at_ns)
         else:
             span = recorder.command(self.cp.cp_id, label, connector_id, start_ns=at_ns)
-        for key, value in self.attributes.items():
-            span.set(key, value)
+        if self.attributes:
+            for key, value in self.attributes.items():
+                span.set(key, value)
         return span
 
 
@@ -95,7 +96,8 @@ class RequestExchange:
                 if version is not side.version:
                     request = version.requests[call.action]
                     faults = version.schemas.call_faults(call.action, call.payload)
-            record_schema_faults(side, call, faults, self.span, at_ns)
+            if faults:
+                record_schema_faults(side, call, faults, self.span, at_ns)
         self._request: Request | None = request
 
     def answered(self, answer: Payload, at_ns: int) -> None:
