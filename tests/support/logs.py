@@ -1,12 +1,13 @@
 """Transcripts as logs: the same conversation in each format that `wattspan replay` reads."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from support.transcripts import Transcript
+from support.recorded import RecordedStep
+from support.transcripts import CP, Transcript
 
 
 class Message(NamedTuple):
@@ -94,4 +95,20 @@ def write_log(path: Path, transcript: Transcript, writer: Writer, *, cp_id: str 
     """Write a transcript as a log of one format, and return its path."""
     lines = [writer(message, cp_id, transcript.version) for message in messages(transcript)]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_recorded_log(path: Path, steps: Iterable[RecordedStep], *, cp_id: str = CP) -> Path:
+    """Write what passed a central system, with the begin and end of each connection, and return the path."""
+    with path.open("w", encoding="utf-8") as file:
+        for step in steps:
+            entry: dict[str, Any] = {"ts": step.at_ns / 1e9, "cp_id": cp_id}
+            if step.subprotocol is not None:
+                entry |= {"event": "connected", "protocol": step.subprotocol}
+            elif step.code is not None:
+                entry |= {"event": "closed", "code": step.code}
+            else:
+                direction = "in" if step.from_charge_point else "out"
+                entry |= {"direction": direction, "frame": step.data.decode()}
+            file.write(f"{json.dumps(entry)}\n")
     return path

@@ -1,7 +1,7 @@
 """An observer for tests, and what it and a central system show: metrics and spans, in a form that can be compared."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -14,7 +14,6 @@ from wattspan.domain.fleet import Fleet
 from wattspan.observe import Observer
 from wattspan.telemetry.arrays import ArrayMeasures
 from wattspan.telemetry.families import FAMILIES, State, points
-from wattspan.telemetry.histogram import Histograms
 from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.sessions import SessionSpans
 from wattspan.telemetry.spans.api import ApiSpans
@@ -30,6 +29,33 @@ def tracing() -> tuple[TracerProvider, InMemorySpanExporter]:
     return provider, exporter
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recorder, and what it records: spans, and the state that metrics are read from."""
+
+    recorder: Recorder
+    spans: InMemorySpanExporter
+    state: State
+
+    @classmethod
+    def make(cls, clock_ns: Callable[[], int], fleet: Fleet | None = None) -> "Recording":
+        """Return one whose fleet is `fleet`, by default a new one of somebody else's central system."""
+        provider, spans = tracing()
+        tracer = provider.get_tracer("wattspan")
+        state = State(
+            fleet=fleet or Fleet(assigns_ids=False),
+            counters=ServerCounters(started_ts=clock_ns() / 1e9),
+            clock=lambda: clock_ns() / 1e9,
+        )
+        recorder = Recorder(
+            ApiSpans(tracer),
+            ArrayMeasures(state.histograms),
+            SessionSpans(tracer, None, TOKEN_HASH),
+            clock_ns=clock_ns,
+        )
+        return cls(recorder=recorder, spans=spans, state=state)
+
+
 @dataclass
 class ObserverHarness:
     """An observer with everything it records."""
@@ -41,20 +67,20 @@ class ObserverHarness:
 
     @classmethod
     def make(cls, clock_ns: Callable[[], int], **options: Any) -> "ObserverHarness":
-        provider, spans = tracing()
-        tracer = provider.get_tracer("wattspan")
-        histograms, counters = Histograms(), ServerCounters(started_ts=clock_ns() / 1e9)
-        recorder = Recorder(
-            ApiSpans(tracer), ArrayMeasures(histograms), SessionSpans(tracer, None, TOKEN_HASH), clock_ns=clock_ns
-        )
+        recording = Recording.make(clock_ns)
         events: list[Event] = []
 
         def on_event(applied: Sequence[Event], _at_ns: int) -> None:
             events.extend(applied)
 
-        observer = Observer(recorder=recorder, counters=counters, clock_ns=clock_ns, on_event=on_event, **options)
-        state = State(fleet=observer.fleet, counters=counters, histograms=histograms, clock=lambda: clock_ns() / 1e9)
-        return cls(observer, spans, state, events)
+        observer = Observer(
+            recorder=recording.recorder,
+            counters=recording.state.counters,
+            clock_ns=clock_ns,
+            on_event=on_event,
+            **options,
+        )
+        return cls(observer, recording.spans, replace(recording.state, fleet=observer.fleet), events)
 
     @property
     def fleet(self) -> Fleet:

@@ -13,6 +13,7 @@ from ocpp.exceptions import SecurityError
 from ocpp.routing import after, on
 from ocpp.v16 import ChargePoint as ChargePoint16
 from ocpp.v16 import call_result as result16
+from ocpp.v21 import ChargePoint as ChargePoint21
 from ocpp.v201 import ChargePoint as ChargePoint201
 from ocpp.v201 import call_result as result201
 from opentelemetry import trace
@@ -88,12 +89,36 @@ class Central201(ChargePoint201):
         return result201.TransactionEvent()
 
 
+class Scripted:
+    """Answers nothing by itself: whoever has it sends the answers. `received` has the texts that arrived."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.received: asyncio.Queue[str] = asyncio.Queue()
+
+    async def route_message(self, raw_msg: str) -> None:
+        await super().route_message(raw_msg)  # type: ignore[misc]
+        self.received.put_nowait(raw_msg)
+
+    async def _handle_call(self, _msg: Any) -> None:
+        return
+
+
+SCRIPTED = {
+    "ocpp1.6": type("Scripted16", (Scripted, ChargePoint16), {}),
+    "ocpp2.0.1": type("Scripted201", (Scripted, ChargePoint201), {}),
+    "ocpp2.1": type("Scripted21", (Scripted, ChargePoint21), {}),
+}
+"""By subprotocol."""
+
+
 @dataclass
 class Program:
-    """A central system that listens, and its charge points by id."""
+    """A central system that listens, its charge points by id, and how many connections are open."""
 
     port: int
     charge_points: dict[str, Any] = field(default_factory=dict)
+    open: int = 0
 
     def charger(self, cp_id: str, subprotocol: str = "ocpp1.6") -> Charger:
         return Charger(f"ws://127.0.0.1:{self.port}/{cp_id}", subprotocols=[Subprotocol(subprotocol)])
@@ -108,10 +133,14 @@ async def central_program(kind: type[Any] = Central16, timeout_s: float = 30) ->
         assert connection.request is not None
         cp_id = connection.request.path.strip("/")
         program.charge_points[cp_id] = charge_point = kind(cp_id, connection, response_timeout=timeout_s)
-        with suppress(ConnectionClosed):
-            await charge_point.start()
+        program.open += 1
+        try:
+            with suppress(ConnectionClosed):
+                await charge_point.start()
+        finally:
+            program.open -= 1
 
-    subprotocols = [Subprotocol(each) for each in ("ocpp1.6", "ocpp2.0.1")]
+    subprotocols = [Subprotocol(each) for each in SCRIPTED]
     async with serve(accept, "127.0.0.1", 0, subprotocols=subprotocols, ping_interval=None) as server:
         program.port = server.sockets[0].getsockname()[1]
         yield program
@@ -135,16 +164,28 @@ class Instrumented:
 
     def metrics(self) -> dict[tuple[str, tuple[Any, ...]], Any]:
         """Return the points by name and label values; of histograms, the number of recordings."""
-        data = self.reader.get_metrics_data()
         return {
-            (metric.name, tuple((point.attributes or {}).values())): getattr(point, "value", None)
-            if hasattr(point, "value")
-            else point.count
-            for resource in (data.resource_metrics if data is not None else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            for point in metric.data.data_points
+            (name, labels): point.value if hasattr(point, "value") else point.count
+            for name, labels, point in self._points()
         }
+
+    def samples(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """Return all values as `observing.samples` does of a state."""
+        found: dict[tuple[str, tuple[str, ...]], float] = {}
+        for name, labels, point in self._points():
+            if hasattr(point, "value"):
+                found[name, labels] = point.value
+            else:
+                found[f"{name}_count", labels], found[f"{name}_sum", labels] = point.count, round(point.sum, 6)
+        return found
+
+    def _points(self) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+        data = self.reader.get_metrics_data()
+        for resource in data.resource_metrics if data is not None else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        yield metric.name, tuple((point.attributes or {}).values()), point
 
 
 @contextmanager

@@ -5,6 +5,7 @@ system. Every other line is one step, in order; `at` is seconds after `began`:
 
     {"at": 0, "is": "connected"}            what happens to the link or to us: one of HAPPENINGS
     {"at": 1, "cp": [2, "1", "Heartbeat", {}]}     the charge point sends this very frame
+    {"at": 1, "text": "…"}                         the charge point sends this very text, which is no frame
     {"at": 1, "csms": [3, "1", {…}]}               we send a frame that has these fields, and maybe more
     {"at": 9, "csms": [2, "*", "Reset", {…}]}      somebody has us send this command; "*" is its message id from here on
         "own": true: nobody has us; we send it by ourselves
@@ -39,7 +40,7 @@ from wattspan.telemetry.sessions import Phase, phases
 
 FOLDER = Path(__file__).parent.parent / "transcripts"
 SCHEMAS = {"ocpp1.6": "v16", "ocpp2.0.1": "v201", "ocpp2.1": "v21"}
-STEPS = ("is", "cp", "csms", "metric", "events", "event", "session")
+STEPS = ("is", "cp", "text", "csms", "metric", "events", "event", "session")
 EXPECTATIONS = ("metric", "events", "event", "session")
 HAPPENINGS = ("connected", "disconnected", "lost", "restarted", "killed")
 CP = "CP1"
@@ -79,7 +80,7 @@ class Transcript:
         if not {"metric", "events"} <= expected:
             raise TranscriptFault(f"{path.name}: expects nothing of the metrics, or not all events")
         times = [step["at"] for step in steps if "at" in step]
-        if times != sorted(times) or any("at" not in step for step in steps if "cp" in step or "is" in step):
+        if times != sorted(times) or any("at" not in step for step in steps if step.keys() & {"cp", "text", "is"}):
             raise TranscriptFault(f"{path.name}: times are missing or go backwards")
         return cls(
             path=path,
@@ -213,6 +214,10 @@ class Playback:
         if task is not None:
             with suppress(CommandError):
                 await task
+
+    async def _text(self, step: Step) -> None:
+        assert self.charger is not None, "the charge point is not connected"
+        await self.charger.send_raw(step["text"])
 
     async def _csms(self, step: Step) -> None:
         assert self.charger is not None, "the charge point is not connected"

@@ -65,7 +65,7 @@ def _names(event: Measured) -> list[str]:
 
 def _copied(fleet: Fleet, cp: ChargePoint, names: list[str]) -> Fleet:
     """Return a fleet of a copy of the charge point, with copies of its open transactions and of the closed ones."""
-    copied = Fleet(assigns_ids=fleet.assigns_ids)
+    copied = Fleet(assigns_ids=fleet.assigns_ids, keeps_readings=fleet.keeps_readings)
     copied.last_number, copied.last_transaction_id = fleet.last_number, fleet.last_transaction_id
     transactions = {id(each): _transaction(each) for each in cp.transactions.values()}
     twin = copied.charge_points[cp.cp_id] = _shallow(cp)

@@ -31,9 +31,10 @@ class Fleet:
     """All known charge points with their connectors and transactions.
 
     `assigns_ids=False`: another central system assigns the transaction ids of OCPP 1.6, so their order means nothing.
+    `keeps_readings=False`: no store takes the readings from `changes`, so they are not added.
     """
 
-    def __init__(self, *, assigns_ids: bool = True) -> None:
+    def __init__(self, *, assigns_ids: bool = True, keeps_readings: bool = True) -> None:
         self.charge_points: dict[str, ChargePoint] = {}
         self.changes = Changes()
         self.last_number = 0
@@ -42,6 +43,7 @@ class Fleet:
         """The highest OCPP 1.6 transactionId assigned. An id at or below it that is not open is closed."""
         self.on_stopped: list[Callable[[Transaction], None]] = []
         """Called once with each transaction that was closed."""
+        self.keeps_readings = keeps_readings
         self.assigns_ids = assigns_ids
         self.effect: ReadingsEffect | None = None
         """While a large message is applied: the effect of its readings, see `domain.ahead`."""

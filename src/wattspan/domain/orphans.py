@@ -11,6 +11,9 @@ from wattspan.domain.fleet import CHARGER_ID, ORPHANED, Fleet
 from wattspan.domain.model import Transaction, when
 from wattspan.domain.transactions.v2x import NO_EVSE
 
+ENDS_OTHERS = frozenset({ChargePointBooted, TransactionEventReceived, TransactionStarted})
+"""The events that may show other transactions to be over. For all others `stops_of_orphans` is empty."""
+
 
 def stops_of_orphans(fleet: Fleet, event: Event) -> Sequence[Stopped]:
     """Return the stops of the transactions that `event`, which was applied, shows to be over.

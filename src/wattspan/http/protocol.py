@@ -17,7 +17,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from wattspan.http.connections import Connections
+from wattspan.http.connections import Connection, Connections
 from wattspan.telemetry.logs import Limiter
 
 MAX_HEAD_BYTES = 65_536
@@ -84,8 +84,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._limits = config.connections
         self._on_refused = config.on_refused
         self.logger = _limited_logger()
+        self.handshake: Connection | None = None
+        """What counts as a connection until this one is made."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if self.handshake is not None:
+            self._limits.remove(self.handshake)
         super().connection_made(transport)
         self.flow = _Flow(self)
         self._steps = 0  # heads, body chunks and ends of requests so far

@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from wattspan.errors import SettingsError
-from wattspan.http.connections import Connections
+from wattspan.http.connections import Connection, Connections
 from wattspan.http.protocol import BoundedHttp, HttpConfig, Refused
+from wattspan.http.tls import TlsAcceptor
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ class HttpServer:
         )
         self._server = _Server(self._config)
         self._serving: asyncio.Task[None] | None = None
+        self._acceptor: TlsAcceptor | None = None
         self.port = port
         """The port in use, once started."""
 
@@ -134,20 +136,32 @@ class HttpServer:
             raise SettingsError([f"{self._name}: TLS certificate or key can't be used: {exc}"]) from exc
         listening = await _bound(self._host, self.port, self._name, self._option)
         self.port = listening.getsockname()[1]
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name=self._name)
+        context = self._config.ssl
+        sockets = [listening] if context is None else []
+        self._serving = asyncio.create_task(self._server.serve(sockets=sockets), name=self._name)
         while not self._server.started:
             if self._serving.done():
                 self._serving.result()
             await asyncio.sleep(0)
+        if context is not None:
+            self._acceptor = TlsAcceptor(listening, context, self._protocol, self._config.connections)
+            self._acceptor.start(BACKLOG)
         # The thread pool's first use takes 30 ms; without this, messages would wait that long at the first scrape.
         await run_in_threadpool(lambda: None)
 
     async def stop(self) -> None:
         """Close the port. If this is cancelled, the server goes on stopping by itself."""
+        if self._acceptor is not None:
+            await self._acceptor.stop()
         if self._serving is not None:
             self._server.exiting.set()
             await asyncio.shield(self._serving)
             self._serving = None
+
+    def _protocol(self, handshake: Connection) -> BoundedHttp:
+        http = BoundedHttp(self._config, self._server.server_state, {})
+        http.handshake = handshake
+        return http
 
 
 async def _bound(host: str, port: int, name: str, option: str) -> socket.socket:

@@ -84,7 +84,7 @@ class StateFile:
 
     def restore(self) -> tuple[Fleet, ServerCounters]:
         """Return the state as it was saved; no charge point is connected."""
-        fleet = Fleet(assigns_ids=False)
+        fleet = Fleet(assigns_ids=False, keeps_readings=False)
         for cp_id, data in self._connection.execute("SELECT cp_id, data FROM charge_points"):
             fleet.charge_points[cp_id] = _restored_charge_point(json.loads(data))
         fleet.last_number = self._meta("last_number") or 0

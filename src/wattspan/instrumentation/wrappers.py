@@ -117,7 +117,7 @@ def error_of(exc: BaseException) -> str:
 
 
 def _text(data: Any) -> str | bytes:
-    return data if isinstance(data, str | bytes) else str(data)
+    return data if type(data) is str or isinstance(data, bytes) else str(data)
 
 
 def _is_call(data: str | bytes) -> bool:

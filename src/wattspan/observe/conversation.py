@@ -1,6 +1,6 @@
 """`Conversation`: the frames of one connection, in both directions, paired and recorded. Bounded; never raises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from wattspan.domain import events as ev
@@ -72,11 +72,18 @@ class Conversation:
         return None if self._side is None else self._side.version
 
     def frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> Exchange | None:
-        """Observe one message as it is on the wire, after it was sent or forwarded. Never raises.
+        """Observe one text as it is on the wire, after it was sent or forwarded. Never raises.
 
         Returns the exchange that a CALL begins, for callers that make its span current; None for any other message.
+        Of a text of several messages, which OCPP-J does not allow, that is the first CALL.
         """
-        return None if self._closed else self._guarded(self._frame, data, from_charge_point, at_ns)
+        if self._closed:
+            return None
+        try:
+            return self._frame(data, from_charge_point, at_ns)
+        except Exception:  # noqa: BLE001  as in `_guarded`, which costs more
+            self._core.failed()
+            return None
 
     def binary(self, at_ns: int) -> None:
         """Count that the charge point's next message is a binary one, which OCPP-J does not allow. Never raises."""
@@ -121,7 +128,7 @@ class Conversation:
 
     def expire(self, now_ns: int) -> None:
         """End the CALLs that have had no answer within the time-out. Never raises."""
-        if not self._closed and (self._requests or self._commands):
+        if not self._closed and (self._requests.entries or self._commands.entries):
             self._guarded(self._expire, now_ns)
 
     def close(self, code: int, reason: str, at_ns: int) -> None:
@@ -144,25 +151,55 @@ class Conversation:
         return self._side
 
     def _frame(self, data: str | bytes, from_charge_point: bool, at_ns: int) -> Exchange | None:
-        if self._requests or self._commands:
+        core, side = self._core, self._require_side()
+        requests, commands = self._requests.entries, self._commands.entries
+        before_ns = at_ns - core.answer_timeout_ns
+        if (requests and requests[0][1].at_ns < before_ns) or (commands and commands[0][1].at_ns < before_ns):
             self._expire(at_ns)
-        if len(data) > self._core.limits.max_frame_bytes:
-            self._core.count_unobserved("frame_size")
+        if len(data) > core.limits.max_frame_bytes:
+            core.count_unobserved("frame_size")
             return None
         raw = data.encode(errors="replace") if isinstance(data, str) else data
+        framing = side.version.framing
         try:
-            frame = frames.parse(raw, self._require_side().version.framing)
+            frame = frames.parse(raw, framing)
         except FrameError as fault:
-            if from_charge_point:
-                self._unreadable(fault.code, at_ns)
-            else:
-                self._core.counters.unreadable_frames += 1
+            joined = frames.split(raw, framing)
+            if joined is not None:
+                return self._joined(joined, from_charge_point, at_ns)
+            self._fault(fault, from_charge_point, at_ns)
             return None
+        return self._message(frame, from_charge_point, at_ns)
+
+    def _joined(self, messages: Sequence[bytes], from_charge_point: bool, at_ns: int) -> Exchange | None:
+        """Observe a text of several messages in order; one of the charge point is a fault of the protocol."""
+        if from_charge_point:
+            self._protocol_fault(self._require_side().version.framing.malformed, at_ns)
+        first: Exchange | None = None
+        for each in messages:
+            try:
+                frame = frames.parse(each, self._require_side().version.framing)
+            except FrameError as fault:
+                self._fault(fault, from_charge_point, at_ns)
+                continue
+            exchange = self._message(frame, from_charge_point, at_ns)
+            first = first or exchange
+        return first
+
+    def _fault(self, fault: FrameError, from_charge_point: bool, at_ns: int) -> None:
+        if from_charge_point:
+            self._unreadable(fault.code, at_ns)
+        else:
+            self._core.counters.unreadable_frames += 1
+
+    def _message(self, frame: Frame | None, from_charge_point: bool, at_ns: int) -> Exchange | None:
         if type(frame) is Call:
-            begin, outstanding = self._begin_command, self._commands
+            if self._guess is not None:
+                self._refine_version(self._guess, frame, from_charge_point=from_charge_point)
+            side = self._require_side()
             if from_charge_point:
-                begin, outstanding = self._begin, self._requests
-            return self._add(outstanding, frame, begin(frame, at_ns), at_ns)
+                return self._add(self._requests, frame, RequestExchange(side, frame, at_ns), at_ns)
+            return self._add(self._commands, frame, CommandExchange(side, frame, at_ns), at_ns)
         if from_charge_point:
             self._from_charge_point(frame, at_ns)
         else:
@@ -184,23 +221,27 @@ class Conversation:
 
     def _from_central_system(self, frame: Frame | None, at_ns: int) -> None:
         """A CALLERROR without a CALL is no fault: it may answer a frame that was not readable."""
-        if (
-            (type(frame) is CallResult or type(frame) is CallError)
-            and not self._match(self._requests, frame, at_ns)
-            and type(frame) is CallResult
-        ):
-            self._core.count_unobserved("unmatched_answer")
+        if type(frame) is CallResult:
+            exchange = self._requests.pop(frame.message_id)
+            if exchange is None:
+                self._core.count_unobserved("unmatched_answer")
+            else:
+                exchange.answered(frame.payload, at_ns)
+        elif type(frame) is CallError:
+            self._match(self._requests, frame, at_ns)
 
     def _begin(self, call: Call, at_ns: int) -> Exchange:
-        self._refine_version(call, at_ns, from_charge_point=True)
+        if self._guess is not None:
+            self._refine_version(self._guess, call, from_charge_point=True)
         return RequestExchange(self._require_side(), call, at_ns)
 
     def _begin_command(self, call: Call, at_ns: int) -> Exchange:
-        self._refine_version(call, at_ns, from_charge_point=False)
+        if self._guess is not None:
+            self._refine_version(self._guess, call, from_charge_point=False)
         return CommandExchange(self._require_side(), call, at_ns)
 
     def _add(self, outstanding: Outstanding, call: Call, exchange: Exchange, at_ns: int) -> Exchange:
-        if len(outstanding) >= self._core.limits.max_outstanding:
+        if len(outstanding.entries) >= self._core.limits.max_outstanding:
             self._core.count_unobserved("outstanding")
             outstanding.pop_oldest().failed(TIMEOUT, at_ns)
         outstanding.add(call.message_id, exchange)
@@ -217,10 +258,7 @@ class Conversation:
             exchange.answered(result.payload, at_ns)
         return True
 
-    def _refine_version(self, call: Call, at_ns: int, *, from_charge_point: bool) -> None:
-        guess = self._guess
-        if guess is None:
-            return
+    def _refine_version(self, guess: VersionGuess, call: Call, *, from_charge_point: bool) -> None:
         guess.add(call, from_charge_point=from_charge_point)
         side = self._require_side()
         side.version = guess.version

@@ -8,7 +8,7 @@ from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.domain.orphans import stops_of_orphans
+from wattspan.domain.orphans import ENDS_OTHERS, stops_of_orphans
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import Recorder
 
@@ -52,15 +52,20 @@ class ObserverCore:
         """Apply events, and pass them on."""
         applied = tuple(events)
         fleet = self.fleet
+        ends_others = False
         for event in applied:
             apply(fleet, event)
-        if self.closes_orphans:
+            if type(event) in ENDS_OTHERS:
+                ends_others = self.closes_orphans
+        if ends_others:
             stops = [stop for event in applied for stop in stops_of_orphans(fleet, event)]
             for stop in stops:
                 apply(fleet, stop)
             applied = (*applied, *stops)
         if not self.keeps_changes:
-            self._discard_changes()
+            changes = fleet.changes
+            if changes.transactions or changes.notes or changes.decommissioned:
+                self._discard_changes()
         if self.on_event is not None and applied:
             self.on_event(applied, at_ns)
 
@@ -82,6 +87,6 @@ class ObserverCore:
     def _discard_changes(self) -> None:
         """Empty what would grow without a store. The other collections are bounded by the size of the fleet."""
         changes = self.fleet.changes
-        for grows in (changes.readings, changes.notes, changes.decommissioned, changes.transactions):
+        for grows in (changes.notes, changes.decommissioned, changes.transactions):
             if grows:
                 grows.clear()

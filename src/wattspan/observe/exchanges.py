@@ -62,8 +62,9 @@ class Side:
             span = recorder.message(self.cp.cp_id, label, at_ns)
         else:
             span = recorder.command(self.cp.cp_id, label, connector_id, start_ns=at_ns)
-        for key, value in self.attributes.items():
-            span.set(key, value)
+        if self.attributes:
+            for key, value in self.attributes.items():
+                span.set(key, value)
         return span
 
 
@@ -88,12 +89,15 @@ class RequestExchange:
         self.span = side.message(self._label, at_ns, handled=self._handled)
         if request is not None:
             faults = version.schemas.call_faults(call.action, call.payload)
+            if call.fault is not None:  # if the action needs any field, the CALL is refused: that is the fault then
+                faults = [] if faults else [SchemaFault(call.fault.code, "", call.fault.description)]
             if faults and version is side.version:
                 version = self._actual_version(version)
                 if version is not side.version:
                     request = version.requests[call.action]
                     faults = version.schemas.call_faults(call.action, call.payload)
-            record_schema_faults(side, call, faults, self.span, at_ns)
+            if faults:
+                record_schema_faults(side, call, faults, self.span, at_ns)
         self._request: Request | None = request
 
     def answered(self, answer: Payload, at_ns: int) -> None:
@@ -164,6 +168,9 @@ class CommandExchange:
         self._session = side.core.fleet.session_of(side.cp.cp_id, self._connector_id, None)
         self.span = side.message(self._label, at_ns, handled=self._handled, connector_id=self._connector_id)
         side.core.count_message("out", self._label)
+        if command is not None and command.requests_status(call.payload):
+            requested = ev.StatusRequested(cp_id=side.cp.cp_id, received_ts=at_ns / NS, connector_id=self._connector_id)
+            side.core.apply([requested], at_ns)
 
     def answered(self, answer: Payload, at_ns: int) -> None:
         if self.span.end_ns:

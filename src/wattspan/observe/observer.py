@@ -42,7 +42,7 @@ class Observer:
         self._live: dict[str, Conversation] = {}
         self._open: set[Conversation] = set()
         self._core = ObserverCore(
-            fleet=Fleet(assigns_ids=False) if fleet is None else fleet,
+            fleet=Fleet(assigns_ids=False, keeps_readings=False) if fleet is None else fleet,
             recorder=recorder,
             counters=ServerCounters(started_ts=clock_ns() / NS) if counters is None else counters,
             on_event=on_event,

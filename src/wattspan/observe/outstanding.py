@@ -9,41 +9,42 @@ from wattspan.ocppj.frames import MessageId
 class Outstanding:
     """CALLs by message id. Nearly always there is one at most, so they are in a list."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self._entries: list[tuple[str, Exchange]] = []
-
-    def __len__(self) -> int:
-        return len(self._entries)
+        self.entries: list[tuple[str, Exchange]] = []
+        """(message id as text, exchange), for callers that only look at it: there is a look for each frame."""
 
     def add(self, message_id: MessageId, exchange: Exchange) -> None:
         """Add a CALL. One with the same id, as in a retry, stays: each gets an answer of its own."""
-        self._entries.append((str(message_id), exchange))
+        self.entries.append((str(message_id), exchange))
 
     def pop(self, message_id: MessageId) -> Exchange | None:
         """Remove and return the oldest CALL of that id, or None. Ids match as text: some peers send numbers."""
         wanted = str(message_id)
-        for index, (known, exchange) in enumerate(self._entries):
+        entries = self.entries
+        if len(entries) == 1 and entries[0][0] == wanted:
+            return entries.pop()[1]
+        for index, (known, exchange) in enumerate(entries):
             if known == wanted:
-                del self._entries[index]
+                del entries[index]
                 return exchange
         return None
 
     def discard(self, exchange: Exchange) -> None:
         """Remove a CALL, if it still waits."""
-        self._entries = [entry for entry in self._entries if entry[1] is not exchange]
+        self.entries = [entry for entry in self.entries if entry[1] is not exchange]
 
     def pop_oldest(self) -> Exchange:
         """Remove and return the oldest CALL; there must be one."""
-        return self._entries.pop(0)[1]
+        return self.entries.pop(0)[1]
 
     def pop_expired(self, before_ns: int) -> Iterator[Exchange]:
         """Remove and yield the CALLs that were sent before `before_ns`."""
-        while self._entries and self._entries[0][1].at_ns < before_ns:
+        while self.entries and self.entries[0][1].at_ns < before_ns:
             yield self.pop_oldest()
 
     def pop_all(self) -> Iterator[Exchange]:
         """Remove and yield all CALLs."""
-        while self._entries:
+        while self.entries:
             yield self.pop_oldest()

@@ -264,7 +264,15 @@ def parse(data: bytes, framing: Framing = FRAMING_16) -> Frame | None:
         FrameError: it is not a valid message. Has the CALLERROR code and the message id, if that is readable;
             `answered` is False for an invalid SEND, which is never answered.
     """
-    return interpret(decode(data, framing), framing)
+    try:
+        frame = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        frame = _parse_leniently(data, exc, framing)
+    if type(frame) is list and len(frame) > 1 and type(kind := frame[0]) is int:  # as in `interpret`, without the call
+        build = framing.kinds.get(kind)
+        if build is not None:
+            return build(frame, framing)
+    return interpret(frame, framing)
 
 
 def decode(data: bytes, framing: Framing) -> Any:

@@ -45,7 +45,7 @@ def replay(options: Options, progress: Callable[[ReadCounts], None] = lambda _: 
 
     `progress` is called now and then with what was read so far. Raises LogError and ExportFailed.
     """
-    fleet, counters = Fleet(assigns_ids=False), ServerCounters(started_ts=0.0)
+    fleet, counters = Fleet(assigns_ids=False, keeps_readings=False), ServerCounters(started_ts=0.0)
     now_ts = 0.0
     state = State(fleet=fleet, counters=counters, histograms=Histograms(), clock=lambda: now_ts)
     reader = LogReader(format_=options.format, zone=options.zone)

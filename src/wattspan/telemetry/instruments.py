@@ -4,9 +4,9 @@ Instruments have the names, units and help texts of the catalogue. Gauges and co
 state (`families`); histograms are recorded (`ApiMeasures`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 from opentelemetry import trace
@@ -19,8 +19,16 @@ from wattspan.telemetry.catalogue import Kind, Metric
 from wattspan.telemetry.families import FAMILIES, Family, State, points
 from wattspan.telemetry.process import register_process
 from wattspan.telemetry.recorder import Measures, MessageSpan
+from wattspan.telemetry.sdk_private import (
+    Aggregate,
+    Measured,
+    aggregates_of,
+    are_storages_known,
+    reader_storages,
+)
 
-_ROOT = Context()
+_ROOT = trace.set_span_in_context(trace.INVALID_SPAN, Context())
+"""A context without a span. The SDK takes the current context in place of an empty one."""
 
 READ_DIRECTLY: ContextVar[list[State] | None] = ContextVar("read_directly", default=None)
 """Set while a reader collects that renders states itself: it gets them appended here and no observations, which take
@@ -114,12 +122,30 @@ class ApiMeasures:
         metrics = (handling, *catalogue.OCCASIONAL)
         self._instruments = {metric.name: _instrument(meter, metric) for metric in metrics if wanted(metric)}
         self._handling = self._instruments[handling.name]
+        self._has_series = are_storages_known(self._handling)
+        self._storages: Mapping[Any, Any] | None = None
+        self._series: dict[str, dict[str, Sequence[Aggregate]]] = {}
+        """The series of each charge point and message type, so that the SDK need not look for it each time."""
 
     def handled(self, span: MessageSpan, seconds: float, end_ns: int, *, exemplar: bool) -> None:
         """Record the handling time of the message of `span`."""
+        handling = self._handling
+        storages = reader_storages(handling) if self._has_series and not exemplar else None
+        if storages is not None:
+            if storages is not self._storages:
+                self._storages = storages
+                self._series.clear()
+            elif (known := self._series.get(span.cp_id)) is not None and (series := known.get(span.action)) is not None:
+                measured = Measured(seconds, end_ns, handling, _ROOT, None)
+                for aggregate in series:
+                    aggregate(measured, False)
+                return
         labels = {catalogue.CP_ID: span.cp_id} if self._by_charge_point else {}
+        labels[catalogue.MESSAGE_TYPE] = span.action
         context = trace.set_span_in_context(span.otel, _ROOT) if exemplar else _ROOT
-        self._handling.record(seconds, labels | {catalogue.MESSAGE_TYPE: span.action}, context)
+        handling.record(seconds, labels, context)
+        if storages is not None and (found := aggregates_of(handling, storages, labels)) is not None:
+            self._series.setdefault(span.cp_id, {})[span.action] = found
 
     def record(
         self, metric: Metric, value: float, end_ns: int, *labels: str, exemplar: tuple[int, int] | None = None
@@ -129,7 +155,8 @@ class ApiMeasures:
         self._instruments[metric.name].record(value, dict(zip(metric.labels, labels, strict=True)), context)
 
     def forget(self, cp_id: str) -> None:
-        """Do nothing: the API has no way to remove series."""
+        """Drop what is cached for a charge point: the API has no way to remove series."""
+        self._series.pop(cp_id, None)
 
 
 def _instrument(meter: Meter, metric: Metric) -> Histogram:

@@ -39,9 +39,10 @@ class Phase(NamedTuple):
     ended_ts: float
 
 
-def link_to(session: Transaction) -> SpanContext:
-    """Return the context that the span of the session will have."""
-    return SpanContext(session.trace_id, session.span_id, is_remote=False, trace_flags=_LINKED)
+def link_to(session: Transaction, span_id: int | None = None) -> SpanContext:
+    """Return the context that the span of the session will have. `span_id` None: the session's current one."""
+    span_id = session.span_id if span_id is None else span_id
+    return SpanContext(session.trace_id, span_id, is_remote=False, trace_flags=_LINKED)
 
 
 def phases(session: Transaction) -> Iterator[Phase]:

@@ -350,3 +350,98 @@ def test_a_binary_message_is_a_protocol_fault():
     wire = connected()
     wire.conversation.binary(BEGAN)
     assert wire.harness.value("ocpp_cp_errors_total", "CP1", "FormationViolation") == 1
+
+
+JOINTS = ["", "\n", ",", "\0"]
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_each_message_of_a_joined_text_is_observed_and_the_text_is_one_protocol_fault(joint):
+    wire = connected()
+    wire.raw(f'[2,"1","BootNotification",{json.dumps(BOOT_16)}]{joint}[2,"2","Heartbeat",{{}}]')
+    wire.csms(3, "1", {"status": "Accepted"})
+    wire.csms(3, "2", {"currentTime": "2026-03-02T08:00:00Z"}, after_s=1)
+    assert wire.names() == ["ChargePointConnected", "ProtocolFaulted", "ChargePointBooted", "HeartbeatReceived"]
+    assert wire.harness.value("ocpp_cp_errors_total", "CP1", "ProtocolError") == 1
+    assert wire.harness.value("ocpp_central_messages_total", "in", "Heartbeat") == 1
+    assert wire.harness.value("ocpp_central_unreadable_frames_total") == 0
+    assert wire.harness.named("Heartbeat")[0].end_time == BEGAN + NS
+
+
+def test_an_answer_joined_to_a_request_ends_its_command():
+    wire = connected()
+    wire.csms(2, "a", "ClearCache", {})
+    exchange = wire.conversation.frame('[3,"a",{"status":"Accepted"}][2,"1","Heartbeat",{}]', True, BEGAN)
+    assert exchange is not None
+    assert exchange.span.action == "Heartbeat"
+    assert len(wire.harness.named("ClearCache")) == 1
+
+
+def test_answers_joined_by_the_central_system_are_no_fault_of_the_charge_point():
+    wire = connected()
+    for number in range(2):
+        wire.cp(2, str(number), "Heartbeat", {})
+    wire.raw('[3,"0",{"currentTime":""}][3,"1",{"currentTime":""}]', from_charge_point=False)
+    assert len(wire.harness.named("Heartbeat")) == 2
+    assert wire.harness.fleet.charge_points["CP1"].errors == {}
+
+
+def test_a_joined_text_with_a_part_that_is_no_message_keeps_the_others():
+    wire = connected("ocpp2.0.1")
+    wire.raw('[2,"1","Heartbeat",{}][2,"2"][2,"3","Heartbeat",{}]')
+    assert wire.harness.value("ocpp_central_messages_total", "in", "Heartbeat") == 2
+    assert wire.harness.value("ocpp_cp_errors_total", "CP1", "RpcFrameworkError") == 2
+    assert wire.harness.value("ocpp_central_unreadable_frames_total") == 1
+
+
+def faulted(wire: Wire, number: int, at: str) -> None:
+    payload = {"connectorId": 1, "status": "Faulted", "errorCode": "GroundFailure", "timestamp": at}
+    wire.cp(2, str(number), "StatusNotification", payload)
+    wire.csms(3, str(number), {})
+
+
+@pytest.mark.parametrize("connector", [{}, {"connectorId": 1}])
+def test_a_standing_fault_that_a_trigger_requests_is_not_another_one(connector):
+    wire = connected()
+    faulted(wire, 1, "2026-03-02T08:00:00Z")
+    wire.csms(2, "a", "TriggerMessage", {"requestedMessage": "StatusNotification", **connector}, after_s=10)
+    wire.cp(3, "a", {"status": "Accepted"})
+    faulted(wire, 2, "2026-03-02T08:00:10Z")
+    assert wire.harness.value("ocpp_cp_errors_total", "CP1", "GroundFailure") == 1
+    (requested,) = [event for event in wire.harness.events if isinstance(event, ev.StatusRequested)]
+    assert (requested.connector_id, requested.received_ts) == ("1" if connector else None, BEGAN / NS + 10)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("StatusNotification", [3, "a", {"status": "Rejected"}]),
+        ("StatusNotification", [4, "a", "InternalError", "", {}]),
+        ("Heartbeat", [3, "a", {"status": "Accepted"}]),
+    ],
+)
+def test_a_fault_that_no_trigger_brings_counts_again(asked, answer):
+    wire = connected()
+    faulted(wire, 1, "2026-03-02T08:00:00Z")
+    wire.csms(2, "a", "TriggerMessage", {"requestedMessage": asked, "connectorId": 1}, after_s=10)
+    wire.cp(*answer)
+    faulted(wire, 2, "2026-03-02T08:00:10Z")
+    assert wire.harness.value("ocpp_cp_errors_total", "CP1", "GroundFailure") == 2
+
+
+@pytest.mark.parametrize("frame", [(2, "1", "Heartbeat", []), (2, "1", "Heartbeat")])
+def test_a_payload_that_is_missing_and_not_needed_is_a_schema_fault(frame):
+    wire = connected()
+    wire.cp(*frame)
+    wire.csms(3, "1", {"currentTime": "2026-03-02T08:00:00Z"})
+    assert wire.names() == ["ChargePointConnected", "SchemaFaulted", "HeartbeatReceived"]
+    (event,) = wire.harness.named("Heartbeat")[0].events
+    assert (event.name, event.attributes["ocpp.fault.path"]) == ("schema fault", "")
+
+
+def test_a_payload_that_is_missing_and_needed_is_the_protocol_fault_of_its_refusal():
+    wire = connected()
+    wire.cp(2, "1", "StatusNotification", [])
+    wire.csms(4, "1", "FormationViolation", "", {})
+    assert wire.names() == ["ChargePointConnected", "ProtocolFaulted"]
+    assert wire.harness.named("StatusNotification")[0].attributes["error.type"] == "FormationViolation"

@@ -155,3 +155,18 @@ def test_what_is_current_meanwhile_has_the_same_flags():
         flags.append(span.otel.get_span_context().trace_flags)
         assert span.otel.get_span_context().trace_id == span.trace_id
     assert flags[0] == flags[1]
+
+
+def test_a_message_links_to_the_session_span_of_its_time_though_the_session_is_opened_again():
+    links = []
+    for recording in (hot(), api()):
+        session = transaction()
+        span = recording.recorder.message("CP1", "MeterValues", recording.clock.now_ns)
+        recording.recorder.answered(span, connector_id="2", session=session, error=None, store_wait_s=0.0)
+        first_span_id = session.span_id
+        session.reopen()
+        assert session.span_id != first_span_id
+        links.append([link.span_id for link in recording.span("MeterValues").links])
+        assert [link.context.span_id for span in recording.kept.spans for link in span.links] == [first_span_id]
+        assert links[-1] == [first_span_id.to_bytes(8)]
+    assert links[0] == links[1]

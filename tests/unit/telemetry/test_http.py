@@ -2,14 +2,17 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,6 +27,8 @@ from wattspan.http.metrics import metrics_app
 from wattspan.http.server import HttpServer
 from wattspan.telemetry.prometheus.exposition import Format
 from wattspan.telemetry.prometheus.reader import PrometheusReader
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 @contextlib.asynccontextmanager
@@ -239,3 +244,49 @@ async def test_the_date_is_renewed_while_the_server_runs(monkeypatch: pytest.Mon
             return (await client.get("/healthz")).headers["date"] != first
 
         await eventually(renewed)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_unfinished_tls_handshakes_are_bounded(certificate: tuple[Path, Path], new_loop: LoopFactory) -> None:
+    cert, key = certificate
+
+    async def check() -> None:
+        app = metrics_app(PrometheusReader(state()), ready=tuple)
+        server = HttpServer(app, host="127.0.0.1", port=0, tls_cert=cert, tls_key=key, max_connections=8)
+        await server.start()
+        silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(50)]
+        async with httpx.AsyncClient(verify=False) as client:  # noqa: S501  a certificate of this test
+            answers = await asyncio.gather(*(client.get(f"https://127.0.0.1:{server.port}/healthz") for _ in range(3)))
+        assert {answer.text for answer in answers} == {"ok\n"}
+        closed = 0
+        for reader, writer in silent:
+            with suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(0.01):
+                    closed += await reader.read(1) == b""
+            writer.close()
+        assert closed >= 40
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(check())
+
+
+def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+
+    async def check() -> bytes:
+        app = metrics_app(PrometheusReader(state()), ready=tuple)
+        server = HttpServer(app, host="127.0.0.1", port=0, tls_cert=cert, tls_key=key)
+        await server.start()
+        context = ssl.create_default_context(cafile=cert)
+        context.check_hostname = False
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await server.stop()
+        return answer
+
+    for new_loop in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(check()).startswith(b"HTTP/1.1 200 OK")

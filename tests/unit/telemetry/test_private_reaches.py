@@ -3,12 +3,14 @@
 import ast
 import inspect
 from collections import deque
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.exporter import OTLPExporterMixin
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -18,11 +20,15 @@ from wattspan.telemetry.otlp import grpc_private, http_private
 from wattspan.telemetry.sdk_private import (
     BatchLogRecordProcessor,
     LogRecordExporter,
+    Measured,
+    aggregates_of,
+    are_storages_known,
     emit_of,
     has_provider,
     processor_of,
     processors_in,
     queue_of,
+    reader_storages,
     shut_down_batch,
 )
 
@@ -127,6 +133,36 @@ def test_a_reader_knows_whether_it_has_a_provider():
     provider = MeterProvider([reader], shutdown_on_exit=False)
     assert has_provider(reader)
     provider.shutdown()
+
+
+def test_a_histogram_has_a_series_for_each_reader_that_takes_measurements():
+    readers = InMemoryMetricReader(), InMemoryMetricReader()
+    provider = MeterProvider([readers[0]], shutdown_on_exit=False)
+    histogram = provider.get_meter("m").create_histogram("h")
+    assert are_storages_known(histogram)
+    storages = reader_storages(histogram)
+    assert storages is reader_storages(histogram)
+    assert aggregates_of(histogram, storages, {"a": "b"}) is None
+    provider.add_metric_reader(readers[1])
+    assert reader_storages(histogram) is not storages
+    storages = reader_storages(histogram)
+    histogram.record(1.0, {"a": "b"})
+    aggregates = aggregates_of(histogram, storages, {"a": "b"})
+    assert len(aggregates) == 2
+    for aggregate in aggregates:
+        aggregate(Measured(2.0, 0, histogram, None, None), False)
+    for reader in readers:
+        ((point,),) = [
+            metric.data.data_points
+            for each in reader.get_metrics_data().resource_metrics[0].scope_metrics
+            for metric in each.metrics
+        ]
+        assert (point.count, point.sum, dict(point.attributes)) == (2, 3.0, {"a": "b"})
+    provider.shutdown()
+
+
+def test_a_measurement_has_the_fields_that_we_give_it():
+    assert Measured._fields == tuple(field.name for field in fields(Measurement))
 
 
 @pytest.mark.parametrize("make", [http_private.HttpMetricExporter, grpc_private.GrpcMetricExporter])

@@ -158,8 +158,9 @@ def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> N
     if effect is None or not effect.take_over(fleet.changes, cp, connector, transaction):
         for reading in e.readings:
             energy_wh = measure(fleet, cp, transaction, reading, credible(reading.charger_ts, e.received_ts))
-            row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
-            fleet.changes.readings.append(row)
+            if fleet.keeps_readings:
+                row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
+                fleet.changes.readings.append(row)
         if effect is not None:
             effect.record(fleet.changes, cp, connector, transaction)
     settle(fleet, cp, transaction, e)
@@ -195,9 +196,12 @@ def _keep(
     energy_wh = None
     if transaction is not None:
         energy_wh = measure(fleet, cp, transaction, reading, measured_ts, OWN if rank is None else rank)
-    is_history = rank is None or reading.begins
-    row = _row(cp.cp_id, connector.connector_id, transaction, reading, received_ts, energy_wh, is_history=is_history)
-    fleet.changes.readings.append(row)
+    if fleet.keeps_readings:
+        is_history = rank is None or reading.begins
+        row = _row(
+            cp.cp_id, connector.connector_id, transaction, reading, received_ts, energy_wh, is_history=is_history
+        )
+        fleet.changes.readings.append(row)
     return measured_ts
 
 

@@ -291,24 +291,25 @@ def _keep(
         energy_wh = measure(fleet, cp, transaction, reading, measured_ts)
     elif reading.register_wh is not None and not transaction.meter.start_known:
         _set_start(fleet, cp, transaction, reading.register_wh, measured_ts, is_start=reading.begins)
-    fleet.changes.readings.append(
-        ReadingRow(
-            cp.cp_id,
-            transaction.connector_id,
-            transaction.number,
-            reading.charger_ts,
-            received_ts,
-            energy_wh,
-            measured_register(reading, transaction),
-            reading.current_a,
-            reading.power_w,
-            reading.soc_percent,
-            reading.samples,
-            reading.offered_a,
-            is_late or reading.begins,
-            ref.seq_no,
+    if fleet.keeps_readings:
+        fleet.changes.readings.append(
+            ReadingRow(
+                cp.cp_id,
+                transaction.connector_id,
+                transaction.number,
+                reading.charger_ts,
+                received_ts,
+                energy_wh,
+                measured_register(reading, transaction),
+                reading.current_a,
+                reading.power_w,
+                reading.soc_percent,
+                reading.samples,
+                reading.offered_a,
+                is_late or reading.begins,
+                ref.seq_no,
+            )
         )
-    )
     return measured_ts
 
 

@@ -22,7 +22,8 @@ IDS: tuple[str, ...] = (
 )
 IDS += ("identity", "charger", "charger_id", "station", "cp", "id")
 DIRECTIONS = ("direction", "dir", "origin", "from_charge_point", "fromChargePoint", "source", "type")
-FRAMES = ("frame", "message", "msg", "data", "payload", "raw", "ocpp")
+SENT = "frame"
+FRAMES = (SENT, "message", "msg", "data", "payload", "raw", "ocpp")
 PROTOCOLS = ("protocol", "subprotocol", "ocpp_version", "version")
 EVENTS: Mapping[str, type[Connected] | type[Closed]] = {
     "connected": Connected,
@@ -71,9 +72,14 @@ class JsonLines:
 
 
 def _frame(entry: dict[str, Any]) -> Any:
-    """Return the message: a list, or a text that looks like one; None if the entry has none."""
+    """Return the message: a list, or a text that looks like one; None if the entry has none.
+
+    A text under the key `frame` is what was sent, even if it is no message.
+    """
     for key in FRAMES:
         value = entry.get(key)
+        if isinstance(value, str) and key == SENT:
+            return value
         if isinstance(value, list) and len(value) > 2:  # noqa: PLR2004  a type, an id and more
             return value
         if isinstance(value, str) and value.lstrip().startswith("["):

@@ -100,7 +100,7 @@ class Encoder:
             parts.append(_FAILURE(span.error))
         if session is not None:
             parts.append(_TRANSACTION_ID(session.transaction_id))
-            trace_id, span_id = session.trace_id.to_bytes(16), session.span_id.to_bytes(8)
+            trace_id, span_id = session.trace_id.to_bytes(16), span.session_span_id.to_bytes(8)
             parts.append(_LINK.pack(_LINKS, _LINK_SIZE, _TRACE_ID, trace_id, _SPAN_ID, span_id, _LINK_FLAGS, _IS_LOCAL))
         parts.append(_TAIL if span.error is None else _TAIL_ERROR)
         return framed(_SPANS, b"".join(parts))

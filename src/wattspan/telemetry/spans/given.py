@@ -45,7 +45,8 @@ class GivenSpans:
 
     def server(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
         """Return a span of kind SERVER that starts a trace of its own."""
-        return self._spans().server(cp_id, action, start_ns)
+        spans = self._now if processors_in(self._processor) is self._checked else self._spans()
+        return spans.server(cp_id, action, start_ns)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""

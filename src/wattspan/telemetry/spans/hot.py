@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, DEFAULT_ON, Decision, Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
@@ -34,6 +34,7 @@ class HotSpans:
         self._span_scope = SpanScope(resource, scope, processor)
         self._sampler = sampler
         self._samples_all = sampler is ALWAYS_ON or sampler is DEFAULT_ON
+        self._samples_none = sampler is ALWAYS_OFF or sampler is DEFAULT_OFF
         self._sources: dict[str, dict[str, Source]] = {}
         self._child_sources: dict[str, dict[str, Source]] = {}
 
@@ -46,6 +47,8 @@ class HotSpans:
         trace_id = getrandbits(128) or 1
         if self._samples_all:
             return HotSpan(source, trace_id, start_ns, recording=True, sampled=True)
+        if self._samples_none:
+            return HotSpan(source, trace_id, start_ns, recording=False, sampled=False)
         return self._sampled(source, trace_id, start_ns, _ROOT)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> HotSpan:

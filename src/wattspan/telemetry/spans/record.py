@@ -78,6 +78,7 @@ class HotSpan(ReadableSpan, trace.Span):
         "recording",
         "sampled",
         "session",
+        "session_span_id",
         "source",
         "span_id",
         "start_ns",
@@ -100,6 +101,7 @@ class HotSpan(ReadableSpan, trace.Span):
         # Set by `finish`.
         self.connector_id: str | None
         self.session: Transaction | None
+        self.session_span_id: int
         self.error: str | None
         self.store_wait_s: float
         self.forced: bool
@@ -129,6 +131,8 @@ class HotSpan(ReadableSpan, trace.Span):
         self.end_ns = end_ns
         self.connector_id = connector_id
         self.session = session
+        # Kept, because the session gets another span if it is opened again before this one is exported.
+        self.session_span_id = 0 if session is None else session.span_id
         self.error = error
         self.store_wait_s = store_wait_s
         self.forced = forced
@@ -260,8 +264,9 @@ class HotSpan(ReadableSpan, trace.Span):
     @property
     def links(self) -> Sequence[Link]:
         links = () if self.extras is None else self.extras.links
-        session = () if not self.end_ns or self.session is None else (Link(link_to(self.session)),)
-        return (*links, *session)
+        if not self.end_ns or self.session is None:
+            return tuple(links)
+        return (*links, Link(link_to(self.session, self.session_span_id)))
 
     @property
     def resource(self) -> Resource:

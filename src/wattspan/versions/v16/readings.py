@@ -19,6 +19,8 @@ def readings(meter_values: Any) -> tuple[Reading, ...]:
         meter_values = [meter_values]
     if type(meter_values) is not list:
         return ()
+    if len(meter_values) == 1 and type(entry := meter_values[0]) is dict:
+        return _readings(entry.get("sampledValue"), charger_ts(entry.get("timestamp")))
     parts = [
         (entry.get("sampledValue"), charger_ts(entry.get("timestamp"))) for entry in meter_values if type(entry) is dict
     ]
