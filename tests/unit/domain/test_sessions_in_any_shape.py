@@ -7,7 +7,7 @@ phases, units mislabelled, spikes, messages twice, a main meter, a queue that is
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wattspan.domain.apply import apply
@@ -131,6 +131,8 @@ def run(truth: Truth, shape: Shape) -> tuple[float, str, float]:
 
 @given(TRUTHS, SHAPES)
 def test_the_energy_is_what_start_and_stop_say(truth, shape):
+    # Two wrong readings in a row look like a register that rises and is then reset (docs/metering.md).
+    assume(not any(number + 1 in truth.spikes for number in truth.spikes))
     energy_wh, reason, _ = run(truth, shape)
     expected_wh = truth.register_wh(truth.readings + 1) - truth.start_wh
     assert (energy_wh, reason) == (expected_wh, "")
