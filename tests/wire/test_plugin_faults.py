@@ -328,10 +328,13 @@ async def test_a_plugin_in_c_code_that_holds_the_interpreters_lock_is_disabled_o
     matching = Matching()
     csms = await make_csms(plugins=[matching])
     async with csms.charger("CP1") as charger:
-        for _ in range(3):
+        for _ in range(3):  # the watchdog may miss a call that ends before it gets its turn
             await charger.call("Heartbeat")
         await becomes(csms, "matching", "blocked", 1)
-    assert matching.calls == 1
+        calls = matching.calls
+        for _ in range(3):
+            await charger.call("Heartbeat")
+    assert matching.calls == calls
 
 
 async def test_the_core_is_not_interrupted_in_the_middle_of_what_a_plugin_called(make_csms, monkeypatch):
