@@ -8,6 +8,7 @@ import click
 from wattspan.cli.help import DescribedOption, SectionedCommand
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped, tune_garbage_collection
+from wattspan.cli.serve import print_first_password
 from wattspan.settings import Settings
 
 DATABASE = "wattspan-proxy.db"
@@ -86,7 +87,7 @@ def proxy(mirror: tuple[str, ...], **options: Any) -> None:
             )
             click.echo(f"console        {server.api_url()}/")
             if server.first_password is not None:
-                click.echo(f"log in as      admin, password {server.first_password}  (shown only once)")
+                print_first_password(settings, server.first_password)
             tune_garbage_collection()
             await stop.wait()
             click.echo("stopping", err=True)

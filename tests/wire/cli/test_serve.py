@@ -18,10 +18,12 @@ PORTS = ("--port", "0", "--metrics-port", "0", "--api-port", "0")
 
 
 @asynccontextmanager
-async def serving(folder: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+async def serving(
+    folder: Path, *options: str, command: str = "serve"
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
     """The process, and the addresses that it printed by what they are for."""
-    command = [sys.executable, "-m", "wattspan", "serve", *options]
-    child = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=asyncio.subprocess.PIPE)
+    arguments = [sys.executable, "-m", "wattspan", command, *options]
+    child = await asyncio.create_subprocess_exec(*arguments, cwd=folder, stdout=asyncio.subprocess.PIPE)
     assert child.stdout is not None
     printed: dict[str, str] = {}
     try:
@@ -59,6 +61,14 @@ async def test_a_captured_output_has_no_password_but_names_a_file_of_its_owner(t
         address = printed["API"].replace("/docs", "/api/v1/session")
         assert (await http.post(address, json=login)).status_code == 200
     assert login["password"] not in str(printed)
+
+
+async def test_the_captured_output_of_a_proxy_has_no_password_either(tmp_path: Path) -> None:
+    options = ("--upstream", "ws://127.0.0.1:9/{cp_id}", *PORTS)
+    async with serving(tmp_path, *options, command="proxy") as (_, printed):
+        name = "wattspan-proxy.db.admin-password"
+        assert printed["log in as"] == f"admin, password in {name}  (remove the file once you have read it)"
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
 def test_a_terminal_shows_the_password_once(tmp_path: Path) -> None:
