@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from support.postgres import PostgresServer, programs
 
 # This check counts seconds, of which a busy machine has more; what a test claims it does not look at.
-settings.register_profile("busy machine", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
 
 
