@@ -17,6 +17,8 @@ CALL, RESULT, ERROR, RESULT_ERROR, SEND = 2, 3, 4, 5, 6
 RESULTS = {RESULT, ERROR, RESULT_ERROR}
 LONGEST_ID = 255
 """Message ids beyond it are answered as unreadable."""
+MAX_DOUBTFUL = 100
+"""Message ids of doubtful answers that are remembered: their other answer comes soon, or never."""
 COMMANDS = {"GetTransactionStatus"}
 """What is sent without an operator. This charge point does not answer it."""
 CODES = {
@@ -113,6 +115,8 @@ class Wire:
                 self._check(action, frame[2])
             elif self._unreadable:
                 self._doubtful[key].append(action)
+                if len(self._doubtful) > MAX_DOUBTFUL:
+                    del self._doubtful[next(iter(self._doubtful))]
         elif kind == ERROR and self._unreadable:
             self._unreadable -= 1
         elif self._unreadable and self._doubtful[key]:
