@@ -114,9 +114,7 @@ class Wire:
             if kind == RESULT:
                 self._check(action, frame[2])
             elif self._unreadable:
-                self._doubtful[key].append(action)
-                if len(self._doubtful) > MAX_DOUBTFUL:
-                    del self._doubtful[next(iter(self._doubtful))]
+                self._doubt(key, action)
         elif kind == ERROR and self._unreadable:
             self._unreadable -= 1
         elif self._unreadable and self._doubtful[key]:
@@ -126,6 +124,11 @@ class Wire:
             self.faults.append(f"{frame} answers nothing")
         if not self._owed[key]:
             del self._owed[key]
+
+    def _doubt(self, key: str, action: str) -> None:
+        self._doubtful[key].append(action)
+        if len(self._doubtful) > MAX_DOUBTFUL:
+            del self._doubtful[next(iter(self._doubtful))]
 
     def _note_command(self, frame: list[Any]) -> None:
         if frame[0] != CALL or frame[2] not in COMMANDS:
