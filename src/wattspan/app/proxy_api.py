@@ -69,7 +69,7 @@ class ProxyApi:
         self._store = store
         self._counters = counters
         self._telemetry = telemetry
-        self._feed = EventFeed(fleet)
+        self._feed = EventFeed(fleet, settings.max_streams_per_user)
         self._host = PluginHost([self._feed.plugin], counters)
         self._tasks: set[asyncio.Task[None]] = set()
 
