@@ -7,6 +7,9 @@ FUZZ_S ?= 3600
 SOAK_S ?= 600
 SOAK_CPS ?= 2000
 FLEET_S ?= 600
+NEMESIS_S ?= 600
+NEMESIS_CPS ?= 1000
+SEED ?= 0
 TESTS ?= tests/unit tests/wire tests/store
 
 # A pyenv shim runs only the version that is switched on, so its others are found by their path.
@@ -23,10 +26,10 @@ READY := $(VENV)/.ready
 WORKERS := -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check docs reference bench e2e chaos fuzz attack soak tour lock
+.PHONY: help setup run test properties check docs reference bench e2e chaos chaos-cluster nemesis fuzz attack soak tour lock
 
 help: ## list the targets
-	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(READY) ## prepare .venv, or .venv-3.13 with PYTHON=python3.13
 
@@ -37,6 +40,9 @@ run: setup ## run a central system with a small fleet that charges
 test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## run the quick suite
 	$(BIN)/pytest $(WORKERS) $(TESTS)
+
+properties: setup ## run the tests of the quick suite that make up their own input, with all their examples
+	$(BIN)/pytest $(WORKERS) -m hypothesis --hypothesis-profile all $(TESTS)
 
 check: setup ## lint, format, types, the direction of imports, and what looks insecure
 	$(BIN)/ruff check .
@@ -63,10 +69,18 @@ bench: setup ## measure speed and memory (docs/benchmarks.md)
 
 e2e: setup ## run against real servers and chargers nobody here wrote; a fleet for FLEET_S seconds (600) over two weeks of history
 	PYTHONPATH=tests $(BIN)/python -m stack.toolchain
-	$(BIN)/pytest -m "not chaos" --timeout 600 --fleet-s $(FLEET_S) -n 2 --dist loadfile --no-loadscope-reorder tests/stack
+	$(BIN)/pytest -m "not chaos" --timeout 600 --fleet-s $(FLEET_S) -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/stack
 
 chaos: setup ## kill the server under load, KILLS times (100)
-	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack
+	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) --ignore tests/stack/test_cluster.py tests/stack
+
+chaos-cluster: setup ## kill nodes of a cluster under load, KILLS times (100)
+	$(BIN)/pytest -m chaos --timeout 3600 --kills $(KILLS) tests/stack/test_cluster.py
+
+nemesis: setup ## disturb three nodes, their database and Redis for NEMESIS_S seconds (600) under NEMESIS_CPS chargers (1000)
+	$(BIN)/pytest --timeout $$(($(NEMESIS_S) + 900)) --nemesis-s $(NEMESIS_S) --nemesis-cps $(NEMESIS_CPS) \
+		--nemesis-seed $(SEED) tests/stack/test_nemesis.py
 
 fuzz: setup ## break FRAMES frames (a million), for FUZZ_S seconds at most, against the real session and service
 	PYTHONPATH=tests $(BIN)/python -m fuzz --frames $(FRAMES) --seconds $(FUZZ_S)
@@ -79,12 +93,13 @@ soak: setup ## let SOAK_CPS (2000) mixed charge points charge for SOAK_S seconds
 
 tour: setup ## follow one session through the stack, and renew docs/tour.md (needs make e2e's servers, chromium, and Debian's prometheus installed for its page)
 	PYTHONPATH=tests $(BIN)/python -m tour
+	PYTHONPATH=tests $(BIN)/python -m tour.console_pictures
 
 # Keeps what is pinned; delete requirements/*.txt first to move to the newest.
 lock: ## pin pyproject.toml and requirements/dev.in with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv"; exit 1; }
-	uv pip compile $(LOCK) --extra server pyproject.toml -o requirements/run.txt
-	uv pip compile $(LOCK) -c requirements/run.txt --extra server pyproject.toml requirements/dev.in -o requirements/dev.txt
+	uv pip compile $(LOCK) --extra server --extra cluster pyproject.toml -o requirements/run.txt
+	uv pip compile $(LOCK) -c requirements/run.txt --extra server --extra cluster pyproject.toml requirements/dev.in -o requirements/dev.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
@@ -97,5 +112,5 @@ $(READY): requirements/dev.txt pyproject.toml
 	@echo "Setting up $(VENV): the first time takes about a minute."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ".[server]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ".[server,cluster]"
 	@touch $@

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from alerts.runbooks import runbook
 from dashboards.log_query import LogFilter
 
 Json = dict[str, Any]
@@ -58,7 +59,7 @@ class LogAlert:
         written["annotations"] = {
             "summary": self.summary,
             "description": self.description,
-            "runbook_url": f"docs/runbooks.md#{self.name.lower()}",
+            "runbook_url": runbook(self.name),
         }
         return written
 
@@ -94,6 +95,11 @@ ALERTS = (
         description="The log store received nothing from the central system within an hour: logs do not get through.",
     ),
 )
+
+
+def conditions() -> dict[str, str]:
+    """Return the condition of every alert in Loki's language, by name."""
+    return {each.name: each.logql() for each in ALERTS}
 
 
 def for_loki() -> Json:

@@ -1,5 +1,6 @@
 """The dashboard *Authentication*: who logs in, who fails to, and what log-ins need."""
 
+from dashboards.events import process_events
 from dashboards.log_query import LogFilter
 from dashboards.model import Dashboard, Query, Row
 from dashboards.panels import above, bars, lines, logs, stat, words
@@ -58,16 +59,16 @@ LOGINS = Row(
             "Log-ins Over Time",
             "Succeeded and failed.",
             "none",
-            Query(expr="round(sum(increase(successful_logins_total[$__rate_interval])))", legend="succeeded"),
-            Query(expr="round(sum(increase(failed_logins_total[$__rate_interval])))", legend="failed"),
+            Query(expr=process_events("successful_logins_total"), legend="succeeded"),
+            Query(expr=process_events("failed_logins_total"), legend="failed"),
             width=12,
         ),
         bars(
             "Registrations Over Time",
             "Succeeded, and those under a name that was taken. Runbook: RegistrationConflictBurst.",
             "none",
-            Query(expr="round(sum(increase(successful_registrations_total[$__rate_interval])))", legend="succeeded"),
-            Query(expr="round(sum(increase(registration_conflicts_total[$__rate_interval])))", legend="name taken"),
+            Query(expr=process_events("successful_registrations_total"), legend="succeeded"),
+            Query(expr=process_events("registration_conflicts_total"), legend="name taken"),
             width=12,
         ),
         lines(

@@ -1,8 +1,21 @@
 """The dashboard *OCPP Central System*: the whole fleet and its server on one page."""
 
 from dashboards.central_work import PERFORMANCE, POWER_AND_CURRENT, TRANSACTIONS
+from dashboards.events import (
+    by_charge_point,
+    by_connector,
+    events,
+    in_range,
+    least,
+    most,
+    process_events,
+    rank_by_events,
+    rank_by_highest,
+    rank_by_mean,
+    rank_by_time,
+)
 from dashboards.model import Dashboard, Query, Row
-from dashboards.panels import GREEN_RED, above, bars, gauge, lines, stat, table, timeline
+from dashboards.panels import GREEN_RED, above, bars, gauge, lines, stat, table, timeline, words
 from dashboards.parts import ADDRESSES, BY_CHARGE_POINT, CP, LINKS, annotation, cp_id, datasource, status_mappings
 
 _LINKED = {"links": BY_CHARGE_POINT}
@@ -21,49 +34,63 @@ OVERVIEW = Row(
             "Connected Charge Points",
             "WebSockets that are open now.",
             "none",
-            Query(expr=f"sum(ocpp_cp_connected{{{CP}}})"),
+            Query(expr=f"sum({by_charge_point('ocpp_cp_connected')})"),
         ),
         stat(
             "Known Charge Points",
             "All that were ever let in and not decommissioned.",
             "none",
-            Query(expr=f"count(ocpp_cp_connected{{{CP}}})"),
+            Query(expr=f"count({by_charge_point('ocpp_cp_connected')})"),
         ),
-        stat("Active Transactions", "Transactions open now.", "none", Query(expr=f"sum(ocpp_tx_active{{{CP}}})")),
+        stat(
+            "Active Transactions",
+            "Transactions open now.",
+            "none",
+            Query(expr=f"sum({by_connector('ocpp_tx_active')})"),
+        ),
         stat(
             "Energy Delivered Today",
-            "By transactions that ended in the last 24 hours, and by those still running.",
+            "Since midnight: by transactions that ended, and by those still running since their start.",
             "watth",
-            Query(expr=f"sum(increase(ocpp_cp_energy_total_wh{{{CP}}}[24h])) + sum(ocpp_tx_energy_wh{{{CP}}})"),
+            Query(expr=f"{in_range('ocpp_cp_energy_total_wh')} + sum({by_connector('ocpp_tx_energy_wh')})"),
+            time_from="now/d",
         ),
         stat(
             "Total Transactions",
             "Started since the fleet is known; restarts don't lessen it.",
             "none",
-            Query(expr=f"sum(ocpp_tx_total{{{CP}}})"),
+            Query(expr=f"sum({by_charge_point('ocpp_tx_total')})"),
         ),
         stat(
             "Total Reconnects During Transaction (by CP)",
-            "Returns in mid-session since the charge point is known. Runbook: ChargePointRebootDuringTransaction.",
+            "Returns in mid-session, ever; the ten with most. Runbook: ChargePointRebootDuringTransaction.",
             "none",
-            Query(expr=f"sum by (cp_id) (ocpp_cp_reconnect_during_tx_total{{{CP}}}) > 0", legend="{{cp_id}}"),
+            Query(
+                expr=f"topk(10, {by_charge_point('ocpp_cp_reconnect_during_tx_total')} > 0)",
+                legend="{{cp_id}}",
+                instant=True,
+            ),
             width=12,
             defaults={"noValue": "none", "thresholds": above(1, 5), **_LINKED},
         ),
-        lines(
+        timeline(
             "Connected Charge Points Over Time (by CP)",
-            "1 while the charge point's WebSocket is open. A click on a line leads to the charge point.",
+            "Whether the WebSocket is open; the twenty that were away longest. A click leads to the charge point.",
             "none",
-            Query(expr=f"max by (cp_id) (ocpp_cp_connected{{{CP}}})", legend="{{cp_id}}"),
-            stacked=True,
+            Query(
+                expr=least(by_charge_point("ocpp_cp_connected"), rank_by_mean("ocpp_cp_connected")), legend="{{cp_id}}"
+            ),
             width=12,
-            defaults=_LINKED,
+            defaults={"mappings": words(_0=("away", "red"), _1=("connected", "green")), **_LINKED},
         ),
         lines(
             "Active Transactions Over Time (by CP)",
-            "Open transactions of each charge point.",
+            "Open transactions of each charge point, the twenty with most.",
             "none",
-            Query(expr=f"sum by (cp_id) (ocpp_tx_active{{{CP}}})", legend="{{cp_id}}"),
+            Query(
+                expr=most(f"sum by (cp_id) ({by_connector('ocpp_tx_active')})", rank_by_highest("ocpp_tx_active")),
+                legend="{{cp_id}}",
+            ),
             stacked=True,
             width=12,
             defaults=_LINKED,
@@ -73,47 +100,61 @@ OVERVIEW = Row(
 
 CONNECTION_HEALTH = Row(
     title="Connection health",
+    collapsed=True,
     panels=(
         timeline(
             "Status Timeline",
-            "What each connector last said of itself.",
+            "Status that each connector reported; of the twenty charge points that were available least.",
             "none",
             Query(
-                expr=f'max by (cp_id, connector_id) (ocpp_connector_status{{{CP}, connector_id!="0"}})',
+                expr=least(
+                    by_connector("ocpp_connector_status", selector=f'{CP}, connector_id!="0"'),
+                    rank_by_mean("cp_id_connector_id:ocpp_available:bool"),
+                ),
                 legend="{{cp_id}} / {{connector_id}}",
             ),
+            height=16,
             defaults={"mappings": status_mappings()},
         ),
         lines(
             "Time Since Last Heartbeat (by CP)",
-            "A charger may skip it after other messages; a day is too long. Runbook: ChargePointHeartbeatOverADay.",
+            "The twenty that are silent longest. A day is too long. Runbook: ChargePointHeartbeatOverADay.",
             "s",
-            Query(expr=f"time() - max by (cp_id) (ocpp_cp_last_heartbeat_ts{{{CP}}})", legend="{{cp_id}}"),
+            Query(
+                expr=least(
+                    f"time() - {by_charge_point('ocpp_cp_last_heartbeat_ts')}",
+                    rank_by_time("ocpp_cp_last_heartbeat_ts"),
+                ),
+                legend="{{cp_id}}",
+            ),
             defaults={"thresholds": above(300, 86400), **_LINKED},
         ),
         lines(
             "Time Since Last Message (by CP)",
-            "The heartbeat's freshness in truth: any message proves life. Runbook: ChargePointStaleHeartbeat.",
+            "Any message shows that it lives; the twenty that are silent longest. Runbook: ChargePointStaleHeartbeat.",
             "s",
-            Query(expr=f"time() - max by (cp_id) (ocpp_cp_last_msg_ts{{{CP}}})", legend="{{cp_id}}"),
+            Query(
+                expr=least(f"time() - {by_charge_point('ocpp_cp_last_msg_ts')}", rank_by_time("ocpp_cp_last_msg_ts")),
+                legend="{{cp_id}}",
+            ),
             defaults={"thresholds": above(120, 300), **_LINKED},
         ),
         bars(
             "Number of Disconnects Over Time (by CP)",
-            "Connections that closed. Runbook: ChargePointMultipleDisconnects.",
+            "Connections that closed; of the twenty with most. Runbook: ChargePointMultipleDisconnects.",
             "none",
             Query(
-                expr=f"round(sum by (cp_id) (increase(ocpp_cp_disconnects_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=most(events("ocpp_cp_disconnects_total"), rank_by_events("ocpp_cp_disconnects_total")),
                 legend="{{cp_id}}",
             ),
             defaults=_LINKED,
         ),
         bars(
             "Number of Boots Over Time (by CP)",
-            "Boot notifications. Runbook: ChargePointMultipleReboots.",
+            "Boot notifications; of the twenty with most. Runbook: ChargePointMultipleReboots.",
             "none",
             Query(
-                expr=f"round(sum by (cp_id) (increase(ocpp_cp_boots_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=most(events("ocpp_cp_boots_total"), rank_by_events("ocpp_cp_boots_total")),
                 legend="{{cp_id}}",
             ),
             defaults=_LINKED,
@@ -134,15 +175,11 @@ CONNECTION_HEALTH = Row(
             "Handshakes Rejected",
             "Connections that were not let in, by reason. Runbook: HandshakesRejected.",
             "none",
-            Query(
-                expr="round(sum by (reason) (reason:ocpp_central_handshakes_rejected:increase5m)) > 0",
-                legend="{{reason}}",
-            ),
-            interval="5m",
+            Query(expr=process_events("ocpp_central_handshakes_rejected_total", "reason"), legend="{{reason}}"),
         ),
         table(
             "Charge Points",
-            "What they told of themselves.",
+            "What they reported about themselves.",
             "none",
             Query(expr=f"max by (cp_id, vendor, model, firmware, protocol) (ocpp_cp_info{{{CP}}})", table=True),
             hidden=("Value",),

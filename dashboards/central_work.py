@@ -1,19 +1,35 @@
 """The lower half of *OCPP Central System*: transactions, performance, power and current."""
 
+from dashboards.events import (
+    MAX_SERIES,
+    by_charge_point,
+    by_connector,
+    events,
+    least,
+    most,
+    rank_by_events,
+    rank_by_highest,
+    rank_by_time,
+)
 from dashboards.model import Query, Row
 from dashboards.panels import above, bars, donut, heatmap, lines, ranking, steps
 from dashboards.parts import BY_CHARGE_POINT, CP
 
 _LINKED = {"links": BY_CHARGE_POINT}
+_CONNECTOR = "{{cp_id}} / {{connector_id}}"
 
 TRANSACTIONS = Row(
     title="Transactions",
+    collapsed=True,
     panels=(
         lines(
             "Time Since Last Transaction (by CP)",
-            "Since a transaction last ended. Runbook: ChargePointStaleTransaction.",
+            "Since a transaction last ended; the twenty that wait longest. Runbook: ChargePointStaleTransaction.",
             "s",
-            Query(expr=f"time() - max by (cp_id) (ocpp_cp_last_tx_ts{{{CP}}})", legend="{{cp_id}}"),
+            Query(
+                expr=least(f"time() - {by_charge_point('ocpp_cp_last_tx_ts')}", rank_by_time("ocpp_cp_last_tx_ts")),
+                legend="{{cp_id}}",
+            ),
             defaults=_LINKED,
         ),
         lines(
@@ -41,9 +57,12 @@ TRANSACTIONS = Row(
         ),
         steps(
             "Energy of Running Transactions",
-            "Since the start of each, by connector.",
+            "Since the start of each, by connector; of the twenty charge points with most.",
             "watth",
-            Query(expr=f"ocpp_tx_energy_wh{{{CP}}} > 0", legend="{{cp_id}} / {{connector_id}}"),
+            Query(
+                expr=most(f"{by_connector('ocpp_tx_energy_wh')} > 0", rank_by_highest("ocpp_tx_energy_wh")),
+                legend=_CONNECTOR,
+            ),
             defaults=_LINKED,
         ),
         bars(
@@ -51,7 +70,7 @@ TRANSACTIONS = Row(
             "Two readings of one transaction over 10 kWh apart. Runbook: EnergyJump.",
             "none",
             Query(
-                expr=f"round(sum by (cp_id) (increase(ocpp_energy_jump_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=most(events("ocpp_energy_jump_total"), rank_by_events("ocpp_energy_jump_total")),
                 legend="{{cp_id}}",
             ),
             defaults={"noValue": "none", **_LINKED},
@@ -61,6 +80,7 @@ TRANSACTIONS = Row(
 
 PERFORMANCE = Row(
     title="Performance",
+    collapsed=True,
     panels=(
         heatmap(
             "Handling Latency",
@@ -109,10 +129,9 @@ PERFORMANCE = Row(
             "Errors notified and protocol faults; a first of its kind included. Runbook: ChargePointErrorDetected.",
             "none",
             Query(
-                expr=f"round(sum by (cp_id) (cp_id_error_type:ocpp_cp_errors:increase5m{{{CP}}})) > 0",
+                expr=most(events("ocpp_cp_errors_total", "error_type"), rank_by_events("ocpp_cp_errors_total")),
                 legend="{{cp_id}}",
             ),
-            interval="5m",
             defaults={"noValue": "none", **_LINKED},
         ),
         bars(
@@ -120,11 +139,9 @@ PERFORMANCE = Row(
             "Commands without an answer, or answered by an error. Runbooks: CommandTimedOut, CommandFailed.",
             "none",
             Query(
-                expr="round(sum by (action, error_type) "
-                f"(cp_id_action_error_type:ocpp_central_call_errors:increase5m{{{CP}}})) > 0",
+                expr=events("ocpp_central_call_errors_total", "action", "error_type", by=("action", "error_type")),
                 legend="{{action}}: {{error_type}}",
             ),
-            interval="5m",
             defaults={"noValue": "none"},
         ),
         bars(
@@ -132,11 +149,9 @@ PERFORMANCE = Row(
             "Commands that charge points did not accept. Runbook: CommandRejected.",
             "none",
             Query(
-                expr="round(sum by (action, status) "
-                f"(cp_id_action_status:ocpp_central_call_rejected:increase5m{{{CP}}})) > 0",
+                expr=events("ocpp_central_call_rejected_total", "action", "status", by=("action", "status")),
                 legend="{{action}}: {{status}}",
             ),
-            interval="5m",
             defaults={"noValue": "none"},
         ),
         lines(
@@ -162,18 +177,24 @@ PERFORMANCE = Row(
 
 POWER_AND_CURRENT = Row(
     title="Power and current",
+    collapsed=True,
     panels=(
         lines(
             "Sum of Measured Current Delivered (Total System)",
             "The highest phase of every connector, added up.",
             "amp",
-            Query(expr=f"sum(ocpp_cp_current_a{{{CP}}})", legend="total"),
+            Query(expr=f"sum({by_connector('ocpp_cp_current_a')})", legend="total"),
         ),
         lines(
             "Sum of Measured Current Delivered (by CP)",
-            "The highest phase of each connector, added up by charge point.",
+            "The highest phase of each connector, added up; the twenty with most.",
             "amp",
-            Query(expr=f"sum by (cp_id) (ocpp_cp_current_a{{{CP}}})", legend="{{cp_id}}"),
+            Query(
+                expr=most(
+                    f"sum by (cp_id) ({by_connector('ocpp_cp_current_a')})", rank_by_highest("ocpp_cp_current_a")
+                ),
+                legend="{{cp_id}}",
+            ),
             stacked=True,
             defaults=_LINKED,
         ),
@@ -181,31 +202,34 @@ POWER_AND_CURRENT = Row(
             "Total Power",
             "Active power over all phases, and what the site may draw where that is set (alerts/rules/site.yml).",
             "watt",
-            Query(expr=f"sum(ocpp_cp_power_w{{{CP}}})", legend="power"),
+            Query(expr=f"sum({by_connector('ocpp_cp_power_w')})", legend="power"),
             Query(expr="site:power_limit_w", legend="limit"),
         ),
         lines(
             "Current by Connector",
-            "The highest phase, for a limit binds each phase.",
+            "The highest phase, for a limit binds each phase; of the twenty charge points with most.",
             "amp",
-            Query(expr=f"ocpp_cp_current_a{{{CP}}}", legend="{{cp_id}} / {{connector_id}}"),
+            Query(
+                expr=most(by_connector("ocpp_cp_current_a"), rank_by_highest("ocpp_cp_current_a")), legend=_CONNECTOR
+            ),
             defaults=_LINKED,
         ),
         lines(
             "Current to Limit",
-            "Share of its limit that each connector draws. Runbook: NearCurrentLimit.",
+            "Share of its limit that each connector draws, the twenty highest. Runbook: NearCurrentLimit.",
             "percentunit",
             Query(
-                expr=f"ocpp_cp_current_a{{{CP}}} / (ocpp_cp_current_limit_a{{{CP}}} > 0)",
-                legend="{{cp_id}} / {{connector_id}}",
+                expr=f"topk({MAX_SERIES}, {by_connector('ocpp_cp_current_a')}"
+                f" / ({by_connector('ocpp_cp_current_limit_a')} > 0))",
+                legend=_CONNECTOR,
             ),
             defaults={"max": 1.1, "min": 0, "thresholds": above(0.9, 0.95), **_LINKED},
         ),
         donut(
             "Load Distribution",
-            "Who draws how much of the whole now.",
+            "How the ten that draw most now compare.",
             "watt",
-            Query(expr=f"sum by (cp_id) (ocpp_cp_power_w{{{CP}}}) > 0", legend="{{cp_id}}"),
+            Query(expr=f"topk(10, sum by (cp_id) ({by_connector('ocpp_cp_power_w')}) > 0)", legend="{{cp_id}}"),
             width=8,
             defaults={"noValue": "nobody charges"},
         ),
@@ -213,7 +237,7 @@ POWER_AND_CURRENT = Row(
             "Highest Loads",
             "The ten connectors that draw most now.",
             "watt",
-            Query(expr=f"topk(10, ocpp_cp_power_w{{{CP}}} > 0)", legend="{{cp_id}} / {{connector_id}}", instant=True),
+            Query(expr=f"topk(10, {by_connector('ocpp_cp_power_w')} > 0)", legend=_CONNECTOR, instant=True),
             width=24,
             defaults={"noValue": "nobody charges", **_LINKED},
         ),

@@ -1,8 +1,9 @@
 """The dashboard *Charge point*: one charger in depth, its boots, errors and sessions marked on every graph."""
 
+from dashboards.events import by_connector, events, in_range
 from dashboards.log_query import LogFilter
 from dashboards.model import Dashboard, Query, Row
-from dashboards.panels import GREEN_RED, above, bars, lines, logs, stat, steps, table, timeline, words
+from dashboards.panels import GREEN_RED, above, bars, below, lines, logs, stat, steps, table, timeline, words
 from dashboards.parts import ADDRESSES, CP, LINKS, annotation, cp_id, datasource, link, status_mappings
 
 _CONNECTOR = "{{cp_id}} / {{connector_id}}"
@@ -17,6 +18,7 @@ STATE = Row(
             Query(expr=f"max by (cp_id) (ocpp_cp_connected{{{CP}}})", legend="{{cp_id}}"),
             graph="none",
             defaults={"thresholds": GREEN_RED, "mappings": words(_0=("away", "red"), _1=("connected", "green"))},
+            width=5,
         ),
         stat(
             "Status",
@@ -25,6 +27,7 @@ STATE = Row(
             Query(expr=f"max by (cp_id) (ocpp_cp_status{{{CP}}})", legend="{{cp_id}}"),
             graph="none",
             defaults={"mappings": status_mappings()},
+            width=5,
         ),
         stat(
             "Last Message",
@@ -32,12 +35,26 @@ STATE = Row(
             "s",
             Query(expr=f"time() - max by (cp_id) (ocpp_cp_last_msg_ts{{{CP}}})", legend="{{cp_id}}"),
             defaults={"thresholds": above(120, 300)},
+            width=5,
         ),
         stat(
             "Open Transactions",
             "On all of its connectors.",
             "none",
-            Query(expr=f"sum by (cp_id) (ocpp_tx_active{{{CP}}})", legend="{{cp_id}}"),
+            Query(expr=f"sum by (cp_id) ({by_connector('ocpp_tx_active')})", legend="{{cp_id}}"),
+            width=5,
+        ),
+        stat(
+            "Availability in the Period",
+            "Share of minutes in which its connectors could charge; planned outages do not count against it."
+            " Runbook: ChargePointAvailabilityLow.",
+            "percentunit",
+            Query(
+                expr=f"avg by (cp_id) (avg_over_time(cp_id_connector_id:ocpp_available:bool{{{CP}}}[$__range]))",
+                legend="{{cp_id}}",
+            ),
+            defaults={"thresholds": below(0.99, 0.97)},
+            width=4,
         ),
         timeline(
             "Connectors",
@@ -48,7 +65,7 @@ STATE = Row(
         ),
         table(
             "About",
-            "What its boot message told.",
+            "What its boot message reported.",
             "none",
             Query(expr=f"max by (cp_id, vendor, model, firmware, protocol) (ocpp_cp_info{{{CP}}})", table=True),
             hidden=("Value",),
@@ -65,40 +82,38 @@ CHARGING = Row(
             "Power",
             "Active power over all phases.",
             "watt",
-            Query(expr=f"ocpp_cp_power_w{{{CP}}}", legend=_CONNECTOR),
+            Query(expr=by_connector("ocpp_cp_power_w"), legend=_CONNECTOR),
         ),
         steps(
             "Current and Limit",
             "The highest phase, and the limit in force. Runbook: NearCurrentLimit.",
             "amp",
-            Query(expr=f"ocpp_cp_current_a{{{CP}}}", legend=f"{_CONNECTOR} current"),
-            Query(expr=f"ocpp_cp_current_limit_a{{{CP}}}", legend=f"{_CONNECTOR} limit"),
+            Query(expr=by_connector("ocpp_cp_current_a"), legend=f"{_CONNECTOR} current"),
+            Query(expr=by_connector("ocpp_cp_current_limit_a"), legend=f"{_CONNECTOR} limit"),
         ),
         steps(
             "Energy of the Session",
             "Since the start of the running transaction.",
             "watth",
-            Query(expr=f"ocpp_tx_energy_wh{{{CP}}}", legend=_CONNECTOR),
+            Query(expr=by_connector("ocpp_tx_energy_wh"), legend=_CONNECTOR),
         ),
         stat(
             "Energy in the Period",
             "Of transactions that ended in the period shown.",
             "watth",
-            Query(expr=f"sum by (cp_id) (increase(ocpp_cp_energy_total_wh{{{CP}}}[$__range]))", legend="{{cp_id}}"),
+            Query(expr=in_range("ocpp_cp_energy_total_wh", by=("cp_id",)), legend="{{cp_id}}"),
         ),
         stat(
             "Sessions in the Period",
             "Transactions started in the period shown.",
             "none",
-            Query(expr=f"round(sum by (cp_id) (increase(ocpp_tx_total{{{CP}}}[$__range])))", legend="{{cp_id}}"),
+            Query(expr=in_range("ocpp_tx_total", by=("cp_id",)), legend="{{cp_id}}"),
         ),
         stat(
             "Energy Jumps in the Period",
             "Readings over 10 kWh apart. Runbook: EnergyJump.",
             "none",
-            Query(
-                expr=f"round(sum by (cp_id) (increase(ocpp_energy_jump_total{{{CP}}}[$__range])))", legend="{{cp_id}}"
-            ),
+            Query(expr=in_range("ocpp_energy_jump_total", by=("cp_id",)), legend="{{cp_id}}"),
             defaults={"thresholds": above(1, 5)},
         ),
         stat(
@@ -106,7 +121,7 @@ CHARGING = Row(
             "With an open transaction, in the period. Runbook: ChargePointRebootDuringTransaction.",
             "none",
             Query(
-                expr=f"round(sum by (cp_id) (increase(ocpp_cp_reconnect_during_tx_total{{{CP}}}[$__range])))",
+                expr=in_range("ocpp_cp_reconnect_during_tx_total", by=("cp_id",)),
                 legend="{{cp_id}}",
             ),
             defaults={"thresholds": above(1, 5)},
@@ -142,41 +157,27 @@ CONVERSATION = Row(
             "Boots and Disconnects",
             "Runbooks: ChargePointMultipleReboots, ChargePointMultipleDisconnects.",
             "none",
-            Query(expr=f"round(sum(increase(ocpp_cp_boots_total{{{CP}}}[$__rate_interval])))", legend="boots"),
-            Query(
-                expr=f"round(sum(increase(ocpp_cp_disconnects_total{{{CP}}}[$__rate_interval])))", legend="disconnects"
-            ),
+            Query(expr=events("ocpp_cp_boots_total", by=()), legend="boots"),
+            Query(expr=events("ocpp_cp_disconnects_total", by=()), legend="disconnects"),
         ),
         bars(
             "Errors",
             "By kind. Runbook: ChargePointErrorDetected.",
             "none",
-            Query(
-                expr=f"round(sum by (error_type) (cp_id_error_type:ocpp_cp_errors:increase5m{{{CP}}})) > 0",
-                legend="{{error_type}}",
-            ),
-            interval="5m",
+            Query(expr=events("ocpp_cp_errors_total", "error_type", by=("error_type",)), legend="{{error_type}}"),
             defaults={"noValue": "none"},
         ),
         bars(
             "Authorisations",
             "Id tokens judged, by the answer given.",
             "none",
-            Query(
-                expr=f"round(sum by (status) (cp_id_status:ocpp_cp_authorizations:increase5m{{{CP}}})) > 0",
-                legend="{{status}}",
-            ),
-            interval="5m",
+            Query(expr=events("ocpp_cp_authorizations_total", "status", by=("status",)), legend="{{status}}"),
         ),
         bars(
             "Schema Faults",
             "Messages against their schema, answered all the same. Runbook: ChargePointSchemaFaults.",
             "none",
-            Query(
-                expr=f"round(sum by (action) (cp_id_action:ocpp_cp_schema_faults:increase5m{{{CP}}})) > 0",
-                legend="{{action}}",
-            ),
-            interval="5m",
+            Query(expr=events("ocpp_cp_schema_faults_total", "action", by=("action",)), legend="{{action}}"),
             defaults={"noValue": "none"},
         ),
         logs(
@@ -192,7 +193,7 @@ DASHBOARD = Dashboard(
     title="Charge point",
     description="One charger in depth, with its boots, errors and sessions marked on every graph.",
     rows=(STATE, CHARGING, CONVERSATION),
-    variables=(datasource(), cp_id(), *ADDRESSES),
+    variables=(datasource(), cp_id(multi=False), *ADDRESSES),
     links=(
         *LINKS,
         link(

@@ -8,7 +8,8 @@ once for each store that logs may be in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, count, pairwise
 from typing import Any
 
 from dashboards.log_query import LOKI, LogFilter, LogStore
@@ -75,7 +76,9 @@ class Panel:
     links: tuple[Json, ...] = ()
     transformations: tuple[Json, ...] = ()
     interval: str = ""
-    """The least distance of two points, in Grafana's words (`5m`); what counts in windows should not count twice."""
+    """The least distance of two points, in Grafana's words (`5m`)."""
+    time_from: str = ""
+    """A range of its own instead of the dashboard's, in Grafana's words: `now/d` is today so far."""
 
     def json(self, panel_id: int, x: int, y: int, store: LogStore) -> Json:
         """The panel at its place."""
@@ -96,15 +99,18 @@ class Panel:
             written["transformations"] = list(self.transformations)
         if self.interval:
             written["interval"] = self.interval
+        if self.time_from:
+            written["timeFrom"] = self.time_from
         return written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A titled group of panels."""
+    """A titled group of panels; without a title only panels. Panels of a collapsed row ask nothing until it opens."""
 
     title: str
     panels: tuple[Panel, ...]
+    collapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,27 +176,52 @@ def datasource(name: str, title: str, kind: str) -> Json:
 
 
 def _laid_out(rows: Sequence[Row], store: LogStore) -> list[Json]:
-    """Rows and panels with ids and places: as many beside each other as there is room for."""
+    """Rows and panels with ids and places: as many beside each other as there is room for, and no hole."""
     written: list[Json] = []
+    numbers = count(1)
     y = 0
     for row in rows:
-        place: Json = {"x": 0, "y": y, "w": FULL_WIDTH, "h": 1}
-        written.append(
-            {
-                "id": len(written) + 1,
-                "type": "row",
-                "title": row.title,
-                "collapsed": False,
-                "gridPos": place,
-                "panels": [],
-            }
-        )
-        y += 1
-        x = tallest = 0
-        for panel in row.panels:
-            if x + panel.width > FULL_WIDTH:
-                x, y, tallest = 0, y + tallest, 0
-            written.append(panel.json(len(written) + 1, x, y, store))
-            x, tallest = x + panel.width, max(tallest, panel.height)
-        y += tallest
+        inside, below = written, y
+        if row.title:
+            inside = [] if row.collapsed else written
+            written.append(_header(row, next(numbers), y, inside if row.collapsed else []))
+            below = y + 1
+        for shelf in _shelves(row.panels):
+            x, tallest = 0, max(panel.height for panel in shelf)
+            for panel, width in zip(shelf, _widths(shelf), strict=True):
+                inside.append(replace(panel, width=width, height=tallest).json(next(numbers), x, below, store))
+                x += width
+            below += tallest
+        # A collapsed row takes one line: Grafana moves what follows when it opens.
+        y = y + 1 if row.collapsed else below
     return written
+
+
+def _header(row: Row, panel_id: int, y: int, panels: list[Json]) -> Json:
+    place: Json = {"x": 0, "y": y, "w": FULL_WIDTH, "h": 1}
+    return {
+        "id": panel_id,
+        "type": "row",
+        "title": row.title,
+        "collapsed": row.collapsed,
+        "gridPos": place,
+        "panels": panels,
+    }
+
+
+def _shelves(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
+    """Panels that stand beside each other."""
+    shelf: list[Panel] = []
+    for panel in panels:
+        if sum(each.width for each in shelf) + panel.width > FULL_WIDTH:
+            yield shelf
+            shelf = []
+        shelf.append(panel)
+    yield shelf
+
+
+def _widths(shelf: Sequence[Panel]) -> list[int]:
+    """The widths of panels beside each other, all wider by the same factor where they leave room."""
+    taken = sum(panel.width for panel in shelf)
+    ends = [round(each * FULL_WIDTH / taken) for each in accumulate(panel.width for panel in shelf)]
+    return [end - begin for begin, end in pairwise([0, *ends])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dashboards.log_query import LogFilter
@@ -17,6 +18,12 @@ GREEN_RED: Json = {"mode": "absolute", "steps": [{"color": "red", "value": None}
 def above(yellow: float, red: float) -> Json:
     """Thresholds: green, then yellow, then red."""
     steps = [{"color": "green", "value": None}, {"color": "yellow", "value": yellow}, {"color": "red", "value": red}]
+    return {"mode": "absolute", "steps": steps}
+
+
+def below(yellow: float, red: float) -> Json:
+    """Thresholds of a share that should be high: red, then yellow from `red` on, then green from `yellow` on."""
+    steps = [{"color": "red", "value": None}, {"color": "yellow", "value": red}, {"color": "green", "value": yellow}]
     return {"mode": "absolute", "steps": steps}
 
 
@@ -49,7 +56,8 @@ def steps(title: str, description: str, unit: str, *queries: Query, **given: Any
 
 
 def bars(title: str, description: str, unit: str, *queries: Query, **given: Any) -> Panel:
-    """Events counted per interval."""
+    """Events counted per interval: a bar an interval, of a minute at least, so that each event is in one bar."""
+    given = {"interval": "1m", **given}
     custom = {"drawStyle": "bars", "lineWidth": 1, "fillOpacity": 70, "stacking": {"mode": "normal", "group": "A"}}
     return _over_time(title, description, unit, queries, custom, given)
 
@@ -70,7 +78,8 @@ def _over_time(title: str, description: str, unit: str, queries: tuple[Query, ..
 
 
 def stat(title: str, description: str, unit: str, *queries: Query, **given: Any) -> Panel:
-    """One figure now, with its course behind it."""
+    """One figure now, with its course behind it; of the whole range, asked once and not for each point of a course."""
+    queries = tuple(replace(query, instant=True) if "$__range" in query.expr else query for query in queries)
     options = {
         "reduceOptions": _LAST,
         "colorMode": "value",
@@ -145,7 +154,7 @@ def timeline(title: str, description: str, unit: str, *queries: Query, **given: 
 
 
 def heatmap(title: str, description: str, unit: str, query: Query, **given: Any) -> Panel:
-    """A histogram's buckets over time; `query` sums them by `le`."""
+    """A histogram's buckets over time; `query` sums them by `le`. Or a row for each series, whatever it counts."""
     options = {
         "calculate": False,
         "yAxis": {"unit": unit, "axisPlacement": "left"},

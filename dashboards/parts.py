@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dashboards import model
+from dashboards.events import CP as CP  # noqa: PLC0414  re-exported
 from dashboards.model import PROMETHEUS, Json
 
-CP = 'cp_id=~"$cp_id"'
-"""The selector of the charge points chosen above."""
 STATUS_WORDS = {
     -1: ("other", "purple"),
     0: ("Available", "green"),
@@ -21,11 +20,12 @@ STATUS_WORDS = {
 }
 
 
-def status_mappings() -> list[Json]:
-    """The numeric status in OCPP's words."""
+def status_mappings(*, away: int | None = None) -> list[Json]:
+    """The numeric status in OCPP's words; `away` is the number of a charge point that is not connected, if any."""
+    texts = STATUS_WORDS if away is None else {away: ("away", "#000000"), **STATUS_WORDS}
     options = {
         str(number): {"text": text, "color": colour, "index": index}
-        for index, (number, (text, colour)) in enumerate(STATUS_WORDS.items())
+        for index, (number, (text, colour)) in enumerate(texts.items())
     }
     return [{"type": "value", "options": options}]
 

@@ -1,7 +1,8 @@
 """The dashboard *Services overview*: is everything there, and does it answer in time and without errors."""
 
+from dashboards.events import process_events
 from dashboards.model import Dashboard, Query, Row
-from dashboards.panels import above, lines, stat, table, timeline, words
+from dashboards.panels import above, bars, lines, stat, table, timeline, words
 from dashboards.parts import ADDRESSES, LINKS, datasource
 
 _UP = words(_0=("down", "red"), _1=("up", "green"))
@@ -162,6 +163,13 @@ RESOURCES = Row(
                 expr="sum by (plugin, kind) (rate(ocpp_central_plugin_errors_total[$__rate_interval]))",
                 legend="{{plugin}}: {{kind}}",
             ),
+            defaults={"noValue": "none"},
+        ),
+        bars(
+            "Failed Periodic Tasks",
+            "Turns that failed and are tried again. Runbook: MaintenanceFailing.",
+            "none",
+            Query(expr=process_events("ocpp_central_maintenance_failures_total", "task"), legend="{{task}}"),
             defaults={"noValue": "none"},
         ),
         lines(

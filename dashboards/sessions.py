@@ -1,39 +1,46 @@
 """The dashboard *Sessions*: transactions, how long, how much, how they begin."""
 
+from dashboards.events import by_connector, events, in_range, most, rank_by_events, rank_by_highest
 from dashboards.model import Dashboard, Query, Row
 from dashboards.panels import above, bars, heatmap, lines, ranking, stat, steps
 from dashboards.parts import ADDRESSES, BY_CHARGE_POINT, CP, LINKS, cp_id, datasource, link
 
 _DURATION = "ocpp_tx_duration_seconds"
-_NOT_ACCEPTED = f'sum(increase(ocpp_cp_authorizations_total{{{CP}, status!="Accepted"}}[$__range]))'
-_ALL = f"sum(increase(ocpp_cp_authorizations_total{{{CP}}}[$__range]))"
+_NOT_ACCEPTED = in_range("ocpp_cp_authorizations_total", "status", selector=f'{CP}, status!="Accepted"')
+_ALL = in_range("ocpp_cp_authorizations_total", "status")
 
 NOW = Row(
     title="Now",
     panels=(
-        stat("Open", "Transactions open now.", "none", Query(expr=f"sum(ocpp_tx_active{{{CP}}})")),
-        stat("Power", "Drawn by all of them.", "watt", Query(expr=f"sum(ocpp_cp_power_w{{{CP}}})")),
-        stat("Energy So Far", "Of the open ones.", "watth", Query(expr=f"sum(ocpp_tx_energy_wh{{{CP}}})")),
+        stat("Open", "Transactions open now.", "none", Query(expr=f"sum({by_connector('ocpp_tx_active')})")),
+        stat("Power", "Drawn by all of them.", "watt", Query(expr=f"sum({by_connector('ocpp_cp_power_w')})")),
+        stat("Energy So Far", "Of the open ones.", "watth", Query(expr=f"sum({by_connector('ocpp_tx_energy_wh')})")),
         stat(
             "Started in the Period",
             "Transactions started in the period shown.",
             "none",
-            Query(expr=f"round(sum(increase(ocpp_tx_total{{{CP}}}[$__range])))"),
+            Query(expr=in_range("ocpp_tx_total")),
         ),
         lines(
             "Open Sessions",
-            "By charge point.",
+            "By charge point, the twenty with most.",
             "none",
-            Query(expr=f"sum by (cp_id) (ocpp_tx_active{{{CP}}}) > 0", legend="{{cp_id}}"),
+            Query(
+                expr=most(f"sum by (cp_id) ({by_connector('ocpp_tx_active')}) > 0", rank_by_highest("ocpp_tx_active")),
+                legend="{{cp_id}}",
+            ),
             stacked=True,
             width=12,
             defaults={"links": BY_CHARGE_POINT},
         ),
         steps(
             "Energy of Open Sessions",
-            "Since the start of each.",
+            "Since the start of each; of the twenty charge points with most.",
             "watth",
-            Query(expr=f"ocpp_tx_energy_wh{{{CP}}} > 0", legend="{{cp_id}} / {{connector_id}}"),
+            Query(
+                expr=most(f"{by_connector('ocpp_tx_energy_wh')} > 0", rank_by_highest("ocpp_tx_energy_wh")),
+                legend="{{cp_id}} / {{connector_id}}",
+            ),
             width=12,
             defaults={"links": BY_CHARGE_POINT},
         ),
@@ -84,7 +91,7 @@ ENDED = Row(
             "Started in the period shown, the twenty busiest.",
             "none",
             Query(
-                expr=f"topk(20, round(sum by (cp_id) (increase(ocpp_tx_total{{{CP}}}[$__range]))))",
+                expr=f"topk(20, {in_range('ocpp_tx_total', by=('cp_id',))})",
                 legend="{{cp_id}}",
                 instant=True,
             ),
@@ -95,7 +102,7 @@ ENDED = Row(
             "Of transactions that ended in the period shown, the twenty largest.",
             "watth",
             Query(
-                expr=f"topk(20, sum by (cp_id) (increase(ocpp_cp_energy_total_wh{{{CP}}}[$__range])))",
+                expr=f"topk(20, {in_range('ocpp_cp_energy_total_wh', by=('cp_id',))})",
                 legend="{{cp_id}}",
                 instant=True,
             ),
@@ -111,11 +118,7 @@ BEGINNINGS = Row(
             "Authorisations",
             "Id tokens judged, by the answer given. Runbook: AuthorizationFailureBurst.",
             "none",
-            Query(
-                expr=f"round(sum by (status) (cp_id_status:ocpp_cp_authorizations:increase5m{{{CP}}})) > 0",
-                legend="{{status}}",
-            ),
-            interval="5m",
+            Query(expr=events("ocpp_cp_authorizations_total", "status", by=("status",)), legend="{{status}}"),
         ),
         stat(
             "Cards Refused",
@@ -131,8 +134,9 @@ BEGINNINGS = Row(
             "Reboots and reconnects with an open transaction. Runbook: ChargePointRebootDuringTransaction.",
             "none",
             Query(
-                expr="round(sum by (cp_id) "
-                f"(increase(ocpp_cp_reconnect_during_tx_total{{{CP}}}[$__rate_interval]))) > 0",
+                expr=most(
+                    events("ocpp_cp_reconnect_during_tx_total"), rank_by_events("ocpp_cp_reconnect_during_tx_total")
+                ),
                 legend="{{cp_id}}",
             ),
             defaults={"noValue": "none", "links": BY_CHARGE_POINT},

@@ -1,5 +1,6 @@
 """The dashboard *Station view*: connectors free and taken, of the public network (Chargy) and of our own fleet."""
 
+from dashboards.events import by_charge_point
 from dashboards.model import Dashboard, Panel, Query, Row
 from dashboards.panels import donut, gauge, lines, stat
 from dashboards.parts import ADDRESSES, LINKS, datasource, label_values
@@ -13,7 +14,7 @@ def _public(selector: str) -> str:
 
 
 def _own(selector: str) -> str:
-    return f"sum by (state) (ocpp_connector_state{{{selector}}})"
+    return f"sum by (state) ({by_charge_point('ocpp_connector_state', 'connector_id', 'state', selector=selector)})"
 
 
 def _booked(metric: str, by: str, state: str) -> str:
@@ -22,6 +23,13 @@ def _booked(metric: str, by: str, state: str) -> str:
     taken = f'sum by ({by}) ({metric}{{{state}="charging"}}) > 0'
     stations = f"count(count by ({by}) ({metric}))"
     return f"(count({free} and {taken}) or vector(0)) / ({stations} > 0)"
+
+
+def _none_free(metric: str, by: str, state: str) -> str:
+    """Share of stations where no connector is available, as chargy_exporter's dashboard counts: those that are wholly
+    unavailable are among them."""
+    free = f'sum by ({by}) ({metric}{{{state}="available"}}) == 0'
+    return f"(count({free}) or vector(0)) / (count(count by ({by}) ({metric})) > 0)"
 
 
 def _pair(title: str, what: str, expr: str, legend: str) -> tuple[Panel, Panel]:
@@ -33,12 +41,17 @@ def _pair(title: str, what: str, expr: str, legend: str) -> tuple[Panel, Panel]:
     )  # fmt: skip
 
 
-def _booking(network: str, expr: str) -> tuple[Panel, Panel]:
+def _booking(network: str, *labels: str) -> tuple[Panel, Panel, Panel]:
+    """`labels`: metric, the label of the station, the label of the state."""
+    booked, none_free = _booked(*labels), _none_free(*labels)
     return (
         gauge(f"Fully Booked, {network}", "Share of stations where all is taken; 0 when none is.",
-              "percentunit", Query(expr=expr), width=8, height=8),
-        lines(f"Fully Booked Over Time, {network}", "The same over time.", "percentunit",
-              Query(expr=expr, legend="fully booked"), width=16, defaults={"min": 0, "max": 1}),
+              "percentunit", Query(expr=booked), width=4, height=8),
+        gauge(f"Without a Free Connector, {network}", "The same with stations that are wholly out of order.",
+              "percentunit", Query(expr=none_free), width=4, height=8),
+        lines(f"Fully Booked Over Time, {network}", "Both over time.", "percentunit",
+              Query(expr=booked, legend="fully booked"),
+              Query(expr=none_free, legend="without a free connector"), width=16, defaults={"min": 0, "max": 1}),
     )  # fmt: skip
 
 
@@ -50,7 +63,7 @@ NETWORK = Row(
     title="Public network: all stations",
     panels=(
         *_pair("Network", "the whole network", _public(""), "{{chargy_connector_state}}"),
-        *_booking("Public Network", _booked("chargy_connector_state", "station", _PUBLIC_LABEL)),
+        *_booking("Public Network", "chargy_connector_state", "station", _PUBLIC_LABEL),
         stat("Age of the Data", "Since the feed was last read. Runbooks: ChargyDown, ChargyStale.", "s",
              Query(expr="max(chargy_data_age_seconds)"), width=8, defaults={"noValue": "no data"}),
         stat("Stations", "In the feed.", "none",
@@ -68,7 +81,7 @@ OWN_NETWORK = Row(
     title="Our fleet: all charge points",
     panels=(
         *_pair("Fleet", "the whole fleet", _own(""), "{{state}}"),
-        *_booking("Our Fleet", _booked("ocpp_connector_state", "cp_id", "state")),
+        *_booking("Our Fleet", "ocpp_connector_state", "cp_id", "state"),
     ),
 )
 

@@ -124,6 +124,18 @@ DATABASE = Row(
             defaults={"thresholds": above(60, 300), "noValue": "not in use"},
         ),
         lines(
+            "Slow Queries",
+            "Average time of a call, the ten slowest by query id; pg_stat_statements has the text. "
+            "Runbook: DatabaseQuerySlow.",
+            "s",
+            Query(
+                expr="topk(10, sum by (datname, queryid) (rate(pg_stat_statements_seconds_total[$__rate_interval]))"
+                " / (sum by (datname, queryid) (rate(pg_stat_statements_calls_total[$__rate_interval])) > 0))",
+                legend="{{datname}} {{queryid}}",
+            ),
+            defaults={"thresholds": above(0.5, 1), "noValue": "not in use"},
+        ),
+        lines(
             "Locks",
             "Held, by mode. Runbooks: DatabaseLocksHigh, DatabaseDeadlocks.",
             "none",

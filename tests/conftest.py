@@ -9,11 +9,23 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from support import process_caches
+from support.crashes import Crashes
+from support.pgbouncer import PgBouncer
 from support.postgres import PostgresServer, programs
+from wattspan.__main__ import GC_THRESHOLDS_AT_START
+
+gc.set_threshold(*GC_THRESHOLDS_AT_START)  # as the product is started, before the modules of tests are imported
+process_caches.share_compiled_statements()
+process_caches.remember_migrated_schema()
+process_caches.remember_missing_sniffio()
+
+QUICK_EXAMPLES = 30
 
 # This check counts seconds, of which a busy machine has more; what a test claims it does not look at.
-settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy machine")
+settings.register_profile("all", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("all"), max_examples=QUICK_EXAMPLES)
+settings.load_profile("quick")  # `make properties` takes the other one
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fleet-s", type=int, default=600, help="seconds that the fleet over two weeks of history runs (default 600)"
     )
+    parser.addoption("--nemesis-s", type=int, default=60, help="seconds that nodes are disturbed for (default 60)")
+    parser.addoption("--nemesis-cps", type=int, default=60, help="charge points on these nodes (default 60)")
+    parser.addoption("--nemesis-seed", type=int, default=0, help="seed of the disturbances (default 0)")
+    parser.addoption("--pgbouncer", action="store_true", help="reach PostgreSQL through PgBouncer in session mode")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own faulthandler
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Crashes())
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -76,10 +97,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """A server a worker, started when first asked for."""
     with PostgresServer.run() as server:
-        yield server
+        if not request.config.getoption("--pgbouncer"):
+            yield server
+            return
+        with PgBouncer.run(server) as bouncer:
+            server.url_port = bouncer.port
+            yield server
 
 
 @pytest.fixture

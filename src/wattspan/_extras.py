@@ -1,4 +1,4 @@
-"""Knows which modules the `server` extra brings, and the line that says how to install it. It imports none of them."""
+"""Knows which modules the extras bring, and the line that says how to install them. It imports none of them."""
 
 SERVER_MODULES = frozenset(
     {
@@ -10,6 +10,7 @@ SERVER_MODULES = frozenset(
         "fastapi",
         "httptools",
         "httpx",
+        "proxyprotocol",
         "psycopg",
         "pydantic",
         "rich",
@@ -21,10 +22,14 @@ SERVER_MODULES = frozenset(
     }
 )
 """By import name; a test compares them with pyproject.toml."""
+CLUSTER_MODULES = frozenset({"redis"})
+"""Those of the `cluster` extra."""
 
 
 def missing_extra(name: str | None, needed_by: str) -> str | None:
     """Return what to install if the missing module `name` comes with the extra, or None if it does not."""
-    if name is None or name.partition(".")[0] not in SERVER_MODULES:
-        return None
-    return f'{needed_by} needs {name.partition(".")[0]}; install it with: pip install "wattspan[server]"'
+    module = "" if name is None else name.partition(".")[0]
+    for extra, modules in (("server", SERVER_MODULES), ("server,cluster", CLUSTER_MODULES)):
+        if module in modules:
+            return f'{needed_by} needs {module}; install it with: pip install "wattspan[{extra}]"'
+    return None

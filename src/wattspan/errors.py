@@ -10,6 +10,7 @@ WattspanError
 ├── HandshakeRefused         a charge point may not connect; has the HTTP status and the reason
 ├── CommandError             a command to a charge point did not get a CALLRESULT
 │   ├── NotConnected         no open WebSocket of that charge point
+│   ├── NodeUnreachable      the charge point is connected to another node, which can't be reached now
 │   ├── CommandTimeout       no answer within the time-out
 │   ├── CommandRefused       the charge point answered with a CALLERROR
 │   ├── CommandInvalid       not sent: the payload violates the schema, or the version has no such command
@@ -17,6 +18,8 @@ WattspanError
 │   ├── TransactionNotIdentified    not sent: a stop that does not name exactly one open transaction
 │   ├── ResponseInvalid      the CALLRESULT lacks required fields
 │   └── ConnectionLost       the WebSocket closed before the answer
+├── NodeSilent               another node of the cluster does not answer
+├── RedisUnavailable         Redis does not answer, or refused a command
 ├── FeedError                the feed of the public charging network cannot be fetched or read
 ├── RegistryError            a charge point or user cannot be changed as requested
 │   ├── NotRegistered        there is no such charge point, user or pending charge point
@@ -114,6 +117,16 @@ class NotConnected(CommandError):
 
     def __init__(self, cp_id: str, action: str) -> None:
         super().__init__(cp_id, action, "not connected")
+
+
+class NodeUnreachable(CommandError):
+    """The charge point is, or may be, connected to another node that can't be reached now; `description` says why."""
+
+    error_type = "NodeUnreachable"
+
+    def __init__(self, cp_id: str, action: str, description: str) -> None:
+        super().__init__(cp_id, action, description)
+        self.description = description
 
 
 class CommandTimeout(CommandError):
@@ -232,6 +245,19 @@ class Overloaded(WattspanError):
     def __init__(self, description: str, retry_after_s: int) -> None:
         super().__init__(description)
         self.retry_after_s = retry_after_s
+
+
+class RedisUnavailable(WattspanError):
+    """Redis does not answer, or refused a command; the text says which."""
+
+
+class NodeSilent(WattspanError):
+    """A node did not get a request, so nothing was executed; or, if `confirmed`, its reply was lost."""
+
+    def __init__(self, node: str, *, confirmed: bool) -> None:
+        super().__init__(f"node {node} stopped answering" if confirmed else f"node {node}, which does not answer")
+        self.node = node
+        self.confirmed = confirmed
 
 
 class FeedError(WattspanError):

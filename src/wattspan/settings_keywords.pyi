@@ -36,7 +36,7 @@ class SettingsKeywords(TypedDict, total=False):
     """Name of the charge point operator. Client certificates must have it as their organization, and our authority
     writes it into those that it signs. Without it, the organization is not checked."""
     rsa_requests: Literal["ecdsa", "rsa"]
-    """Key that our authority signs certificates for RSA keys with: `ecdsa`, or `rsa` for charge points that know
+    """Key with which our authority signs certificates for RSA keys: `ecdsa`, or `rsa` for charge points that support
     nothing else."""
     renewal_days: float
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
@@ -57,12 +57,16 @@ class SettingsKeywords(TypedDict, total=False):
     trusted_proxies: Iterable[str] | str
     """Addresses and networks of reverse proxies before the API or /metrics, separated by commas. Only from them are
     `X-Forwarded-For` and `X-Forwarded-Proto` accepted."""
+    proxy_protocol_from: Iterable[str] | str
+    """Addresses and networks of load balancers that begin each connection to the OCPP port without TLS with a PROXY
+    protocol header (version 2), separated by commas. They report the charge point's address, and whether it used TLS
+    and a client certificate that they verified."""
     max_users: int
-    """Most users; further ones are refused."""
+    """Maximum number of users; further ones are refused."""
     max_tokens_per_user: int
-    """Most API tokens of one user; expired ones don't count."""
+    """Maximum number of API tokens per user; expired ones don't count."""
     max_streams_per_user: int
-    """Most event streams of one user that are open at the same time."""
+    """Maximum number of event streams that a user has open at the same time."""
     admin_password: str | None
     """Password of the first user, `admin`, created when there are no users. Without it, one is generated, and printed
     once to a terminal or else written to a file that only its owner can read."""
@@ -70,6 +74,8 @@ class SettingsKeywords(TypedDict, total=False):
     """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: str | None
     """Address of the Alertmanager whose alerts the console shows, such as `http://127.0.0.1:9093`."""
+    map_style_url: str | None
+    """Address of a MapLibre style, or of raster tiles with `{z}/{x}/{y}`, for the console's map of sites."""
     registration: bool
     """Let people register themselves as viewers."""
     session_hours: float
@@ -80,6 +86,16 @@ class SettingsKeywords(TypedDict, total=False):
     """Largest file accepted, in bytes."""
     database: str
     """Path of a SQLite file, or a database URL."""
+    redis: str | None
+    """URL of the Redis that connects the nodes of a cluster: `redis://` or `unix://` for one server,
+    `redis+sentinel://host,host/service`, `redis+cluster://host,host`; with `rediss` for TLS. It needs a PostgreSQL
+    database. Without it, this process is the only server of its database."""
+    node_name: str | None
+    """Name of this node. No other node of the cluster may have it, and it stays the same over restarts. Defaults to the
+    host name."""
+    drain_s: float
+    """Seconds over which a node of a cluster closes its connections when it stops, so that charge points do not all
+    reconnect to the other nodes at once."""
     log_level: Literal["debug", "info", "warning", "error", "critical"]
     """Lowest severity that is logged."""
     log_format: Literal["text", "json"]
@@ -116,12 +132,20 @@ class SettingsKeywords(TypedDict, total=False):
     """PEM certificate chain for /metrics, used with `metrics_tls_key`."""
     metrics_tls_key: Path | str | None
     """Private key of `metrics_tls_cert`."""
+    metrics_detail: Literal["fleet", "charge_points", "connectors"]
+    """What metrics are about: only the `fleet`, also its `charge_points`, or also their `connectors`. The shipped
+    dashboards and alerts need all of them. See docs/operating.md for the number of series."""
     handling_by_charge_point: bool
     """Give `ocpp_msg_handling_seconds` the label `cp_id`. Without it there are far fewer series."""
+    metrics_native_histograms: bool
+    """Offer Prometheus' protobuf format at /metrics, with native histograms beside the classic ones. Prometheus then
+    needs `always_scrape_classic_histograms`, or the shipped dashboards and alerts find no buckets."""
     reading_retention_days: float | None
     """Days until meter readings are deleted; 0 keeps them forever."""
     audit_retention_days: float | None
     """Days until rows of the operators' audit log are deleted; 0 keeps them forever."""
+    message_retention_hours: float
+    """Hours that the messages of charge points are kept, masked; 0 keeps none."""
     plug_and_charge_id_tag: str | None
     """Id tag for the remote start when a car is plugged in (plugin `plug_and_charge`)."""
     audit_log: Path | str | None

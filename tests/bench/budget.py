@@ -28,6 +28,7 @@ from wattspan.ocppj import frames
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.store.journal.apply import write_batch
 from wattspan.store.journal.batch import Batch, take
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION
 from wattspan.versions.v16.requests import v16
 
 CALLS = 5_000
@@ -38,10 +39,13 @@ BATCH = 100
 class Silent:
     """A wire and a connection that lead nowhere."""
 
+    attributes = UNKNOWN_CONNECTION
+
     def send(self, data: bytes) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def drop(self, code: int, reason: str) -> None: ...
+    def count_messages(self, more: int) -> None: ...
 
 
 def cost(step: Callable[[], Any], after: Callable[[], Any] = lambda: None) -> float:

@@ -15,17 +15,22 @@ RESULTS = Path(__file__).parent / "results.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line of the table. `target` is met by a value at least as high, or with `below` at most as high."""
+    """One line of the table. `target` is met by a value at least as high, or with `below` at most as high.
+
+    `target` None: it has none, and is there to compare others with.
+    """
 
     name: str
     value: float
-    target: float
+    target: float | None
     unit: str
     below: bool = False
     detail: str = ""
 
     @property
     def met(self) -> bool:
+        if self.target is None:
+            return True
         return self.value <= self.target if self.below else self.value >= self.target
 
 
@@ -49,9 +54,10 @@ class Results:
 
 def line(figure: Figure) -> str:
     """A figure as a line of the table."""
-    sign = "<=" if figure.below else ">="
-    verdict = "met" if figure.met else "NOT MET"
-    value, target = f"{figure.value:.2f} {figure.unit}", f"{sign} {figure.target:g} {figure.unit}"
+    value, target, verdict = f"{figure.value:.2f} {figure.unit}", "", ""
+    if figure.target is not None:
+        target = f"{'<=' if figure.below else '>='} {figure.target:g} {figure.unit}"
+        verdict = "met" if figure.met else "NOT MET"
     return f"{figure.name:<62} {value:>12}  {target:>12}  {verdict:<7}  {figure.detail}"
 
 

@@ -70,6 +70,11 @@ class Charger:
         self._template = b""
         self._words = words
 
+    @property
+    def sent(self) -> int:
+        """How many messages it has prepared so far, of which at most one is not sent."""
+        return self._number
+
     def ask(self, action: str, payload: Any) -> None:
         """Send any CALL; `receive` sees its answer, which then is in `answer`."""
         self._send_call(json.dumps([2, self._next_id(), action, payload], separators=(",", ":")).encode())
@@ -226,7 +231,7 @@ class Fleet:
             self._by_fd[charger.sock.fileno()] = charger
             self._poll.register(charger.sock, select.EPOLLIN)
             if len(self.chargers) % 50 == 0:
-                self._spin_once()  # pings want answers meanwhile
+                self.spin_once()  # pings want answers meanwhile
 
     def close(self) -> None:
         for charger in self.chargers:
@@ -244,7 +249,7 @@ class Fleet:
                 charger.ask(*message(charger))
             deadline = time.perf_counter() + ANSWER_S
             while any(charger.waiting for charger in group):
-                self._spin_once()
+                self.spin_once()
                 if time.perf_counter() > deadline:
                     raise LoadError("no answer in time")
         return [charger.answer for charger in asked]
@@ -312,13 +317,22 @@ class Fleet:
         """Wait for the answers that are still out: they are checked like all others. How many never came."""
         deadline = time.perf_counter() + ANSWER_S
         while (out := sum(charger.waiting for charger in self.chargers)) and time.perf_counter() < deadline:
-            self._spin_once()
+            self.spin_once()
         for charger in self.chargers:
             charger.waiting = False
         return out
 
-    def _spin_once(self) -> None:
-        for fd, _ in self._poll.poll(0):
+    def join(self, other: "Fleet") -> None:
+        """Have the charge points of another fleet in this one's loop; the other is used no more, except to close it."""
+        self.chargers += other.chargers
+        self._by_fd |= other._by_fd
+        for charger in other.chargers:
+            self._poll.register(charger.sock, select.EPOLLIN)
+        other.chargers = []
+
+    def spin_once(self, wait_s: float = 0.0) -> None:
+        """Take what has come, or what comes within `wait_s`."""
+        for fd, _ in self._poll.poll(wait_s):
             self._by_fd[fd].receive()
 
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench import servers
@@ -36,6 +37,8 @@ async def rates(
         "plain": lambda: servers.plain(folder),
         "instrumented-out": lambda: servers.instrumented(folder, None),
         "instrumented": lambda: servers.instrumented(folder, collector),
+        "sdk-out": lambda: servers.instrumented(folder, None, sdk_alone=True),
+        "sdk": lambda: servers.instrumented(folder, collector, sdk_alone=True),
         "ocpp-go": lambda: servers.ocpp_go(folder),
         "off": lambda: servers.wattspan(folder, None),
         **{kind: lambda: servers.wattspan(folder, collector) for kind in WHOLE},
@@ -54,8 +57,9 @@ async def rates(
             pressed[kind].fleet.connect(CONNECTIONS)
             pressed[kind].fleet.begin_charging()
         for turn in range(-int(times.warm_up), times.turns):
-            for each in pressed.values():
-                each.press(counts=turn >= 0)
+            for kind in sorted(pressed, key=partial(_place, turn)):
+                pressed[kind].press(counts=turn >= 0)
+                _answer_pings(pressed)
         await _check(pressed, collector, before)
         for each in pressed.values():
             each.finish()
@@ -70,33 +74,47 @@ async def rates(
     if baseline is not None:
         rows += [(kind, f"{kind}{BASELINE}", f"{kind}, over the baseline", 0.97) for kind in ("off", *WHOLE)]
     for ours, other, name, target in rows:
-        results.add(_ratio(pressed[ours], pressed[other], f"{name}", target))
+        results.add(_ratio(pressed[ours], pressed[other], name, target))
     for kind, (name, target) in INSTRUMENTED.items():
         results.add(_cost(pressed[kind], pressed["plain"], name, target))
     await _half(folder, collector, times, middle(pressed["on"].rates) / 2, results)
 
 
-def _cost(ours: "Pressed", other: "Pressed", name: str, target: float) -> Figure:
+def _answer_pings(pressed: Mapping[str, "Pressed"]) -> None:
+    """Answer those of servers whose turn it is not: a plain one closes after 40 s without."""
+    for each in pressed.values():
+        each.fleet.spin_once()
+
+
+def _place(turn: int, kind: str) -> tuple[str, bool]:
+    """Sort a server next to its baseline, one first and then the other: each leaves work to the one that follows."""
+    return kind.removesuffix(BASELINE), kind.endswith(BASELINE) is (turn % 2 == 0)
+
+
+def _cost(ours: "Pressed", other: "Pressed", name: str, target: float | None) -> Figure:
     """A row of the table: the CPU time of a message over the other server's."""
     detail = f"{1e6 / ours.cpu_rate:,.0f} and {1e6 / other.cpu_rate:,.0f} µs"
     return Figure(name=name, value=other.cpu_rate / ours.cpu_rate, target=target, unit="x", below=True, detail=detail)
 
 
-INSTRUMENTED = {
+INSTRUMENTED: Mapping[str, tuple[str, float | None]] = {
     "instrumented-out": ("CPU of a message, instrumented and sampled out, over the plain server's", 1.15),
     "instrumented": ("CPU of a message, instrumented with a live exporter, over the plain server's", 1.35),
+    "sdk-out": ("the same with one span of the SDK alone, sampled out", None),
+    "sdk": ("the same with one span of the SDK alone, with a live exporter", None),
 }
-"""The plain server with `OcppInstrumentor`."""
+"""The plain server with `OcppInstrumentor`; and with a span of the SDK a message, to see what that alone costs."""
 
 
 def _ratio(ours: "Pressed", other: "Pressed", name: str, target: float) -> Figure:
-    """A row of the table; its ratio a CPU second, which is steady on a noisy host, is in the details."""
+    """A row of the table: the median of the turns' ratios. Its ratio a CPU second is in the details."""
     rate, other_rate = middle(ours.rates), middle(other.rates)
+    value = middle([one / another for one, another in zip(ours.rates, other.rates, strict=True)])
     detail = (
         f"{rate:,.0f} and {other_rate:,.0f}/s; a CPU second {ours.cpu_rate / other.cpu_rate:.2f} x"
         f" ({ours.cpu_rate:,.0f} and {other.cpu_rate:,.0f})"
     )
-    return Figure(name=name, value=rate / other_rate, target=target, unit="x", detail=detail)
+    return Figure(name=name, value=value, target=target, unit="x", detail=detail)
 
 
 NEWER = {

@@ -1,4 +1,4 @@
-"""How fast `wattspan replay` reads a log, and in how much memory: a log of a gigabyte, written by this program."""
+"""How fast `wattspan replay` reads a gigabyte, and in how much memory. The log is written here or by our server."""
 
 import json
 import os
@@ -6,11 +6,13 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.figures import Figure, Results
 from bench.servers import LOAD_CORE, SERVER_CORE
+from bench.simulated import differences, enlarged, simulated_log
 
 CHARGE_POINTS = 200
 READINGS = 60
@@ -19,32 +21,61 @@ REGISTER_STEP_WH = 183
 TARGET_FRAMES_S = 50_000
 TARGET_MIB = 1_024
 FULL_BYTES, QUICK_BYTES = 1 << 30, 64 << 20
+CORES = {"one core": {SERVER_CORE}, "two cores": {SERVER_CORE, LOAD_CORE}}
 
 
 def replays(folder: Path, size: int, results: Results) -> None:
     """Replay one log of `size` bytes on one core and on two."""
     log = folder / "central-system.log"
     frames, energy_wh = write_log(log, size)
-    cores = {"one core": {SERVER_CORE}, "two cores": {SERVER_CORE, LOAD_CORE}}
-    for name, affinity in cores.items():
-        seconds, cpu_s, mib, found_wh = _replay(log, affinity)
-        if found_wh != energy_wh:
-            raise AssertionError(f"the report has {found_wh} Wh, the log {energy_wh}")
-        results.add(
-            Figure(
-                name=f"replay of {size >> 20} MiB, {name}",
-                value=frames / seconds,
-                target=TARGET_FRAMES_S,
-                unit="/s",
-                detail=f"{frames / cpu_s:,.0f} frames a CPU second",
-            )
-        )
-        results.add(
-            Figure(
-                name=f"its memory, {name}", value=mib, target=TARGET_MIB, unit="MiB", below=True, detail="all processes"
-            )
-        )
+    for name, affinity in CORES.items():
+        run = _replay(log, affinity)
+        kwh = sum(float(line.split("\t")[-2].split()[0]) for line in run.output.splitlines() if "\tocpp1.6\t" in line)
+        if round(kwh * 1000) != energy_wh:
+            raise AssertionError(f"the report has {kwh} kWh, the log {energy_wh} Wh")
+        _add(f"replay of {size >> 20} MiB, {name}", frames, run, results)
     log.unlink()
+
+
+async def simulated_replays(folder: Path, seconds: float, size: int, results: Results) -> None:
+    """Let a simulated fleet charge at our server for `seconds`; replay what the audit plugin wrote, made `size` bytes.
+
+    The report has the sessions and the energy of each charge point's ledger, or it is an error.
+    """
+    log, ledger = await simulated_log(folder, seconds)
+    written = log.stat().st_size
+    ledger = enlarged(log, ledger, size)
+    print(f"{written >> 20} MiB written by the server, {log.stat().st_size >> 20} MiB replayed")
+    for name, affinity in CORES.items():
+        run = _replay(log, affinity, "--json")
+        report = json.loads(run.output)
+        wrong = list(differences(report, ledger))
+        if wrong:
+            raise AssertionError("\n".join(wrong[:20]))
+        _add(f"replay of a simulated log, {name}", report["files"]["messages"], run, results)
+    log.unlink()
+
+
+def _add(name: str, frames: int, run: "_Run", results: Results) -> None:
+    results.add(
+        Figure(
+            name=name,
+            value=frames / run.seconds,
+            target=TARGET_FRAMES_S,
+            unit="/s",
+            detail=f"{frames / run.cpu_s:,.0f} frames a CPU second",
+        )
+    )
+    results.add(
+        Figure(
+            name=f"its memory, {name.rpartition(', ')[2]}",
+            value=run.mib,
+            target=TARGET_MIB,
+            unit="MiB",
+            below=True,
+            detail="all processes",
+        )
+    )
 
 
 def write_log(path: Path, size: int) -> tuple[int, int]:
@@ -103,11 +134,20 @@ def _values(transaction_id: int, register_wh: int, at: str) -> dict[str, object]
     }
 
 
-def _replay(log: Path, affinity: set[int]) -> tuple[float, float, float, int]:
-    """Return seconds, CPU seconds, the memory of all processes at most in MiB, and the energy of the report in Wh."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """A replay that has ended. `mib` is the memory of all its processes at most."""
+
+    seconds: float
+    cpu_s: float
+    mib: float
+    output: str
+
+
+def _replay(log: Path, affinity: set[int], *options: str) -> _Run:
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "wattspan", "replay", str(log)],
+        [sys.executable, "-m", "wattspan", "replay", str(log), *options],
         check=True,
         capture_output=True,
         text=True,
@@ -115,5 +155,4 @@ def _replay(log: Path, affinity: set[int]) -> tuple[float, float, float, int]:
     )
     seconds, after = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    kwh = sum(float(line.split("\t")[-2].split()[0]) for line in done.stdout.splitlines() if "\tocpp1.6\t" in line)
-    return seconds, cpu_s, after.ru_maxrss / 1024 * len(affinity), round(kwh * 1000)
+    return _Run(seconds=seconds, cpu_s=cpu_s, mib=after.ru_maxrss / 1024 * len(affinity), output=done.stdout)

@@ -21,6 +21,8 @@ from stack.toolchain import tool
 
 SERVER_CORE, LOAD_CORE = 0, 1
 HERE = Path(__file__).parent
+PLAIN = HERE.parent / "support" / "plain_central.py"
+SPANNED = HERE / "spanned_central.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +82,18 @@ async def _listens(port: int) -> bool:
 async def plain(folder: Path) -> AsyncIterator[Server]:
     """The `ocpp` package's plain server."""
     (port,) = free_ports(1)
-    async with _pinned("plain", [sys.executable, HERE / "plain.py", str(port)], folder, port, {}) as program:
+    async with _pinned("plain", [sys.executable, PLAIN, str(port)], folder, port, {}) as program:
         yield Server(program=program, port=port)
 
 
 @asynccontextmanager
-async def instrumented(folder: Path, collector: "Collector | None") -> AsyncIterator[Server]:
-    """The plain server under `opentelemetry-instrument`; without a Collector every span is sampled out."""
+async def instrumented(
+    folder: Path, collector: "Collector | None", *, sdk_alone: bool = False
+) -> AsyncIterator[Server]:
+    """The plain server under `opentelemetry-instrument`; without a Collector every span is sampled out.
+
+    `sdk_alone`: with one span of the SDK a message in place of Wattspan's instrumentation.
+    """
     (port,) = free_ports(1)
     otlp, none = ("otlp", "none") if collector is not None else ("none", "none")
     environment = {
@@ -94,9 +101,11 @@ async def instrumented(folder: Path, collector: "Collector | None") -> AsyncIter
         "OTEL_METRICS_EXPORTER": otlp,
         "OTEL_LOGS_EXPORTER": none,
         **(collector.environment if collector is not None else {"OTEL_TRACES_SAMPLER": "always_off"}),
+        **({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "ocpp"} if sdk_alone else {}),
     }
-    name = "instrumented" if collector is not None else "instrumented-out"
-    command = [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, HERE / "plain.py", str(port)]
+    name = f"{'spanned' if sdk_alone else 'instrumented'}{'' if collector is not None else '-out'}"
+    program_file = SPANNED if sdk_alone else PLAIN
+    command = [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, program_file, str(port)]
     async with _pinned(name, command, folder, port, environment) as program:
         yield Server(program=program, port=port)
 
@@ -120,6 +129,8 @@ async def wattspan(
 ) -> AsyncIterator[Server]:
     """`wattspan serve` on a fresh SQLite database; without a Collector telemetry is off by OTEL_SDK_DISABLED.
 
+    `options`: environment variables; WATTSPAN_DATABASE names another database than `Server.database`.
+
     `checkout`: another working tree of Wattspan, whose code runs instead of this one's.
     """
     port, metrics_port, api_port = free_ports(3)
@@ -135,7 +146,7 @@ async def wattspan(
     command = [sys.executable, "-m", "wattspan", "serve"]
     with TemporaryDirectory(dir=folder) as own:
         database = Path(own, "wattspan.db")
-        environment["WATTSPAN_DATABASE"] = str(database)
+        environment.setdefault("WATTSPAN_DATABASE", str(database))
         async with _pinned("wattspan", command, folder, port, environment) as program:
             yield Server(program=program, port=port, metrics_port=metrics_port, api_port=api_port, database=database)
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from bench import servers
 from bench.figures import Figure, Results
 from bench.load import Beside, LoadError, frame
-from bench.servers import Collector, Server
+from bench.servers import Collector
 from bench.words import V16
 from wattspan.csms.security.credentials import hash_secret, new_secret
 from wattspan.store.queries import charge_points as charge_point_queries
@@ -145,11 +145,11 @@ async def storm(folder: Path, collector: Collector, many: int, results: Results)
     secrets = {f"STORM{number:05}": new_secret() for number in range(many)}
     options = {"WATTSPAN_ADMIN_PASSWORD": PASSWORD, "WATTSPAN_UNKNOWN_CHARGE_POINTS": "reject"}
     async with servers.wattspan(folder, collector, **options) as server:
-        await _register(server, secrets)
+        await register(str(server.database), secrets)
         first, _ = come(secrets, server.port, {})
         for each in first:
             each.vanish()
-        api = server.api_port, "/api/v1/charge-points?limit=50", f"Cookie: {_log_in(server.api_port)}\r\n"
+        api = server.api_port, "/api/v1/charge-points?limit=50", f"Cookie: {log_in(server.api_port)}\r\n"
         comers, pages = come(secrets, server.port, {"metrics": (server.metrics_port, "/metrics", ""), "api": api})
         for each in comers:
             with suppress(OSError):
@@ -170,21 +170,21 @@ async def storm(folder: Path, collector: Collector, many: int, results: Results)
     results.add(Figure(name=name, value=waits[-1], target=TARGET_S, unit="s", below=True, detail=detail))
 
 
-async def _register(server: Server, secrets: dict[str, str]) -> None:
-    """Put them into the books of the server that runs, as `wattspan cp add` does."""
+async def register(database: str, secrets: dict[str, str]) -> None:
+    """Register them in the database of a server that runs, as `wattspan cp add` does."""
 
     def add(connection: sa.Connection) -> None:
         for cp_id, secret in secrets.items():
             charge_point_queries.register(connection, cp_id, hash_secret(secret, machine_made=True), time.time())
 
-    store = await Store.open(str(server.database))
+    store = await Store.open(database)
     try:
         await store.do(add)
     finally:
         await store.close()
 
 
-def _log_in(port: int) -> str:
+def log_in(port: int) -> str:
     """The cookie of an operator's session."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     body = json.dumps({"name": "admin", "password": PASSWORD})

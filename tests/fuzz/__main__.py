@@ -15,7 +15,7 @@ from fuzz.drive import Drive, FuzzFault, Level
 from support.central import Csms
 from wattspan.api import events as api_events
 from wattspan.domain import fleet, readings
-from wattspan.store import samples
+from wattspan.store import samples, sqlite
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 """The database lies in memory where that can be: what a disk costs is no finding here."""
@@ -33,6 +33,8 @@ FILLED_EARLY = (
     (api_events, "RING", 1_000),
 )
 """What is bounded by a large number gets a small one, so that it is full at WARM and a leak can't hide behind it."""
+CACHE_KIB = "-1024"
+"""SQLite's cache for each connection, negative as SQLite takes KiB. The usual 32 MiB fill for more than a minute."""
 MAX_LINES = 4_000
 """Of a charge point on the page: 65 connectors, and a histogram for every action."""
 
@@ -54,6 +56,7 @@ async def run(frames: int, seconds: float, seed: int) -> list[str]:
     for module, name, least in FILLED_EARLY:
         assert hasattr(module, name), name
         setattr(module, name, least)
+    sqlite.PRAGMAS["cache_size"] = CACHE_KIB
     logging.getLogger().addHandler(crashes)
     logging.getLogger("wattspan").setLevel(logging.ERROR)
     began = time.monotonic()

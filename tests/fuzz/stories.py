@@ -12,7 +12,7 @@ from support.schema_files import actions
 from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.dialects.base import Dialect, OutgoingCall
 from wattspan.simulator.meter import MEASURANDS, samples
-from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Transaction
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Hardware, Reading, Transaction
 from wattspan.simulator.vehicle import Vehicle
 
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
@@ -73,7 +73,7 @@ class Stories:
             )
 
         messages = [
-            dialect.boot("CP1", "1.0", "PowerUp"),
+            dialect.boot("CP1", Hardware(), "PowerUp"),
             *states("Preparing"),
             dialect.authorize(transaction.id_tag),
             dialect.transaction_started(transaction, reading(0), offline=False),

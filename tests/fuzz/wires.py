@@ -37,6 +37,7 @@ class Wire:
         self.tap: Any = None
         self.on_binary: Callable[[], None] | None = None
         self.close_code: int | None = None
+        self.close_reason = ""
         self.dropped = False
         self.answers = 0
         self.faults: list[str] = []
@@ -59,6 +60,9 @@ class Wire:
     def owing(self) -> int:
         """Readable CALLs that wait for their answers."""
         return sum(map(len, self._owed.values()))
+
+    remote_address = local_address = None
+    """It has no socket."""
 
     def receive(self, data: bytes) -> None:
         """A text message of the charge point's."""
@@ -119,7 +123,7 @@ class Wire:
             self._unreadable -= 1
         elif self._unreadable and self._doubtful[key]:
             self._unreadable -= 1
-            self._check(self._doubtful[key].popleft(), frame[2])
+            self._check_doubtful(self._doubtful[key], frame[2])
         else:
             self.faults.append(f"{frame} answers nothing")
         if not self._owed[key]:
@@ -138,10 +142,23 @@ class Wire:
         """The central system hangs up."""
         self.close_code, self.dropped = code, True
 
-    def _check(self, action: str, payload: Any) -> None:
+    def _check_doubtful(self, actions: deque[str], payload: Any) -> None:
+        """Any of the actions may be the one that was not answered by an error."""
+        fitting = next((action for action in actions if not self._result_faults(action, payload)), actions[0])
+        actions.remove(fitting)
+        self._check(fitting, payload)
+
+    def _result_faults(self, action: str, payload: Any) -> list[str]:
+        """What is wrong with a result by each version that has the action; nothing if one of them takes it."""
         versions = [each for each in (self.subprotocol, *FILES) if action in self._known[each]]
-        faults = result_faults(versions[0], action, payload) if versions else ["an unknown action got a result"]
-        if faults and not any(not result_faults(version, action, payload) for version in versions):
+        if not versions:
+            return ["an unknown action got a result"]
+        faults = [result_faults(version, action, payload) for version in versions]
+        return faults[0] if all(faults) else []
+
+    def _check(self, action: str, payload: Any) -> None:
+        faults = self._result_faults(action, payload)
+        if faults:
             self.misfits[action] = f"{action} answered {payload}: {faults[0]}"
         if action == "StartTransaction":
             self.last_start = payload.get("transactionId")

@@ -35,21 +35,21 @@ AGE = re.compile(r"> (300|86400|1209600)\b")
 """Thresholds that are seconds since something."""
 
 
-def hurried(text: str) -> str:
-    """Every duration a sixtieth, and a second at least; so are the ages that alerts compare with."""
+def hurried(text: str, faster: int = FASTER) -> str:
+    """Every duration divided by `faster`, and a second at least; so are the ages that alerts compare with."""
 
     def shorter(match: re.Match[str]) -> str:
-        seconds = int(match[2]) * SECONDS[match[3]] / FASTER
+        seconds = int(match[2]) * SECONDS[match[3]] / faster
         return f"{match[1]}{max(1, round(seconds))}s" if seconds else match[0]
 
-    return AGE.sub(lambda match: f"> {int(match[1]) // FASTER}", DURATION.sub(shorter, text))
+    return AGE.sub(lambda match: f"> {int(match[1]) // faster}", DURATION.sub(shorter, text))
 
 
-def hurried_rules(folder: Path, rules: Path = RULES) -> Path:
+def hurried_rules(folder: Path, rules: Path = RULES, faster: int = FASTER) -> Path:
     """The shipped rules in a folder of their own, hurried."""
     folder.mkdir()
     for path in rules.glob("*.yml"):
-        (folder / path.name).write_text(hurried(path.read_text(encoding="utf-8")), encoding="utf-8")
+        (folder / path.name).write_text(hurried(path.read_text(encoding="utf-8"), faster), encoding="utf-8")
     return folder
 
 
@@ -164,9 +164,11 @@ class Alertmanager:
 
 
 @asynccontextmanager
-async def watching(folder: Path, *targets: Target) -> AsyncIterator[tuple[Prometheus, Alertmanager, Receivers]]:
+async def watching(
+    folder: Path, *targets: Target, faster: int = FASTER
+) -> AsyncIterator[tuple[Prometheus, Alertmanager, Receivers]]:
     """Prometheus with the shipped rules on these targets, Alertmanager, and who is told."""
-    rules = hurried_rules(folder / "rules")
+    rules = hurried_rules(folder / "rules", faster=faster)
     with receiving() as receivers:
         async with Alertmanager.run(folder, receivers) as alertmanager:
             more = {

@@ -15,8 +15,11 @@ from pathlib import Path
 from stack import licences
 from stack.toolchain import (
     CLIENTS,
+    HELM_VERSION,
     JAEGER_VERSION,
+    KUBECONFORM_VERSION,
     OCPP_GO_VERSION,
+    POSTGRES_EXPORTER_VERSION,
     PROMETHEUS_MODULE_VERSION,
     RECIPES,
     ROOT,
@@ -32,6 +35,11 @@ GO = {
     "vmalert": None,
     "prometheus-3": licences.Module("github.com/prometheus/prometheus", PROMETHEUS_MODULE_VERSION),
     "ocpp-go": licences.Module("github.com/lorenzodonini/ocpp-go", f"v{OCPP_GO_VERSION}"),
+    "helm": licences.Module("helm.sh/helm/v3", f"v{HELM_VERSION}"),
+    "kubeconform": licences.Module("github.com/yannh/kubeconform", f"v{KUBECONFORM_VERSION}"),
+    "postgres-exporter": licences.Module(
+        "github.com/prometheus-community/postgres_exporter", f"v{POSTGRES_EXPORTER_VERSION}"
+    ),
 }
 """Go tools, with the main module where that is not ours: a program does not record the version of its own."""
 NPM = ("ocpp-rpc", "axe", "grafana-schema", "logql")
@@ -42,8 +50,10 @@ OF_DEBIAN = {
     "prometheus": "Apache-2.0",
     "alertmanager": "Apache-2.0",
     "nginx": "BSD",
+    "haproxy": "GPL-2+",
+    "redis-server": "BSD",
+    "pgbouncer": "ISC",
     "node-exporter": "Apache-2.0",
-    "postgres-exporter": "Apache-2.0",
 }
 """Debian's packages by their recipe, with the licence of the program itself; none is built here."""
 

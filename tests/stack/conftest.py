@@ -15,8 +15,8 @@ from stack.servers import Collector, Jaeger, Prometheus, RunPrometheus
 from stack.shipped import Stack
 
 HERE = Path(__file__).parent
-LONGEST = ("fortnight", "dead_collector", "alerts", "shipped_stack", "prometheus", "api_document", "console")
-"""Files that begin first, lest one worker be at them when the other has nothing left to do."""
+LONGEST = ("fortnight", "night", "dead_collector", "alerts", "shipped_stack", "prometheus", "api_document", "console")
+"""Files and folders that begin first, lest one worker be at them when the other has nothing left to do."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,7 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    name = item.path.stem.removeprefix("test_")
+    name = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+    name = name.removeprefix("test_").removesuffix(".py")
     return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 

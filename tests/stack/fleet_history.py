@@ -32,6 +32,10 @@ PACE_S = {"Heartbeat": 120, "MeterValues": 60, "StatusNotification": 900, "Start
 """One message each so many seconds, on average."""
 FAST = (0.3, 0.6, 0.8, 0.9, 0.96, 0.98, 0.99, 0.995, 0.999, 1.0)
 """Share of observations up to each bound of a histogram; beyond these all."""
+ABOUT = (
+    {"vendor": "Example", "model": "Wall 22", "firmware": "1.4.2", "protocol": "ocpp1.6"},
+    {"vendor": "Example", "model": "Post 2x22", "firmware": "2.0.1", "protocol": "ocpp2.0.1"},
+)
 STATES = ("available", "charging", "unavailable")
 
 
@@ -105,12 +109,27 @@ class Station:
 
 
 class History:
-    """Samples of one server and its fleet, `instance` by name."""
+    """Samples of one server and its fleet, `instance` by name.
 
-    def __init__(self, cp_ids: Sequence[str], *, instance: str, begin_s: int, end_s: int, seed: int = 0) -> None:
+    With `sites` also what charge points reported about themselves, which a server that goes on from there would
+    contradict, and Prometheus' own `up`.
+    """
+
+    def __init__(
+        self,
+        cp_ids: Sequence[str],
+        *,
+        instance: str,
+        begin_s: int,
+        end_s: int,
+        seed: int = 0,
+        sites: Sequence[str] = (),
+    ) -> None:
+        self._sites = sites
         self._from = {"job": "wattspan", "instance": instance}
         self._begin_s, self._end_s = begin_s, end_s
         self._stations = [Station(cp_id, Random(f"{seed}/{cp_id}"), begin_s, end_s) for cp_id in cp_ids]
+        self._up = f'up{{job="wattspan",instance="{instance}"}}'
         self._series: dict[tuple[str, ...], str] = {}
 
     def lines(self, begin_s: int, end_s: int) -> Iterator[str]:
@@ -125,6 +144,11 @@ class History:
             for number, outlet in station.outlets.items():
                 yield from self._of_outlet(station.cp_id, number, outlet, at_s)
         yield from self._of_server(at_s, at_s - self._begin_s)
+        if self._sites:
+            yield self._up, 1
+            for index, station in enumerate(self._stations):
+                about = ABOUT[index % len(ABOUT)] | {"site": self._sites[index % len(self._sites)]}
+                yield self._named("ocpp_cp_info", {"cp_id": station.cp_id, **about}), 1
 
     def _of_station(self, station: Station, at_s: int) -> Iterator[tuple[str, float]]:
         outlets = station.outlets.values()

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+NOTED_CHARACTERS = 3_000
+
 
 class Nursery:
     """At most one server at a time. Made by `nursery`."""
@@ -42,7 +44,7 @@ class Nursery:
 
 @asynccontextmanager
 async def nursery(folder: Path) -> AsyncIterator[Nursery]:
-    """What it starts writes to one log in `folder`, and is killed at the end."""
+    """What it starts writes to one log in `folder`, and is killed at the end. A failure gets its end as a note."""
     log = folder / "server.log"
     with log.open("ab") as output:
         mother = await asyncio.create_subprocess_exec(
@@ -55,6 +57,9 @@ async def nursery(folder: Path) -> AsyncIterator[Nursery]:
         )
     try:
         yield Nursery(mother, log)
+    except BaseException as exc:
+        exc.add_note(f"--- end of {log} ---\n{log.read_text(errors='replace')[-NOTED_CHARACTERS:]}")
+        raise
     finally:
         assert mother.stdin is not None
         mother.stdin.close()

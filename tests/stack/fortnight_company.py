@@ -19,6 +19,8 @@ from support.operators import admin, anonymous
 from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Ledger, Simulation
 
 FLEET = [f"SIM{number:04}" for number in range(1, 6)]
+ARRIVALS = ArrivalPattern(sessions_per_day=1500, busy_at_start=0.9, stay_s=(40, 150), meter_interval_s=10, quietest=1.0)
+"""As many at night as by day, whenever the test runs."""
 GUESSES = 6
 """One more than a name may have without being locked."""
 
@@ -30,7 +32,7 @@ def charging(csms: Csms, duration_s: float) -> Simulation:
         charge_points=len(FLEET),
         seed=4,
         faults=FaultRates(error=0.4, drop=0.3, repeat=0.2),
-        arrivals=ArrivalPattern(sessions_per_day=1500, busy_at_start=0.9, stay_s=(40, 150), meter_interval_s=10),
+        arrivals=ARRIVALS,
         duration_s=duration_s,
     )
 

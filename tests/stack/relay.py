@@ -41,6 +41,8 @@ class Relay:
         """CALLs of the central system, as they came."""
         self.answers: list[Frame] = []
         """The charge point's answers to them, as it gave them."""
+        self.told: list[Frame] = []
+        """The central system's answers to the charge point, once they went on to it."""
         self.most_at_once = 0
         """CALLs of the central system's that waited for an answer at one moment."""
         self.become: Become = as_it_is
@@ -75,6 +77,8 @@ class Relay:
                     self.commands.append(frame)
                     self.most_at_once = max(self.most_at_once, len(self.commands) - len(self.answers))
                 await charger.send(text)
+                if frame[0] != CALL:
+                    self.told.append(frame)
         await charger.close()
 
     async def _up(self, charger: ServerConnection, central: ClientConnection) -> None:

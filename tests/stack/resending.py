@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -79,13 +79,15 @@ class Ledger:
 class ResendingCharger:
     """One charge point of two connectors: sessions without end, one message at a time."""
 
-    def __init__(self, url: str, cp_id: str, rng: random.Random, ledger: Ledger) -> None:
+    def __init__(self, urls: Sequence[str], cp_id: str, rng: random.Random, ledger: Ledger) -> None:
         self.cp_id = cp_id
         self.stopping = False
         """Set: the message under way is the last."""
         self.at_rest = False
         """Stopped, and nothing is left unacknowledged."""
-        self._url = f"{url}/{cp_id}"
+        self.flapping = False
+        """Set: each message has a connection of its own, to any of the addresses."""
+        self._urls = [f"{url}/{cp_id}" for url in urls]
         self._rng = rng
         self._ledger = ledger
         self._socket: ClientConnection | None = None
@@ -156,6 +158,8 @@ class ResendingCharger:
 
     async def _acknowledged(self, action: str, call: Payload) -> Payload:
         """The answer, however many attempts and connections it takes."""
+        if self.flapping:
+            await self._hang_up()
         for attempt in itertools.count():
             try:
                 answer = await self._ask(action, call)
@@ -172,7 +176,11 @@ class ResendingCharger:
         async with asyncio.timeout(ANSWER_S):
             if self._socket is None:
                 self._socket = await connect(
-                    self._url, subprotocols=[Subprotocol("ocpp1.6")], compression=None, ping_interval=None, proxy=None
+                    self._rng.choice(self._urls),
+                    subprotocols=[Subprotocol("ocpp1.6")],
+                    compression=None,
+                    ping_interval=None,
+                    proxy=None,
                 )
             message_id = f"{next(self._ids)}"
             await self._socket.send(json.dumps([2, message_id, action, call]))
@@ -196,11 +204,11 @@ class ResendingCharger:
 
 
 @asynccontextmanager
-async def load(url: str, chargers: int, *, seed: int) -> AsyncIterator[Ledger]:
-    """So many chargers at work, until `settle`, or cut off at the end."""
+async def load(*urls: str, chargers: int, seed: int) -> AsyncIterator[Ledger]:
+    """So many chargers at work, until `settle`, or cut off at the end. Each dials any of `urls` each time."""
     ledger = Ledger()
     for number in range(chargers):
-        charger = ResendingCharger(url, f"CP{number:02}", random.Random(seed + number), ledger)
+        charger = ResendingCharger(urls, f"CP{number:02}", random.Random(seed + number), ledger)
         ledger.chargers.append(charger)
     tasks = [asyncio.create_task(charger.run()) for charger in ledger.chargers]
     try:
@@ -217,10 +225,11 @@ def unix(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def assert_stored(database: Path | str, ledger: Ledger, *, unacknowledged: bool = False) -> None:
+def assert_stored(database: Path | str, ledger: Ledger, *, unacknowledged: bool = False, prefix: str = "") -> None:
     """Each acknowledged start, meter value and stop is in the database (a path or URL), once, and nothing else is.
 
-    `unacknowledged`: there may be, for the server went before chargers had the answers.
+    `unacknowledged`: there may be, for the server went before chargers had the answers. `prefix`: of the charge
+    points to look at.
     """
     sessions = query(
         str(database),
@@ -232,6 +241,7 @@ def assert_stored(database: Path | str, ledger: Ledger, *, unacknowledged: bool 
         "SELECT r.cp_id, r.connector_id, t.transaction_id, r.charger_ts, r.register_wh, r.current_a"
         " FROM meter_readings r LEFT JOIN transactions t ON t.number = r.transaction_number",
     )
+    sessions, readings = ([row for row in rows if row[0].startswith(prefix)] for rows in (sessions, readings))
     set_aside = query(str(database), "SELECT count(*) FROM unwritable")
     assert set_aside == [(0,)]
     starts = [_start_of(session) for session in ledger.sessions]

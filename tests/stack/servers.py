@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 
@@ -211,17 +211,29 @@ class Target:
     address: str
     job: str = "wattspan"
     bearer_token: str | None = None
+    others: Sequence[str] = ()
+    """Further addresses of the same job."""
 
     def scrape_config(self) -> dict[str, Any]:
         """Its entry in Prometheus's configuration; labels that the page itself has are kept."""
         config: dict[str, Any] = {
             "job_name": self.job,
             "honor_labels": True,
-            "static_configs": [{"targets": [self.address]}],
+            "static_configs": [{"targets": [self.address, *self.others]}],
         }
         if self.bearer_token is not None:
             config["authorization"] = {"credentials": self.bearer_token}
         return config
+
+
+class Release(NamedTuple):
+    """A Prometheus by its name among the tools, and further options of its command line."""
+
+    tool: str
+    options: Sequence[str] = ()
+
+
+DEBIAN = Release("prometheus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +245,9 @@ class Prometheus:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls, folder: Path, targets: Sequence[Target], **more: Any) -> AsyncIterator[Prometheus]:
+    async def run(
+        cls, folder: Path, targets: Sequence[Target], release: Release = DEBIAN, /, **more: Any
+    ) -> AsyncIterator[Prometheus]:
         """A ready Prometheus with an empty database in `folder`; `more` goes to its configuration."""
         config = folder / "prometheus.json"
         scrape = {"scrape_interval": "1s", "scrape_timeout": "1s"}
@@ -243,11 +257,12 @@ class Prometheus:
 
         def launch(ports: Sequence[int]) -> tuple[Sequence[str | Path], Mapping[str, str]]:
             return [
-                tool("prometheus"),
+                tool(release.tool),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'prometheus'}",
                 f"--web.listen-address={LOOPBACK}:{ports[0]}",
                 "--enable-feature=exemplar-storage",
+                *release.options,
             ], {}
 
         async def healthy(ports: Sequence[int]) -> bool:

@@ -21,6 +21,7 @@ from stack.servers import Prometheus, Target, promtool
 from stack.toolchain import ROOT, tool
 from support.central import Csms
 from support.chargers import BOOT, START, Charger, energy, meter_values, status
+from support.monitoring import read_yaml
 from wattspan.errors import CommandTimeout
 
 TESTS = ROOT / "alerts" / "tests"
@@ -88,6 +89,18 @@ def test_routes_lead_to_their_receivers(labels: str, receivers: str) -> None:
     test = [amtool(), "config", "routes", "test", f"--config.file={ALERTMANAGER}"]
     assert passes(*test, f"--verify.receivers={receivers}", *labels.split())
     assert not passes(*test, "--verify.receivers=nobody", *labels.split())
+
+
+def informing() -> list[str]:
+    """The names of all alerts that only inform."""
+    rules = [rule for path in RULES.glob("*.yml") for group in read_yaml(path)["groups"] for rule in group["rules"]]
+    return sorted({rule["alert"] for rule in rules if rule.get("labels", {}).get("severity") == "info"})
+
+
+@pytest.mark.parametrize("alert", informing())
+def test_alertmanager_itself_sends_no_mail_for_an_alert_that_only_informs(alert: str) -> None:
+    test = [amtool(), "config", "routes", "test", f"--config.file={ALERTMANAGER}"]
+    assert passes(*test, "--verify.receivers=webhook", "severity=info", f"alertname={alert}")
 
 
 def test_hurrying_changes_durations_and_nothing_else() -> None:
@@ -236,6 +249,7 @@ async def test_commands_without_a_good_answer_are_told(site: Site) -> None:
     await site.told("CommandRejected", cp_id="STUBBORN", action="Reset", status="Rejected")
     await site.told("CommandTimedOut", cp_id="STUBBORN", action="Reset")
     await site.resolved("CommandRejected", cp_id="STUBBORN")
+    assert not any("STUBBORN" in mail.text for mail in site.receivers.mails), "it only informs, or warns"
     await site.resolved("CommandTimedOut", cp_id="STUBBORN")
 
 

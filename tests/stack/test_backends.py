@@ -109,11 +109,17 @@ async def test_prometheus_takes_otlp_under_the_same_names_with_exemplars(
             )
 
         await eventually(exemplars)
-        told = {labels["__name__"] for labels, _ in await prometheus_3.query('{job="wattspan"}')}
-        families = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in told}
-        # Those without a series have no points to send, and target_info is OTLP's own.
-        assert families - {"target_info"} <= page
-        assert {name async for name in with_series(server, page)} <= families
+
+        async def families() -> set[str]:
+            told = {labels["__name__"] for labels, _ in await prometheus_3.query('{job="wattspan"}')}
+            return {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in told}
+
+        async def has_all_families() -> bool:
+            # Those without a series have no points to send.
+            return {name async for name in with_series(server, page)} <= await families()
+
+        await eventually(has_all_families)
+        assert await families() - {"target_info"} <= page, "target_info is OTLP's own"
         assert await prometheus_3.query("up") == []
 
 

@@ -43,7 +43,7 @@ async def test_a_server_killed_under_load_keeps_every_acknowledged_fact_once(
     )
     async with nursery(tmp_path) as servers:
         await servers.start(*command)
-        async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=1) as ledger:
+        async with load(f"ws://127.0.0.1:{port}", chargers=CHARGERS, seed=1) as ledger:
             for kill in range(1, kills + 1):
                 await live(servers, ledger, rng)
                 assert await servers.kill() == -9, f"it had ended by itself\n{servers.log.read_text()[-2000:]}"

@@ -75,11 +75,13 @@ class Wired:
         if not self.kind.simulated:  # ocpp-go's examples count their own, and tell nobody
             return asked | {"transactionId": 1 if self.kind.protocol == "ocpp1.6" else "1"}
 
-        async def running() -> list[str]:
+        async def running() -> list[int | str]:
+            if self.kind.protocol == "ocpp1.6":  # the charger knows it once it has the answer to its start
+                return [frame[2]["transactionId"] for frame in self.relay.told if "transactionId" in frame[2]]
             return [tx.transaction_id for tx in self.csms.central.fleet.charge_points[CP].transactions.values()]
 
         (found,) = await eventually(running)
-        return asked | {"transactionId": int(found) if self.kind.protocol == "ocpp1.6" else found}
+        return asked | {"transactionId": found}
 
     async def is_well(self) -> None:
         """The next command is answered as if nothing had been."""

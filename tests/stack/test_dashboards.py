@@ -16,6 +16,9 @@ import httpx
 import ocpp.v16.call as to_charger
 import pytest
 from ocpp.v16.enums import ResetType
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from dashboards.__main__ import files
 from stack.alerting import watching
@@ -27,12 +30,18 @@ from support.central import Csms
 from support.chargers import BOOT, START, energy, meter_values, status, stop
 from support.feeds import Site, plain, says
 from support.monitoring import Asked, dashboard_queries, metric_names, rule_queries, rules, variable_metrics
+from support.proxies import Proxy
 from wattspan.errors import CommandTimeout
+from wattspan.ocppj.large import LARGE_BYTES
 from wattspan.simulator import ArrivalPattern, FaultRates, Ledger, Simulation
 
 CHARGE_POINTS = 6
 FASTER = 600.0
 RUN_S = 25.0
+ARRIVALS = ArrivalPattern(
+    sessions_per_day=60, busy_at_start=0.8, stay_s=(1200, 3600), meter_interval_s=300, quietest=1.0
+)
+"""As many at night as by day, whenever the test runs."""
 SILENT: dict[str, str] = {
     "pg_": "no PostgreSQL runs here",
     "redis_": "no Redis runs here",
@@ -54,6 +63,7 @@ SILENT: dict[str, str] = {
     "ocpp_central_certificate_expires_ts": "there is no TLS here",
     "ocpp_cp_certificate_expires_ts": "there is no TLS here",
     "ocpp_central_plugin_errors_total": "no plugin failed",
+    "ocpp_central_maintenance_failures_total": "no periodic task failed",
 }
 """By the beginning of a metric's name: why a query that reads it may have nothing to tell."""
 EMPTY_BY_DESIGN = {
@@ -69,7 +79,8 @@ type Plain<T> = T extends string ? `${T}`
   : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;
 type Words = "expr" | "step" | "titleFormat" | "textFormat";
 type Mark = Plain<AnnotationQuery> & Record<Words, string> & { useValueForTime: boolean };
-type Checked = Omit<Plain<Dashboard>, 'annotations'> & { annotations: { list: Mark[] } };
+type Import = { __inputs?: object[]; __requires?: object[] };
+type Checked = Omit<Plain<Dashboard>, 'annotations'> & { annotations: { list: Mark[] } } & Import;
 """
 """Grafana's type, with enumerations as JSON spells them, and with what Prometheus adds to an annotation."""
 
@@ -78,7 +89,9 @@ def test_grafanas_own_types_accept_every_dashboard_and_no_broken_one(tmp_path: P
     tsc = tool("grafana-schema")
     (tmp_path / "node_modules").symlink_to(tsc.parents[1])
     for path, text in files().items():
-        (tmp_path / f"{path.stem}.ts").write_text(f"{TYPES}export const d: Checked = {text};\n", encoding="utf-8")
+        (tmp_path / f"{path.parent.name}-{path.stem}.ts").write_text(
+            f"{TYPES}export const d: Checked = {text};\n", encoding="utf-8"
+        )
     assert typed(tsc, tmp_path) == []
 
     broken = json.loads(next(iter(files().values())))
@@ -158,6 +171,16 @@ def limited(transaction: int, wh: float) -> dict[str, object]:
     return meter_values(transaction, energy(wh), current, offered)
 
 
+async def faulty_charger(csms: Csms, prometheus: Prometheus) -> None:
+    """A fault before and after Prometheus has seen its counter: what rose before that is no increase."""
+    async with csms.charger("FAULTY") as charger:
+        await charger.call("BootNotification", BOOT)
+        await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+        await eventually(partial(prometheus.query, 'ocpp_cp_errors_total{cp_id="FAULTY"} == 1'))
+        await charger.call("StatusNotification", status("Available"))
+        await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+
+
 async def simulated(csms: Csms) -> Ledger:
     """A fleet that charges, with faults; what it knows of itself."""
     simulation = Simulation(
@@ -165,10 +188,55 @@ async def simulated(csms: Csms) -> Ledger:
         charge_points=CHARGE_POINTS,
         time_factor=FASTER,
         faults=FaultRates(error=0.3, drop=0.2, repeat=0.2),
-        arrivals=ArrivalPattern(sessions_per_day=60, busy_at_start=0.8, stay_s=(1200, 3600), meter_interval_s=300),
+        arrivals=ARRIVALS,
         duration_s=RUN_S,
     )
     return await simulation.run()
+
+
+@asynccontextmanager
+async def proxied(folder: Path, csms: Csms) -> AsyncIterator[Proxy]:
+    """A proxy before the central system, with a mirror that answers otherwise or not at all."""
+
+    async def differ(connection: ServerConnection) -> None:
+        async for text in connection:
+            _, message_id, action, _ = json.loads(text)
+            if action == "Heartbeat":
+                await connection.close()
+            await connection.send(json.dumps([4, message_id, "NotSupported", "", {}]))
+
+    async with serve(differ, LOOPBACK, 0, subprotocols=[Subprotocol("ocpp1.6")]) as mirror:
+        mirrors = [f"ws://{LOOPBACK}:{mirror.sockets[0].getsockname()[1]}/{{cp_id}}"]
+        async with Proxy(folder / "proxy.db", csms.url("/ws/{cp_id}"), mirrors=mirrors, compare=True) as proxy:
+            yield proxy
+
+
+PROXY_TROUBLES = {
+    "ocpp_proxy_unobserved_total",
+    "ocpp_proxy_redirections_total",
+    "ocpp_proxy_mirror_messages_total",
+    "ocpp_proxy_mirror_differences_total",
+    'ocpp_central_handshakes_rejected_total{reason=~"upstream_.+"}',
+}
+
+
+async def trouble_at_the_proxy(csms: Csms, proxy: Proxy, prometheus: Prometheus) -> None:
+    """What the panels and alerts of the proxy are for, again and again: increase() counts from the second time on."""
+    seen = 0
+    while seen < len(PROXY_TROUBLES):
+        with pytest.raises(InvalidStatus):
+            await proxy.charger("ws").__aenter__()  # no identity that our central system takes
+        async with proxy.charger("BEHIND") as charger:
+            await charger.call("BootNotification", BOOT)
+            await charger.call("DataTransfer", {"vendorId": "Acme", "data": "x" * LARGE_BYTES})
+            change = {"key": "BackendURL", "value": "ws://elsewhere.example"}
+            asked = asyncio.create_task(csms.central.commands.send_payload("BEHIND", "ChangeConfiguration", change))
+            await charger.reply(await charger.expect("ChangeConfiguration"), {"status": "Accepted"})
+            await asked
+            await charger.call("Heartbeat")
+        await csms.becomes(0, "ocpp_cp_connected", cp_id="BEHIND")
+        increased = [await prometheus.query(f"sum(increase({name}[1m])) > 0") for name in PROXY_TROUBLES]
+        seen = sum(map(bool, increased))
 
 
 @pytest.fixture
@@ -184,11 +252,15 @@ async def watched(tmp_path: Path) -> AsyncIterator[tuple[Prometheus, Ledger, flo
             Target(address=await stack.enter_async_context(node_exporter(tmp_path)), job="node"),
             Target(address=await stack.enter_async_context(chargy(tmp_path)), job="chargy"),
         ]
+        proxy = await stack.enter_async_context(proxied(tmp_path, csms))
+        targets.append(Target(address=f"{LOOPBACK}:{proxy.server.metrics_port}", job="wattspan-proxy"))
         began_s = time.time()
         prometheus, _, _ = await stack.enter_async_context(watching(tmp_path, *targets))
         await eventually(partial(prometheus.query, "ocpp_central_up offset 6s"))
         fleet = asyncio.create_task(simulated(csms))
         await odd_charger(csms, prometheus)
+        await faulty_charger(csms, prometheus)
+        await trouble_at_the_proxy(csms, proxy, prometheus)
         ledger = await fleet
         await csms.durable()
         scraped = "ocpp_central_sockets == 0 and on () (time() - timestamp(ocpp_central_sockets) < 2)"

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from stack.process import LOOPBACK, eventually, free_ports, on_free_ports
-from stack.servers import answers, fetch
+from stack.servers import Prometheus, Target, answers, fetch
 from stack.toolchain import ROOT, tool
+from support.monitoring import rules
 
 SCRIPT = ROOT / "deploy" / "postgres" / "monitor.sh"
 PASSWORD = "a-Z_0"
+SLOW_S = 1.3
+"""How long the slow query takes: over the second of the alert."""
 
 
 @asynccontextmanager
@@ -51,7 +54,7 @@ class Postgres:
         (self.port,) = free_ports(1)
         self.as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 
-    def call(self, *command: str | Path, **environment: str) -> None:
+    def call(self, *command: str | Path, **environment: str) -> str:
         known = dict(os.environ) | {"PGHOST": str(self.home), "PGPORT": str(self.port)} | environment
         # Debian keeps what makes and runs a database out of the path.
         known["PATH"] = ":".join([known["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
@@ -59,6 +62,11 @@ class Postgres:
             [*self.as_user, *map(str, command)], check=False, env=known, cwd=self.home, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def sql(self, statement: str) -> str:
+        """What psql prints of a statement's rows."""
+        return self.call("psql", "--username=wattspan", "--dbname=wattspan", "--tuples-only", f"--command={statement}")
 
     def control(self, *words: str) -> None:
         """pg_ctl; its server must not hold our pipes, so it writes to a file."""
@@ -113,3 +121,26 @@ async def test_the_shipped_role_reads_statistics_and_nothing_else(postgres: Post
         assert "pg_locks_count{" in page
     with pytest.raises(AssertionError, match="permission denied"):
         postgres.call("psql", "--username=monitor", "--dbname=wattspan", "--command=SELECT * FROM facts")
+
+
+async def test_a_slow_query_makes_the_expression_of_its_alert_true(postgres: Postgres, tmp_path: Path) -> None:
+    """A query of over a second is found by its id, and the runbook's SQL has its text."""
+    (alert,) = (rule for rule in rules() if rule.name == "DatabaseQuerySlow")
+    postgres.sql("CREATE EXTENSION pg_stat_statements")
+    environment = {
+        "DATA_SOURCE_NAME": f"host={postgres.home} port={postgres.port} user=wattspan dbname=wattspan sslmode=disable",
+    }
+    async with exporter("postgres-exporter", tmp_path, ["--collector.stat_statements"], environment) as url:
+        statistics = Target(address=url.split("/")[2], job="postgres")
+        async with Prometheus.run(tmp_path, [statistics]) as prometheus:
+
+            async def slow() -> list[str]:
+                postgres.sql("SELECT 'quick'")
+                postgres.sql(f"SELECT pg_sleep({SLOW_S})")
+                return [labels["queryid"] for labels, value in await prometheus.query(alert.expr) if value > 1]
+
+            ids = await eventually(slow)
+            counted = await prometheus.query("count by (queryid) (pg_stat_statements_calls_total)")
+    assert len(ids) == 1 < len(counted)
+    texts = postgres.sql("SELECT queryid, query FROM pg_stat_statements").splitlines()
+    assert [line for line in texts if ids[0] in line and "pg_sleep" in line]

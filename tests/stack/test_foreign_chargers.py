@@ -82,7 +82,12 @@ async def test_ocpp_rpc_in_strict_mode_charges(server: WattspanServer, ocpp_rpc:
             ("ocpp_cp_energy_total_wh", "counter", cp, 3000.0),
             ("ocpp_cp_disconnects_total", "counter", cp, 0),
             ("ocpp_cp_authorizations_total", "counter", f'{cp},status="Accepted"', 1),
-            ("ocpp_cp_info", "gauge", f'{cp},vendor="npm",model="ocpp-rpc",firmware="2.2.1",protocol="ocpp1.6"', 1),
+            (
+                "ocpp_cp_info",
+                "gauge",
+                f'{cp},vendor="npm",model="ocpp-rpc",firmware="2.2.1",protocol="ocpp1.6",site=""',
+                1,
+            ),
         )
         assert await handled(server, "RPC1") == {
             "Authorize": 1,

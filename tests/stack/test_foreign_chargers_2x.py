@@ -90,7 +90,7 @@ async def test_a_session_of_2x_gives_the_figures_of_a_16_session(
     assert now == then
     assert now["ocpp_cp_disconnects_total{}"] == "1"
     page = await server.page()
-    assert re.search(rf'ocpp_cp_info{{cp_id="NEW".*protocol="{protocol}"}} 1', page)
+    assert re.search(rf'ocpp_cp_info{{cp_id="NEW".*protocol="{protocol}",site=""}} 1', page)
     for name in ("ocpp_cp_errors_total", "ocpp_cp_schema_faults_total"):
         assert await server.lines(name) == []
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -22,13 +21,15 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from stack.process import running
+from stack.process import free_ports, running
 
 pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
 UNIT = ROOT / "deploy" / "systemd" / "wattspan.service"
+PROXY_UNIT = UNIT.with_name("wattspan-proxy.service")
+PROXY_PAGE = (ROOT / "docs" / "proxy.md").read_text(encoding="utf-8")
 STEPS = ("user and folders", "settings", "keys", "first admin", "service")
 IS_ROOT = os.geteuid() == 0
 MAX_EXPOSURE = 2.0
@@ -139,12 +140,6 @@ def prepare(machine: Machine) -> None:
     program.chmod(0o755)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def documented_paths() -> list[tuple[str, str, str]]:
     """(path, owner, mode) of the table."""
     return re.findall(r"^\| `(/[\w/.]+)` \| (\w+:\w+) \| (\d+) \|", PAGE, re.MULTILINE)
@@ -196,6 +191,34 @@ def test_the_unit_of_the_page_is_the_one_in_the_repository_and_systemd_verifies_
     ]
 
 
+@pytest.mark.parametrize("name", ["wattspan@.service", "wattspan-proxy.service"])
+def test_the_other_units_are_verified_and_hardened_as_the_first_one(machine: Machine, name: str) -> None:
+    unit = UNIT.with_name(name)
+    machine.at(f"/etc/systemd/system/{name}").write_text(unit.read_text())
+    instance = name.replace("@.", "@a.")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={machine.root}", instance], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    hardening = "# It needs its state directory"
+    assert unit.read_text().partition(hardening)[2] == UNIT.read_text().partition(hardening)[2]
+
+
+def test_the_unit_of_the_proxy_is_installed_as_its_page_says_and_systemd_verifies_it(machine: Machine) -> None:
+    (steps,) = re.findall(r"^```sh\n(install [^`]*wattspan-proxy[^`]*)^```$", PROXY_PAGE, re.MULTILINE)
+    assert "deploy/systemd/wattspan-proxy.service" in steps
+    machine.run(steps.replace("deploy/systemd", str(PROXY_UNIT.parent)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={machine.root}", PROXY_UNIT.name],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert machine.at(f"/etc/systemd/system/{PROXY_UNIT.name}").read_text() == PROXY_UNIT.read_text()
+    assert machine.at("/recorded").read_text().splitlines()[-1] == "systemctl enable --now wattspan-proxy"
+
+
 def test_a_fault_in_the_unit_is_found(machine: Machine) -> None:
     broken = machine.at("/etc/systemd/system/broken.service")
     broken.write_text(UNIT.read_text().replace("/opt/wattspan/bin/wattspan", "/opt/nowhere/wattspan"))
@@ -206,14 +229,16 @@ def test_a_fault_in_the_unit_is_found(machine: Machine) -> None:
     assert done.returncode != 0
 
 
-def test_the_unit_is_hardened(machine: Machine) -> None:
+@pytest.mark.parametrize("unit", [UNIT, PROXY_UNIT], ids=lambda unit: str(unit.name))
+def test_the_units_are_hardened(machine: Machine, unit: Path) -> None:
+    shutil.copy(unit, machine.at("/etc/systemd/system"))
     report = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", f"--root={machine.root}", "--no-pager", "wattspan.service"],
+        ["systemd-analyze", "security", "--offline=true", f"--root={machine.root}", "--no-pager", unit.name],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    exposure = re.search(r"Overall exposure level for wattspan.service: ([\d.]+)", report)
+    exposure = re.search(rf"Overall exposure level for {unit.name}: ([\d.]+)", report)
     assert exposure is not None
     assert float(exposure[1]) <= MAX_EXPOSURE
 
@@ -222,10 +247,8 @@ async def test_the_server_starts_as_the_unit_starts_it_and_the_page_s_requests_s
     command = re.search(r"^ExecStart=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert command is not None
     program, *words = command[1].split()
-    ports = {
-        name: str(free_port())
-        for name in ("WATTSPAN_PORT", "WATTSPAN_TLS_PORT", "WATTSPAN_METRICS_PORT", "WATTSPAN_API_PORT")
-    }
+    names = ("WATTSPAN_PORT", "WATTSPAN_TLS_PORT", "WATTSPAN_METRICS_PORT", "WATTSPAN_API_PORT")
+    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
     given = ports | {"WATTSPAN_HOST": "127.0.0.1", "WATTSPAN_CONFIG": str(machine.at("/etc/wattspan/wattspan.toml"))}
     async with (
         running("installed", [str(machine.at(program)), *words], folder=machine.root, environment=given) as server,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from stack.process import LOOPBACK, eventually, free_ports, running
 from stack.servers import Collector, Jaeger, attributes
 from stack.wattspan_server import to_collector
 from support.chargers import BOOT, START, Charger, stop
+from wattspan.instrumentation.state_file import StateFile
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "central_system_zero_code.py"
 SERVICE = "my-csms"
@@ -29,6 +33,8 @@ async def test_a_program_without_a_line_of_telemetry_has_session_traces_and_metr
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_METRIC_EXPORT_INTERVAL": "500",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_PYTHON_OCPP_STATE": str(tmp_path / "state.db"),
+        "OTEL_PYTHON_OCPP_ROLE": "central_system",
     }
     command: list[str | Path] = [
         Path(sys.executable).with_name("opentelemetry-instrument"),
@@ -47,6 +53,11 @@ async def test_a_program_without_a_line_of_telemetry_has_session_traces_and_metr
             found = await eventually(lambda: _session(jaeger))
             await eventually(lambda: _on_page(collector, "ocpp_cp_energy_total_wh{"))
             page = await collector.page()
+            await eventually(lambda: asyncio.to_thread(_is_saved, tmp_path / "state.db"))
+    file = StateFile.open(tmp_path / "state.db")  # named by the environment, saved each second
+    fleet, _ = file.restore()
+    file.close()
+    assert fleet.charge_points["CP1"].tx_total == 1
     root = _named(found, "charging session")
     assert attributes(root)["ocpp.transaction_id"] == str(transaction_id)
     starts = await jaeger.traces(SERVICE, operation="StartTransaction")
@@ -56,6 +67,19 @@ async def test_a_program_without_a_line_of_telemetry_has_session_traces_and_metr
     assert links == [root["traceID"]]
     for name in ("ocpp_cp_energy_total_wh", "ocpp_tx_total", "ocpp_msg_handling_seconds_count"):
         assert any(line.startswith(name + "{") for line in page.splitlines()), json.dumps(page[:2000])
+
+
+def _is_saved(state: Path) -> bool:
+    """Whether the session is in the state file for good: it is saved each second, and nobody else may open it."""
+    copy, journal = state.with_name("copy.db"), state.with_name(f"{state.name}-journal")
+    copy.write_bytes(state.read_bytes())
+    try:
+        with closing(sqlite3.connect(copy)) as database:
+            rows = database.execute("SELECT data FROM charge_points WHERE cp_id = 'CP1'").fetchall()
+    except sqlite3.DatabaseError:  # copied while it was written
+        return False
+    is_written = any(json.loads(data)["charge_point"]["tx_total"] == 1 for (data,) in rows)
+    return is_written and not any(journal.read_bytes()[:8])  # a journal with a header would undo it
 
 
 async def _connects(port: int) -> bool:

@@ -7,13 +7,16 @@ import asyncio
 import os
 import random
 import signal
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stack.forking import nursery
-from stack.process import START_S, free_ports
+from stack.process import START_S, Program, free_ports, running
 from stack.resending import assert_shown, assert_stored, load
 from stack.test_chaos import is_ready, page, served
 from support.postgres import PostgresServer
@@ -39,7 +42,7 @@ async def test_a_server_killed_under_load_keeps_every_acknowledged_fact_once(
     command = serve(port, metrics_port, database)
     async with nursery(tmp_path) as servers:
         await servers.start(*command)
-        async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=1) as ledger:
+        async with load(f"ws://127.0.0.1:{port}", chargers=CHARGERS, seed=1) as ledger:
             for _ in range(KILLS):
                 await served(servers, ledger)
                 await asyncio.sleep(rng.random() * LIFE_S)
@@ -81,19 +84,21 @@ async def backends_killed(postgres: PostgresServer) -> None:
     def sessions() -> list[tuple[int]]:
         return postgres.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'wattspan'")
 
-    # None while the server under test has not come back to it yet.
-    found = await eventually(sessions, within_s=START_S)
-    os.kill(random.Random(1).choice(found)[0], signal.SIGKILL)
+    def killed() -> bool:
+        with suppress(IndexError, ProcessLookupError):  # not back yet, or just gone again
+            os.kill(random.Random(1).choice(sessions())[0], signal.SIGKILL)
+            return True
+        return False
+
+    await eventually(killed, within_s=START_S)
 
 
 async def hung(postgres: PostgresServer) -> None:
     """As on a stalled disk: sockets stay open, nothing is answered for a while."""
     pids = postgres.pids()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    postgres.signal(signal.SIGSTOP, pids)
     await asyncio.sleep(2)  # this is the trouble itself
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+    postgres.signal(signal.SIGCONT, pids)
 
 
 @pytest.mark.parametrize("trouble", [stopped, crashed, backends_killed, hung])
@@ -105,7 +110,7 @@ async def test_a_database_in_trouble_under_load_costs_no_acknowledged_fact(
     command = serve(port, metrics_port, database)
     async with nursery(tmp_path) as servers:
         await servers.start(*command)
-        async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=2) as ledger:
+        async with load(f"ws://127.0.0.1:{port}", chargers=CHARGERS, seed=2) as ledger:
             for _ in range(2):
                 await served(servers, ledger)
                 await trouble(postgres)
@@ -117,3 +122,28 @@ async def test_a_database_in_trouble_under_load_costs_no_acknowledged_fact(
     log = servers.log.read_text()
     assert "Traceback" not in log, log[-5000:]
     assert_stored(database, ledger)
+
+
+async def test_a_server_that_starts_before_its_database_waits_for_it(tmp_path: Path, postgres: PostgresServer) -> None:
+    port, metrics_port = free_ports(2)
+    command = [sys.executable, "-m", "wattspan", *serve(port, metrics_port, postgres.empty())]
+    await asyncio.to_thread(postgres.stop)
+    try:
+        async with (
+            running("early", command, folder=tmp_path) as early,
+            running("late", command, folder=tmp_path) as late,
+        ):
+            for server in (early, late):
+                await server.until(partial(_says, server, "waiting for the database"), "waiting")
+            assert await early.stop() == 0
+            await asyncio.to_thread(postgres.start)
+            await late.until(partial(_says, late, "metrics  "), "serving")
+            assert await is_ready(metrics_port)
+            assert await late.stop() == 0
+    finally:
+        if not postgres.accepts():
+            await asyncio.to_thread(postgres.start)
+
+
+async def _says(server: Program, text: str) -> bool:
+    return text in server.log.read_text()

@@ -95,7 +95,7 @@ async def test_a_fleet_of_2500_is_on_one_page_without_overflow_and_by_otlp(
             assert series_of(await server.page()) == dict.fromkeys(PER_CHARGE_POINT, FLEET - 1)
             await eventually(partial(gives, database, "count(ocpp_cp_connected)", FLEET - 1))
             assert await database.query('ocpp_msg_handling_seconds_count{cp_id="CP0007"}') == []
-            assert_up(await database.targets())
+            await eventually(partial(is_up, database))
 
 
 async def visit(server: WattspanServer, cp_ids: list[str]) -> None:
@@ -143,8 +143,9 @@ async def is_gone(server: WattspanServer, cp_id: str) -> bool:
     return cp_id not in await server.page()
 
 
-def assert_up(targets: list[dict[str, object]]) -> None:
-    assert [(target["health"], target["lastError"]) for target in targets] == [("up", "")]
+async def is_up(database: Prometheus) -> bool:
+    """Whether the last scrape succeeded: on a busy machine one may take longer than its second."""
+    return [(target["health"], target["lastError"]) for target in await database.targets()] == [("up", "")]
 
 
 @asynccontextmanager
@@ -180,15 +181,15 @@ async def test_the_queries_of_operators_give_data(
         assert heartbeat_s
         await eventually(partial(has_samples, database, 4))
         for query in QUERIES:
-            assert await database.query(query), query
+            assert await eventually(partial(database.query, query)), query
         # Five minutes on, with the figures of now: Prometheus takes a sample for current for as long.
         (labels, age_s), *others = await database.query(STALE_HEARTBEAT, at_s=heartbeat_s + 301)
         assert (labels["cp_id"], others) == ("CP1", [])
         assert age_s > 300
-        assert await gives(database, "ocpp_cp_energy_total_wh", 7500)
-        assert await gives(database, "sum(ocpp_tx_energy_wh)", 1000)
-        assert await gives(database, "ocpp_cp_current_a / ocpp_cp_current_limit_a > 0.9", 31 / 32)
-        assert_up(await database.targets())
+        await eventually(partial(gives, database, "ocpp_cp_energy_total_wh", 7500))
+        await eventually(partial(gives, database, "sum(ocpp_tx_energy_wh)", 1000))
+        await eventually(partial(gives, database, "ocpp_cp_current_a / ocpp_cp_current_limit_a > 0.9", 31 / 32))
+        await eventually(partial(is_up, database))
 
 
 async def has_samples(database: Prometheus, count: int) -> bool:
@@ -214,7 +215,7 @@ async def test_an_exemplar_in_prometheus_leads_to_its_trace_in_jaeger(
         assert (facts["cp_id"], facts["csms.force_sample"]) == (labels["cp_id"], True)
         assert span["duration"] / 1e6 == pytest.approx(float(exemplar["value"]), abs=1e-5)
         assert float(exemplar["value"]) <= float(labels["le"])
-        assert_up(await database.targets())
+        await eventually(partial(is_up, database))
 
 
 async def exemplars(database: Prometheus, since_s: float) -> list[dict[str, Any]]:

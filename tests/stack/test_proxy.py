@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,14 @@ async def test_a_central_system_that_is_killed_is_back_for_the_charge_point_when
         await assert_values(proxy, {'ocpp_cp_boots_total{cp_id="RPC1"}': 2, 'ocpp_cp_connected{cp_id="RPC1"}': 1})
 
 
+async def all_answered(proxy: WattspanProxy) -> bool:
+    """Whether the mirror has answered as many messages as the central system: its page shows one before it does."""
+    page = await proxy.page()
+    upstream = re.findall(r"^ocpp_proxy_upstream_seconds_count{.*} (\S+)$", page, re.MULTILINE)
+    mirror = re.findall(r'^ocpp_proxy_mirror_messages_total{.*outcome="answered".*} (\S+)$', page, re.MULTILINE)
+    return 0 < sum(map(float, upstream)) == sum(map(float, mirror))
+
+
 async def test_a_migration_from_the_ocpp_packages_server_to_ours_is_tried_on_a_mirror(
     tmp_path: Path, ocpp_rpc: RunOcppRpc
 ) -> None:
@@ -148,6 +157,7 @@ async def test_a_migration_from_the_ocpp_packages_server_to_ours_is_tried_on_a_m
 
                 await eventually(mirrored)
                 await assert_values(proxy, {'ocpp_cp_energy_total_wh{cp_id="RPC1"}': 3000})
+                await eventually(partial(all_answered, proxy))
             assert await proxy.program.stop() == 0
             report = proxy.program.log.read_text()
         assert re.search(r"^127\.0\.0\.1:\d+ +StopTransaction +1 +0 +0 ", report, re.MULTILINE), report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -57,6 +58,35 @@ def test_a_file_is_taken_by_its_own_program_and_a_broken_one_is_not(reader: str,
     assert check(reader, broken)[0] != 0
 
 
+VENDORS = sorted((ROOT / "otel-collector" / "vendors").glob("*.yaml"))
+NOT_VALIDATED = "Not validated"
+
+
+@pytest.mark.parametrize("fragment", VENDORS, ids=lambda path: path.stem)
+def test_a_vendors_fragment_is_valid_beside_the_shipped_file_or_says_what_it_needs(
+    fragment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fragment that needs what the tests' Collector is built without fails for that alone, and its head says so."""
+    secret = tmp_path / "vendor_key"
+    secret.write_text("key")
+    file = tmp_path / fragment.name
+    text = fragment.read_text(encoding="utf-8")
+    file.write_text(text.replace("/run/secrets/vendor_key", str(secret)), encoding="utf-8")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")  # the extension sigv4auth looks for credentials
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    code, said = exit_code(tool("otelcol"), "validate", f"--config={COLLECTOR_CONFIG}", f"--config={file}")
+    if NOT_VALIDATED not in text:
+        assert code == 0, said
+    else:
+        needs = re.search(r"Not validated: needs the (?:processor|exporter|extension) (\w+)", text)
+        assert needs is not None
+        assert code != 0
+        assert f'unknown type: "{needs[1]}"' in said
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if f"`{fragment.name}`" in line]
+    assert ("not validated" in row) == (NOT_VALIDATED in text)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """compose.yaml where it finds its secrets."""
@@ -89,7 +119,7 @@ def test_lokis_queries_are_logql(tmp_path: Path) -> None:
     assert unparsed([*queries, *broken], tmp_path) == broken
 
 
-@pytest.mark.parametrize("profile", ["core", "full", "victorialogs"])
+@pytest.mark.parametrize("profile", ["core", "full", "victorialogs", "proxy"])
 def test_compose_takes_each_profile(project: Path, profile: str) -> None:
     code, said = exit_code(tool("docker-compose"), "--profile", profile, "config", "--quiet", cwd=project)
     assert (code, said) == (0, "")

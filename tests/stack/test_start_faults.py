@@ -99,7 +99,7 @@ def test_a_database_that_may_only_be_read_wants_permission(database: Path) -> No
 def test_a_full_disk_wants_room(database: Path, tmp_path: Path, used_before: bool) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("only root may mount a small disk, and not in every container")
     try:

@@ -26,7 +26,7 @@ async def test_a_server_that_is_asked_to_stop_under_load_keeps_what_it_acknowled
     database = tmp_path / "fleet.db"
     options = ("--port", str(port), "--metrics-port", str(metrics_port), "--api-port", "0", "--database", str(database))
     command = [sys.executable, "-m", "wattspan", "serve", *options]
-    async with load(f"ws://127.0.0.1:{port}", CHARGERS, seed=2) as ledger:
+    async with load(f"ws://127.0.0.1:{port}", chargers=CHARGERS, seed=2) as ledger:
         async with running("wattspan", command, folder=tmp_path) as program:
             await eventually(lambda: ledger.acknowledged > UNDER_WAY, within_s=START_S)
             program.child.send_signal(asked)

@@ -76,6 +76,9 @@ class Day:
         await charger.call("StopTransaction", told | {"timestamp": stamp(self.at(minutes_ago))})
 
 
+OF_CONNECTIONS = {"connect", "disconnect", "connection replaced"}
+
+
 @pytest.fixture
 async def server(tmp_path: Path, collector: Collector) -> AsyncIterator[WattspanServer]:
     async with WattspanServer.run(tmp_path, to_collector(collector)) as server:
@@ -133,6 +136,11 @@ def is_message(span: Span) -> bool:
     return bool(attributes(span)["span.kind"] == "server")
 
 
+def is_of_session(span: Span) -> bool:
+    """Whether it is part of a session: not a message, nor the begin or end of a connection."""
+    return attributes(span)["span.kind"] == "internal" and span["operationName"] not in OF_CONNECTIONS
+
+
 async def sessions(jaeger: Jaeger, cp_id: str) -> list[Trace]:
     return await jaeger.traces("wattspan", tags={"cp_id": cp_id}, operation=SESSION)
 
@@ -146,7 +154,7 @@ async def the_session(jaeger: Jaeger, cp_id: str) -> tuple[Span, list[Span]]:
     for phase in phases:
         assert phase["references"] == [reference("CHILD_OF", root)]
     found = spans_of(await jaeger.traces("wattspan", tags={"cp_id": cp_id}))
-    assert ids(span for span in found if attributes(span)["span.kind"] == "internal") == ids(told["spans"])
+    assert ids(span for span in found if is_of_session(span)) == ids(told["spans"])
     return root, phases
 
 
@@ -211,11 +219,17 @@ async def test_a_session_is_one_trace_with_its_phases_and_what_happened(csms: Cs
     ]
     events = [attributes(event) for event in root["logs"]]
     assert [event.pop("event") for event in events] == ["disconnected", "reconnected", "error", "command"]
+    command = await command_span(jaeger, "UnlockConnector")
     assert events == [
         {"ws.close_code": 1000},
         {},
         {"ocpp.error_code": "HighTemperature"},
-        {"ocpp.action": "UnlockConnector", "ocpp.status": "UnlockFailed"},
+        {
+            "ocpp.action": "UnlockConnector",
+            "ocpp.status": "UnlockFailed",
+            "ocpp.command.trace_id": command["traceID"],
+            "ocpp.command.span_id": command["spanID"],
+        },
     ]
     assert linked_to(root, messages) == [
         "MeterValues",
@@ -223,6 +237,13 @@ async def test_a_session_is_one_trace_with_its_phases_and_what_happened(csms: Cs
         *["StatusNotification"] * 5,
         "StopTransaction",
     ]
+
+
+async def command_span(jaeger: Jaeger, action: str) -> Span:
+    """The span of the only command with this action."""
+    traces = await jaeger.traces("wattspan", tags={"ocpp.action": action})
+    (span,) = (each for each in spans_of(traces) if each["operationName"] == action)
+    return span
 
 
 async def unlock(csms: Csms) -> None:

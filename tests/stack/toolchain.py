@@ -4,8 +4,8 @@
 (default `~/.cache/wattspan`) whose name holds its version and a hash of the files that shape it. A tool is made under
 another name and renamed when whole, so an interrupted run leaves nothing that looks finished. Needs go (1.25 or
 newer), npm and, on Debian, apt; cargo (Rust 1.87 or newer) for one of them, which is left out where there is none,
-though not in CI. Alertmanager, Chromium, PostgreSQL and strace are installed for good, for which it must be root.
-Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
+though not in CI. Alertmanager, Chromium, HAProxy, PostgreSQL, Redis and strace are installed for good, for which it
+must be root. Knows nothing of how the tools are run (`servers.py`, `ocpp_rpc.py`, `ocpp_go.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ COLLECTOR_MANIFEST = ROOT / "otel-collector" / "builder.yaml"
 COLLECTOR_VERSION = "0.159.0"
 AXE_VERSION = "4.14.1"
 GRAFANA_SCHEMA_VERSION = "13.1.3"
+HELM_VERSION = "3.18.4"
 JAEGER_VERSION = "1.76.0"
+KUBECONFORM_VERSION = "0.7.0"
 LEZER_LOGQL_VERSION = "0.4.2"
 PROMETHEUS_VERSION = "3.13.2"
 """Beside Debian's 2.42: compose.yaml runs a 3.x, and our files must do for both. As a Go module it is v0.313.2."""
@@ -46,6 +48,8 @@ COMPOSE_VERSION = "2.40.3"
 OCPP_GO_VERSION = "0.19.0"
 OCPP_RPC_VERSION = "2.2.1"
 OCPP_CLIENT_VERSION = "0.6.0"
+POSTGRES_EXPORTER_VERSION = "0.17.1"
+"""Debian's 0.11 does not read pg_stat_statements. compose.yaml has a newer one, which Go's proxy does not serve."""
 VICTORIALOGS_VERSION = "1.52.1"
 VMALERT_VERSION = "1.151.0"
 
@@ -268,6 +272,15 @@ _victoria_logs = package_maker(
     "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs", VICTORIALOGS_VERSION, "app/victoria-logs"
 )
 _vmalert = package_maker("vmalert", "github.com/VictoriaMetrics/VictoriaMetrics", VMALERT_VERSION, "app/vmalert")
+_helm = module_maker("helm", f"helm.sh/helm/v3@v{HELM_VERSION}", {"helm": "./cmd/helm"})
+_kubeconform = module_maker(
+    "kubeconform", f"github.com/yannh/kubeconform@v{KUBECONFORM_VERSION}", {"kubeconform": "./cmd/kubeconform"}
+)
+_postgres_exporter = module_maker(
+    "postgres-exporter",
+    f"github.com/prometheus-community/postgres_exporter@v{POSTGRES_EXPORTER_VERSION}",
+    {"postgres_exporter": "./cmd/postgres_exporter"},
+)
 _prometheus = debian_maker("prometheus", ["prometheus"])
 # Without its service discoveries, but for files and HTTP: half the time to build. Its pages are not in the module.
 _prometheus_3 = module_maker(
@@ -277,7 +290,14 @@ _prometheus_3 = module_maker(
     tags="remove_all_sd",
 )
 
-INSTALLED = {"strace": ("strace",), "chromium": ("chromium",), "postgresql": ("pg_ctlcluster", "initdb")}
+INSTALLED = {
+    "strace": ("strace",),
+    "chromium": ("chromium",),
+    "postgresql": ("pg_ctlcluster", "initdb"),
+    "haproxy": ("haproxy",),
+    "redis-server": ("redis-server",),
+    "pgbouncer": ("pgbouncer",),
+}
 """Debian's packages that are installed, and the commands that show one: its own first, then another system's."""
 
 RECIPES: dict[str, Recipe] = {
@@ -311,16 +331,21 @@ RECIPES: dict[str, Recipe] = {
             make=debian_maker("nginx", ["nginx"]),
             on_path=("nginx",),
         ),
-        *(
-            Recipe(
-                name=f"{name}-exporter",
-                version="debian",
-                products=(f"usr/bin/prometheus-{name}-exporter",),
-                make=debian_maker(f"{name}-exporter", [f"prometheus-{name}-exporter"]),
-                on_path=(f"prometheus-{name}-exporter",),
-            )
-            for name in ("node", "postgres")
+        Recipe(
+            name="node-exporter",
+            version="debian",
+            products=("usr/bin/prometheus-node-exporter",),
+            make=debian_maker("node-exporter", ["prometheus-node-exporter"]),
+            on_path=("prometheus-node-exporter",),
         ),
+        Recipe(
+            name="postgres-exporter",
+            version=POSTGRES_EXPORTER_VERSION,
+            products=("postgres_exporter",),
+            make=_postgres_exporter,
+        ),
+        Recipe(name="helm", version=HELM_VERSION, products=("helm",), make=_helm),
+        Recipe(name="kubeconform", version=KUBECONFORM_VERSION, products=("kubeconform",), make=_kubeconform),
         Recipe(name="docker-compose", version=COMPOSE_VERSION, products=("compose/docker-compose",), make=make_compose),
         Recipe(
             name="ocpp-rpc",

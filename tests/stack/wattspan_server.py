@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -36,9 +36,10 @@ class WattspanServer:
     Started again it has the same ports and database, so that chargers find it.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], options: Sequence[str] = ()) -> None:
         self._folder = folder
-        self._environment = environment
+        self.environment = environment
+        self._options = options or ("--database", str(self.database))
         self._child = AsyncExitStack()
         self._starts = 0
         self.port = self.metrics_port = self.api_port = 0
@@ -49,10 +50,19 @@ class WattspanServer:
     @classmethod
     @asynccontextmanager
     async def run(
-        cls, folder: Path, environment: Mapping[str, str] | None = None, *, metrics_port: int = 0, api_port: int = 0
+        cls,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        options: Sequence[str] = (),
+        metrics_port: int = 0,
+        api_port: int = 0,
     ) -> AsyncIterator[WattspanServer]:
-        """One that serves; stopped at the end if it still runs. Fails when its log has a traceback."""
-        server = cls(folder, environment or {})
+        """One that serves; stopped at the end if it still runs. Fails when its log has a traceback.
+
+        `options` of the command line, instead of a database of its own.
+        """
+        server = cls(folder, environment or {}, options)
         server.metrics_port, server.api_port = metrics_port, api_port
         await server.start()
         async with server._child:
@@ -78,9 +88,9 @@ class WattspanServer:
         self._starts += 1
         ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
         ports += ["--api-port", str(self.api_port)]
-        command = [sys.executable, "-m", "wattspan", "serve", *ports, "--database", str(self.database)]
+        command = [sys.executable, "-m", "wattspan", "serve", *ports, *self._options]
         self.program = await self._child.enter_async_context(
-            running(f"wattspan-{self._starts}", command, folder=self._folder, environment=self._environment)
+            running(f"wattspan-{self._starts}", command, folder=self._folder, environment=self.environment)
         )
         await self.program.until(self._told, "serving")
 

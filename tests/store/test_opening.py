@@ -107,10 +107,15 @@ async def test_the_migrations_make_the_tables_that_the_code_knows(made):
     made_by = sa.text("SELECT sql FROM sqlite_master WHERE name = :name").bindparams(name=by_expression)
     metadata.create_all(known)
     with engine.connect() as connection, known.connect() as other:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_object": _is_of_sqlite})
+        assert compare_metadata(context, metadata) == []
         assert connection.scalar(made_by) == other.scalar(made_by)
     engine.dispose()
     known.dispose()
+
+
+def _is_of_sqlite(_object, name, _kind, _reflected, _compared):
+    return name not in {"ix_charge_points_bytes", "ix_transactions_open_cp_id"}
 
 
 async def test_opening_again_changes_nothing(made):

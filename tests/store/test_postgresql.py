@@ -9,8 +9,10 @@ from functools import partial
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.schema import CreateIndex
 
 from support import databases
 from support.fleet_events import NOW, connected, metered, started
@@ -23,6 +25,9 @@ from wattspan.store import store as store_module
 from wattspan.store.engine import make_engine, parse
 from wattspan.store.journal import writer
 from wattspan.store.journal.journal import STALLED_S
+from wattspan.store.pipeline import PipelineCursor
+from wattspan.store.queries import fleet, users
+from wattspan.store.records import User
 from wattspan.store.schema.tables import metadata
 from wattspan.store.store import Store
 
@@ -60,8 +65,22 @@ async def refused(url, kind=StoreUnusable):
 async def test_the_migrations_make_the_tables_that_the_code_knows(database):
     engine = make_engine(parse(database), writes=False, busy_timeout_s=1.0)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_object": _is_compared})
+        assert compare_metadata(context, metadata) == []
+        (made,) = connection.exec_driver_sql("SELECT indexdef FROM pg_indexes WHERE indexname = %s", (COLLATED,)).one()
     engine.dispose()
+    (known,) = [index for index in metadata.tables["charge_points"].indexes if index.name == COLLATED]
+    assert made.replace("public.", "").replace("USING btree ", "") == str(CreateIndex(known).compile(engine)).replace(
+        "((", "("
+    ).replace("))", ")")
+
+
+COLLATED = "ix_charge_points_bytes"
+"""Alembic does not see a collation."""
+
+
+def _is_compared(_object, name, kind, _reflected, _compared):
+    return name != COLLATED if kind == "index" else not name.startswith("meter_readings_")
 
 
 async def test_servers_that_meet_on_a_new_database_make_its_tables_once(postgres):
@@ -96,6 +115,27 @@ def test_a_user_whose_default_is_not_to_wait_for_the_disk_waits_all_the_same(dat
         with engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == expected
         engine.dispose()
+
+
+async def test_nodes_that_start_together_add_the_first_user_once(site):
+    admin = User(name="admin", role=users.ADMIN, password="hash", created_ts=NOW)
+    columns = "user_key, name, role, password, created_ts, disabled"
+    engine = make_engine(parse(site.path), writes=True, busy_timeout_s=20.0)
+
+    def add():
+        with engine.begin() as connection:
+            return users.add_first_user(connection, admin)
+
+    with psycopg.connect(site.path) as other:
+        other.execute(f"INSERT INTO users ({columns}) VALUES ('admin', 'Admin', 'admin', '', 0, false)")  # noqa: S608
+        adding = asyncio.create_task(asyncio.to_thread(add))
+        await eventually(lambda: query(site, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+    assert await adding is False
+    assert query(site, "SELECT name FROM users") == [("Admin",)]
+    query(site, "DELETE FROM users")
+    assert add() is True
+    assert add() is False
+    engine.dispose()
 
 
 async def test_what_keeps_a_database_from_being_used_is_told_in_a_line(postgres, database):
@@ -143,17 +183,17 @@ async def test_a_batch_whose_commit_went_through_though_its_answer_was_lost_is_w
     claimed.apply(connected(), started())
     assert await claimed.commit() is None
     security_event = ev.SecurityEventReported(cp_id="CP1", received_ts=NOW, charger_ts=None, type="T", tech_info="")
-    commit, lost = psycopg.Connection.commit, []
+    end, lost = PipelineCursor.close, []
 
-    def commit_and_break(connection):
-        commit(connection)
+    def end_and_break(cursor):
+        end(cursor)
         if not lost:
-            lost.append(connection)
-            connection.close()
+            lost.append(cursor)
+            cursor._connection.close()
             raise psycopg.OperationalError("consuming input failed: server closed the connection unexpectedly")
 
     with monkeypatch.context() as patched:
-        patched.setattr(psycopg.Connection, "commit", commit_and_break)
+        patched.setattr(PipelineCursor, "close", end_and_break)
         claimed.apply(metered(1500.0, NOW), security_event)
         assert await claimed.commit() is None
     assert (len(lost), claimed.counters.store_failures) == (1, 1)
@@ -164,18 +204,17 @@ async def test_a_batch_whose_commit_went_through_though_its_answer_was_lost_is_w
 
 
 async def test_a_batch_whose_commit_failed_is_written_again(claimed, monkeypatch):
-    commit, failed = psycopg.Connection.commit, []
+    execute, failed = PipelineCursor.execute, []
 
-    def commit_but_once(connection):
-        if not failed:
-            failed.append(connection)
-            connection.close()
-            raise psycopg.OperationalError("server closed the connection unexpectedly")
-        commit(connection)
+    def commit_but_once(cursor, sql, *parameters):
+        if sql == "COMMIT" and not failed:
+            failed.append(cursor)
+            cursor._connection.close()
+        execute(cursor, sql, *parameters)
 
     claimed.apply(connected(), metered(1.0, NOW, transaction_id=None))
     with monkeypatch.context() as patched:
-        patched.setattr(psycopg.Connection, "commit", commit_but_once)
+        patched.setattr(PipelineCursor, "execute", commit_but_once)
         assert await claimed.commit() is None
     assert (len(failed), readings(claimed)) == (1, [1.0])
 
@@ -330,10 +369,10 @@ async def test_a_store_closes_though_the_server_hangs(open_site, postgres, monke
     monkeypatch.setattr(writer, "CLOSE_S", 0.05)
     monkeypatch.setattr(store_module, "CLOSE_S", 0.05)
     monkeypatch.setitem(postgresql._CONNECT, "connect_timeout", 2)
-    monkeypatch.setattr(store_module, "QUERY_TIMEOUT_S", 0.05)
     site = await open_site()
     site.apply(connected())
     assert await site.commit() is None
+    monkeypatch.setattr(store_module, "QUERY_TIMEOUT_S", 0.05)
     stopped = postgres.pids()
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
@@ -357,3 +396,44 @@ async def test_a_lock_that_somebody_forgot_is_missed_by_the_second(site):
     unlock()
     await eventually(lambda: site.told)
     assert site.told == [None]
+
+
+# what is read
+
+
+@pytest.mark.parametrize("after", ["", "CP10000", "CP19900"])
+async def test_a_page_of_the_whole_fleets_list_reads_its_rows_by_an_index(postgres, after):
+    url = postgres.create()
+    await (await Store.open(url)).close()
+    databases.query(url, MANY_CHARGE_POINTS)
+    databases.query(url, MANY_TRANSACTIONS)
+    databases.query(url, "ANALYZE")
+    engine, plans = make_engine(parse(url), writes=False, busy_timeout_s=1.0), []
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def explain(_connection, cursor, statement, parameters, _context, _many):
+        cursor.execute(f"EXPLAIN {statement}", parameters)
+        plans.append("\n".join(line for (line,) in cursor.fetchall()))
+
+    with engine.connect() as connection:
+        found = fleet.list_charge_points(connection, fleet.StoredFilter(after=after), "north", 50)
+    engine.dispose()
+    assert len(found) == 50
+    assert [len(each.charge_point.transactions) for each in found] == [1] * 50
+    charge_points, transactions, _ = plans
+    assert "Index Scan using ix_charge_points_bytes" in charge_points
+    assert "Sort" not in charge_points
+    assert "ix_transactions_open_cp_id" in transactions
+
+
+MANY_CHARGE_POINTS = """
+    INSERT INTO charge_points (cp_id, known_since_ts, owner)
+    SELECT 'CP' || lpad(n::text, 5, '0'), 1, 'south' FROM generate_series(1, 20000) n
+"""
+MANY_TRANSACTIONS = """
+    INSERT INTO transactions (number, cp_id, connector_id, transaction_id, key, id_token, start_wh, energy_wh,
+        started_received_ts, stopped_received_ts, reason, story, trace_id, span_id, readings_from, readings_through)
+    SELECT n, 'CP' || lpad((1 + n % 20000)::text, 5, '0'), '1', n::text, n::text, 'T', 0, 0, 1,
+        CASE WHEN n > 20000 THEN 2 END, '', '[]', '0', '0', 0, 0
+    FROM generate_series(1, 40000) n
+"""

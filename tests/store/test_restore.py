@@ -15,8 +15,8 @@ from wattspan.domain.model import ChargePoint
 from wattspan.store.journal.batch import MAX_STALE
 from wattspan.store.store import Store
 
-OF_THE_PROCESS = {"connected", "outage_counted"}
-"""No connection outlives the process; the next one's outage is counted then."""
+OF_THE_PROCESS = {"connected", "outage_counted", "clock_offset"}
+"""No connection outlives the process; the next one's outage is counted then, its clock compared anew."""
 MAY_BE_STALE = {"last_msg_ts", "last_heartbeat_ts", "errors", "authorizations", "schema_faults"}
 """No answer waited for these to be stored: a crash may lose the last second of them."""
 

@@ -14,6 +14,7 @@ from support.raw import RawCharger
 from support.waiting import eventually
 from wattspan import CentralSystem
 from wattspan.csms.plugins.base import Plugin
+from wattspan.history.series import SeriesRecorder
 from wattspan.store.journal.batch import Batch
 from wattspan.store.store import Store
 
@@ -142,6 +143,18 @@ class Csms:
             return await self.metric(name, **labels) == value
 
         await eventually(has)
+
+    def sample_by_hand(self) -> SeriesRecorder:
+        """Leave it to the caller to sample the series: a minute that ends meanwhile would be sampled as well.
+
+        Before any charge point is known, for minutes before one that was sampled are not taken any more.
+        """
+        assert not self.central.fleet.charge_points
+        for task in self.central._background:
+            if getattr(task.get_coro(), "__qualname__", "") == "SeriesRecorder.run":
+                task.cancel()
+                return self.central._history.series
+        raise AssertionError("nothing samples the series")
 
     async def durable(self) -> None:
         """Wait until all that happened so far is in the database, stale figures too."""

@@ -4,7 +4,7 @@ What truly happened is a `Session`: registers in whole Wh, and the power between
 these habits and faults reports it. The rule that both follow is docs/metering.md's; no code of ours is used here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,7 @@ ENERGY, POWER, CURRENT, VOLTAGE = (
     "Voltage",
 )
 BEGIN, END = "Transaction.Begin", "Transaction.End"
+VERSIONS = ("ocpp1.6", "ocpp1.6", "ocpp2.0.1", "ocpp2.1")
 VOLT = 230
 SHARES = (0.5, 0.3, 0.2)
 """Of the phases, in power."""
@@ -94,7 +95,11 @@ class Report:
     """Index of a message before which it boots."""
     main_meter: str
     """A lifetime register beside the session's: none, clock (Sample.Clock without a transaction), or zero (connector 0
-    with the transaction's id; 1.6)."""
+    with the transaction's id in 1.6, EVSE 0 in 2.x)."""
+    power_unit: str = "W"
+    """W and kW are right; "W as kW" and "kW as W" label the one as the other."""
+    connector_id: int = 1
+    """The connector in 1.6, the EVSE in 2.x."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +141,30 @@ def sessions(draw: st.DrawFn) -> Session:
 
 
 @st.composite
-def reports(draw: st.DrawFn, session: Session) -> Report:
+def reports(draw: st.DrawFn, session: Session, versions: Sequence[str] = VERSIONS) -> Report:
     """A report of the session from which its energy can be known."""
-    version = draw(st.sampled_from(["ocpp1.6", "ocpp1.6", "ocpp2.0.1", "ocpp2.1"]))
+    version = draw(st.sampled_from(versions))
     figures = draw(st.sampled_from(["none", "power", "current", "both", "volts"]))
-    units = ["", "Wh", "kWh"]
+    units, power_units = ["", "Wh", "kWh"], ["W", "kW"]
     has_power = figures in ("power", "both", "volts") and sum(each.power_w > 0 for each in session.readings) > 2
-    if version == "ocpp1.6" and (has_power or session.mean_w * 1000 > 2 * MAX_SCALED_W):
+    if has_power or (version == "ocpp1.6" and session.mean_w * 1000 > 2 * MAX_SCALED_W):
         units += ["Wh as kWh", "kWh as Wh"]
     unit = draw(st.sampled_from(units))
+    if has_power and unit in ("", "Wh", "kWh"):
+        power_units += ["W as kW", "kW as W"]
     count = len(session.readings)
     spikes = _spikes(session, draw(st.lists(_SPIKES, max_size=2, unique_by=_sign)))
+    needs_readings = version != "ocpp1.6" and " as " in unit  # start and stop have the wrong unit, too
+    if needs_readings:
+        spikes = ()
     in_kwh = version == "ocpp1.6" and unit in ("Wh", "kWh") and count >= 2 and session.start_wh % 1000 == 0
     messages = count + 2
     missing = draw(st.sampled_from(["none"] * 6 + ["start", "zeros"]))
     if version != "ocpp1.6" or in_kwh or spikes or unit not in ("", "Wh", "kWh") or not _rises(session):
         missing = "none"
+    ends_in_kwh = in_kwh and session.end.register_wh % 1000 == 0 and draw(st.booleans())
+    # What only readings prove is not known if they arrive after the stop.
+    may_be_late = missing == "none" and len(spikes) < 2 and not ends_in_kwh and not needs_readings
     return Report(
         version=version,
         unit=unit,
@@ -165,14 +178,13 @@ def reports(draw: st.DrawFn, session: Session) -> Report:
         batch=draw(st.sampled_from([1, 1, 2, 3])),
         ends=draw(st.sampled_from(["none", "samples"] if version == "ocpp1.6" else ["samples", "late"])),
         missing=missing,
-        ends_in_kwh=in_kwh and session.end.register_wh % 1000 == 0 and draw(st.booleans()),
+        ends_in_kwh=ends_in_kwh,
         spikes=spikes,
-        late=draw(st.none() | st.integers(1, messages)) if missing == "none" and len(spikes) < 2 else None,
+        late=draw(st.none() | st.integers(1, messages)) if may_be_late else None,
         doubled=draw(st.frozensets(st.integers(0, messages), max_size=2)),
         boots=draw(st.none() | st.integers(1, messages)),
-        main_meter=draw(
-            st.sampled_from(["none", "none", "clock", "zero"] if version == "ocpp1.6" else ["none", "clock"])
-        ),
+        main_meter=draw(st.sampled_from(["none", "none", "clock", "zero"])),
+        power_unit=draw(st.sampled_from(power_units)),
     )
 
 
@@ -201,9 +213,12 @@ def _spikes(session: Session, drawn: list[tuple[int, int]]) -> tuple[tuple[int, 
 
 
 def _rises(session: Session) -> bool:
-    """Whether the readings alone tell that there was energy, of a register that does not count from 0."""
+    """Whether the readings alone tell that there was energy, of a register that no charger can have reached from 0."""
     readings = session.readings
-    return len(readings) > 2 and session.start_wh > 50_000 and readings[-1].register_wh > readings[0].register_wh
+    if len(readings) <= 2 or readings[-1].register_wh <= readings[0].register_wh:
+        return False
+    reach_wh = MAX_SCALED_W * readings[0].at_s / 3600 + 1_000
+    return session.start_wh > max(50_000, reach_wh)
 
 
 def energy_wh(session: Session, report: Report) -> int:
@@ -213,8 +228,7 @@ def energy_wh(session: Session, report: Report) -> int:
     start_wh = session.start_wh if report.ends == "samples" else session.readings[0].register_wh
     if report.missing == "start" or report.ends == "samples":
         return session.end.register_wh - start_wh
-    last = [*session.readings, *session.after][-1]
-    return last.register_wh - start_wh
+    return session.readings[-1].register_wh - start_wh  # those after the stop don't count
 
 
 def wire_time(at_s: float) -> str:
@@ -223,7 +237,9 @@ def wire_time(at_s: float) -> str:
 
 
 def outlet_power_w(report: Report, reading: Reading) -> float | None:
-    """The power that the report tells; None: it tells none."""
+    """The power that the report tells; None: it tells none, or in a unit that only later readings prove wrong."""
+    if " as " in report.power_unit:
+        return None
     if report.figures in ("power", "both"):
         return sum(round(share * reading.power_w, 1) for share in shares(report))
     if report.figures == "volts":
@@ -267,7 +283,12 @@ def _boot(report: Report) -> Payload:
 
 def _messages_16(session: Session, report: Report) -> Iterator[Message]:
     scale = 1000 if report.ends_in_kwh else 1
-    start = {"connectorId": 1, "idTag": "TAG", "meterStart": session.start_wh // scale, "timestamp": wire_time(0)}
+    start = {
+        "connectorId": report.connector_id,
+        "idTag": "TAG",
+        "meterStart": session.start_wh // scale,
+        "timestamp": wire_time(0),
+    }
     if report.missing == "start":
         del start["meterStart"]
     elif report.missing == "zeros":
@@ -276,7 +297,7 @@ def _messages_16(session: Session, report: Report) -> Iterator[Message]:
     opening = Reading(0, session.start_wh, 0)
     begin = _values(report, opening, context=BEGIN) if report.ends == "samples" else []
     for at_s, values, newest in _batches(session, report, begin):
-        call = {"connectorId": 1, "transactionId": None, "meterValue": values}
+        call = {"connectorId": report.connector_id, "transactionId": None, "meterValue": values}
         yield Message(at_s, "MeterValues", call, newest)
         yield from _main_meter(session, report, at_s)
     stop: Payload = {
@@ -301,8 +322,8 @@ def _messages_2x(session: Session, report: Report) -> Iterator[Message]:
             "timestamp": wire_time(at_s),
             "triggerReason": "MeterValuePeriodic",
             "seqNo": seq_no,
-            "transactionInfo": {"transactionId": "T-1"},
-            "evse": {"id": 1, "connectorId": 1},
+            "transactionInfo": {"transactionId": f"T-{report.connector_id}"},
+            "evse": {"id": report.connector_id, "connectorId": 1},
             **more,
         }
         seq_no += 1
@@ -346,9 +367,10 @@ def _main_meter(session: Session, report: Report, at_s: float) -> Iterator[Messa
         sampled = [each | {"value": str(each["value"])} for each in sampled]
     value = {"timestamp": wire_time(int(at_s)), "sampledValue": sampled}
     if report.version != "ocpp1.6":
-        yield Message(at_s + 0.1, "MeterValues", {"evseId": 1, "meterValue": [value]})
+        evse_id = report.connector_id if report.main_meter == "clock" else 0
+        yield Message(at_s + 0.1, "MeterValues", {"evseId": evse_id, "meterValue": [value]})
     elif report.main_meter == "clock":
-        yield Message(at_s + 0.1, "MeterValues", {"connectorId": 1, "meterValue": [value]})
+        yield Message(at_s + 0.1, "MeterValues", {"connectorId": report.connector_id, "meterValue": [value]})
     else:
         yield Message(at_s + 0.1, "MeterValues", {"connectorId": 0, "transactionId": None, "meterValue": [value]})
 
@@ -393,7 +415,8 @@ def _figure_samples(report: Report, reading: Reading) -> Iterator[Payload]:
     names = [{}] if report.phases == 0 else [{"phase": f"L{number}"} for number in range(1, report.phases + 1)]
     for phase, share, current in zip(names, shares(report), currents(report, reading), strict=True):
         if report.figures in ("power", "both"):
-            yield {"measurand": POWER, "value": round(share * reading.power_w, 1), "unit": "W", **phase, **place}
+            power = {"measurand": POWER, "value": round(share * reading.power_w, 1), "label": report.power_unit}
+            yield power | phase | place
         if report.figures in ("current", "both", "volts"):
             yield {"measurand": CURRENT, "value": current, "unit": "A", **phase, **place}
         if report.figures == "volts":
@@ -410,8 +433,8 @@ def _written(report: Report, sample: Payload) -> Payload:
     """Return a sample as it is on the wire."""
     sample = dict(sample)
     if (label := sample.pop("label", None)) is not None:
-        if label in ("kWh", "kWh as Wh"):
-            sample["value"] = round(sample["value"] / 1000, 3)
+        if label.startswith("k"):
+            sample["value"] = round(sample["value"] / 1000, 4)
         unit = label.rpartition(" ")[2]
         if unit:
             sample["unit"] = unit

@@ -23,7 +23,9 @@ RULES = ALERTS / "rules"
 RULE_TESTS = ALERTS / "tests"
 VARIABLES = {
     "$__rate_interval": "1m",
+    "$__interval": "5s",
     "$__range": "1h",
+    "$site": ".*",
     "$cp_id": ".*",
     "${cp_id:regex}": ".*",
     "$station": ".*",

@@ -107,21 +107,36 @@ def samples(state: State) -> dict[tuple[str, tuple[str, ...]], float]:
     return found
 
 
+def is_random(span: ReadableSpan) -> bool:
+    """Return whether a span that others link to has a random id: a command's, or a boot notification's."""
+    return span.kind.name == "CLIENT" or span.name == "BootNotification"
+
+
 def described(spans: Iterable[ReadableSpan], *, without: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Return what can be compared of spans: not their ids, but those that they link to. Sorted."""
-    left_out = frozenset(without)
+    left_out, spans = frozenset(without), list(spans)
     by_id = {span.context.span_id: span.name for span in spans if span.context is not None}
+    random_ids = {span.context.span_id: span.name for span in spans if span.context is not None and is_random(span)}
     found = [
         {
             "name": span.name,
             "kind": span.kind.name,
             "attributes": {key: value for key, value in (span.attributes or {}).items() if key not in left_out},
-            "links": [(link.context.trace_id, link.context.span_id) for link in span.links],
-            "parent": None if span.parent is None else by_id.get(span.parent.span_id, "?"),
+            "links": [
+                random_ids.get(link.context.span_id, (link.context.trace_id, link.context.span_id))
+                for link in span.links
+            ],
+            # Only who sends a command knows for which message; others see a command alone.
+            "parent": None
+            if span.parent is None or span.kind.name == "CLIENT"
+            else by_id.get(span.parent.span_id, "?"),
             "status": span.status.status_code.name,
             "began": span.start_time,
             "ended": span.end_time,
-            "events": [(event.name, dict(event.attributes or {})) for event in span.events],
+            "events": [
+                (event.name, {key: value for key, value in (event.attributes or {}).items() if key not in left_out})
+                for event in span.events
+            ],
         }
         for span in spans
     ]

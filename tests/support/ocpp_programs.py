@@ -4,6 +4,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -89,6 +91,16 @@ class Central201(ChargePoint201):
         return result201.TransactionEvent()
 
 
+class Adapter:
+    """A connection of another library, whose class is of neither role. `sent` has the messages."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    async def send(self, message: str) -> None:
+        self.sent.append(json.loads(message))
+
+
 class Scripted:
     """Answers nothing by itself: whoever has it sends the answers. `received` has the texts that arrived."""
 
@@ -146,6 +158,13 @@ async def central_program(kind: type[Any] = Central16, timeout_s: float = 30) ->
         yield program
 
 
+def queued_tracing() -> tuple[TracerProvider, InMemorySpanExporter]:
+    """Return a provider, and what receives its spans from a queue."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider, exporter
+
+
 @dataclass
 class Instrumented:
     """What an instrumented program records."""
@@ -155,8 +174,19 @@ class Instrumented:
     reader: InMemoryMetricReader
     instrumentor: OcppInstrumentor
 
+    def flush(self) -> None:
+        """Have all that waits observed and exported."""
+        runtime = self.instrumentor.runtime
+        assert runtime is not None
+        runtime.connections.deferred.observe()
+        self.provider.force_flush()
+
     def named(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.spans.get_finished_spans() if span.name == name]
+
+    def messages(self) -> list[ReadableSpan]:
+        """Return the ended spans of messages."""
+        return [span for span in self.spans.get_finished_spans() if "rpc.method" in (span.attributes or {})]
 
     def only(self, name: str) -> ReadableSpan:
         (span,) = self.named(name)
@@ -189,9 +219,12 @@ class Instrumented:
 
 
 @contextmanager
-def instrumented(**options: Any) -> Iterator[Instrumented]:
-    """Instrument `ocpp` with providers of its own, and undo it."""
-    provider, spans = tracing()
+def instrumented(*, queued: bool = False, **options: Any) -> Iterator[Instrumented]:
+    """Instrument `ocpp` with providers of its own, and undo it.
+
+    `queued`: spans are put into a queue, so that messages may wait to be observed; `Instrumented.flush` ends that.
+    """
+    provider, spans = queued_tracing() if queued else tracing()
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)
     instrumentor = OcppInstrumentor()

@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import ssl
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -52,6 +54,26 @@ class Receiver:
             for point in getattr(metric, metric.WhichOneof("data")).data_points
         ]
 
+    def temporalities(self) -> set[int]:
+        """The temporality of every sum and histogram received."""
+        return {
+            getattr(metric, kind).aggregation_temporality
+            for request in list(self.metrics)
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if (kind := metric.WhichOneof("data")) != "gauge"
+        }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Leave a failed handshake to the client; anything else is shown."""
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(request, client_address)
+
 
 _TYPES: dict[str, tuple[str, Callable[[], Message]]] = {
     "/v1/traces": ("traces", ExportTraceServiceRequest),
@@ -62,9 +84,17 @@ _TYPES: dict[str, tuple[str, Callable[[], Message]]] = {
 
 @contextmanager
 def receiver(
-    *, answers_after_s: float = 0.0, base: str = "", wants: Mapping[str, str] | None = None
+    *,
+    answers_after_s: float = 0.0,
+    base: str = "",
+    wants: Mapping[str, str] | None = None,
+    keep: Callable[[Any], bool] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Receiver]:
-    """An OTLP/HTTP server on a free port, below the path `base`; 401 to who does not bring the headers it `wants`."""
+    """An OTLP/HTTP server on a free port, below the path `base`; 401 to who does not bring the headers it `wants`.
+
+    `keep`: which spans are kept, of more than memory should hold; None: all. `tls` None: without TLS.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -79,7 +109,10 @@ def receiver(
             request = make()
             request.ParseFromString(body)
             time.sleep(answers_after_s)  # a slow Collector is slow
-            received.headers.append(dict(self.headers))
+            if keep is None:
+                received.headers.append(dict(self.headers))
+            elif isinstance(request, ExportTraceServiceRequest):
+                _reduce(request, keep)
             getattr(received, signal).append(request)
             self.answer(200)
 
@@ -91,9 +124,11 @@ def receiver(
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    received = Receiver(f"http://127.0.0.1:{server.server_address[1]}{base}")
+    server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:  # a handshake is for the thread of its connection, which the first read begins
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    scheme = "http" if tls is None else "https"
+    received = Receiver(f"{scheme}://127.0.0.1:{server.server_address[1]}{base}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -102,6 +137,14 @@ def receiver(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _reduce(request: ExportTraceServiceRequest, keep: Callable[[Any], bool]) -> None:
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            kept = [span for span in scope.spans if keep(span)]
+            del scope.spans[:]
+            scope.spans.extend(kept)
 
 
 @asynccontextmanager

@@ -10,12 +10,13 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ SETTINGS = {
 def programs() -> Path | None:
     """The folder of PostgreSQL's server programs, the newest that is installed; None: there is none."""
     if (found := shutil.which("initdb")) is not None:
-        return Path(found).parent
+        return Path(found).resolve().parent  # a link elsewhere lacks the programs beside it
     folders = Path("/usr/lib/postgresql").glob("*/bin")  # where Debian keeps them, off the PATH
     return max(folders, key=lambda folder: int(folder.parent.name), default=None)
 
@@ -56,7 +57,8 @@ class PostgresServer:
         self._owner = owner
         self._numbers = itertools.count(1)
         self._emptied: str | None = None
-        self.port = _free_port()
+        self.port = self.url_port = free_port()
+        """`url_port`: of a PgBouncer before it, if there is one."""
 
     @classmethod
     @contextmanager
@@ -64,7 +66,7 @@ class PostgresServer:
         """A running one, gone afterwards with its data. AssertionError where PostgreSQL is not installed."""
         found = programs()
         assert found is not None, "PostgreSQL is not installed (Debian: apt install postgresql)"
-        owner = _unprivileged()
+        owner = unprivileged()
         folder = Path(tempfile.mkdtemp(prefix="wattspan-pg-"))
         try:
             if owner is not None:
@@ -80,16 +82,53 @@ class PostgresServer:
             try:
                 yield server
             finally:
-                server.stop(mode="immediate")
+                if server.runs:
+                    server.stop(mode="immediate")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def standby(self) -> Iterator[PostgresServer]:
+        """A copy of this one that every commit waits for from now on; it is a server of its own once promoted."""
+        folder = Path(tempfile.mkdtemp(prefix="wattspan-pg-"))
+        try:
+            if self._owner is not None:
+                shutil.chown(folder, self._owner)
+            copy = PostgresServer(folder, self._programs, self._owner)
+            source = ("--host", LOOPBACK, "--port", str(self.port), "--username", USER)
+            copy._call("pg_basebackup", *source, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+            with (folder / "data" / "postgresql.conf").open("a") as configuration:
+                configuration.write(f"port = {copy.port}\nunix_socket_directories = '{folder}'\n")
+            copy.start()
+            try:
+                self.query("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                self.query("SELECT pg_reload_conf()")
+                yield copy
+            finally:
+                copy.stop(mode="immediate")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def is_followed(self) -> bool:
+        """Whether a commit here waits for a standby that streams."""
+        return self.query("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'") != []
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self._call("pg_ctl", "promote", "--wait", "--silent", "--timeout", "60")
+        self.query("ALTER SYSTEM RESET synchronous_standby_names")
+        self.query("SELECT pg_reload_conf()")
+
+    @property
+    def runs(self) -> bool:
+        return (self._folder / "data" / "postmaster.pid").exists()
 
     @property
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
 
     def url(self, database: str) -> str:
-        return f"postgresql://{USER}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{USER}@{LOOPBACK}:{self.url_port}/{database}"
 
     def start(self) -> None:
         self._call("pg_ctl", "start", "--wait", "--silent", "--timeout", "60", "--log", str(self._folder / "log"))
@@ -103,6 +142,12 @@ class PostgresServer:
         parent = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [parent, *map(int, children)]
+
+    def signal(self, number: signal.Signals, pids: Sequence[int]) -> None:
+        """Send a signal to these of its processes, of which a session's may have ended meanwhile."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def accepts(self) -> bool:
         """Whether it lets anybody in: not while it recovers."""
@@ -132,7 +177,7 @@ class PostgresServer:
 
     def query(self, sql: str, database: str = "postgres") -> list[Any]:
         """Rows of a statement on a connection of its own, committed."""
-        return query(self.url(database), sql)
+        return query(f"postgresql://{USER}@{LOOPBACK}:{self.port}/{database}", sql)
 
     def _call(self, program: str, *options: str) -> None:
         command: Sequence[str] = [str(self._programs / program), "--pgdata", str(self._folder / "data"), *options]
@@ -157,7 +202,7 @@ async def _migrated(url: str) -> None:
     await (await Store.open(url)).close()
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """Whom to run the server as; None: whoever we are. It refuses to run as root."""
     if os.geteuid() != 0:
         return None
@@ -165,7 +210,7 @@ def _unprivileged() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

@@ -176,7 +176,9 @@ async def relay_to(
         seen.on_opened(what)
         return _Observer(seen)
 
-    callbacks = RelayCallbacks(opened=opened, refused=seen.refused.append, sockets=seen.on_sockets)
+    callbacks = RelayCallbacks(
+        opened=opened, refused=lambda refusal: seen.refused.append(refusal.reason), sockets=seen.on_sockets
+    )
     relay = make(Template.parse(upstream), tls, callbacks, max_frame_bytes=max_frame_bytes)
     await relay.start("127.0.0.1", 0, **start)
     try:

@@ -21,11 +21,17 @@ def recipe(name: str, /, *, page: str = "backends.md", **instead: str) -> str:
 SPOTS: Mapping[str, str] = {
     "vendor": "https://otlp.vendor.example",
     "gateway": "https://otlp-gateway.vendor.example/otlp",
+    "dynatrace": "https://environment.live.dynatrace.com",
+    "datadog": "https://otlp.datadoghq.com",
     "prometheus": "http://prometheus:9090",
     "secret": "/run/secrets/vendor_key",
     "first": "127.0.0.1:9001",
     "second": "127.0.0.1:9002",
     "front": "127.0.0.1:9000",
+    "bind": "bind :443",
+    "pair": "/etc/haproxy/csms.pem",
+    "authority": "/etc/haproxy/fleet-ca.pem",
+    "node": "10.0.0.11:9000",
 }
 """What is somebody's own in the recipes."""
 

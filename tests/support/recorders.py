@@ -30,7 +30,7 @@ from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.sessions import SessionSpans
 from wattspan.telemetry.spans.api import ApiSpans
 from wattspan.telemetry.spans.hot import HotSpans
-from wattspan.telemetry.spans.ids import PresetIdGenerator
+from wattspan.telemetry.spans.ids import preset_ids_of
 from wattspan.telemetry.tokens import TokenHash
 
 NS = 1_000_000_000
@@ -122,9 +122,10 @@ def phase(after_s: float, name: str) -> TimelineEntry:
 
 def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """Return a recorder with the back end of our own server."""
-    clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
-    tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
+    clock, kept = Clock(), Kept()
+    tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False)
     tracers.add_span_processor(kept)
+    tracer = tracers.get_tracer("wattspan")
     scope = InstrumentationScope("wattspan", "")
     histograms = Histograms(by_charge_point=by_charge_point)
     fleet = Fleet()
@@ -135,7 +136,7 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
         recorder=Recorder(
             HotSpans(RESOURCE, scope, kept, sampler),
             ArrayMeasures(histograms),
-            SessionSpans(tracers.get_tracer("wattspan"), ids.preset, HASH),
+            SessionSpans(tracer, preset_ids_of(tracer), HASH),
             clock_ns=clock,
         ),
         clock=clock,
@@ -148,8 +149,8 @@ def hot(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
 
 def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> RecorderHarness:
     """Return a recorder that uses the OpenTelemetry API, with the SDK as its provider."""
-    clock, kept, ids = Clock(), Kept(), PresetIdGenerator()
-    tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False, id_generator=ids)
+    clock, kept = Clock(), Kept()
+    tracers = TracerProvider(sampler, RESOURCE, shutdown_on_exit=False)
     tracers.add_span_processor(kept)
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
@@ -158,7 +159,7 @@ def api(sampler: Sampler = ALWAYS_ON, *, by_charge_point: bool = True) -> Record
         recorder=Recorder(
             ApiSpans(tracer),
             ApiMeasures(meters.get_meter("wattspan"), by_charge_point=by_charge_point),
-            SessionSpans(tracer, ids.preset, HASH),
+            SessionSpans(tracer, preset_ids_of(tracer), HASH),
             clock_ns=clock,
         ),
         clock=clock,

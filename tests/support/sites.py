@@ -56,11 +56,15 @@ class Site:
         await self.store.close()
 
 
-async def opened(path: str) -> Site:
-    """A site on the database at `path`, its fleet restored; failed writes are tried again at once."""
+async def opened(path: str, node: str | None = None) -> Site:
+    """A site on the database at `path`, its fleet restored; failed writes are tried again at once.
+
+    The fleet of a `node` of a cluster is empty: it owns nothing yet.
+    """
     clock = Clock()
-    store = await Store.open(path, clock=lambda: NOW, busy_timeout_s=0.0)
+    store = await Store.open(path, clock=lambda: NOW, busy_timeout_s=0.0, node=node)
     fleet, counters = Fleet(), ServerCounters(started_ts=NOW)
-    await store.restore(fleet)
+    if node is None:
+        await store.restore(fleet)
     journal = Journal(store, fleet, counters, hold_s=HOLD_S, clock=clock, retry_s=(0.0,))
     return Site(path, store, fleet, journal, counters, clock)

@@ -48,9 +48,9 @@ async def console(page: Page, base: str, number: int) -> None:
     await page.get_by_label("Name").fill("admin")
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     await page.goto(f"{base}/#/sessions/{number}")
-    await expect(page.locator("canvas")).to_be_visible()
+    await expect(page.locator("canvas").first).to_be_visible()
     await expect(page.get_by_role("link", name="Open its trace")).to_be_visible()
     await picture(page, "session")
     await page.goto(f"{base}/#/alerts")
@@ -140,9 +140,10 @@ async def tour(folder: Path, pace_s: float) -> None:
             "WATTSPAN_JAEGER_URL": f"http://{stack.jaeger.query}",
             "WATTSPAN_ALERTMANAGER_URL": f"http://{stack.alertmanager.address}",
         }
-        ports = {"metrics_port": stack.metrics_port, "api_port": stack.api_port}
         began_s = time.time()
-        async with WattspanServer.run(folder, environment, **ports) as server:
+        async with WattspanServer.run(
+            folder, environment, metrics_port=stack.metrics_port, api_port=stack.api_port
+        ) as server:
             others = asyncio.create_task(fleet(server))
             # What increase() counts from: the server, seen a while before anything happens.
             await eventually(partial(stack.prometheus.query, "ocpp_central_up offset 20s"), within_s=60)

@@ -20,6 +20,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 CORE = {"volumes", "wattspan", "otelcol", "jaeger", "loki", "prometheus", "alertmanager", "grafana"}
 VICTORIALOGS = CORE - {"loki", "grafana"} | {"victorialogs", "vmalert"}
 FULL = CORE | {"chargy", "node-exporter", "postgres", "postgres-exporter", "redis", "redis-exporter"}
+CLUSTER = FULL - {"wattspan", "chargy", "node-exporter"} | {"node-a", "node-b", "balancer"}
 PUBLISHED = {
     "grafana": {3000},
     "prometheus": {9090},
@@ -31,6 +32,7 @@ PUBLISHED = {
     "chargy": {9001},
     "wattspan": {9000, 8080},
     "otelcol": {24224},
+    "balancer": {9000, 8080},
     "proxy": {9010, 9091, 8081},
 }
 SHELL_LESS = {"otelcol", "loki", "redis-exporter"}
@@ -58,7 +60,9 @@ BROKEN: dict[str, Callable[[str, Service], bool]] = {
     "may do anything": lambda _, it: bool(it.get("privileged")) or "docker.sock" in str(it.get("volumes")),
     "runs as root": lambda name, it: name not in ROOTS and not re.match(r"[1-9]\d*:\d+$", str(it.get("user"))),
     "takes all memory": lambda _, it: "mem_limit" not in it,
-    "nobody asks how it is": lambda name, it: "healthcheck" not in it and name not in SHELL_LESS | {"wattspan"},
+    "nobody asks how it is": lambda name, it: (
+        "healthcheck" not in it and name not in SHELL_LESS | {"wattspan", "node-a", "node-b"}
+    ),
     "its log grows for ever": lambda _, it: it["logging"]["driver"] not in {"local", "fluentd"},
     "published beyond loopback": lambda _, it: any(not each.startswith("127.0.0.1:") for each in it.get("ports", ())),
     "published from a network that has no way in": lambda _, it: "ports" in it and "ui" not in it["networks"],
@@ -108,6 +112,7 @@ def test_profiles_and_published_ports_are_those_that_are_promised() -> None:
     assert {name for name, told in profiles.items() if "full" in told} == FULL
     assert {name for name, told in profiles.items() if "victorialogs" in told} == VICTORIALOGS
     assert {name for name, told in profiles.items() if "proxy" in told} == {"volumes", "proxy"}
+    assert {name for name, told in profiles.items() if "cluster" in told} == CLUSTER
     published = {
         name: {int(port.split(":")[1]) for port in service["ports"]}
         for name, service in COMPOSE["services"].items()
@@ -132,7 +137,7 @@ def test_what_is_mounted_is_there_and_what_is_secret_is_made() -> None:
 def test_prometheus_scrapes_services_that_there_are_often_enough() -> None:
     jobs = {job["job_name"]: job for job in PROMETHEUS["scrape_configs"]}
     targets = [target for job in jobs.values() for each in job["static_configs"] for target in each["targets"]]
-    assert {target.split(":")[0] for target in targets} <= FULL | VICTORIALOGS | {"127.0.0.1"}
+    assert {target.split(":")[0] for target in targets} <= FULL | VICTORIALOGS | {"proxy", "127.0.0.1"}
     intervals = [job.get("scrape_interval", PROMETHEUS["global"]["scrape_interval"]) for job in jobs.values()]
     assert set(intervals) <= {"5s", "10s", "15s"}
     assert jobs["wattspan"]["http_sd_configs"][0]["url"].endswith("/sd/prometheus")
@@ -190,6 +195,25 @@ def dockerfile_faults(text: str) -> list[str]:
     last = lines[stages[-1] :]
     found += [fault for needed, fault in NEEDED_LINES.items() if not any(re.match(needed, line) for line in last)]
     return found if len(stages) > 1 else [*found, "what builds is in what runs"]
+
+
+DIGEST = f"@sha256:{'0a' * 32}"
+
+
+def test_images_have_versions_and_may_have_digests_as_the_documentation_says() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    manifest = (ROOT / "deploy" / "kubernetes" / "wattspan.yaml").read_text()
+    bases = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
+    images = {each["image"] for each in COMPOSE["services"].values()}
+    assert {each for each in {*images, *bases, *re.findall(r"image: (\S+)", manifest)} if "@" in each} == set()
+    pinned = {name: {**it, "image": it["image"] + DIGEST} for name, it in COMPOSE["services"].items()}
+    assert faults({**COMPOSE, "services": pinned}) == []
+    for base in bases:
+        assert dockerfile_faults(dockerfile.replace(base, base + DIGEST)) == []
+    said = (ROOT / "docs" / "security.md").read_text()
+    assert [base for base in bases if f"--build-context {base}=docker-image://" not in said] == []
+    for words in ("fixed versions and no digests", "--resolve-image-digests", "image.digest=sha256:"):
+        assert words in said
 
 
 def test_the_dockerfile_stands_a_review() -> None:

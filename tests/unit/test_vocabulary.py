@@ -22,7 +22,7 @@ RETIRED = frozenset(
 )
 """Single words of snake_case and CamelCase names. `story` and `told_at` are JSON's, for one release (see below)."""
 PHRASES = frozenset({"by_means_of", "patience_s", "most", "story"})
-ALIASES = {("api/models/records.py", "story"), ("api/routes/device_model.py", "told_at")}
+ALIASES = {("api/models/transactions.py", "story"), ("api/routes/device_model.py", "told_at")}
 """Deprecated JSON keys, each beside the key that replaces it."""
 
 

@@ -9,8 +9,28 @@ from typing import Any
 
 import pytest
 
+from support import process_caches
 from support.central import Csms
 from wattspan.store.store import Store
+from wattspan.telemetry import logs
+
+
+@pytest.fixture(autouse=True)
+def cheap_password_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    process_caches.hash_passwords_cheaply(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def locks_that_outlast_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first lock after failures lasts a second or two: what a busy machine needs for the next attempt."""
+    monkeypatch.setattr("wattspan.gateway.throttle.FIRST_S", 60.0)
+    monkeypatch.setattr("wattspan.api.access.lockout.FIRST_S", 60.0)
+
+
+@pytest.fixture(autouse=True)
+def no_lines_left_out_before() -> None:
+    """A server tells what lines were left out since it last did: in a test, only those of the test."""
+    logs._line_limiter._reasons.clear()
 
 
 @pytest.fixture(scope="session")

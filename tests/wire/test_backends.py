@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from support.central import Csms
 from support.chargers import BOOT, START, stop
@@ -103,3 +104,35 @@ async def test_a_vendor_that_refuses_the_key_changes_nothing_but_a_count(
 
         await eventually(lost)
     assert vendor.spans() == []
+
+
+DELTAS = [
+    Vendor("dynatrace", "dynatrace", "/api/v2/otlp", {"Authorization": f"Api-Token {KEY}"}),
+    Vendor("datadog", "datadog", "", {"dd-api-key": KEY}),
+]
+
+
+@pytest.mark.parametrize("kind", DELTAS, ids=lambda kind: kind.spot)
+async def test_a_vendor_that_wants_deltas_gets_them_by_the_recipe(
+    make_csms: MakeCsms,
+    monkeypatch: pytest.MonkeyPatch,
+    secret: str,
+    caplog: pytest.LogCaptureFixture,
+    kind: Vendor,
+) -> None:
+    caplog.set_level(logging.INFO, "wattspan")
+    with receiver(base=kind.base, wants=kind.wants | {"Content-Encoding": "gzip"}) as vendor:
+        address = vendor.endpoint.removesuffix(kind.base)
+        for variable, value in variables(recipe(kind.name, **{kind.spot: address, "secret": secret})).items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
+        monkeypatch.setenv("OTEL_BLRP_SCHEDULE_DELAY", "100")
+        await charge(await make_csms())
+
+        def has_metrics_and_logs() -> bool:
+            energy = [point.as_double or point.as_int for point in vendor.metric("ocpp_cp_energy_total_wh")]
+            return 7500 in energy and 0 in energy and bool(vendor.logs)
+
+        await eventually(has_metrics_and_logs)
+        assert vendor.refused == 0
+        assert vendor.temporalities() == {AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA}

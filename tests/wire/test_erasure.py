@@ -4,7 +4,9 @@ import asyncio
 import base64
 import gzip
 import io
+import json
 import zipfile
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,11 +41,13 @@ async def csms(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 def dump(database: str) -> str:
     """All rows of all tables as text."""
-    return "\n".join(
+    rows = [
         str(row)
         for table in t.metadata.sorted_tables
         for row in query(database, str(sa.select(sa.text("*")).select_from(table)))
-    )
+    ]
+    blocks = query(database, str(sa.select(t.message_blocks.c.lines)))
+    return "\n".join([*rows, *(str(zlib.decompress(lines)) for (lines,) in blocks)])
 
 
 def left_in(folder: Path, what: str) -> Iterator[str]:
@@ -126,6 +130,7 @@ async def test_an_erased_tag_is_nowhere_and_the_books_are_right(csms: Csms, tmp_
         assert erased["compacted"] == ("://" not in csms.store.name)
 
         await csms.durable()
+        await csms.central._history.messages.flush()
         assert TAG.lower() not in dump(csms.store.name).lower().replace(OTHER.lower(), "")
         assert list(left_in(tmp_path / "files", TAG)) == []
         if "://" not in csms.store.name:
@@ -156,6 +161,32 @@ async def test_an_erased_tag_is_nowhere_and_the_books_are_right(csms: Csms, tmp_
         assert sum(value for value in again.values() if type(value) is int) == 0
     await csms.restart()
     assert TAG.lower() not in dump(csms.store.name).lower().replace(OTHER.lower(), "")
+
+
+async def test_kept_messages_lose_a_tag_and_stay_readable(csms: Csms) -> None:
+    """Free text of a charger and its signed values may name it, in messages that are stored and in those that wait."""
+    signed = base64.b64encode(f'OCMF|{{"ID":"{TAG}"}}{" " * 60}'.encode()).decode()
+    messages = csms.central._history.messages
+    async with admin(csms) as operator, csms.charger("CP1") as charger:
+        for stored in (True, False):
+            await charger.call("DataTransfer", {"vendorId": "v", "data": f"a card: {TAG.lower()}"})
+            await charger.call("MeterValues", meter_values(1, {"value": signed, "format": "SignedData"}))
+            await charger.call("DataTransfer", {"vendorId": "v", "data": f'"{TAG}" of a street\n{OTHER}'})
+            await charger.call("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"})
+            if stored:
+                await messages.flush()
+        before = (await operator.ask("GET", "/charge-points/CP1/message-history"))["items"]
+        assert json.dumps(before).count(signed) == 2
+        pseudonym = (await operator.ask("POST", "/id-tags/erase", json={"id_tag": TAG}))["pseudonym"]
+        after = (await operator.ask("GET", "/charge-points/CP1/message-history"))["items"]
+        text = json.dumps(before).replace(signed, pseudonym).replace(OTHER, "other")
+        for way in (TAG, TAG.lower()):
+            text = text.replace(way, pseudonym)
+        assert json.loads(text.replace("other", OTHER)) == after
+        await messages.flush()
+        assert TAG.lower() not in dump(csms.store.name).lower().replace(OTHER.lower(), "")
+        wrong = "SELECT count(*) FROM message_blocks WHERE size_bytes <> length(lines)"
+        assert list(map(tuple, query(csms.store.name, wrong))) == [(0,)]
 
 
 async def test_only_who_has_the_right_admin_may_erase_and_a_refusal_is_audited(csms: Csms) -> None:

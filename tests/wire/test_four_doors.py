@@ -4,13 +4,20 @@ What differs is listed in `support.views` with its reason, and in docs/architect
 """
 
 import asyncio
+import itertools
 import json
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ocpp.charge_point import camel_to_snake_case
+from ocpp.v16 import call as call16
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from websockets.typing import Subprotocol
 
 from support.central import Csms
@@ -18,7 +25,8 @@ from support.chargers import Charger
 from support.clock import Clock
 from support.logs import write_recorded_log
 from support.observing import ObserverHarness, Recording, tracing
-from support.ocpp_programs import SCRIPTED, Program, central_program, instrumented
+from support.ocpp_programs import SCRIPTED, Instrumented, Program, central_program, instrumented
+from support.plain_central import PlainChargePoint
 from support.proxies import Proxy
 from support.recorded import RecordedStep, observe, record_steps
 from support.transcripts import CP, Listener, Step, Transcript, playback, transcripts
@@ -95,40 +103,80 @@ ALL = pytest.mark.parametrize(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What the server showed of a transcript, and what passed it."""
+    """What the server and the proxy in front of it showed of a transcript, and what passed them."""
 
-    view: View
+    server: View
+    proxy: View
     steps: list[RecordedStep]
     listener: Listener
 
 
 @pytest.fixture
-async def play(make_csms):
-    """Return a function that plays a transcript to the server, perhaps through a proxy in front of it."""
+def database(tmp_path: Path, empty_database: Path) -> Callable[[str], Path]:
+    """Return a function that makes an empty database, which takes less time than a proxy needs to create one."""
+    return lambda name: Path(shutil.copy(empty_database, tmp_path / name))
 
-    async def play(transcript: Transcript, proxy_database: Path | None = None) -> tuple[Played, View | None]:
-        provider, spans = tracing()
 
-        async def make(**settings: Any) -> Csms:
-            return await make_csms(tracer_provider=provider, **settings)
+@ALL
+async def test_all_four_doors_show_the_same(
+    make_csms: Any,
+    transcript: Transcript,
+    database: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """One test, so that the server, which all others are compared with, is started once for a transcript."""
+    played = await play(transcript, make_csms, database("proxy.db"))
+    PROXY.check(played.proxy, played.server)
+    events, seen = observed(played.steps, Clock(transcript.began_ts))
+    assert [comparable(event) for event in events] == [comparable(each) for each in played.listener.received]
+    OBSERVER.check(seen, played.server)
+    assert {span.name for span in played.server.spans} > {"BootNotification"}
+    REPLAY.check(replayed(played.steps, Clock(transcript.began_ts), tmp_path / "log.jsonl"), played.server)
 
-        async with playback(transcript, make) as played:
-            steps, seen = record_steps(played.csms, played.clock), None
-            if proxy_database is None:
-                await played.run()
-            else:
-                theirs, proxy_spans = tracing()
-                upstream = played.csms.url("/ws/{cp_id}")
-                async with Proxy(proxy_database, upstream, tracer_provider=theirs, clock_ns=played.clock) as proxy:
-                    played.csms.charger = proxy.charger  # type: ignore[method-assign]
-                    await played.run()
-                    await disconnected(proxy)
-                    seen = View.of(state_of_proxy(proxy), proxy_spans.get_finished_spans())
-            await played._heard()
-            view = View.of(played.csms.central.telemetry.reader._state, spans.get_finished_spans())
-            return Played(view=view, steps=steps, listener=played.listener), seen
+    clock = Clock(transcript.began_ts)
+    async with program_behind_proxy(SCRIPTED[transcript.version], clock, database("second.db"), monkeypatch) as doors:
+        await play_again(played.steps, clock, doors.proxy, doors.program)
+        PROXY.check(doors.seen_by_proxy(), played.server)
+        PROGRAM.check(doors.seen_by_program(), played.server)
 
-    return play
+
+async def play(transcript: Transcript, make_csms: Any, database: Path) -> Played:
+    """Play a transcript to the server through a proxy in front of it."""
+    (provider, spans), (theirs, proxy_spans) = tracing(), tracing()
+
+    async def make(**settings: Any) -> Csms:
+        csms: Csms = await make_csms(tracer_provider=provider, **settings)
+        return csms
+
+    async with playback(transcript, make) as played:
+        steps, upstream = record_steps(played.csms, played.clock), played.csms.url("/ws/{cp_id}")
+        async with Proxy(database, upstream, tracer_provider=theirs, clock_ns=played.clock) as proxy:
+            played.csms.charger = proxy.charger  # type: ignore[method-assign]
+            await played.run()
+            await disconnected(proxy)
+            seen = View.of(state_of_proxy(proxy), proxy_spans.get_finished_spans())
+        await played._heard()
+        server = View.of(played.csms.central.telemetry.reader._state, spans.get_finished_spans())
+        return Played(server=server, proxy=seen, steps=steps, listener=played.listener)
+
+
+def observed(steps: list[RecordedStep], clock: Clock) -> tuple[list[ev.Event], View]:
+    """Return the events that an observer publishes of the messages, and what it shows."""
+    harness = ObserverHarness.make(clock)
+    observe(harness.observer, steps, CP)
+    events = [part for event in harness.events if not isinstance(event, NOT_PUBLISHED) for part in parts(event)]
+    return events, View.of(harness.state, harness.spans.get_finished_spans())
+
+
+def replayed(steps: list[RecordedStep], clock: Clock, log: Path) -> View:
+    """Return what a replay shows of the messages, written to a log."""
+    recording = Recording.make(clock)
+    player = Player(recording.state.fleet, recording.state.counters, recording.recorder)
+    player.play(LogReader().read(str(write_recorded_log(log, steps))))
+    player.finish()
+    now = replace(recording.state, clock=lambda: player.now_ts)
+    return View.of(now, recording.spans.get_finished_spans())
 
 
 def state_of_proxy(proxy: Proxy) -> State:
@@ -140,52 +188,163 @@ async def disconnected(proxy: Proxy) -> None:
     await eventually(lambda: not proxy.server.fleet.charge_points[CP].connected)
 
 
-@ALL
-async def test_an_observer_and_a_replay_show_what_the_server_does(play, transcript: Transcript, tmp_path: Path):
-    server, _ = await play(transcript)
-    clock = Clock(transcript.began_ts)
-    harness = ObserverHarness.make(clock)
-    observe(harness.observer, server.steps, CP)
-    published = [part for event in harness.events if not isinstance(event, NOT_PUBLISHED) for part in parts(event)]
-    assert [comparable(event) for event in published] == [comparable(each) for each in server.listener.received]
-    OBSERVER.check(View.of(harness.state, harness.spans.get_finished_spans()), server.view)
-    assert {span.name for span in server.view.spans} > {"BootNotification"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramBehindProxy:
+    """A program built on the `ocpp` package, instrumented, and a proxy in front of it."""
 
-    recording = Recording.make(clock)
-    player = Player(recording.state.fleet, recording.state.counters, recording.recorder)
-    player.play(LogReader().read(str(write_recorded_log(tmp_path / "log.jsonl", server.steps))))
-    player.finish()
-    now = replace(recording.state, clock=lambda: player.now_ts)
-    REPLAY.check(View.of(now, recording.spans.get_finished_spans()), server.view)
+    program: Program
+    proxy: Proxy
+    proxy_spans: InMemorySpanExporter
+    telemetry: Instrumented
 
+    def seen_by_proxy(self) -> View:
+        return View.of(state_of_proxy(self.proxy), self.proxy_spans.get_finished_spans())
 
-@ALL
-async def test_the_proxy_before_our_server_shows_what_the_server_does(play, transcript: Transcript, tmp_path: Path):
-    server, seen = await play(transcript, tmp_path / "proxy.db")
-    PROXY.check(seen, server.view)
-
-
-@ALL
-async def test_an_instrumented_program_and_the_proxy_before_it_show_what_the_server_does(
-    play, transcript: Transcript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    server, _ = await play(transcript)
-    clock, (provider, spans) = Clock(transcript.began_ts), tracing()
-    with instrumented() as telemetry:
-        monkeypatch.setattr("wattspan.instrumentation.connections.time", SimpleNamespace(time_ns=clock))
-        async with central_program(SCRIPTED[transcript.version]) as program:
-            upstream = f"ws://127.0.0.1:{program.port}/{{cp_id}}"
-            async with Proxy(tmp_path / "proxy.db", upstream, tracer_provider=provider, clock_ns=clock) as proxy:
-                await play_again(server.steps, clock, proxy, program)
-                PROXY.check(View.of(state_of_proxy(proxy), spans.get_finished_spans()), server.view)
-        runtime = telemetry.instrumentor.runtime
+    def seen_by_program(self) -> View:
+        runtime = self.telemetry.instrumentor.runtime
         assert runtime is not None
-        seen = View(
-            samples=telemetry.samples(),
-            spans=telemetry.spans.get_finished_spans(),
+        self.telemetry.flush()
+        return View(
+            samples=self.telemetry.samples(),
+            spans=self.telemetry.spans.get_finished_spans(),
             fleet=runtime.observer.fleet,
         )
-    PROGRAM.check(seen, server.view)
+
+
+@asynccontextmanager
+async def program_behind_proxy(
+    kind: type[Any], clock: Clock, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ProgramBehindProxy]:
+    """Run a central system of this class."""
+    provider, spans = tracing()
+    with instrumented() as telemetry:
+        monkeypatch.setattr("wattspan.instrumentation.connections.time", SimpleNamespace(time_ns=clock))
+        async with central_program(kind) as program:
+            upstream = f"ws://127.0.0.1:{program.port}/{{cp_id}}"
+            async with Proxy(database, upstream, tracer_provider=provider, clock_ns=clock) as proxy:
+                yield ProgramBehindProxy(program=program, proxy=proxy, proxy_spans=spans, telemetry=telemetry)
+
+
+class PlainPlayback:
+    """The charge point's side of a transcript, played to a plain central system, which answers as it likes."""
+
+    def __init__(self, doors: ProgramBehindProxy, transcript: Transcript, clock: Clock) -> None:
+        self.doors, self.transcript, self.clock = doors, transcript, clock
+        self.steps: list[RecordedStep] = []
+        self.charger: Charger | None = None
+        self.command: tuple[str, asyncio.Task[Any]] | None = None
+
+    async def run(self) -> None:
+        for step in self.transcript.steps:
+            if "at" in step:
+                self.clock.be_at(step["at"])
+            if "is" in step:
+                await self.leave()
+                if step["is"] == "connected":
+                    await self.enter()
+            elif "cp" in step:
+                await self.send(step["cp"])
+            elif "csms" in step and step["csms"][0] == 2:
+                await self.order(*step["csms"][2:])
+        await self.leave()
+
+    async def enter(self) -> None:
+        charger = self.doors.proxy.charger(CP, subprotocols=[Subprotocol(self.transcript.version)])
+        self.charger = await charger.__aenter__()
+        self.steps.append(RecordedStep(charger, self.clock(), subprotocol=self.transcript.version))
+        await eventually(lambda: self.doors.program.open and self.fleet[CP].connected)
+
+    async def leave(self) -> None:
+        if self.charger is None:
+            return
+        await self.charger.socket.close()
+        self.steps.append(RecordedStep(self.charger, self.clock(), code=1000))
+        self.charger = None
+        await eventually(lambda: not self.doors.program.open)
+        await disconnected(self.doors.proxy)
+
+    @property
+    def fleet(self) -> dict[str, Any]:
+        return self.doors.proxy.server.fleet.charge_points
+
+    async def send(self, frame: list[Any]) -> None:
+        """Send a CALL and await its answer, or answer the command."""
+        assert self.charger is not None
+        if frame[0] == 2:
+            await self.pass_on(frame, from_charge_point=True)
+            await self.pass_on(await self.charger.expect(), from_charge_point=False)
+        elif self.command is not None:
+            (message_id, task), self.command = self.command, None
+            await self.pass_on([frame[0], message_id, *frame[2:]], from_charge_point=True)
+            await task
+
+    async def order(self, action: str, payload: dict[str, Any]) -> None:
+        """Have the central system send a command."""
+        assert self.charger is not None
+        command = getattr(call16, action)(**camel_to_snake_case(payload))
+        task = asyncio.create_task(self.doors.program.charge_points[CP].call(command, skip_schema_validation=True))
+        frame = await self.charger.expect(action)
+        await self.pass_on(frame, from_charge_point=False)
+        self.command = (frame[1], task)
+
+    async def pass_on(self, frame: list[Any], *, from_charge_point: bool) -> None:
+        """Record a message, after sending it if it is the charge point's."""
+        assert self.charger is not None
+        data = json.dumps(frame)
+        self.steps.append(RecordedStep(self.charger, self.clock(), data.encode(), from_charge_point))
+        if from_charge_point:
+            await self.charger.send_raw(data)
+
+
+@pytest.mark.parametrize("transcript", [pytest.param(each, id=each.path.name) for each in transcripts()
+                                        if each.version == "ocpp1.6"])  # fmt: skip
+async def test_the_proxy_before_a_plain_central_system_shows_what_its_instrumentor_and_a_replay_do(
+    transcript: Transcript, database: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It gives other answers than our server, so that these three are compared with each other."""
+    clock = Clock(transcript.began_ts)
+    kind = type("Plain", (PlainChargePoint,), {"transaction_ids": itertools.count(1)})
+    async with program_behind_proxy(kind, clock, database("proxy.db"), monkeypatch) as doors:
+        plain = PlainPlayback(doors, transcript, clock)
+        await plain.run()
+        _, expected = observed(plain.steps, clock)
+        replace(PROXY, attributes=OBSERVER.attributes).check(doors.seen_by_proxy(), expected)
+        PROGRAM.check(doors.seen_by_program(), expected)
+    REPLAY.check(replayed(plain.steps, clock, tmp_path / "log.jsonl"), expected)
+    assert {span.name for span in expected.spans} > {"BootNotification"}
+
+
+async def test_only_who_sends_a_command_knows_the_span_it_was_sent_for(
+    make_csms: Any, database: Callable[[str], Path], tmp_path: Path
+):
+    """Frames do not name it, so a command has a parent at its senders, and none at the proxy and in a replay."""
+    (provider, spans), (theirs, proxy_spans), clock = tracing(), tracing(), Clock(BEGAN_TS)
+    csms = await make_csms(tracer_provider=provider, clock_ns=clock)
+    steps, tracer = record_steps(csms, clock), provider.get_tracer("theirs")
+    async with (
+        Proxy(database("proxy.db"), csms.url("/ws/{cp_id}"), tracer_provider=theirs, clock_ns=clock) as proxy,
+        proxy.charger(CP) as charger,
+    ):
+        await charger.call("BootNotification", BOOT_16)
+        with tracer.start_as_current_span("an operator's request") as request:
+            command = asyncio.create_task(csms.central.commands.send(CP, call16.ClearCache()))
+            await charger.reply(await charger.expect("ClearCache"), {"status": "Accepted"})
+            await command
+        await eventually(lambda: parents(proxy_spans, "ClearCache"))
+    recording = Recording.make(clock)
+    player = Player(recording.state.fleet, recording.state.counters, recording.recorder)
+    player.play(LogReader().read(str(write_recorded_log(tmp_path / "log.jsonl", steps))))
+    assert parents(spans, "ClearCache") == [request.get_span_context().span_id]
+    relayed = proxy_spans.get_finished_spans()
+    (whole,) = [each for each in relayed if each.name == "ClearCache" and each.parent is None]
+    assert set(parents(proxy_spans, "ClearCache")) <= {None, whole.context.span_id}
+    assert parents(recording.spans, "ClearCache") == [None]
+
+
+def parents(spans: InMemorySpanExporter, name: str) -> list[int | None]:
+    """Return the parents of the spans of that name."""
+    found = [each for each in spans.get_finished_spans() if each.name == name]
+    return [None if each.parent is None else each.parent.span_id for each in found]
 
 
 async def play_again(steps: list[RecordedStep], clock: Clock, proxy: Proxy, program: Program) -> None:
@@ -220,8 +379,10 @@ def parts(event: ev.Event) -> list[ev.Event]:
 
 
 def comparable(event: ev.Event) -> ev.Event:
-    """Return the event without the duration of a command, which the server takes from a clock that no test moves."""
-    return replace(event, duration_s=0.0) if isinstance(event, ev.CommandAnswered | ev.CommandFailed) else event
+    """Return the event without a command's random ids and its duration, which a clock measures that no test moves."""
+    if isinstance(event, ev.CommandAnswered | ev.CommandFailed):
+        return replace(event, duration_s=0.0, trace_id="", span_id="")
+    return event
 
 
 @pytest.mark.parametrize("exclusions", [OBSERVER, PROXY, PROGRAM, REPLAY])

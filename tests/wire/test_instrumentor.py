@@ -26,10 +26,11 @@ from websockets.typing import Subprotocol
 
 from support.chargers import BOOT, START, CallErrorReceived, energy, meter_values, stop
 from support.observing import tracing
-from support.ocpp_programs import NOW, Central16, Central201, central_program, instrumented
+from support.ocpp_programs import NOW, Adapter, Central16, Central201, central_program, instrumented
 from support.waiting import eventually
 from wattspan.errors import SettingsError
 from wattspan.instrumentation import OcppInstrumentor, Role
+from wattspan.ocppj.large import LARGE_BYTES
 from wattspan.prometheus import PrometheusReader
 
 
@@ -56,7 +57,7 @@ async def test_a_session_has_the_spans_and_metrics_that_our_own_server_records()
     assert metrics["ocpp_tx_total", ("CP1",)] == 1
     assert metrics["ocpp_msg_handling_seconds", ("CP1", "BootNotification")] == 1
     assert metrics["ocpp_tx_duration_seconds", ()] == 1
-    assert metrics["ocpp_cp_info", ("CP1", "Acme", "One", "1.0", "ocpp1.6")] == 1
+    assert metrics["ocpp_cp_info", ("CP1", "Acme", "One", "1.0", "ocpp1.6", "")] == 1
     assert metrics["ocpp_cp_disconnects_total", ("CP1",)] == 1
     assert not [name for name, _ in metrics if not name.startswith("ocpp_")]
     start = telemetry.only("StartTransaction")
@@ -81,7 +82,7 @@ async def test_handlers_run_inside_the_span_and_their_spans_nest(monkeypatch):
 
             await eventually(both_ran)
     boot, look_up = telemetry.only("BootNotification"), telemetry.only("look up")
-    assert seen == [boot.context.span_id] * 2
+    assert seen == [boot.context.span_id, telemetry.only("after BootNotification").context.span_id]
     assert look_up.parent.span_id == boot.context.span_id
     assert boot.start_time <= look_up.start_time <= look_up.end_time <= boot.end_time
 
@@ -101,7 +102,7 @@ async def test_what_is_refused_is_an_error_with_ocpps_code(action, payload, code
         async with central_program() as program, program.charger("CP1") as charger:
             with pytest.raises(CallErrorReceived) as refused:
                 await charger.call(action, payload)
-        (span,) = telemetry.spans.get_finished_spans()
+        (span,) = telemetry.messages()
         assert telemetry.metrics()["ocpp_cp_errors_total", ("CP1", refused.value.code)] == 1
     assert span.name == ("other" if action == "NoSuchAction" else action)
     assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, refused.value.code)
@@ -194,7 +195,7 @@ async def test_a_session_of_2_0_1_is_traced():
             )
             await charger.call("TransactionEvent", event)
             await charger.call("TransactionEvent", ended)
-            assert telemetry.metrics()["ocpp_cp_info", ("CP1", "A", "B", "", "ocpp2.0.1")] == 1
+            assert telemetry.metrics()["ocpp_cp_info", ("CP1", "A", "B", "", "ocpp2.0.1", "")] == 1
     assert telemetry.only("charging session").attributes["ocpp.transaction_id"] == "T1"
 
 
@@ -246,16 +247,6 @@ async def test_a_charge_point_calls_by_client_spans_and_handles_commands_by_serv
     assert answers == [[3, "r", {"status": "Accepted"}]]
 
 
-class Adapter:
-    """A connection of another library, whose class tells nothing of the role."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    async def send(self, message: str) -> None:
-        self.sent.append(json.loads(message))
-
-
 @pytest.mark.parametrize(
     ("role", "message", "kind"),
     [
@@ -270,7 +261,7 @@ async def test_without_start_a_connection_begins_at_the_first_message(role, mess
     with instrumented(role=role) as telemetry:
         station = Station("CP1", Adapter())
         await station.route_message(message)
-        (span,) = telemetry.spans.get_finished_spans()
+        (span,) = telemetry.messages()
         assert span.kind is kind
         assert telemetry.metrics()["ocpp_cp_connected", ("CP1",)] == 1
         direction = "out" if "Reset" in message or role is not None else "in"
@@ -307,6 +298,46 @@ async def test_the_context_of_the_program_is_left_as_it_was():
         assert otel_context.get_current() == before
         otel_context.detach(token)
     assert charge_point.seen == ["t1"]
+
+
+class SendsItself(Central16):
+    """Sends by its connection, not by the package's `_send()`."""
+
+    async def _send(self, message: str) -> None:
+        await self._connection.send(message)
+
+
+class SendsLater(Central16):
+    """Does something else before it lets the package send."""
+
+    async def _send(self, message: str) -> None:
+        await asyncio.sleep(0)
+        await super()._send(message)
+
+
+class SendsLaterItself(SendsLater):
+    """Inherits it."""
+
+
+@pytest.mark.parametrize("kind", [SendsItself, SendsLater, SendsLaterItself])
+@pytest.mark.parametrize("queued", [False, True])
+async def test_a_class_that_sends_in_its_own_way_is_observed_once(kind, queued):
+    own = {each: vars(each).get("_send") for each in kind.__mro__}
+    with instrumented(queued=queued) as telemetry:
+        async with central_program(kind) as program, program.charger("CP1") as charger:
+            await charger.call("BootNotification", BOOT)
+            number = (await charger.call("StartTransaction", START))["transactionId"]
+            await charger.call("StopTransaction", stop(number))
+            calling = asyncio.create_task(program.charge_points["CP1"].call(call.Reset(type="Soft"), unique_id="mine"))
+            await charger.reply(await charger.expect("Reset"), {"status": "Accepted"})
+            await calling
+            telemetry.flush()
+            metrics = telemetry.metrics()
+        spans = [(span.name, span.attributes.get("error.type")) for span in telemetry.messages()]
+    assert spans == [(name, None) for name in ("BootNotification", "StartTransaction", "StopTransaction", "Reset")]
+    assert metrics["ocpp_cp_energy_total_wh", ("CP1",)] == 7500
+    assert not [name for name, _ in metrics if "unobserved" in name or "unexpected" in name]
+    assert {each: vars(each).get("_send") for each in kind.__mro__} == own
 
 
 async def test_uninstrument_restores_the_class_and_records_no_more():
@@ -397,6 +428,55 @@ async def test_the_stock_prometheus_reader_and_ours_show_the_same_but_for_one_na
     assert energy_total in of(page)
     assert of(page) - {energy_total} == of(theirs) - {("ocpp_cp_energy_total_wh_total", *energy_total[1:])}
     assert not re.search("^(ocpp_store|http_|failed_logins|ocpp_central_telemetry_dropped)", page, re.MULTILINE)
+
+
+async def test_state_and_role_may_come_from_the_environment_and_arguments_overrule_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("OTEL_PYTHON_OCPP_STATE", str(tmp_path / "ocpp-telemetry.db"))
+    monkeypatch.setenv("OTEL_PYTHON_OCPP_ROLE", "charge_point")
+    message = '[2, "1", "DataTransfer", {"vendorId": "a"}]'
+    for options, direction in (({}, "out"), ({"role": Role.CENTRAL_SYSTEM, "state": tmp_path / "other.db"}, "in")):
+        with instrumented(**options) as telemetry:
+            await Station("CP1", Adapter()).route_message(message)
+            messages = {key: value for key, value in telemetry.metrics().items() if key[0].endswith("messages_total")}
+            assert messages == {("ocpp_central_messages_total", (direction, "DataTransfer")): 1}
+    assert {each.name for each in tmp_path.iterdir()} == {"ocpp-telemetry.db", "other.db"}
+
+
+async def test_empty_variables_count_as_not_set_and_a_role_that_is_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTEL_PYTHON_OCPP_STATE", "")
+    monkeypatch.setenv("OTEL_PYTHON_OCPP_ROLE", "")
+    with instrumented():
+        assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("OTEL_PYTHON_OCPP_ROLE", "server")
+    with pytest.raises(SettingsError, match="OTEL_PYTHON_OCPP_ROLE: server is neither"):
+        OcppInstrumentor().instrument()
+    assert not OcppInstrumentor().is_instrumented_by_opentelemetry
+
+
+async def test_a_message_too_long_to_observe_is_handled_and_counted():
+    long = [2, "1", "DataTransfer", {"vendorId": "a", "data": "x" * LARGE_BYTES}]
+    with instrumented() as telemetry:
+        station = Station("CP1", Adapter())
+        await station.route_message(json.dumps(long))
+        await station.route_message('[2, "2", "Reset", {"type": "Soft"}]')
+        metrics = telemetry.metrics()
+    assert [each[:2] for each in station._connection.sent] == [[4, "1"], [3, "2"]]
+    assert metrics["ocpp_observer_unobserved_total", ("frame_size",)] == 1
+    assert [span.name for span in telemetry.spans.get_finished_spans()] == ["connect", "Reset", "disconnect"]
+
+
+async def test_a_message_of_more_samples_than_the_observer_takes_is_handled_and_counted():
+    value = {"timestamp": "2026-03-02T08:00:00Z", "sampledValue": [{"value": str(n)} for n in range(4_001)]}
+    many = [2, "1", "MeterValues", {"connectorId": 1, "meterValue": [value]}]
+    with instrumented() as telemetry:
+        system = Central16("CP1", Adapter())
+        await system.route_message(json.dumps(many))
+        await system.route_message('[2, "2", "Heartbeat", {}]')
+        metrics = telemetry.metrics()
+    assert [each[:2] for each in system._connection.sent] == [[3, "1"], [3, "2"]]
+    assert metrics["ocpp_observer_unobserved_total", ("readings",)] == 1
+    assert [span.name for span in telemetry.spans.get_finished_spans()] == ["connect", "Heartbeat", "disconnect"]
 
 
 def test_a_state_file_that_is_in_use_is_refused(tmp_path):

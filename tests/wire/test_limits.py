@@ -12,9 +12,10 @@ from websockets.exceptions import InvalidStatus
 
 from support.chargers import START, energy, meter_values, stop
 from support.raw import CLOSE, CONTINUATION, PING, TEXT, masked
+from support.waiting import eventually
 from wattspan.domain.energy import EnergyMeter
 from wattspan.gateway import connection
-from wattspan.ocppj import rpc
+from wattspan.ocppj import large, rpc
 
 HEARTBEAT = masked(b'[2,"h","Heartbeat",{}]')
 CLOSES = "ocpp_central_limit_closes_total"
@@ -106,6 +107,37 @@ async def test_messages_that_wait_are_few_whatever_they_unpack_to(csms, monkeypa
             await other.call("Heartbeat")
         assert len(await charger.read()) > 0
     assert 0 < most < 4 << 20
+
+
+async def test_a_peer_that_reads_no_answers_costs_little_and_is_answered_once_it_reads(csms, monkeypatch):
+    """41 MB of MeterValues without reading the answers cost 2 GB."""
+    waiting = unsent = 0
+    wait, send_now = rpc.RpcConnection._wait, connection.ChargePointConnection.send_now
+
+    def wait_measured(self, data: bytes) -> None:
+        nonlocal waiting
+        wait(self, data)
+        waiting = max(waiting, self._waiting_bytes)
+
+    def send_measured(self, data: bytes) -> None:
+        nonlocal unsent
+        send_now(self, data)
+        unsent = max(unsent, self.transport.get_write_buffer_size())
+
+    monkeypatch.setattr(rpc.RpcConnection, "_wait", wait_measured)
+    monkeypatch.setattr(connection.ChargePointConnection, "send_now", send_measured)
+    calls = [json.dumps([2, str(n), "MeterValues", meter_values(None, *[energy(n)] * 20)]) for n in range(3_000)]
+    async with csms.raw_charger() as charger, csms.charger("CP2") as other:
+        charger.reader._transport.pause_reading()
+        for call in calls:
+            charger.write(call.encode())
+        await other.call("Heartbeat")
+        assert (await csms.get("/readyz")).status_code == 200
+        charger.reader._transport.resume_reading()
+        answers = [json.loads((await charger.read()).data)[1] for _ in calls]
+    assert answers == [str(n) for n in range(3_000)]
+    assert waiting < 1 << 20
+    assert unsent < 1 << 20
 
 
 async def test_a_stop_with_a_days_readings_is_stored(csms):
@@ -227,7 +259,49 @@ async def test_a_message_with_too_many_values_is_refused_under_its_own_id(csms, 
         assert description == "the message needs more than 36 MiB of memory when it is parsed"
         assert await charger.call("Heartbeat")
     assert await csms.metric("ocpp_central_unreadable_frames_total") == 1
-    assert any("CP1: the message needs more than 36 MiB" in record.getMessage() for record in caplog.records)
+    assert any("the message needs more than 36 MiB" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("values", "samples", "description"),
+    [
+        (12_500, 7, "the message has more than 86,400 readings"),
+        (1, 20_000, "a MeterValue has more than 1,024 samples"),
+    ],
+)
+async def test_a_message_with_too_many_readings_is_refused(csms, values, samples, description):
+    """A sample that repeats begins another reading, which takes far more memory than its text."""
+    data = many_values(values)
+    for each in data:
+        each["sampledValue"] *= samples
+    async with csms.charger("CP1", max_size=None) as charger:
+        transaction = await _started(charger)
+        message_id = await charger.send("StopTransaction", stop(transaction, transactionData=data))
+        assert (await charger.expect())[:4] == [4, message_id, "PropertyConstraintViolation", description]
+        assert await charger.call("StopTransaction", stop(transaction)) == {}
+
+
+@pytest.mark.parametrize("samples", [900, 1_100])
+async def test_a_message_of_many_samples_delays_nobody_though_it_is_short(csms, measuring_threads, samples):
+    """240 kB, whose every sample is a reading: on the event loop they would take half a second."""
+    values = [
+        {"timestamp": f"2026-11-21T10:{n:02}:00Z", "sampledValue": [{"value": str(n)}] * samples} for n in range(15)
+    ]
+    async with csms.charger("CP1") as charger:
+        transaction = await _started(charger)
+        call = {"connectorId": 1, "transactionId": transaction, "meterValue": values}
+        message_id = await charger.send("MeterValues", call)
+        assert (await charger.expect())[0] == (3 if samples < 1_024 else 4), message_id
+        assert threading.get_ident() not in measuring_threads
+        assert await charger.call("StopTransaction", stop(transaction, 1_500)) == {}
+
+
+async def test_a_message_of_many_faults_has_its_first_one_recorded(csms):
+    sampled = [{"value": "1", "measurand": "X"}] * 900
+    values = [{"timestamp": f"2026-11-21T10:{n:02}:00Z", "sampledValue": sampled} for n in range(30)]
+    async with csms.charger("CP1") as charger:
+        assert await charger.call("MeterValues", {"connectorId": 1, "meterValue": values}) == {}
+    assert await csms.metric("ocpp_cp_schema_faults_total", cp_id="CP1", action="MeterValues") == 1
 
 
 async def test_results_that_come_while_a_large_message_is_parsed_keep_their_order(csms):
@@ -236,6 +310,41 @@ async def test_results_that_come_while_a_large_message_is_parsed_keep_their_orde
         for _ in range(3):
             await charger.send("Heartbeat", {})
         assert [(await charger.expect())[1] for _ in range(4)] == ["m1", "m2", "m3", "m4"]
+
+
+async def test_large_messages_of_two_connections_are_parsed_off_the_event_loop_one_at_a_time(csms, monkeypatch):
+    parse, submit = large.parse, large.LargeMessages.parse
+    release, submitted, at_once, most, threads = threading.Event(), [], 0, 0, set()
+
+    def slow(*arguments):
+        nonlocal at_once, most
+        threads.add(threading.get_ident())
+        at_once += 1
+        most = max(most, at_once)
+        assert release.wait(30)
+        at_once -= 1
+        return parse(*arguments)
+
+    def noted(self, data, *arguments):
+        submitted.append(len(data))
+        submit(self, data, *arguments)
+
+    monkeypatch.setattr(large, "parse", slow)
+    monkeypatch.setattr(large.LargeMessages, "parse", noted)
+    async with (
+        csms.charger("CP1", max_size=None) as one,
+        csms.charger("CP2", max_size=None) as two,
+        csms.charger("CP3") as other,
+    ):
+        for charger in (one, two):
+            await charger.send("DataTransfer", {"vendorId": "v", "data": "d" * 1_000_000})
+        await eventually(lambda: len(submitted) == 2)
+        await other.call("Heartbeat")  # the event loop is free meanwhile
+        assert threads
+        release.set()
+        assert [(await charger.expect())[0] for charger in (one, two)] == [3, 3]
+    assert (most, len(threads)) == (1, 1)
+    assert threading.get_ident() not in threads
 
 
 async def test_a_message_over_the_limit_is_counted_and_logged(make_csms, caplog):
@@ -253,6 +362,33 @@ async def test_empty_fragments_without_end_are_closed(csms):
         charger.writer.write(masked(b"", CONTINUATION, final=False) * 10_000)
         assert (await charger.read()).close_code == 1008
     assert await csms.metric(CLOSES, reason="empty_fragments") == 1
+
+
+async def test_connections_that_stay_silent_keep_no_charge_point_out(csms):
+    """Each takes a file descriptor. Beyond the limit the oldest is closed; a request ends the silence."""
+    openings = csms.central._gateway._ports._openings
+    openings._limit = 20
+    async with csms.charger("CP1") as charger:
+        silent = [await asyncio.open_connection("127.0.0.1", csms.central.port) for _ in range(60)]
+        async with csms.charger("CP2") as other:
+            assert await other.call("Heartbeat")
+        assert await charger.call("Heartbeat")
+        assert await asyncio.wait_for(silent[0][0].read(), 10) == b""
+        assert len(openings) <= 20
+        for _, writer in silent:
+            writer.close()
+        await eventually(lambda: not len(openings))
+    assert await csms.metric("ocpp_central_handshakes_rejected_total", reason="silent") >= 40
+
+
+async def test_fragments_of_one_byte_are_a_flood(csms, monkeypatch):
+    monkeypatch.setattr(connection, "FLOOD_FRAMES", 20_000)
+    async with csms.charger("CP2") as other, csms.raw_charger() as charger:
+        charger.write(b"[", TEXT, final=False)
+        flooding = asyncio.create_task(flood(charger, masked(b" ", CONTINUATION, final=False)))
+        assert await longest_wait(other, flooding) < 1.0
+        assert await flooding in (1008, 1006)
+    await csms.becomes(1, CLOSES, reason="flood")
 
 
 async def test_a_pending_charge_point_may_send_little(make_csms):

@@ -6,8 +6,10 @@ WATTSPAN_METERINGS sets how many others are tried.
 """
 
 import asyncio
+import heapq
 import os
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -33,7 +35,7 @@ from wattspan.versions.v16.requests import start_key
 Payload = dict[str, Any]
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("WATTSPAN_METERINGS", "300"))
+EXAMPLES = int(os.environ.get("WATTSPAN_METERINGS", 3 * settings.default.max_examples))
 
 
 class ChargePointUnderTest(Protocol):
@@ -116,29 +118,30 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-def check(session: Session, report: Report, charger: ChargePointUnderTest) -> None:
-    """Send all messages, and compare what is known after them with what happened."""
-    transaction_id = 0
-    for message in metering.messages(session, report):
+def check(charger: ChargePointUnderTest, *told: tuple[Session, Report]) -> None:
+    """Send the messages of all sessions, and compare what is known after them with what happened."""
+    transaction_ids: dict[int, int] = {}
+    sent = [[(report, message) for message in metering.messages(session, report)] for session, report in told]
+    for report, message in heapq.merge(*sent, key=lambda each: each[1].at_s):
         call = message.payload
         if "transactionId" in call:
-            call = call | {"transactionId": transaction_id}
+            call = call | {"transactionId": transaction_ids[report.connector_id]}
         note(f"{message.at_s:7.1f} {message.action} {call}")
         answer = charger.call(message.action, call, message.at_s)
         if message.is_start:
-            transaction_id = answer["transactionId"]
+            transaction_ids[report.connector_id] = answer["transactionId"]
         check_figures(report, message, charger.charge_point)
     cp = charger.charge_point
-    assert cp.tx_total == 1
+    assert cp.tx_total == len(told)
     assert cp.transactions == {}
-    assert cp.energy_total_wh == pytest.approx(metering.energy_wh(session, report), abs=0.01)
+    assert cp.energy_total_wh == pytest.approx(sum(metering.energy_wh(*each) for each in told), abs=0.01)
 
 
 def check_figures(report: Report, message: Message, cp: ChargePoint) -> None:
     """Compare the connector's figures with the reading that the message has, if that is the newest."""
-    if message.newest is None or not cp.transactions:
+    connector = cp.connectors.get(str(report.connector_id))
+    if message.newest is None or connector is None or connector.transaction is None:
         return
-    connector = cp.connectors["1"]
     current_a = metering.outlet_current_a(report, message.newest)
     power_w = metering.outlet_power_w(report, message.newest)
     assert current_a is None or connector.current_a == pytest.approx(current_a, abs=0.001)
@@ -159,7 +162,19 @@ def bounded(examples: int) -> settings:
 def test_energy_is_what_start_and_stop_say_and_figures_are_the_last_readings(data):
     session = data.draw(metering.sessions())
     report = data.draw(metering.reports(session))
-    check(session, report, Direct(report.version))
+    check(Direct(report.version), (session, report))
+
+
+@bounded(EXAMPLES // 3)
+@given(data=st.data(), version=st.sampled_from(metering.VERSIONS))
+def test_connectors_and_evses_are_separate(data, version):
+    """Two sessions at a time, each reported in its own way: neither changes the energy or the figures of the other."""
+    told = []
+    for connector_id in (1, 2):
+        session = data.draw(metering.sessions())
+        report = data.draw(metering.reports(session, [version]))
+        told.append((session, replace(report, connector_id=connector_id, boots=None)))
+    check(Direct(version), *told)
 
 
 @bounded(EXAMPLES // 20)
@@ -167,4 +182,4 @@ def test_energy_is_what_start_and_stop_say_and_figures_are_the_last_readings(dat
 def test_the_same_over_a_socket(server, data):
     session = data.draw(metering.sessions())
     report = data.draw(metering.reports(session))
-    check(session, report, server.connect(report.version))
+    check(server.connect(report.version), (session, report))

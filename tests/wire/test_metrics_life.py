@@ -146,7 +146,7 @@ async def test_boots(csms):
         await charger.call("BootNotification", BOOT)
     assert await csms.lines("ocpp_cp_boots_total") == of("ocpp_cp_boots_total", "counter", 2)
     assert await csms.lines("ocpp_cp_info") == typed(
-        "ocpp_cp_info", "gauge", f'{{{CP},vendor="Acme",model="One",firmware="1.0",protocol="ocpp1.6"}} 1'
+        "ocpp_cp_info", "gauge", f'{{{CP},vendor="Acme",model="One",firmware="1.0",protocol="ocpp1.6",site=""}} 1'
     )
 
 
@@ -174,6 +174,7 @@ async def test_a_transaction_from_start_to_stop_and_through_a_restart_in_its_mid
         ]
         assert await told() == charging
         assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 0
+    await csms.becomes(0, "ocpp_cp_connected", cp_id="CP1")
     before = [line for line in await csms.page() if line.startswith("ocpp_") and CP in line]
 
     await csms.restart()

@@ -343,7 +343,7 @@ HAPPENED = {
 
 TestChargePointLife = pytest.mark.timeout(300)(ChargePointLife.TestCase)
 TestChargePointLife.settings = settings(
-    max_examples=int(os.environ.get("WATTSPAN_LIVES", "12")),
+    max_examples=int(os.environ.get("WATTSPAN_LIVES", settings.default.max_examples // 8)),
     stateful_step_count=30,
     deadline=None,
     derandomize="CI" in os.environ,

@@ -16,6 +16,7 @@ from wattspan.csms.plugins import host, runner
 from wattspan.csms.plugins.base import Plugin
 from wattspan.domain.events import ChargePointBooted, ConnectorStatusChanged, HeartbeatReceived
 from wattspan.errors import SettingsError
+from wattspan.replay.run import Options, replay
 
 AT = {"cp_id": "CP1", "connector_id": "1"}
 LATER = {**START, "timestamp": "2026-11-21T15:00:00Z", "meterStart": 9000}
@@ -108,7 +109,7 @@ async def test_plug_and_charge_without_its_id_tag_is_left_out_and_shows(make_csm
 # Audit
 
 
-async def test_the_audit_log_has_every_frame_in_both_directions_with_tokens_masked(make_csms, tmp_path):
+async def test_the_audit_log_has_every_connection_and_frame_in_both_directions_with_tokens_masked(make_csms, tmp_path):
     path = tmp_path / "audit.jsonl"
     csms = await make_csms(plugins=["audit"], audit_log=path)
     key = {"key": "AuthorizationKey", "value": "HEXKEY"}
@@ -127,13 +128,65 @@ async def test_the_audit_log_has_every_frame_in_both_directions_with_tokens_mask
     await csms.restart()
     text = path.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
-    assert [line["direction"] for line in lines] == ["in", "out"] * 4 + ["out", "in"] * 2
     assert {line["cp_id"] for line in lines} == {"CP1"}
+    begin, *lines, end = lines
+    assert (begin["event"], begin["protocol"]) == ("connected", "ocpp1.6")
+    assert (end["event"], end["code"]) == ("closed", 1000)
+    assert [line["direction"] for line in lines] == ["in", "out"] * 4 + ["out", "in"] * 2
     assert lines[0]["frame"][2:] == ["Authorize", {"idTag": "***"}]
     assert lines[8]["frame"][2:] == ["ChangeConfiguration", {"key": "AuthorizationKey", "value": "***"}]
     assert "SECRET" not in text
     assert "HEXKEY" not in text
     assert "seen" in text
+
+
+@pytest.mark.parametrize(
+    ("protocol", "action", "payload"),
+    [
+        (
+            "ocpp1.6",
+            "SendLocalList",
+            {
+                "listVersion": 1,
+                "updateType": "Full",
+                "localAuthorizationList": [
+                    {"idTag": "SECRET-1", "idTagInfo": {"status": "Accepted", "parentIdTag": "SECRET-2"}},
+                    {"idTag": "SECRET-3"},
+                ],
+            },
+        ),
+        (
+            "ocpp2.0.1",
+            "SendLocalList",
+            {
+                "versionNumber": 1,
+                "updateType": "Full",
+                "localAuthorizationList": [
+                    {
+                        "idToken": {"idToken": "SECRET-1", "type": "ISO14443"},
+                        "idTokenInfo": {
+                            "status": "Accepted",
+                            "groupIdToken": {"idToken": "SECRET-2", "type": "Central"},
+                        },
+                    }
+                ],
+            },
+        ),
+    ],
+)
+async def test_the_audit_log_masks_tokens_inside_lists(make_csms, tmp_path, protocol, action, payload):
+    path = tmp_path / "audit.jsonl"
+    csms = await make_csms(plugins=["audit"], audit_log=path)
+    async with csms.charger("CP1", subprotocols=[protocol]) as charger:
+        sending = asyncio.create_task(csms.central.commands.send_payload("CP1", action, payload))
+        call = await charger.expect(action)
+        await charger.reply(call, {"status": "Accepted"})
+        await sending
+    await csms.restart()
+    assert call[3] == payload
+    text = path.read_text()
+    assert action in text
+    assert "SECRET" not in text
 
 
 async def test_the_audit_log_unmasked_and_of_what_came_with_the_handshake(make_csms, tmp_path):
@@ -143,8 +196,27 @@ async def test_the_audit_log_unmasked_and_of_what_came_with_the_handshake(make_c
         charger.write(b'[2,"x","Authorize",{"idTag":"SECRET"}]')
         await charger.read()
     await csms.restart()
-    assert [json.loads(line)["frame"][:2] for line in path.read_text().splitlines()] == [[2, "x"], [3, "x"]]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["frame"][:2] if "frame" in line else line["event"] for line in lines][:3] == [
+        "connected",
+        [2, "x"],
+        [3, "x"],
+    ]
     assert "SECRET" in path.read_text()
+
+
+async def test_the_audit_log_has_the_end_of_the_last_connection_only_when_a_newer_one_replaces_it(make_csms, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    csms = await make_csms(plugins=["audit"], audit_log=path)
+    async with csms.charger("CP1"), csms.charger("CP1") as charger:
+        await charger.call("Heartbeat", {})
+    await csms.restart()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["event"] for line in lines if "event" in line] == ["connected", "connected", "closed"]
+    report = replay(Options(files=[str(path)]))
+    (row,) = report.charge_points
+    assert (row["cp_id"], row["version"], row["connections"]) == ("CP1", "ocpp1.6", 2)
+    assert not report.findings
 
 
 # Users' own

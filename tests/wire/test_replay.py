@@ -63,6 +63,15 @@ async def test_the_command_compares(csms: Csms, tmp_path: Path) -> None:
     assert content["calls"] == content["equal"] > 5
 
 
+async def test_the_command_plays_only_the_chosen_charge_points(csms: Csms, tmp_path: Path) -> None:
+    paths = [str(log_of("v16-plain-session", tmp_path, cp_id)) for cp_id in ("CP1", "CP2")]
+    arguments = ["replay", *paths, "--against", csms.url("/"), "--cp", "CP2"]
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "13 requests sent, 13 answers as in the log\n"
+    assert await csms.metric("ocpp_cp_connected", cp_id="CP1") is None
+
+
 @pytest.mark.parametrize("name", ["v16-plain-session", "v21-dc-with-soc"])
 def test_spans_and_metrics_leave_with_the_times_of_the_log(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -87,7 +96,7 @@ def test_a_collector_that_is_not_there_ends_the_export(tmp_path: Path, monkeypat
     result = CliRunner().invoke(main, ["replay", str(path), "--otlp"])
     assert "set OTEL_EXPORTER_OTLP_ENDPOINT" in result.output
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")
     result = CliRunner().invoke(main, ["replay", str(path), "--otlp"])
     assert result.exit_code == 1
     assert "the Collector did not take the" in result.output

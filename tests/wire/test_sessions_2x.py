@@ -4,6 +4,7 @@ import pytest
 from websockets.typing import Subprotocol
 
 from support.stations import BOOT_2X, TOKEN, current, event, register, status_2x
+from wattspan.domain.model import Transaction
 from wattspan.store.store import IdTag
 from wattspan.versions import VERSIONS
 
@@ -64,6 +65,32 @@ async def test_the_server_restarts_in_mid_session(csms, station):
     (kept,) = await csms.store.transactions()
     assert [reading.register_wh for reading in await csms.store.readings(kept.number)] == [1000, 3500, 8500]
     assert (kept.id_token, kept.id_token_type) == ("TAG1", "ISO14443")
+
+
+async def test_the_messages_of_a_session_are_counted_across_a_crash(csms, station):
+    """A message with several readings is one; one about no session is none."""
+    several = event("Updated", 1, register(3500), current(16.1), minute=10, state="Charging")
+    several["meterValue"] = several["meterValue"] * 2
+
+    def session() -> Transaction:
+        (found,) = csms.central.fleet.charge_points["CS1"].transactions.values()
+        return found
+
+    async with station() as cs:
+        await cs.call("TransactionEvent", event("Started", 0, register(1000), idToken=TOKEN))
+        await cs.call("TransactionEvent", several)
+        await cs.call("Heartbeat")
+        await cs.call("StatusNotification", status_2x("Occupied"))
+        assert session().messages == 3
+        assert session().sampled
+    await csms.kill()
+    await csms.start()
+    assert session().messages == 3
+    assert session().sampled
+    async with station() as cs:
+        running = session()
+        await cs.call("TransactionEvent", event("Ended", 2, register(8500), minute=90))
+    assert running.messages == 4
 
 
 async def test_an_end_that_is_repeated_after_a_restart_counts_once(csms, station):
@@ -224,7 +251,8 @@ async def test_a_fault_whose_kind_is_told_beside_it_counts_once(csms, station, f
         for _ in range(2):
             for action in sorted(told, key=lambda action: action != first):
                 await cs.call(action, told[action])
-            await cs.call("StatusNotification", status_2x("Faulted"))
+            for action, payload in told.items():  # again while it stands, as after a reconnect
+                await cs.call(action, payload)
             assert csms.central.fleet.charge_points["CS1"].connectors["1"].error_code == "Problem"
             await cs.call("StatusNotification", status_2x("Available"))
             csms.central.fleet.charge_points["CS1"].connectors["1"].problem = None  # a minute passes

@@ -1,9 +1,11 @@
 """A simulated fleet with faults against the real server: its metrics equal the fleet's ledger, to the Wh."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from support.waiting import eventually
 from wattspan import CentralSystem
 from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Simulation
 
@@ -20,9 +22,11 @@ async def test_the_totals_are_those_of_the_fleets_own_ledger(tmp_path: Path, rat
             faults=FaultRates.all(rate),
             arrivals=ARRIVALS,
             versions=MIX,
-            duration_s=3,
         )
-        ledger = await simulation.run()
+        running = asyncio.create_task(simulation.run())
+        await eventually(lambda: simulation.progress().sessions > 20)
+        simulation.finish()
+        ledger = await running
         assert ledger.total.errors == 0
         assert ledger.total.stops > 10
         for cp_id, expected in ledger.charge_points.items():

@@ -1,7 +1,7 @@
 """Strong ETags of what an operator may change, and the preconditions of a change (RFC 9110 §13)."""
 
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -9,18 +9,21 @@ from fastapi import Header
 
 from wattspan.api.problems import Problem, not_found
 from wattspan.errors import Stale
+from wattspan.store.queries.sites import Site
 from wattspan.store.records import IdTag, Registration, User
 
 IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag that was read; `*` matches any version.")]
 
 
-def etag(record: IdTag | Registration | User) -> str:
+def etag(record: IdTag | Registration | Site | User) -> str:
     """Return the ETag of a record's fields that operators change; charge points and logins do not affect it."""
     if isinstance(record, Registration):
         notes = (record.name, record.location, record.note, record.security_profile, record.unknown_id_tags)
         fields: tuple[Any, ...] = (record.registered_ts, record.secret, record.registered_serial, *notes)
     elif isinstance(record, User):
         fields = (record.name, record.role, record.password, record.disabled)
+    elif isinstance(record, IdTag):
+        fields = astuple(replace(record, last_used_ts=None, last_used_cp_id=None))
     else:
         fields = astuple(record)
     return f'"{blake2b(repr(fields).encode(), digest_size=12).hexdigest()}"'

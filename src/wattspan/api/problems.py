@@ -24,10 +24,13 @@ from wattspan.errors import (
     ConnectionLost,
     LastAdmin,
     LimitReached,
+    NodeSilent,
+    NodeUnreachable,
     NotConnected,
     NotRegistered,
     OperationUnsupported,
     Overloaded,
+    RedisUnavailable,
     RegistryError,
     SerialConflict,
     Stale,
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 10
+NODE_RETRY_AFTER_S = 5
 
 T = TypeVar("T")
 Handler = Callable[[Request, Any], Coroutine[Any, Any, JSONResponse]]
@@ -111,10 +115,13 @@ def not_found(what: str) -> Problem:
 
 
 def of_command(error: CommandError) -> Problem:
-    """Return the problem of a command without a result: 404, 409, 422, 502 or 504."""
+    """Return the problem of a command without a result: 404, 409, 422, 502, 503 or 504."""
     match error:
         case NotConnected():
             problem = Problem(409, "the charge point is not connected", kind="not-connected")
+        case NodeUnreachable():
+            headers = {"Retry-After": str(NODE_RETRY_AFTER_S)}
+            problem = Problem(503, error.description, kind="node", headers=headers)
         case TransactionNotIdentified():
             problem = Problem(409, error.description, kind="transaction")
         case OperationUnsupported():
@@ -201,6 +208,10 @@ def _overloaded(error: Overloaded) -> Problem:
     return Problem(503, str(error), kind="busy", headers={"Retry-After": str(error.retry_after_s)})
 
 
+def _redis(error: RedisUnavailable | NodeSilent) -> Problem:
+    return Problem(503, str(error), kind="node", headers={"Retry-After": str(NODE_RETRY_AFTER_S)})
+
+
 def _disconnected(_error: ClientDisconnect) -> Problem:
     return Problem(400, "the connection closed before the request was complete", kind="incomplete")
 
@@ -210,6 +221,8 @@ _PROBLEMS: Mapping[type[Exception], Callable[[Any], Problem]] = {
     CommandError: of_command,
     RegistryError: of_registry,
     Overloaded: _overloaded,
+    RedisUnavailable: _redis,
+    NodeSilent: _redis,
     Stale: lambda stale: Problem(412, str(stale), kind="stale"),
     ClientDisconnect: _disconnected,
 }

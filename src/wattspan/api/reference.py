@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from fastapi import FastAPI
+from opentelemetry.metrics import NoOpMeter
 
 from wattspan.api.access.guard import RIGHT
 from wattspan.api.app import make_app
@@ -48,7 +50,8 @@ _USUAL = {"400", "401", "403", "413", "422", "503"}
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI document, without running a server."""
-    app: Any = make_app(cast("Services", None), "")  # only a request needs the services
+    services = SimpleNamespace(meter=NoOpMeter(""))  # only a request needs the others
+    app: Any = make_app(cast("Services", services), "")
     while not isinstance(app, FastAPI):  # our own layers are around it
         app = app._app
     return app.openapi()

@@ -1,24 +1,31 @@
 """What `app` gives the API, and how a route gets it. The API owns none of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
+from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
 from wattspan.api.access.auth_service import AuthService
 from wattspan.api.access.rights import CHANGING, Right
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
+from wattspan.api.fleet_view import FleetView, OtherNodes
+from wattspan.api.jobs import Jobs
 from wattspan.csms.commands import Commands
-from wattspan.csms.connections import Connections
+from wattspan.csms.connections import Connections, OnMessage
 from wattspan.csms.core import Core
+from wattspan.csms.directory import Directory
+from wattspan.csms.enrolment import Enrolments
 from wattspan.csms.erasure import Erasure
 from wattspan.csms.operations.sender import Operations
 from wattspan.csms.registry import Registry
+from wattspan.csms.routing import Router
 from wattspan.csms.security.rotation import Rotation
 from wattspan.domain.fleet import Fleet
+from wattspan.history.history import History
 from wattspan.settings import Settings
 from wattspan.store.store import Store
 from wattspan.telemetry.recorder import Recorder
@@ -53,9 +60,20 @@ class Services:
     erasure: Erasure
     auth: AuthService
     feed: EventFeed
+    jobs: Jobs
+    enrolments: Enrolments
+    directory: Directory
+    history: History | None
+    """None: this server only reads the history."""
     files: Files
     server: Server
     tracer: Tracer
+    meter: Meter
+    others: OtherNodes | None = None
+    """The other nodes of a cluster, as are the two below; None: there are none."""
+    router: Router | None = None
+    watch_anywhere: Callable[[str, OnMessage], Callable[[], None]] | None = None
+    """Watches the messages of a charge point of any node, as `Connections.watch` those of this one."""
     read_only: bool = False
     """Whether this server only observes charge points of another central system, as the proxy does."""
 
@@ -68,6 +86,11 @@ class Services:
         return self.core.fleet
 
     @property
+    def view(self) -> FleetView:
+        """Return the charge points of all nodes."""
+        return FleetView(self.fleet, self.store, self.connections, self.others)
+
+    @property
     def recorder(self) -> Recorder:
         return self.core.recorder
 
@@ -76,7 +99,7 @@ class Services:
         return self.core.clock()
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # not plain `def`: FastAPI would run that in a thread
     found: Services = request.app.state.services
     return found
 

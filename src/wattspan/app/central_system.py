@@ -2,60 +2,74 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from wattspan.api.access.auth_service import AuthService
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
+from wattspan.api.jobs import Jobs
+from wattspan.api.routes.jobs import perform as perform_of_job
 from wattspan.api.services import Services
 from wattspan.app.assembly import (
     api_server,
     api_url,
     make_admission,
-    make_auth,
     make_commands,
+    make_history,
+    make_maintenance,
+    make_node_erasure,
     make_renewal,
     make_rotation,
     make_signing,
     metrics_server,
+    metrics_url,
     open_authority,
+    open_registry,
+    plugin_context,
 )
+from wattspan.app.cluster import link_nodes, make_node, route_commands, start_node
+from wattspan.app.foundation import Foundation
+from wattspan.cluster.clock import NodeClock
+from wattspan.cluster.node import ClusterNode, node_name
 from wattspan.csms.commands import ActiveConnection, CommandResult, Commands
 from wattspan.csms.connected import ConnectionWaiter
 from wattspan.csms.core import Core
-from wattspan.csms.erasure import Erasure
+from wattspan.csms.directory import Directory
+from wattspan.csms.enrolment import Enrolments
+from wattspan.csms.erasure import Erasure, NodeErasure
+from wattspan.csms.event_log import EventLog
 from wattspan.csms.operations.methods import OperationMethods
 from wattspan.csms.operations.parameters import Operation
 from wattspan.csms.operations.sender import Operations
-from wattspan.csms.plugins.base import Plugin, PluginContext
+from wattspan.csms.plugins.base import Plugin
 from wattspan.csms.plugins.host import PluginHost, find_plugins
-from wattspan.csms.registry import Registry, RunningFleet
+from wattspan.csms.registry import Registry
+from wattspan.csms.routing import Router
 from wattspan.csms.security.credentials import SecretChecker
-from wattspan.csms.security.passwords import Passwords
-from wattspan.csms.security.signing import Renewal, Signing
 from wattspan.csms.typed_calls import TypedCalls
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.errors import NotRegistered, StoreError
+from wattspan.errors import NotRegistered
 from wattspan.gateway.gateway import Gateway
 from wattspan.gateway.tls import tls_files
-from wattspan.http.server import HttpServer
-from wattspan.maintenance import Maintenance
+from wattspan.history.past import Steps, record_past
 from wattspan.settings import Settings, load_settings
 from wattspan.settings_keywords import SettingsKeywords
-from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
-from wattspan.telemetry.catalogue import METER
-from wattspan.telemetry.setup import GivenProviders, Telemetry, setup_telemetry
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.catalogue import METER, SCHEMA_URL
+from wattspan.telemetry.resource import VERSION
+from wattspan.telemetry.setup import GivenProviders, Telemetry
 from wattspan.versions.base import Payload
+
+if TYPE_CHECKING:
+    from wattspan.app.node_links import NodeLinks
 
 log = logging.getLogger(__name__)
 
@@ -101,14 +115,15 @@ class CentralSystem(TypedCalls, OperationMethods):
             *(p for p in chosen if isinstance(p, Plugin)),
             *find_plugins([p for p in chosen if isinstance(p, str)]),
         ]
-        self._clock_ns = clock_ns
-        self._providers = GivenProviders(tracer_provider, meter_provider)
+        self._node_clock = NodeClock(clock_ns)
+        self._clock_ns = clock_ns if node_name(self.settings) is None else self._node_clock
         self.counters = ServerCounters(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet()
-        self._exit = AsyncExitStack()
+        given = GivenProviders(tracer_provider, meter_provider)
+        self._foundation = Foundation(self.settings, self.fleet, self.counters, given=given, clock_ns=self._clock_ns)
+        self._exit = self._foundation.exit
         self._tasks = asyncio.TaskGroup()
         self._background: list[asyncio.Task[None]] = []
-        self._http: list[HttpServer] = []
 
     store: Store
     """Open from entering to leaving, as are all parts below."""
@@ -116,18 +131,10 @@ class CentralSystem(TypedCalls, OperationMethods):
     operations: Operations
     registry: Registry
     telemetry: Telemetry
-    _core: Core
-    _gateway: Gateway
-    _waiter: ConnectionWaiter
-    _checker: SecretChecker
-    _signing: Signing
-    _renewal: Renewal
-    _metrics: HttpServer
-    _api: HttpServer
-    _auth: AuthService
-    _feed: EventFeed
-    _files: Files
-    _running: RunningFleet
+    _node: ClusterNode | None = None
+    _links: "NodeLinks | None" = None
+    """What the nodes of a cluster have in common through Redis; None: there is no cluster."""
+    _router: Router | None = None
     first_password: str | None
     """The password of the user `admin`, if it was generated at this start. It is stored as a hash only."""
 
@@ -155,6 +162,10 @@ class CentralSystem(TypedCalls, OperationMethods):
         """Return the URL of the API from outside, without a slash at the end: the setting, or else host and port."""
         return api_url(self.settings, self.api_port)
 
+    def metrics_url(self) -> str:
+        """Return the URL of /metrics from outside."""
+        return metrics_url(self.settings, self.metrics_port)
+
     def unready_reasons(self) -> Sequence[str]:
         """Return why charge points can't be served now; empty if they can."""
         reasons = []
@@ -165,11 +176,7 @@ class CentralSystem(TypedCalls, OperationMethods):
         return reasons
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._exit.aclose()
-            raise
+        await self._foundation.start(self._start)
         return self
 
     async def __aexit__(
@@ -177,6 +184,8 @@ class CentralSystem(TypedCalls, OperationMethods):
     ) -> None:
         # The exception is not passed on: a TaskGroup would wrap it.
         await self._exit.aclose()
+        fields = {catalogue.EVENT_NAME: catalogue.STOP_EVENT, catalogue.SERVICE_VERSION: VERSION}
+        log.info("Wattspan %s stopped", VERSION, extra=fields)
 
     async def wait_until_connected(self, cp_id: str, timeout_s: float | None = None) -> None:
         """Return once the charge point has an open connection. Raises TimeoutError after `timeout_s` seconds.
@@ -189,6 +198,17 @@ class CentralSystem(TypedCalls, OperationMethods):
         """Send an operation, and return the charge point's answer. Raises as every method of `OperationMethods`."""
         return await self.operations.perform(cp_id, operation, timeout_s=timeout_s)
 
+    async def record_past(self, steps: Steps, step_s: int) -> None:
+        """Record a past that is made up, for a demonstration: events with their own times, and their history.
+
+        Its charge points must not be connected yet. Those that are at its end have to connect now. Raises StoreError.
+        """
+        now_ts = self._clock_ns() / 1e9
+        with self._history.series.suspended():  # the energy of days is not that of the present minute
+            await record_past(steps, step_s, self.fleet, self.store, self._core.record, now_ts)
+        await self._core.settled()
+        await self._history.timelines.write()
+
     async def remove_charge_point(self, cp_id: str) -> bool:
         """Decommission a charge point: its connection closes, and it leaves the metrics. Returns False if unknown."""
         try:
@@ -199,75 +219,109 @@ class CentralSystem(TypedCalls, OperationMethods):
 
     async def _start(self) -> None:
         """Start every part in order. The end of each is pushed when it has begun, so that a failure undoes the rest."""
-        settings, enter = self.settings, self._exit
-        self.store = await Store.open(settings.database, clock=lambda: self._clock_ns() / 1e9)
-        enter.push_async_callback(self.store.close)
-        await self.store.claim()
-        await self.store.restore(self.fleet)
-        self.telemetry = await setup_telemetry(
-            self.fleet,
-            self.counters,
-            os.environ,
-            handling_by_charge_point=settings.handling_by_charge_point,
-            given=self._providers,
-            clock_ns=self._clock_ns,
-        )
-        enter.push_async_callback(self.telemetry.shutdown)
+        settings, enter, foundation = self.settings, self._exit, self._foundation
+        name = node_name(settings)
+        self.store = await foundation.open_store(name)
+        await self._make_history()
+        self.telemetry = await foundation.open_telemetry(name)
+        enter.push_async_callback(self._stop_node)
         self._feed = EventFeed(self.fleet, settings.max_streams_per_user)
+        self._directory.on_changed = self._feed.publish_places
         self._waiter = ConnectionWaiter(self._find_connection)
-        host = PluginHost([*self._plugins, self._feed.plugin, self._waiter], self.counters)
+        plugins = [*self._plugins, self._feed.plugin, self._waiter]
+        self._make_bulk_work(name)
+        event_log = EventLog(self.fleet, self.telemetry.recorder.causes, self._clock_ns)
+        host = PluginHost(plugins, self.counters, sinks=[event_log, *self._history.sinks, self._jobs])
         self._core = self._make_core(host)
+        self._node = None if name is None else make_node(self._core, self.store, self._node_clock)
+        await self._make_gateway_and_commands(host)
+        await enter.enter_async_context(self._tasks)
+        enter.callback(self._cancel_background)
+        enter.push_async_callback(host.stop)
+        await host.start(plugin_context(settings, self._core, self.commands.send, self.operations))
+        await self._history.start()
+        enter.push_async_callback(foundation.stop_http)
+        if self._node is not None:
+            await start_node(self._node, self._core, self._gateway, self.telemetry)
+        self._metrics = await foundation.serve(metrics_server(settings, self.telemetry, self.unready_reasons))
+        await self._make_registry()
+        self._link_nodes()
+        await self._serve_api()
+        enter.callback(self._feed.close)
+        if self._node is not None:
+            await self._node.announce(self.metrics_url(), self.api_url())
+        await self._signing.resume()
+        await self._gateway.start()
+        enter.push_async_callback(self._gateway.stop)
+        if self._node is not None:
+            enter.push_async_callback(self._gateway.drain, settings.drain_s)
+        self._start_background()
+        await self._jobs.resume()
+        fields = {catalogue.EVENT_NAME: catalogue.START_EVENT, catalogue.SERVICE_VERSION: VERSION}
+        log.info("Wattspan %s serves", VERSION, extra=fields)
+
+    async def _make_gateway_and_commands(self, host: PluginHost) -> None:
+        settings = self.settings
         authority = await open_authority(settings)  # before the gateway, which reads its files
         self._checker = SecretChecker()
-        enter.callback(self._checker.close)
-        self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings))
+        self._exit.callback(self._checker.close)
+        ownership = None if self._node is None else self._node.ownership
+        self._gateway = Gateway(self._core, self.store, settings, self._checker, tls_files(settings), ownership)
+        self._keep_messages()
         self._files = Files(self.store, settings.files, settings.max_file_bytes)
         self.commands = make_commands(settings, self._core, self._gateway, self.store)
         self.operations = Operations(self._core, self.commands, self.store, self._upload_url)
         self._signing = make_signing(settings, authority, host, self.store, self.commands, self._core, self._waiter)
-        await enter.enter_async_context(self._tasks)
-        enter.callback(self._cancel_background)
-        enter.push_async_callback(host.stop)
-        await host.start(self._plugin_context())
-        enter.push_async_callback(self._stop_http)
-        self._metrics = await self._serve(metrics_server(settings, self.telemetry, self.unready_reasons))
-        await self._make_registry()
-        self._api = await self._serve(api_server(settings, self._services()))
-        enter.callback(self._feed.close)
-        await self._signing.resume()
-        await self._gateway.start()
-        enter.push_async_callback(self._gateway.stop)
-        self._start_background()
+
+    async def _serve_api(self) -> None:
+        services = self._services()
+        self._jobs.perform = partial(perform_of_job, services)
+        self._api = await self._foundation.serve(api_server(self.settings, services))
+
+    def _keep_messages(self) -> None:
+        if self._history.keeps_messages:
+            self._gateway.taps.for_all = self._history.messages.tap
+            self.telemetry.recorder.on_ended = self._history.messages.ended
+
+    async def _make_history(self) -> None:
+        self._directory = Directory(self.fleet, self.store)
+        await self._directory.refresh()
+        self._history = make_history(self.settings, self.fleet, self.store, self.counters, self._clock_ns)
+        self._exit.push_async_callback(self._history.stop)
+
+    def _make_bulk_work(self, node: str | None) -> None:
+        clock = self._foundation.clock
+        self._jobs = Jobs(self.store, self._spawn, clock, self._feed.notify, node)
+        self._enrolments = Enrolments(
+            self.store, clock, lambda cp_id: self._feed.notify("IdTagEnrolled", {"cp_id": cp_id})
+        )
 
     def _make_core(self, host: PluginHost) -> Core:
         settings, recorder = self.settings, self.telemetry.recorder
-        journal = Journal(
-            self.store, self.fleet, self.counters, hold_s=settings.store_hold_s, on_commit=recorder.store_committed
-        )
-        self._exit.callback(journal.close)
-        self._exit.push_async_callback(self._flush, journal)
+        journal = self._foundation.open_journal("messages that were not answered")
         self.fleet.on_stopped.append(recorder.session_stopped)
+        self.fleet.on_phase.append(recorder.phase_ended)
         return Core(
             fleet=self.fleet,
             journal=journal,
             recorder=recorder,
             counters=self.counters,
-            admission=make_admission(settings, self.fleet, self.store, host, self._sign_certificate),
+            admission=make_admission(
+                settings, self.fleet, self.store, host, self._sign_certificate, self._enrolments.take
+            ),
             plugins=host,
             strict=settings.strict,
             spawn=self._spawn,
             clock_ns=self._clock_ns,
         )
 
+    async def _stop_node(self) -> None:
+        if self._node is not None:
+            await self._node.stop()
+
     async def _make_registry(self) -> None:
-        settings, passwords = self.settings, Passwords()
-        self._exit.callback(passwords.close)
-        self._running = RunningFleet(core=self._core, store=self.store, connections=self._gateway)
-        self.registry = Registry(
-            self.store, passwords=passwords, running=self._running, clock=self._core.clock, max_users=settings.max_users
-        )
-        self._auth = make_auth(settings, self._core, self.store, self.registry, passwords)
-        self.first_password = await self._auth.make_first_admin(settings.admin_password)
+        self._accounts = await open_registry(self.settings, self._core, self.store, self._gateway, self._exit)
+        self.registry, self.first_password = self._accounts.registry, self._accounts.first_password
 
     def _services(self) -> Services:
         return Services(
@@ -278,35 +332,66 @@ class CentralSystem(TypedCalls, OperationMethods):
             operations=self.operations,
             connections=self._gateway,
             registry=self.registry,
-            rotation=make_rotation(self.settings, self.store, self.operations, self._core.clock),
-            erasure=Erasure(self.store, self._files, core=self._core, caches=[self._feed.erase]),
-            auth=self._auth,
+            rotation=make_rotation(self.settings, self.store, self.operations, self._core.clock, self._router),
+            erasure=Erasure(
+                self.store,
+                self._files,
+                node=self._node_erasure(),
+                elsewhere=None if self._links is None else self._links.erase,
+            ),
+            auth=self._accounts.auth,
             feed=self._feed,
+            jobs=self._jobs,
+            enrolments=self._enrolments,
+            directory=self._directory,
+            history=self._history,
             files=self._files,
             server=self,
-            tracer=self.telemetry.tracer_provider.get_tracer(METER),
+            tracer=self.telemetry.tracer_provider.get_tracer(METER, VERSION, SCHEMA_URL),
+            meter=self.telemetry.meter_provider.get_meter(METER, VERSION, SCHEMA_URL),
+            others=self._links,
+            router=self._router,
+            watch_anywhere=None if self._links is None else self._links.taps.watch,
         )
 
-    async def _serve(self, server: HttpServer) -> HttpServer:
-        await server.start()
-        self._http.append(server)
-        return server
+    def _node_erasure(self) -> NodeErasure:
+        return make_node_erasure(self._core, self._files, self._feed, self._history, self._enrolments)
 
-    async def _stop_http(self) -> None:
-        """Stop the HTTP servers at the same time: each waits for its own running answers."""
-        await asyncio.gather(*(server.stop() for server in self._http))
+    def _link_nodes(self) -> None:
+        """Connect this node of a cluster to the others. Raises SettingsError."""
+        if self._node is None:
+            return
+        self._links = link_nodes(
+            self.settings, self._node, self._gateway, self._accounts, core=self._core, store=self.store, feed=self._feed
+        )
+        self._exit.push_async_callback(self._links.close)
+        self._links.serve_erasure(self._node_erasure())
+        tracer = self.telemetry.tracer_provider.get_tracer(METER)
+        rotation = make_rotation(self.settings, self.store, self.operations, self._core.clock)
+        self._router = route_commands(
+            self._links, self._core, self.commands, self.operations, rotation, self._enrolments, tracer
+        )
 
     def _start_background(self) -> None:
-        maintenance = Maintenance(
-            settings=self.settings, core=self._core, store=self.store, running=self._running, auth=self._auth
-        )
+        maintenance = make_maintenance(self.settings, self._core, self.store, self._accounts, self._directory)
         self._renewal = make_renewal(self.settings, self._core, self._signing, self.operations)
-        work = (*maintenance.all(), self._feed.send_figures(), self._gateway.watch_tls(), self._renewal.run())
+        work = (
+            *maintenance.all(),
+            *self._history.tasks(),
+            self._feed.send_figures(),
+            self._gateway.watch_tls(),
+            self._renewal.run(),
+        )
+        if self._node is not None:
+            work = (*work, self._node.run())
+        if self._links is not None:
+            work = (*work, *self._links.work())
         self._background = [self._tasks.create_task(each) for each in work]
 
     def _cancel_background(self) -> None:
         for each in self._background:
             each.cancel()
+        self._jobs.close()
         self._signing.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -320,20 +405,3 @@ class CentralSystem(TypedCalls, OperationMethods):
 
     def _upload_url(self, cp_id: str) -> str:
         return f"{self.api_url()}/files/uploads/{self._files.ticket(cp_id, self._core.clock())}"
-
-    async def _flush(self, journal: Journal) -> None:
-        try:
-            await journal.flush()
-        except StoreError:
-            log.exception("messages that were not answered could not be stored at shutdown")
-
-    def _plugin_context(self) -> PluginContext:
-        return PluginContext(
-            fleet=self.fleet,
-            record=self._core.record,
-            call=self.commands.send,
-            operations=self.operations,
-            settings=self.settings.model_dump(),
-            settled=self._core.settled,
-            clock=self._core.clock,
-        )

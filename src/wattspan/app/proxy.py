@@ -1,24 +1,22 @@
 """`ProxyServer`: builds the parts of the proxy, starts them in order, and stops them in reverse."""
 
 import asyncio
-import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, cast
 
 from opentelemetry.trace import TracerProvider
 
 from wattspan.app.assembly import api_url, metrics_server
+from wattspan.app.foundation import Foundation
 from wattspan.app.proxy_api import ProxyApi
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
-from wattspan.errors import SettingsError, StoreError
+from wattspan.errors import SettingsError
 from wattspan.gateway.ports import TLS_LOOK_S
 from wattspan.gateway.tls import ServerTls, tls_files
 from wattspan.http.server import HttpServer
@@ -26,13 +24,16 @@ from wattspan.observe import Observer
 from wattspan.proxy.compare import Comparison
 from wattspan.proxy.mirror import Mirror, Mirrors
 from wattspan.proxy.observation import LinkObservation, Observation
-from wattspan.proxy.relay import Opened, Relay, RelayCallbacks
+from wattspan.proxy.relay import Opened, Refusal, Relay, RelayCallbacks
 from wattspan.proxy.target import Template, UpstreamTls
 from wattspan.proxy.upstream import UpstreamRecorder
 from wattspan.settings import Settings
 from wattspan.store.journal.journal import Journal
+from wattspan.store.maintenance_task import maintenance_task
 from wattspan.store.store import Store
-from wattspan.telemetry.setup import GivenProviders, Telemetry, setup_telemetry
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.logs import report_left_out
+from wattspan.telemetry.setup import GivenProviders, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +63,14 @@ class ProxyServer:
     ) -> None:
         """The keywords are as in `CentralSystem`. Raises SettingsError if `upstream` is missing or wrong."""
         self.settings = settings
-        self._given = GivenProviders(tracer_provider)
         self._clock_ns = clock_ns
         if settings.upstream is None:
             raise SettingsError(["upstream: is required; set it with --upstream or WATTSPAN_UPSTREAM"])
         self.template = Template.parse(settings.upstream)
         self.counters = ServerCounters(started_ts=clock_ns() / 1e9)
         self.fleet = Fleet(assigns_ids=False)
-        self._exit = AsyncExitStack()
+        given = GivenProviders(tracer_provider)
+        self._foundation = Foundation(settings, self.fleet, self.counters, given=given, clock_ns=clock_ns)
         self._tls: ServerTls | None = None
         self.comparison: Comparison | None = None
         """The answers of mirrors, if they are compared."""
@@ -114,44 +115,21 @@ class ProxyServer:
         return () if self.relay.accepting else ("the OCPP port is not open",)
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._exit.aclose()
-            raise
+        await self._foundation.start(self._start)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._exit.aclose()
+        await self._foundation.exit.aclose()
 
     async def _start(self) -> None:
-        settings, enter = self.settings, self._exit
-        self.store = await Store.open(settings.database, clock=lambda: self._clock_ns() / 1e9)
-        enter.push_async_callback(self.store.close)
-        await self.store.claim()
-        await self.store.restore(self.fleet)
-        self.telemetry = await setup_telemetry(
-            self.fleet,
-            self.counters,
-            os.environ,
-            handling_by_charge_point=settings.handling_by_charge_point,
-            given=self._given,
-            clock_ns=self._clock_ns,
-            make_recorder=UpstreamRecorder,
-        )
-        enter.push_async_callback(self.telemetry.shutdown)
+        settings, foundation = self.settings, self._foundation
+        enter = foundation.exit
+        self.store = await foundation.open_store()
+        self.telemetry = await foundation.open_telemetry(make_recorder=UpstreamRecorder)
         recorder = cast(UpstreamRecorder, self.telemetry.recorder)
-        self._journal = Journal(
-            self.store,
-            self.fleet,
-            self.counters,
-            hold_s=settings.store_hold_s,
-            on_commit=recorder.store_committed,
-        )
-        enter.callback(self._journal.close)
-        enter.push_async_callback(self._flush)
+        self._journal = foundation.open_journal("what was observed last")
         self._api = ProxyApi(settings, self.fleet, self.store, self.counters, self.telemetry)
         self._observer = Observer(
             self.fleet, recorder=recorder, counters=self.counters, clock_ns=self._clock_ns, on_event=self._on_events
@@ -179,11 +157,13 @@ class ProxyServer:
             if settings.compare:
                 raise SettingsError(["compare: needs a mirror as well"])
             return None
+        for number, template in enumerate(templates):
+            if template in (self.template, *templates[:number]):
+                raise SettingsError([f"mirrors: {template.text} is given twice; it would disconnect each charge point"])
         secure = any(template.uri.secure for template in templates)
         context = UpstreamTls(settings.upstream_ca, None).shared if secure else None
         self.comparison = Comparison(self.counters) if settings.compare else None
-        mirrors = [Mirror.of(template, context) for template in templates]
-        return Mirrors(mirrors, self.counters, self.comparison, settings.max_frame_bytes)
+        return Mirrors(Mirror.all_of(templates, context), self.counters, self.comparison, settings.max_frame_bytes)
 
     def _make_relay(self) -> Relay:
         settings, secure = self.settings, self.template.uri.secure
@@ -208,8 +188,8 @@ class ProxyServer:
     def _opened(self, opened: Opened) -> LinkObservation | None:
         try:
             link = self._observation.opened(opened)
-            if opened.certificate is not None:
-                expires_ts = opened.certificate.expires_ts
+            expires_ts = None if opened.certificate is None else opened.certificate.expires_ts
+            if expires_ts is not None:
                 held = ev.CertificateHeld(
                     cp_id=opened.identity.cp_id, received_ts=self._clock_ns() / 1e9, expires_ts=expires_ts
                 )
@@ -221,12 +201,25 @@ class ProxyServer:
             return None
         return link
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, refusal: Refusal) -> None:
         counts = self.counters.handshakes_rejected
-        counts[reason] = counts.get(reason, 0) + 1
+        counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
+        address, port = refusal.peer or ("", None)
+        self.telemetry.recorder.evidence.record(
+            catalogue.REFUSED_SPAN,
+            "handshake from %s for %s refused: %s",
+            address or "an unknown address",
+            refusal.cp_id or "nobody",
+            refusal.text,
+            fields={catalogue.CP_ID: refusal.cp_id, catalogue.PEER_ADDRESS: address, catalogue.PEER_PORT: port or 0},
+            level=logging.WARNING,
+            error=refusal.reason,
+            limit=refusal.reason,
+            logger=log,
+        )
 
-    def _tls_failed(self, reason: str, _text: str) -> None:
-        self._refused(reason)
+    def _tls_failed(self, reason: str, text: str) -> None:
+        self._refused(Refusal(reason, f"the TLS handshake failed: {text}", None))
 
     def _on_events(self, events: Sequence[ev.Event], _at_ns: int) -> None:
         self._api.publish(events)
@@ -248,11 +241,14 @@ class ProxyServer:
         while True:
             await asyncio.sleep(EXPIRE_S)
             self._observer.expire()
+            report_left_out()
 
     async def _expire_readings(self) -> None:
         kept_s = (self.settings.reading_retention_days or 0.0) * DAY_S
         while kept_s:
-            with contextlib.suppress(StoreError):
+            with maintenance_task("reading_partitions", self.counters):
+                await self.store.partition_readings()
+            with maintenance_task("reading_expiry", self.counters):
                 await self.store.expire_readings(self._clock_ns() / 1e9 - kept_s, EXPIRE_ROWS)
             await asyncio.sleep(EXPIRE_READINGS_S)
 
@@ -271,9 +267,3 @@ class ProxyServer:
     def _end_observing(self) -> None:
         self._observation.drain()
         self._observer.close()
-
-    async def _flush(self) -> None:
-        try:
-            await self._journal.flush()
-        except StoreError:
-            log.exception("what was observed last could not be stored at shutdown")

@@ -1,6 +1,7 @@
 """The HTTP API and the console of the proxy: those of the central system, but nothing can be commanded or changed."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, NoReturn
@@ -8,18 +9,26 @@ from typing import Any, NoReturn
 from wattspan.api.access.guard import read_only
 from wattspan.api.events import EventFeed
 from wattspan.api.files import Files
+from wattspan.api.jobs import Jobs
 from wattspan.api.services import Server, Services
-from wattspan.app.assembly import api_server, make_admission, make_auth, make_rotation
+from wattspan.app.assembly import (
+    api_server,
+    make_admission,
+    make_history,
+    make_node_erasure,
+    make_rotation,
+    open_registry,
+    plugin_context,
+)
 from wattspan.csms.commands import ActiveConnection, Commands
 from wattspan.csms.connections import OnMessage
 from wattspan.csms.core import Core
+from wattspan.csms.directory import Directory
+from wattspan.csms.enrolment import Enrolments
 from wattspan.csms.erasure import Erasure
 from wattspan.csms.operations.sender import Operations
 from wattspan.csms.pending import PendingChargePoint
-from wattspan.csms.plugins.base import PluginContext
 from wattspan.csms.plugins.host import PluginHost
-from wattspan.csms.registry import Registry, RunningFleet
-from wattspan.csms.security.passwords import Passwords
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import Event
 from wattspan.domain.fleet import Fleet
@@ -28,7 +37,8 @@ from wattspan.proxy.observation import Observation
 from wattspan.settings import Settings
 from wattspan.store.journal.journal import Journal
 from wattspan.store.store import Store
-from wattspan.telemetry.catalogue import METER
+from wattspan.telemetry.catalogue import METER, SCHEMA_URL
+from wattspan.telemetry.resource import VERSION
 from wattspan.telemetry.setup import Telemetry
 from wattspan.versions.base import Payload
 
@@ -70,7 +80,9 @@ class ProxyApi:
         self._counters = counters
         self._telemetry = telemetry
         self._feed = EventFeed(fleet, settings.max_streams_per_user)
-        self._host = PluginHost([self._feed.plugin], counters)
+        self._directory = Directory(fleet, store)
+        self._history = make_history(settings, fleet, store, counters, time.time_ns, keeps_messages=False)
+        self._host = PluginHost([self._feed.plugin], counters, sinks=self._history.sinks)
         self._tasks: set[asyncio.Task[None]] = set()
 
     first_password: str | None = None
@@ -93,22 +105,24 @@ class ProxyApi:
             journal=journal,
             recorder=recorder,
             counters=self._counters,
-            admission=make_admission(settings, self._fleet, self._store, self._host, _sign),
+            admission=make_admission(settings, self._fleet, self._store, self._host, _sign, _enrol),
             plugins=self._host,
             strict=False,
             spawn=self._spawn,
         )
-        connections, passwords = RelayedConnections(observation), Passwords()
-        exit_stack.callback(passwords.close)
+        connections = RelayedConnections(observation)
         commands = Commands(core, _refuse, settings.command_timeout_s, lambda cp_id, _changes: _refuse(cp_id))
         files = Files(self._store, settings.files, settings.max_file_bytes)
         operations = Operations(core, commands, self._store, _refuse)
-        running = RunningFleet(core=core, store=self._store, connections=connections)
-        registry = Registry(self._store, passwords=passwords, running=running, clock=core.clock)
-        auth = make_auth(settings, core, self._store, registry, passwords)
-        self.first_password = await auth.make_first_admin(settings.admin_password)
+        accounts = await open_registry(settings, core, self._store, connections, exit_stack)
+        self.first_password = accounts.first_password
         exit_stack.push_async_callback(self._host.stop)
-        await self._host.start(_context(core, operations, settings))
+        await self._host.start(plugin_context(settings, core, _refuse_call, operations))
+        await self._directory.refresh()
+        await self._history.start()
+        enrolments = Enrolments(self._store, core.clock, lambda _cp_id: None)
+        node_erasure = make_node_erasure(core, files, self._feed, self._history, enrolments)
+        exit_stack.push_async_callback(self._history.stop)
         services = Services(
             settings=settings,
             core=core,
@@ -116,14 +130,19 @@ class ProxyApi:
             commands=commands,
             operations=operations,
             connections=connections,
-            registry=registry,
+            registry=accounts.registry,
             rotation=make_rotation(settings, self._store, operations, core.clock),
-            erasure=Erasure(self._store, files, core=core, caches=[self._feed.erase]),
-            auth=auth,
+            erasure=Erasure(self._store, files, node=node_erasure),
+            auth=accounts.auth,
             feed=self._feed,
+            jobs=Jobs(self._store, self._spawn, core.clock, self._feed.notify),
+            enrolments=enrolments,
+            directory=self._directory,
+            history=self._history,
             files=files,
             server=server,
-            tracer=self._telemetry.tracer_provider.get_tracer(METER),
+            tracer=self._telemetry.tracer_provider.get_tracer(METER, VERSION, SCHEMA_URL),
+            meter=self._telemetry.meter_provider.get_meter(METER, VERSION, SCHEMA_URL),
             read_only=True,
         )
         http: HttpServer = api_server(settings, services)
@@ -131,7 +150,8 @@ class ProxyApi:
         exit_stack.push_async_callback(http.stop)
         self.port = http.port
         exit_stack.callback(self._feed.close)
-        exit_stack.callback(self._spawn(self._feed.send_figures()).cancel)
+        for work in (self._feed.send_figures(), *self._history.tasks()):
+            exit_stack.callback(self._spawn(work).cancel)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -148,16 +168,9 @@ async def _sign(_cp_id: str, _csr: str, _kind: str, _echo: Payload) -> bool:
     return False
 
 
-def _context(core: Core, operations: Operations, settings: Settings) -> PluginContext:
-    async def call(*_args: Any, **_more: Any) -> NoReturn:
-        raise read_only()
+async def _enrol(_cp_id: str, _id_token: str, _kind: str) -> None:
+    return None
 
-    return PluginContext(
-        fleet=core.fleet,
-        record=core.record,
-        call=call,
-        operations=operations,
-        settings=settings.model_dump(),
-        clock=core.clock,
-        settled=core.settled,
-    )
+
+async def _refuse_call(_cp_id: str, _payload: Any) -> NoReturn:
+    raise read_only()

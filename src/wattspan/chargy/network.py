@@ -15,6 +15,7 @@ from wattspan.chargy.kml import parse
 from wattspan.chargy.model import Feed
 from wattspan.chargy.source import Source, Validators
 from wattspan.errors import FeedError
+from wattspan.telemetry.catalogue import EVENT_NAME, EXCEPTION_MESSAGE, FEED_EVENT
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,8 @@ class Network:
             try:
                 await self.refresh(client)
             except FeedError as exc:
-                log.warning("the feed could not be read, next attempt in %.0f s: %s", self.pause_s, exc)
+                fields = {EVENT_NAME: FEED_EVENT, EXCEPTION_MESSAGE: str(exc)}
+                log.warning("the feed could not be read, next attempt in %.0f s: %s", self.pause_s, exc, extra=fields)
             await asyncio.sleep(self.pause_s)
 
 

@@ -3,7 +3,7 @@
 It must not know of commands, options or tables.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -70,6 +70,17 @@ class Client:
         if not response.is_success:
             raise _error_of(response)
         return response
+
+    def download(self, path: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """Yield the content of a file, piece by piece."""
+        try:
+            with self._http.stream("GET", path, params=params) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error_of(response)
+                yield from response.iter_bytes()
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise ApiError(f"the transfer from {self.url} broke off ({str(exc) or type(exc).__name__})") from exc
 
     def pages(self, path: str, limit: int | None = None, **params: Any) -> Iterator[Json]:
         """Yield the items of a list, fetched page by page; at most `limit`."""

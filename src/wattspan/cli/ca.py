@@ -40,7 +40,10 @@ def init(**options: Any) -> None:
 )
 @settings_options("ca_dir", "certificate_days", "cpo_name", help=CA_DIR_HELP)
 def issue(cp_id: str, out: Path, **options: Any) -> None:
-    """Create a key and a certificate for CP_ID, a charge point that cannot request one itself (SignCertificate)."""
+    """Create a key and a certificate for CP_ID.
+
+    It is for charge points that cannot request a certificate themselves (SignCertificate).
+    """
     settings = read_settings(options)
     authority = replace(Authority.open(_folder(settings)), organization=settings.cpo_name)
     key, signed = authority.issue(cp_id, settings.certificate_days)

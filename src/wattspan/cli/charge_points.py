@@ -122,7 +122,10 @@ def edit_charge_point(cp_id: str, profile: int | None, serial_number: str | None
 @json_option
 @registry_options
 def list_charge_points(as_json: bool, **source: Any) -> None:
-    """List all charge points, with their current state if a server is asked."""
+    """List all charge points.
+
+    A server adds their current state.
+    """
     with open_registry(**source) as registry:
         print_rows(registry.charge_points(), COLUMNS, as_json=as_json)
 
@@ -176,7 +179,9 @@ def send_command(  # noqa: PLR0913, PLR0917  one argument an option
     url: str | None,
     token: str | None,
 ) -> None:
-    """Send the command ACTION, an action of OCPP, to CP_ID. Without ACTION, list the commands that it supports.
+    """Send the OCPP command ACTION to CP_ID.
+
+    Without ACTION, the commands that the charge point supports are listed.
 
     PAYLOAD is JSON in the form of the charge point's OCPP version; `-` reads it from standard input, @FILE from a file.
     If the charge point answers but does not accept the command, the exit code is 3.

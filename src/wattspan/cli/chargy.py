@@ -1,6 +1,7 @@
 """`wattspan chargy`: the Chargy public network as metrics."""
 
 import asyncio
+import platform
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -24,7 +25,7 @@ from wattspan.telemetry.prometheus.exposition import Format
 SERVICE = "wattspan-chargy"
 
 HELP = {
-    "kml_url": "Address of the KML feed; required. The variable KML_URL works as well.",
+    "kml_url": "Address of the KML feed, with the network's own key; required. The variable KML_URL works as well.",
     "kml_interval_s": "Seconds between two fetches of the feed.",
     "kml_timeout_s": "Seconds that one fetch may take.",
     "kml_max_bytes": "Largest feed accepted, in bytes.",
@@ -77,7 +78,7 @@ async def _print_once(network: Network) -> None:
 
 async def _serve(network: Network, settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as exit_stack:
-        metering = setup_metering(SERVICE)
+        metering = setup_metering(SERVICE, instance=f"{platform.node()}|{settings.host}:{settings.port}")
         exit_stack.push_async_callback(metering.shutdown)
         register(metering.meter, network)
         client = await exit_stack.enter_async_context(new_client())

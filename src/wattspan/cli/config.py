@@ -14,7 +14,7 @@ from wattspan.csms.plugins.host import find_plugins
 from wattspan.errors import SettingsError
 from wattspan.settings import PREFIX, Settings
 from wattspan.settings.loading import check_settings
-from wattspan.settings.model import is_secret, mask_database_password
+from wattspan.settings.model import is_secret, mask_url_password
 from wattspan.settings.sections import SECTIONS
 
 
@@ -26,7 +26,9 @@ def config() -> None:
 @config.command(cls=SectionedCommand)
 @settings_options()
 def check(config: Path | None, **options: Any) -> None:
-    """Check options, environment variables and file without starting anything.
+    """Check the settings without starting anything.
+
+    Options, environment variables and the file are read as by `wattspan serve`.
 
     If there are faults, all of them are reported and the exit code is 2. Otherwise the settings in force are printed
     as a TOML file for --config. Secrets and settings without a value are comments in it.
@@ -55,8 +57,8 @@ def _line(name: str, value: object) -> str:
         return f"# {name} is not set"
     if is_secret(name):
         return f"# {name} is set but not shown; {PREFIX}{name.upper()} can set it"
-    if name == "database" and mask_database_password(str(value)) != value:
-        masked = _toml(mask_database_password(str(value)))
+    if name in {"database", "redis"} and value is not None and mask_url_password(str(value)) != value:
+        masked = _toml(mask_url_password(str(value)))
         return f"# {name} = {masked}  # has a password; {PREFIX}{name.upper()} can set it"
     return f"{name} = {_toml(value)}"
 

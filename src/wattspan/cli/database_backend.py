@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from wattspan.api.files import Files
-from wattspan.api.models import records
+from wattspan.api.models import id_tags
 from wattspan.api.models import users as user_models
 from wattspan.api.models.common import datetime_of
 from wattspan.api.problems import Problem
@@ -101,21 +101,21 @@ class DatabaseRegistry:
 
     def id_tags(self) -> Iterable[Json]:
         found = self._run(lambda store: store.id_tags())
-        return [records.id_tag(each).model_dump(mode="json") for each in found]
+        return [id_tags.id_tag(each).model_dump(mode="json") for each in found]
 
     def put_id_tag(self, tag: Json) -> None:
         try:
-            body = records.IdTagBody(**{name: value for name, value in tag.items() if name != "id_tag"})
+            body = id_tags.IdTagBody(**{name: value for name, value in tag.items() if name != "id_tag"})
         except ValidationError as exc:
             raise _invalid(exc) from None
-        self._run(lambda store: store.add_id_tag(records.filed(tag["id_tag"], body)), create=True)
+        self._run(lambda store: store.add_id_tag(id_tags.filed(tag["id_tag"], body)), create=True)
 
     def remove_id_tag(self, id_tag: str) -> None:
         if not self._run(lambda store: store.remove_id_tag(id_tag)):
             raise RegistryError(f"there is no id tag {id_tag}")
 
     def erase_id_tag(self, id_tag: str) -> Json:
-        body = _valid(records.Erase, {"id_tag": id_tag})
+        body = _valid(id_tags.Erase, {"id_tag": id_tag})
 
         async def erase(store: Store) -> Json:
             try:
@@ -125,7 +125,7 @@ class DatabaseRegistry:
                     f"a server uses this database, and its memory has the id tag too: use its API ({exc})"
                 ) from exc
             erasure = Erasure(store, Files(store, self._files, 0))
-            erased = records.erased(await erasure.erase(body.id_tag))
+            erased = id_tags.erased(await erasure.erase(body.id_tag))
             entry = AuditEntry(
                 at_ts=time.time(),
                 who="",

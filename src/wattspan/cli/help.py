@@ -6,6 +6,10 @@ from typing import Any
 import click
 from click.types import OptionHelpExtra
 
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+"""A date or a time in UTC."""
+TIME_METAVAR = "YYYY-MM-DD[THH:MM:SS]"
+
 
 class DescribedOption(click.Option):
     """An option that is read elsewhere too: click shows its variable and default, but takes its value from neither.

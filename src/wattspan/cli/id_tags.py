@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import click
 
 from wattspan.cli.backends import open_registry, registry_options
-from wattspan.cli.help import DescribedOption, SectionedCommand
+from wattspan.cli.help import TIME, TIME_METAVAR, DescribedOption, SectionedCommand
 from wattspan.cli.output import Column, comma_separated, json_option, print_rows, timestamp
 
 STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
@@ -15,6 +15,7 @@ COLUMNS = (
     Column("type", "type", priority=5),
     Column("status", "status"),
     Column("expires", "expires_at", timestamp, priority=2),
+    Column("group", "group", priority=3),
     Column("parent", "parent", priority=3),
     Column("max active", "max_active_transactions", priority=4),
     Column("EVSEs", "evse_ids", comma_separated, priority=6),
@@ -35,17 +36,18 @@ def id_tags() -> None:
 @click.option(
     "--expires",
     cls=DescribedOption,
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    type=TIME,
+    metavar=TIME_METAVAR,
     shown_default="never",
     help="When it expires, in UTC.",
 )
-@click.option("--parent", help="Id tag of the group that it belongs to.")
+@click.option("--parent", help="Parent id tag: the group that it belongs to.")
 @click.option(
     "--max-active",
     cls=DescribedOption,
     type=click.IntRange(min=0),
     shown_default="unlimited",
-    help="Largest number of transactions at the same time.",
+    help="Maximum number of concurrent transactions.",
 )
 @click.option(
     "--type",
@@ -62,10 +64,14 @@ def id_tags() -> None:
     type=click.IntRange(min=1),
     multiple=True,
     shown_default="any",
-    help="EVSE where it may charge. Can be given several times.",
+    help="EVSE where it may charge. May be repeated.",
 )
+@click.option(
+    "--group", cls=DescribedOption, default="", shown_default="none", help="Your own group, for lists and reports."
+)
+@click.option("--note", cls=DescribedOption, default="", shown_default="none", help="A note, such as the owner's name.")
 @registry_options
-def add_id_tag(
+def add_id_tag(  # noqa: PLR0913, PLR0917  one argument an option
     id_tag: str,
     status: str,
     expires: datetime | None,
@@ -73,6 +79,8 @@ def add_id_tag(
     max_active: int | None,
     kind: str,
     evse_ids: tuple[int, ...],
+    group: str,
+    note: str,
     **source: Any,
 ) -> None:
     """Add ID_TAG, or replace it."""
@@ -84,6 +92,8 @@ def add_id_tag(
         "max_active_transactions": max_active,
         "type": kind,
         "evse_ids": list(evse_ids),
+        "group": group,
+        "note": note,
     }
     with open_registry(**source) as registry:
         registry.put_id_tag(tag)
@@ -116,10 +126,12 @@ def remove_id_tag(id_tag: str, **source: Any) -> None:
 @click.argument("file", type=click.File("rb"))
 @registry_options
 def import_id_tags(file: BinaryIO, **source: Any) -> None:
-    """Add or replace all id tags of the CSV file FILE, or none if one is invalid. `-` reads standard input.
+    """Add or replace the id tags of the CSV file FILE.
 
-    The first line names the columns: id_tag and, optionally, status, expires_at, parent, max_active_transactions and
-    type.
+    None is imported if one is invalid. `-` reads standard input.
+
+    The first line names the columns: id_tag and, optionally, status, expires_at, parent, max_active_transactions, type,
+    group and note.
     """
     with open_registry(**source) as registry:
         count = registry.import_id_tags(file.read())
@@ -131,13 +143,15 @@ def import_id_tags(file: BinaryIO, **source: Any) -> None:
 @json_option
 @registry_options
 def erase_id_tag(id_tag: str, as_json: bool, **source: Any) -> None:
-    """Remove ID_TAG, as personal data, from everything that is stored. This cannot be undone.
+    """Erase ID_TAG, as personal data, from everything stored.
+
+    This cannot be undone.
 
     The id tag is removed from the database, from the memory of the server and from the audit log. Logs that charge
     points uploaded and that contain it are deleted. Transactions and reservations are kept under a random pseudonym.
     Exported traces and logs, backups, and the lists in charge points are not reached.
 
-    It takes the right `admin`. With --database, no server may use the database.
+    Only an admin may do it. With --database, no server may use the database.
     """
     with open_registry(**source) as registry:
         erased = registry.erase_id_tag(id_tag)

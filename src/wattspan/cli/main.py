@@ -24,11 +24,13 @@ COMMANDS = {
     "config": LazyCommand("config:config", "Check the settings."),
     "cp": LazyCommand("charge_points:charge_points", "Manage charge points and send commands to them."),
     "demo": LazyCommand("demo:demo", "Run a central system with a small simulated fleet."),
+    "export": LazyCommand("exports:export", "Export sessions, readings, messages and other records."),
     "login": LazyCommand("logins:login", "Log in to a server and save a token for later commands."),
     "logout": LazyCommand("logins:logout", "Revoke the saved token and delete it."),
+    "node": LazyCommand("nodes:nodes", "Show the nodes of a cluster."),
     "proxy": LazyCommand("proxy:proxy", "Relay charge points to another central system, and observe them."),
     "replay": LazyCommand(
-        "replay:replay_command", "Read logs of OCPP messages and report sessions, energy and what is odd."
+        "replay:replay_command", "Read logs of OCPP messages and report sessions, energy and anomalies."
     ),
     "serve": LazyCommand("serve:serve", "Run the central system until Ctrl-C or SIGTERM."),
     "simulate": LazyCommand("simulate:simulate", "Run virtual charge points: cars come, charge, taper and leave."),

@@ -31,8 +31,8 @@ class SettingType(click.ParamType[str]):
 
     def __init__(self, constraint: Constraint) -> None:
         self._constraint = constraint
-        url = "URL" if constraint.example else "TEXT"
-        self.name = _METAVARS.get(constraint.kind, url)
+        text = "URL" if "://" in (constraint.example or "") else "TEXT"
+        self.name = _METAVARS.get(constraint.kind, text)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
         choices = self._constraint.choices

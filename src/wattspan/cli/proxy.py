@@ -9,6 +9,7 @@ from wattspan.cli.help import DescribedOption, SectionedCommand
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped, tune_garbage_collection
 from wattspan.cli.serve import print_first_password
+from wattspan.cli.service_manager import wait_for_stop
 from wattspan.settings import Settings
 
 DATABASE = "wattspan-proxy.db"
@@ -29,21 +30,27 @@ HELP = {
 OPTIONS = {
     "Central system": ("upstream", "upstream_ca", "upstream_cert"),
     "Charge points": ("host", "port", "tls_cert", "tls_key", "tls_client_ca", "tls_client_crl", "max_frame_bytes"),
+    "Mirrors": ("compare",),
     "Metrics": (
         *("metrics_host", "metrics_port", "metrics_user", "metrics_tls_cert", "metrics_tls_key"),
-        "handling_by_charge_point",
+        *("metrics_detail", "handling_by_charge_point", "metrics_native_histograms"),
     ),
     "HTTP API and console": (
         *("api_host", "api_port", "api_url", "api_tls_cert", "api_tls_key", "session_hours"),
-        *("jaeger_url", "alertmanager_url"),
+        *("jaeger_url", "alertmanager_url", "map_style_url"),
     ),
     "Storage": ("database", "reading_retention_days"),
-    "Mirrors": ("compare",),
     "Logging": ("log_level", "log_format"),
 }
 
 
 @click.command(cls=SectionedCommand)
+@settings_options(
+    *(name for names in OPTIONS.values() for name in names),
+    help=HELP,
+    defaults={"database": DATABASE},
+    sections=OPTIONS,
+)
 @click.option(
     "--mirror",
     "mirror",
@@ -54,12 +61,6 @@ OPTIONS = {
     shown_envvar="WATTSPAN_MIRRORS",
     help="URL of another central system that gets copies of the charge points' messages, with `{cp_id}`. May be "
     "repeated; the variable separates several by commas.",
-)
-@settings_options(
-    *(name for names in OPTIONS.values() for name in names),
-    help=HELP,
-    defaults={"database": DATABASE},
-    sections=OPTIONS,
 )
 def proxy(mirror: tuple[str, ...], **options: Any) -> None:
     """Relay charge points to another central system, and observe them.
@@ -82,6 +83,8 @@ def proxy(mirror: tuple[str, ...], **options: Any) -> None:
             metrics_scheme = "https" if settings.metrics_tls_cert else "http"
             click.echo(f"charge points  {scheme}://{_in_url(settings.host)}:{server.port}/{{cp_id}}")
             click.echo(f"upstream       {server.template.text}")
+            for url in settings.mirrors:
+                click.echo(f"mirror         {url}")
             click.echo(
                 f"metrics        {metrics_scheme}://{_in_url(settings.metrics_host)}:{server.metrics_port}/metrics"
             )
@@ -89,7 +92,7 @@ def proxy(mirror: tuple[str, ...], **options: Any) -> None:
             if server.first_password is not None:
                 print_first_password(settings, server.first_password)
             tune_garbage_collection()
-            await stop.wait()
+            await wait_for_stop(stop)
             click.echo("stopping", err=True)
         if server.comparison is not None:
             click.echo(server.comparison.report(), nl=False)

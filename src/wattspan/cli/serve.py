@@ -11,6 +11,7 @@ import click
 from wattspan.cli.help import SectionedCommand
 from wattspan.cli.options import read_settings, settings_options
 from wattspan.cli.process import run_until_stopped, tune_garbage_collection
+from wattspan.cli.service_manager import wait_for_stop
 from wattspan.private_files import write_private
 from wattspan.settings import Settings, is_loopback
 
@@ -31,18 +32,21 @@ def serve(**options: Any) -> None:
 
     # Imported here, so that --help and shell completion need none of the server's libraries.
     from wattspan.app import CentralSystem  # noqa: PLC0415
+    from wattspan.store.reachable import wait_until_reachable  # noqa: PLC0415
     from wattspan.telemetry.logs import setup_logging  # noqa: PLC0415
 
     setup_logging(settings)
 
     async def main(stop: asyncio.Event) -> None:
+        if not await wait_until_reachable(settings.database, stop):
+            return
         async with CentralSystem(settings) as csms:
             csms.telemetry.make_global()
             print_addresses(settings, csms)
             if csms.first_password is not None:
                 print_first_password(settings, csms.first_password)
             tune_garbage_collection()
-            await stop.wait()
+            await wait_for_stop(stop)
             click.echo("stopping", err=True)
 
     run_until_stopped(main)

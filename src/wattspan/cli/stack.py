@@ -40,6 +40,11 @@ MAKERS: dict[str, Callable[[Made], str]] = {
     # The same secrets, in the formats that other programs read.
     "redis_passwords.json": lambda made: json.dumps({"redis://redis:6379": made["redis_password"]}),
     "wattspan.toml": lambda made: f'metrics_token = "{made["metrics_token"]}"\n',
+    "cluster.toml": lambda made: (
+        f'metrics_token = "{made["metrics_token"]}"\n'
+        f'database = "postgresql://wattspan:{made["postgres_password"]}@postgres/wattspan"\n'
+        f'redis = "redis://:{made["redis_password"]}@redis:6379/0"\n'
+    ),
 }
 """The content of each secret file, in the order in which the files are created."""
 
@@ -115,7 +120,8 @@ class _Stack:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     envvar="WATTSPAN_STACK_DIRECTORY",
-    help="Folder that has compose.yaml.  [WATTSPAN_STACK_DIRECTORY]",
+    show_envvar=True,
+    help="Folder that has compose.yaml.",
 )
 @click.option(
     "--profile",

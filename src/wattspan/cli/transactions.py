@@ -6,9 +6,8 @@ import click
 
 from wattspan.cli.api_client import Json
 from wattspan.cli.backends import api_options, open_client
+from wattspan.cli.help import TIME, TIME_METAVAR
 from wattspan.cli.output import Column, json_option, print_fields, print_rows, thousands, timestamp
-
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 COLUMNS = (
     Column("number", "number", priority=0),
@@ -40,8 +39,16 @@ def transactions() -> None:
 @click.option("--cp", "cp_id", help="Only transactions of this charge point.")
 @click.option("--id-tag", help="Only transactions of this id tag.")
 @click.option("--open/--closed", "is_open", default=None, help="Only open or only closed transactions.")
-@click.option("--from", "from_at", type=TIME, help="Only transactions that began at this time (UTC) or later.")
-@click.option("--until", "until_at", type=TIME, help="Only transactions that began before this time (UTC).")
+@click.option(
+    "--from",
+    "from_at",
+    type=TIME,
+    metavar=TIME_METAVAR,
+    help="Only transactions that began at this time (UTC) or later.",
+)
+@click.option(
+    "--until", "until_at", type=TIME, metavar=TIME_METAVAR, help="Only transactions that began before this time (UTC)."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, help="Largest number of transactions to list.")
 @json_option
 @api_options
@@ -73,7 +80,10 @@ def list_transactions(  # noqa: PLR0913, PLR0917  one argument an option
 @json_option
 @api_options
 def show_transaction(number: int, as_json: bool, url: str | None, token: str | None) -> None:
-    """Show the transaction NUMBER and its timeline; with --json, its meter curve too."""
+    """Show the transaction NUMBER and its timeline.
+
+    With --json, its meter curve is printed too.
+    """
     with open_client(url, token) as client:
         transaction: Json = client.request("GET", f"/transactions/{number}")
     print_fields(transaction, DETAILS, as_json=as_json)

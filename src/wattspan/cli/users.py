@@ -69,7 +69,10 @@ def remove_user(name: str, **source: Any) -> None:
 @click.argument("name")
 @registry_options
 def set_password(name: str, **source: Any) -> None:
-    """Change the password of the user NAME, and end their logins to the console."""
+    """Change the password of the user NAME.
+
+    Their logins to the console end.
+    """
     with open_registry(**source) as registry:
         registry.set_password(name, read_password(confirm=True))
     click.echo(f"password of {name} changed", err=True)

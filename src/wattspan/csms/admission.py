@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wattspan.domain.fleet import Fleet
+from wattspan.domain.fleet import Fleet, issued_id
 from wattspan.domain.model import Transaction
 from wattspan.domain.transactions.v2x import key_of
 from wattspan.store.records import IdTag, Registration
@@ -27,6 +27,10 @@ class Records(Protocol):
     async def find_stop(self, cp_id: str, transaction_id: str, key: str) -> Transaction | None: ...
 
 
+async def _enrol_none(_cp_id: str, _id_token: str, _kind: str) -> IdTag | None:
+    return None
+
+
 @dataclass(slots=True, kw_only=True)
 class Admission:
     """The policy, shared by all connections."""
@@ -39,6 +43,10 @@ class Admission:
     """(cp_id, vendor_id, message_id, data) to an answer; None when no plugin handles the vendor."""
     sign_certificate: Callable[[str, str, str, Payload], Awaitable[bool]]
     """(cp_id, csr, kind, echo): whether a certificate will follow; see `csms.security.signing`."""
+    open_elsewhere: Callable[[str], Awaitable[int]] | None = None
+    """Returns how many transactions of an id token are open on other nodes of a cluster; None: there are none."""
+    enrol: Callable[[str, str, str], Awaitable[IdTag | None]] = _enrol_none
+    """(cp_id, id_token, kind): the new id tag if the charge point enrols an unknown one; see `csms.enrolment`."""
 
     async def judge(
         self,
@@ -56,6 +64,8 @@ class Admission:
         another token (2.x compares both, C01.FR.02).
         """
         tag = await self.records.id_tag(id_token)
+        if tag is None:
+            tag = await self.enrol(cp_id, id_token, kind)
         if tag is None or (kind and tag.type and kind.casefold() != tag.type.casefold()):
             return IdTokenInfo(status=ACCEPTED if await self._accepts_unknown(cp_id) else UNKNOWN)
         status = tag.status
@@ -63,7 +73,7 @@ class Admission:
             status = "Expired"
         if status == ACCEPTED and not _is_valid_at(tag, connector_id):
             status = ELSEWHERE
-        if status == ACCEPTED and start_key is not None and self._is_busy(tag, start_key):
+        if status == ACCEPTED and start_key is not None and await self._is_busy(tag, start_key):
             status = CONCURRENT
         return IdTokenInfo(status=status, expiry_ts=tag.expiry_ts, parent=tag.parent, evse_ids=tag.evse_ids)
 
@@ -72,7 +82,7 @@ class Admission:
         own = "" if known is None else known.unknown_id_tags
         return own == "accept" if own else self.accepts_unknown_id_tags
 
-    def _is_busy(self, tag: IdTag, start_key: str) -> bool:
+    async def _is_busy(self, tag: IdTag, start_key: str) -> bool:
         if tag.max_active_transactions is None:
             return False
         token = tag.id_token.casefold()
@@ -81,6 +91,8 @@ class Admission:
             for cp in self.fleet.charge_points.values()
             for transaction in cp.transactions.values()
         )
+        if self.open_elsewhere is not None and active < tag.max_active_transactions:
+            active += await self.open_elsewhere(tag.id_token)
         return active >= tag.max_active_transactions
 
 
@@ -125,8 +137,7 @@ class ConnectionContext:
         known = fleet.repeated_start(self.cp_id, key, started_ts, self.now_ts)
         if known is not None:
             return StartDecision(transaction_id=int(known.transaction_id), info=info)
-        fleet.last_transaction_id += 1
-        return StartDecision(transaction_id=fleet.last_transaction_id, info=info)
+        return StartDecision(transaction_id=fleet.next_transaction_id(), info=info)
 
     def knows(self, transaction_id: str) -> bool:
         """Return whether the fleet has the transaction of that OCPP id, open or closed."""
@@ -145,10 +156,20 @@ class ConnectionContext:
             self.admission.fleet.recall(known)
 
     def may_be_closed(self, transaction_id: str) -> bool:
-        """Return whether we assigned the id and the transaction is not in memory, so that the store may have it."""
+        """Return whether we may have assigned the id and the transaction is not in memory, but perhaps in the store."""
         fleet = self.admission.fleet
+        cp = fleet.charge_points.get(self.cp_id)
+        if cp is not None and transaction_id in cp.transactions:
+            return False  # nearly always
         if transaction_id == self.absent_id or fleet.knows_transaction(self.cp_id, transaction_id):
             return False
+        return self._may_be_assigned(transaction_id)
+
+    def _may_be_assigned(self, transaction_id: str) -> bool:
+        """Return whether we may have assigned the id; in a cluster only the store knows, because any node may have."""
+        fleet = self.admission.fleet
+        if fleet.ids is not None:
+            return bool(issued_id(transaction_id))
         return fleet.has_issued(self.cp_id, transaction_id)
 
     async def recall_stop(self, transaction_id: str, key: str) -> None:
@@ -158,7 +179,7 @@ class ConnectionContext:
             return
         known = await self.admission.records.find_stop(self.cp_id, transaction_id, key)
         if known is None:
-            if fleet.has_issued(self.cp_id, transaction_id):
+            if self._may_be_assigned(transaction_id):
                 self.absent_id = transaction_id
         elif not known.open:
             fleet.recall(known)

@@ -5,6 +5,7 @@ It must not know what a command is for; `csms.operations` does.
     result = await commands.send("CP1", ocpp.v16.call.RemoteStartTransaction(id_tag="A1", connector_id=1))
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,9 +20,14 @@ from wattspan.csms.responses import response_of
 from wattspan.domain import events as ev
 from wattspan.domain.apply import apply
 from wattspan.errors import CommandError, CommandInvalid, CommandRefused, NotConnected
-from wattspan.ocppj.rpc import RpcConnection
+from wattspan.ocppj.rpc import RpcConnection, Sent
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION, ConnectionAttributes
+from wattspan.telemetry.recorder import MessageSpan
 from wattspan.versions.base import Command, Payload, Version
 from wattspan.versions.security import Changes
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # has defaults, which `typing` has from Python 3.13 on
@@ -41,6 +47,8 @@ class ActiveConnection:
     cp_id: str
     rpc: RpcConnection
     version: Version
+    attributes: ConnectionAttributes = UNKNOWN_CONNECTION
+    """What its spans share."""
     security_profile: int = 0
     """The OCPP security profile of the connection."""
 
@@ -74,6 +82,15 @@ class Guard(Protocol):
     def masked(self, value: Any) -> Any: ...
 
 
+class RemoteCommands(Protocol):
+    """Sends commands to charge points that are connected to other nodes of a cluster: see `csms.routing`."""
+
+    async def send_payload(
+        self, cp_id: str, action: str, payload: Payload, *, timeout_s: float | None = None
+    ) -> CommandResult:
+        """Send a payload, and return the answer. Raises as `Commands.send_payload` does, and NodeUnreachable."""
+
+
 class Commands:
     """Sends commands. They are observed, traced and counted like every other message.
 
@@ -91,6 +108,14 @@ class Commands:
         self._find = find
         self._timeout_s = timeout_s
         self._guard = guard
+        self.remote: RemoteCommands | None = None
+        """What sends to the charge points of other nodes; None: there are no other nodes."""
+
+    def is_elsewhere(self, cp_id: str) -> bool:
+        """Return whether another node may have the connection: in a cluster, the fleet has only our charge points."""
+        if self.remote is None or self._find(cp_id) is not None:
+            return False
+        return cp_id not in self._core.fleet.charge_points
 
     def connection(self, cp_id: str, action: str = "a command") -> ActiveConnection:
         """Return the open connection of a charge point. Raises NotConnected, which names `action`."""
@@ -107,7 +132,12 @@ class Commands:
     async def send_payload(
         self, cp_id: str, action: str, payload: Payload, *, timeout_s: float | None = None
     ) -> CommandResult:
-        """Send a payload as it goes on the wire, and return the answer. Raises NotConnected, and as `send_on` does."""
+        """Send a payload as it goes on the wire, and return the answer.
+
+        Raises NotConnected, NodeUnreachable in a cluster, and as `send_on` does.
+        """
+        if self.remote is not None and self.is_elsewhere(cp_id):
+            return await self.remote.send_payload(cp_id, action, payload, timeout_s=timeout_s)
         try:
             connection = self.connection(cp_id, action)
         except NotConnected as exc:
@@ -152,6 +182,21 @@ class Commands:
             description, details = guard.masked(refused.description), guard.masked(refused.details)
             raise CommandRefused(refused.cp_id, refused.action, refused.code, description, details) from None
         await guard.answered(result.payload)
+        self._core.recorder.evidence.record(
+            catalogue.CREDENTIALS_SPAN,
+            "%s set a credential or security profile of %s: %s",
+            command.action,
+            connection.cp_id,
+            result.status or "answered",
+            fields={
+                catalogue.CP_ID: connection.cp_id,
+                catalogue.CREDENTIAL_KIND: "secret",
+                catalogue.OCPP_ACTION: command.action,
+                catalogue.OCPP_STATUS: result.status,
+            },
+            logger=log,
+            inside=True,
+        )
         return replace(result, payload=guard.masked(result.payload))
 
     async def _exchange(
@@ -159,8 +204,10 @@ class Commands:
     ) -> CommandResult:
         core, cp_id, action = self._core, connection.cp_id, command.action
         connector_id = command.connector(payload)
-        span = core.recorder.command(cp_id, action, connector_id)
+        span = core.recorder.command(cp_id, action, connector_id, connection=connection.attributes)
         transaction = core.fleet.session_of(cp_id, connector_id, None)
+        if transaction is not None:
+            transaction.messages += 1
         messages = core.counters.messages
         messages["out", action] = messages.get(("out", action), 0) + 1
         if command.requests_status(payload):
@@ -170,19 +217,34 @@ class Commands:
         began_s = time.perf_counter()
         status: str | None = None
         error: str | None = "Cancelled"
+        description: str | None = None
+        sent = Sent()
         try:
             check = partial(_first_fault, connection.version, action) if core.strict else None
-            answer = await connection.rpc.call(action, payload, timeout_s=timeout_s, check=check)
+            answer = await connection.rpc.call(action, payload, timeout_s=timeout_s, check=check, sent=sent)
             status, error = command.status(answer), None
         except CommandError as exc:
             error = exc.error_type
-            self._failed(cp_id, action, error, time.perf_counter() - began_s, connector_id)
+            if isinstance(exc, CommandRefused):  # one that answers a secret may repeat it
+                description = "" if command.security(payload) else exc.description
+            self._failed(cp_id, action, error, time.perf_counter() - began_s, connector_id, span)
             raise
         finally:
-            core.recorder.command_done(span, status=status, error=error, session=transaction)
+            core.recorder.command_done(
+                span,
+                status=status,
+                error=error,
+                session=transaction,
+                message_id=sent.message_id,
+                request_size=sent.request_size,
+                response_size=sent.response_size,
+                description=description,
+            )
         duration_s = time.perf_counter() - began_s
         accepted = not command.accepted or status in command.accepted
         now_ts = core.clock()
+        if accepted:
+            core.recorder.causes.command(span, connector_id, now_ts, payload.get("remoteStartId"))
         answered = ev.CommandAnswered(
             cp_id=cp_id,
             received_ts=now_ts,
@@ -191,6 +253,8 @@ class Commands:
             accepted=accepted,
             duration_s=duration_s,
             connector_id=connector_id,
+            trace_id=f"{span.trace_id:032x}",
+            span_id=f"{span.span_id:016x}",
         )
         core.record([answered, *command.observe(payload, answer, cp_id, now_ts)])
         return CommandResult(
@@ -204,7 +268,15 @@ class Commands:
             ocpp_version=connection.version.name,
         )
 
-    def _failed(self, cp_id: str, action: str, error_type: str, duration_s: float, connector_id: str | None) -> None:
+    def _failed(
+        self,
+        cp_id: str,
+        action: str,
+        error_type: str,
+        duration_s: float,
+        connector_id: str | None,
+        span: MessageSpan | None = None,
+    ) -> None:
         event = ev.CommandFailed(
             cp_id=cp_id,
             received_ts=self._core.clock(),
@@ -212,6 +284,8 @@ class Commands:
             error_type=error_type,
             duration_s=duration_s,
             connector_id=connector_id,
+            trace_id="" if span is None else f"{span.trace_id:032x}",
+            span_id="" if span is None else f"{span.span_id:016x}",
         )
         self._core.record([event])
 

@@ -12,6 +12,7 @@ class ConnectionWaiter(Plugin):
     """Listens for ChargePointConnected. `find` returns the open connection of a charge point, or None."""
 
     name = "connection waiter"
+    traced = False
     events = (ChargePointConnected,)
 
     def __init__(self, find: Callable[[str], ActiveConnection | None]) -> None:

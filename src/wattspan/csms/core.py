@@ -62,15 +62,4 @@ class Core:
 
         Raises StoreUnavailable. Cancellation: safe.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(fault: StoreUnavailable | None) -> None:
-            if future.done():
-                return
-            if fault is None:
-                future.set_result(None)
-            else:
-                future.set_exception(fault)
-
-        self.journal.commit(done)
-        await future
+        await self.journal.settled()

@@ -13,22 +13,23 @@ message with events to store waits for its commit between `settle` and `stored`.
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from wattspan.csms import large
 from wattspan.csms.admission import ConnectionContext
 from wattspan.csms.core import Core
+from wattspan.csms.exchange import Connection, Exchange
 from wattspan.domain import events as ev
 from wattspan.domain.ahead import Ahead
 from wattspan.domain.apply import apply
-from wattspan.domain.model import ChargePoint, Transaction
+from wattspan.domain.model import ChargePoint
 from wattspan.domain.status import bounded_call_error
 from wattspan.errors import CallFault, FrameError, StoreError
 from wattspan.ocppj.frames import Call, ResultError, Send
 from wattspan.ocppj.rpc import RpcConnection
 from wattspan.ocppj.schemas import SchemaFault
+from wattspan.telemetry import catalogue
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import MessageSpan
 from wattspan.versions.base import Payload, Request, Version
@@ -36,11 +37,11 @@ from wattspan.versions.mixed import actual_version
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-"""Times that the effect of a large message is computed, while others change the charge point."""
-
 OTHER = "other"
 """The action label of messages that OCPP does not define."""
+
+MAX_DESCRIPTION = 255
+"""Characters of a CALLERROR's description that OCPP allows."""
 
 NOT_AWAITED = frozenset({ev.HeartbeatReceived, ev.Authorized, ev.SchemaFaulted, ev.NoticeReceived})
 """Events that may be lost in a crash, so that the answer does not wait until they are durable."""
@@ -53,51 +54,10 @@ def _payload_faults(fault: FrameError, faults: Sequence[SchemaFault]) -> Sequenc
     return [SchemaFault(fault.code, "", fault.description)]
 
 
-class Connection(Protocol):
-    """The open connection, as the handler sees it."""
-
-    def drop(self, code: int, reason: str) -> None:
-        """Begin to close the connection; returns at once."""
-
-    def count_messages(self, more: int) -> None:
-        """Count messages that came in the same frame as another, against what the peer may take of the loop."""
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A CALL of a charge point, until it is answered."""
-
-    handler: "CallHandler"
-    call: Call
-    request: Request
-    span: MessageSpan
-    received_ts: float
-    answer: Payload
-    connector_id: str | None = None
-    transaction: Transaction | None = None
-    settled_s: float = 0.0
-
-    def stored(self, fault: StoreError | None) -> None:
-        """Send the answer; or, if the events could not be stored, close the connection so that it sends them again."""
-        handler = self.handler
-        wait_s = time.perf_counter() - self.settled_s
-        if fault is None:
-            handler.rpc.answer(self.call, self.answer)
-        handler.core.recorder.answered(
-            self.span,
-            connector_id=self.connector_id,
-            session=self.transaction,
-            error=None if fault is None else "StoreUnavailable",
-            store_wait_s=wait_s,
-        )
-        if fault is not None:
-            handler.connection.drop(1013, "try again later")
-
-
 class CallHandler:
     """Handles the messages of one connection; its `ocppj.rpc.Handler`."""
 
-    __slots__ = ("_context", "connection", "core", "cp", "rpc", "version")
+    __slots__ = ("_context", "connection", "core", "cp", "last_message", "rpc", "version")
 
     rpc: RpcConnection
     """Set right after construction, for each refers to the other."""
@@ -107,6 +67,8 @@ class CallHandler:
         self.cp = cp
         self.version = version
         self.connection = connection
+        self.last_message = ""
+        """The action of the charge point's last request, as a label."""
         self._context = ConnectionContext(cp.cp_id, core.admission)
 
     def on_call(self, call: Call) -> None:
@@ -119,16 +81,20 @@ class CallHandler:
             version = self._actual_version(call, received_ts)
             request = version.requests.get(call.action)
         label = call.action if request is not None or call.action in version.known else OTHER
+        self.last_message = label
         counts, counted = core.counters.messages, ("in", label)
         counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
-        span = core.recorder.message(self.cp.cp_id, label, received_ns)
+        span = core.recorder.message(
+            self.cp.cp_id, label, received_ns, self.connection.attributes, call.message_id, call.size
+        )
         token = core.recorder.attach(span)
         try:
             if request is None:
                 code = "NotSupported" if label is not OTHER else "NotImplemented"
                 raise CallFault(code, "the action is not supported")
-            if call.is_large:
+            if call.is_large or (call.size > large.AT_ONCE_BYTES and call.action in large.PACKING.actions):
+                call.is_large = True
                 exchange = Exchange(self, call, request, span, received_ts, {})
                 core.spawn(self._wait(exchange, self._answer_large(exchange, version)))
                 return
@@ -163,10 +129,11 @@ class CallHandler:
         received_ts = received_ns / 1e9
         request = self.version.requests.get(send.action) if send.action in self.version.unconfirmed else None
         label = OTHER if request is None else send.action
+        self.last_message = label
         counts, counted = core.counters.messages, ("in", label)
         counts[counted] = counts.get(counted, 0) + 1
         core.fleet.seen(self.cp, received_ts)
-        span = core.recorder.message(cp_id, label, received_ns)
+        span = core.recorder.message(cp_id, label, received_ns, self.connection.attributes)
         error: str | None = None
         try:
             if request is None:
@@ -200,6 +167,7 @@ class CallHandler:
             self.cp.cp_id,
             error.code,
             error.description,
+            fields={"cp_id": self.cp.cp_id, **self.connection.attributes.fields},
         )
 
     def on_fault(self, fault: FrameError) -> None:
@@ -209,19 +177,16 @@ class CallHandler:
         core.counters.unreadable_frames += 1
         core.fleet.seen(self.cp, now_ts)
         apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=now_ts, code=fault.code))
-        limited(
-            log, logging.WARNING, "unreadable frame", "unreadable frame from %s: %s", self.cp.cp_id, fault.description
-        )
+        text = f"unreadable frame: {fault.description}"
+        core.recorder.evidence.protocol_fault(self.cp.cp_id, self.connection.attributes, fault.code, text)
 
     def on_joined(self, messages: int) -> None:
         """Count and log a text of several messages, as a fault of the protocol."""
-        core, cp_id = self.core, self.cp.cp_id
-        apply(
-            core.fleet,
-            ev.ProtocolFaulted(cp_id=cp_id, received_ts=core.clock(), code=self.version.framing.malformed),
-        )
+        core, cp_id, code = self.core, self.cp.cp_id, self.version.framing.malformed
+        apply(core.fleet, ev.ProtocolFaulted(cp_id=cp_id, received_ts=core.clock(), code=code))
         self.connection.count_messages(messages - 1)
-        limited(log, logging.WARNING, "joined messages", "%d messages in one frame from %s", messages, cp_id)
+        text = f"{messages} messages in one frame"
+        core.recorder.evidence.protocol_fault(cp_id, self.connection.attributes, code, text)
 
     def on_unexpected_result(self) -> None:
         """Count a result of no pending command: unrequested, late, or of an unknown message type."""
@@ -230,10 +195,9 @@ class CallHandler:
 
     def on_binary(self) -> None:
         """Count a binary message, which OCPP-J does not allow. Its content is handled all the same."""
-        apply(
-            self.core.fleet,
-            ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=self.core.clock(), code=self.version.codes.formation),
-        )
+        core, cp_id, code = self.core, self.cp.cp_id, self.version.codes.formation
+        apply(core.fleet, ev.ProtocolFaulted(cp_id=cp_id, received_ts=core.clock(), code=code))
+        core.recorder.evidence.protocol_fault(cp_id, self.connection.attributes, code, "a binary frame")
 
     def _actual_version(self, call: Call, received_ts: float) -> Version:
         """Return the version of a message: some charge points negotiate 2.x and send 1.6. Not in strict mode."""
@@ -251,7 +215,8 @@ class CallHandler:
         version = self._actual_version(call, received_ts)
         if version is self.version:
             return request, faults
-        return version.requests[call.action], version.schemas.call_faults(call.action, call.payload)
+        call_faults = partial(large.call_faults, version.schemas) if call.is_large else version.schemas.call_faults
+        return version.requests[call.action], call_faults(call.action, call.payload)
 
     def _schema_faults(
         self, faults: Sequence[SchemaFault], call: Call | Send, span: MessageSpan, received_ts: float
@@ -265,15 +230,34 @@ class CallHandler:
                 "schema fault",
                 {"ocpp.fault.code": fault.code, "ocpp.fault.path": fault.path, "ocpp.fault.text": fault.message},
             )
+        first = faults[0]
+        limited(
+            log,
+            logging.INFO,
+            catalogue.SCHEMA_FAULT_EVENT,
+            "%s of %s violates its schema: %s: %s",
+            span.action,
+            self.cp.cp_id,
+            first.path,
+            first.message,
+            fields={
+                catalogue.EVENT_NAME: catalogue.SCHEMA_FAULT_EVENT,
+                catalogue.CP_ID: self.cp.cp_id,
+                catalogue.MESSAGE_TYPE: span.action,
+                catalogue.FAULT_PATH: first.path,
+                catalogue.FAULT_TEXT: first.message,
+            },
+        )
         if self.core.strict:
             raise CallFault(faults[0].code, f"{faults[0].path}: {faults[0].message}")
 
     async def _wait(self, exchange: Exchange, answer: Awaitable[Payload]) -> None:
         """Await an answer that needs I/O, in a task of its own, and settle it."""
+        core, cp = self.core, self.cp
         try:
             exchange.answer = await answer
-            large_events = await self._observe_large(exchange) if exchange.call.is_large else ()
-            if not self._is_current():
+            large_events = await large.observe(core, cp, exchange) if exchange.call.is_large else ()
+            if not core.fleet.is_current(cp):
                 return  # decommissioned meanwhile; applying the events would add it again
             self._settle(exchange, *large_events)
         except CallFault as fault:
@@ -286,12 +270,11 @@ class CallHandler:
             failure = CallFault("InternalError", "see the server's log")
             self._refuse(exchange.call, exchange.span, exchange.received_ts, failure)
 
-    def _is_current(self) -> bool:
-        return self.core.fleet.charge_points.get(self.cp.cp_id) is self.cp
-
     async def _answer_large(self, exchange: Exchange, version: Version) -> Payload:
         """Do what `on_call` does with a CALL: check the payload and return the answer."""
         core, call, received_ts = self.core, exchange.call, exchange.received_ts
+        if large.has_too_many_samples(call.payload):
+            raise CallFault("PropertyConstraintViolation", f"a MeterValue has more than {large.MAX_SAMPLES:,} samples")
         faults = await core.off_loop(lambda: large.call_faults(version.schemas, call.action, call.payload))
         if faults and version is self.version:
             exchange.request, faults = self._by_actual_version(call, exchange.request, faults, received_ts)
@@ -301,24 +284,6 @@ class CallHandler:
         self._context.now_ts = received_ts
         answer = exchange.request.answer(call.payload, self._context)
         return answer if isinstance(answer, dict) else await answer
-
-    async def _observe_large(self, exchange: Exchange) -> tuple[list[ev.Event], Ahead | None]:
-        """Return the events of a large message, and the effect of its readings if they are many.
-
-        Others may change the charge point meanwhile (a command, another connection of it); then it is computed again.
-        """
-        core, cp_id, call = self.core, self.cp.cp_id, exchange.call
-        observe = partial(exchange.request.observe, call.payload, exchange.answer, cp_id, exchange.received_ts)
-        events = await core.off_loop(lambda: list(observe()))
-        if len(events) != 1 or not self._is_current() or not large.has_many_readings(events[0]):
-            return events, None
-        attempts = 0
-        while True:
-            attempts += 1
-            ahead = Ahead(core.fleet, events[0])
-            await core.off_loop(ahead.compute)
-            if attempts == MAX_ATTEMPTS or not self._is_current() or ahead.is_current():
-                return events, ahead
 
     def _settle(self, exchange: Exchange, events: Any = None, ahead: Ahead | None = None) -> None:
         """Apply the events of an exchange, and have the answer sent once they are durable.
@@ -334,6 +299,8 @@ class CallHandler:
         else:
             connector_id, transaction_id = request.place(payload)
         transaction = fleet.session_of(cp_id, connector_id, transaction_id)
+        if transaction is not None:  # before the events are applied: they may end the session
+            transaction.messages += 1
         must_be_durable = False
         for event in events:
             if ahead is None:
@@ -344,6 +311,10 @@ class CallHandler:
             must_be_durable = must_be_durable or type(event) not in NOT_AWAITED
         if transaction is None:
             transaction = fleet.session_of(cp_id, connector_id, transaction_id)
+            if transaction is not None:
+                transaction.messages += 1
+        if core.recorder.causes.pending:
+            core.recorder.causes.message(fleet, exchange.span, transaction, exchange.received_ts)
         exchange.transaction = transaction
         # Not every message about a transaction names its connector.
         exchange.connector_id = connector_id if transaction is None else transaction.connector_id
@@ -357,4 +328,29 @@ class CallHandler:
         core = self.core
         apply(core.fleet, ev.ProtocolFaulted(cp_id=self.cp.cp_id, received_ts=received_ts, code=fault.code))
         self.rpc.refuse(call, fault.code, fault.description, fault.details)
-        core.recorder.answered(span, connector_id=None, session=None, error=fault.code, store_wait_s=0.0)
+        limited(
+            log,
+            logging.WARNING,
+            "refused",
+            "%s of %s refused with %s: %s",
+            span.action,
+            self.cp.cp_id,
+            fault.code,
+            fault.description,
+            fields={
+                catalogue.EVENT_NAME: catalogue.PROTOCOL_FAULT_SPAN,
+                catalogue.CP_ID: self.cp.cp_id,
+                catalogue.FAILURE: fault.code,
+                catalogue.MESSAGE_TYPE: span.action,
+                **self.connection.attributes.fields,
+            },
+        )
+        core.recorder.answered(
+            span,
+            connector_id=None,
+            session=None,
+            error=fault.code,
+            store_wait_s=0.0,
+            response_size=call.answer_size,
+            description=fault.description[:MAX_DESCRIPTION],
+        )

@@ -25,8 +25,8 @@ class Ahead:
 
     def __init__(self, fleet: Fleet, event: Measured) -> None:
         cp = fleet.charge_points[event.cp_id]
-        fleet.last_number += 1  # reserved; a transaction that begins meanwhile gets the next one
-        self.effect = ReadingsEffect(fleet.last_number)
+        # Reserved; a transaction that begins meanwhile gets the next one.
+        self.effect = ReadingsEffect(fleet.next_number())
         self._event = event
         self._cp = cp
         self._before = state_of(cp)
@@ -67,6 +67,7 @@ def _copied(fleet: Fleet, cp: ChargePoint, names: list[str]) -> Fleet:
     """Return a fleet of a copy of the charge point, with copies of its open transactions and of the closed ones."""
     copied = Fleet(assigns_ids=fleet.assigns_ids, keeps_readings=fleet.keeps_readings)
     copied.last_number, copied.last_transaction_id = fleet.last_number, fleet.last_transaction_id
+    copied.ids = fleet.ids  # not used up: a transaction that begins takes the number of the effect
     transactions = {id(each): _transaction(each) for each in cp.transactions.values()}
     twin = copied.charge_points[cp.cp_id] = _shallow(cp)
     twin.transactions = {name: transactions[id(each)] for name, each in cp.transactions.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from wattspan.domain import events as ev
 from wattspan.domain import evses
 from wattspan.domain import status as status_words
+from wattspan.domain.clock_skew import clock_offset
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import NO_TIME, ChargePoint, Connector, when
 from wattspan.domain.profiles import profile_set, profiles_cleared, schedule_updated
@@ -24,7 +25,7 @@ ONE_FAULT_S = 60.0
 
 def apply(fleet: Fleet, event: ev.Event) -> None:
     """Change the state by `event`. A repeat changes nothing."""
-    _APPLY[type(event)](fleet, event)
+    HANDLERS[type(event)](fleet, event)
 
 
 def _connected(fleet: Fleet, e: ev.ChargePointConnected) -> None:
@@ -32,7 +33,10 @@ def _connected(fleet: Fleet, e: ev.ChargePointConnected) -> None:
     cp.connected, cp.protocol = True, e.protocol
     cp.unnamed_stops = []
     cp.outage_counted = bool(cp.transactions)
-    _came_back(fleet, cp, e.received_ts, "reconnected")
+    if e.cp_id in fleet.resumed:
+        fleet.resumed.discard(e.cp_id)
+    else:
+        _came_back(fleet, cp, e.received_ts, "reconnected")
     fleet.seen(cp, e.received_ts)
 
 
@@ -86,15 +90,18 @@ def _status(fleet: Fleet, e: ev.ConnectorStatusChanged) -> None:
     connector = cp.connector(e.connector_id)
     is_new = _is_new_fault_16(connector, e) if e.outlet is None else _is_new_fault(connector, e)
     status = e.status if e.outlet is None else evses.update_outlet(connector, e.outlet, e.status)
+    at_ts = when(e.charger_ts, e.received_ts)
     if status:
-        cp.status = connector.status = status
+        cp.status = status
+        connector.change_status(status, at_ts)
     if is_new:
         connector.error_code = e.error_code
-    connector.status_ts = when(e.charger_ts, e.received_ts)
+    if e.charger_ts is not None:
+        cp.clock_offset = clock_offset(cp.clock_offset, e.charger_ts, e.received_ts)
     fleet.changed(cp, connector)
     transaction = connector.transaction
     if transaction is not None and (phase := status_words.PHASES.get(status)) is not None:
-        fleet.add_timeline_entry(transaction, connector.status_ts, phase, {}, phase=True)
+        fleet.add_timeline_entry(transaction, at_ts, phase, {}, phase=True)
     if is_new and e.error_code != status_words.NO_ERROR:
         code = status_words.bounded_error(e.error_code, cp.errors)
         cp.errors[code] = cp.errors.get(code, 0) + 1
@@ -152,8 +159,8 @@ def _problem(fleet: Fleet, e: ev.ProblemReported) -> None:
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     code = status_words.bounded_problem(e.error_type)
     connector = cp.connectors.get(e.connector_id or "")
-    if connector is not None and connector.error_code == status_words.UNSPECIFIED_FAULT:
-        connector.error_code = code  # the kind of the fault that its status reported, counted then
+    if connector is not None and connector.error_code in (status_words.UNSPECIFIED_FAULT, code):
+        connector.error_code = code  # the kind of the fault that its status reported, counted then; or told again
         fleet.changed(cp, connector)
     else:
         cp.errors[code] = cp.errors.get(code, 0) + 1
@@ -218,6 +225,8 @@ def _add_command_entry(
     fleet: Fleet, cp: ChargePoint, e: ev.CommandAnswered | ev.CommandFailed, attributes: dict[str, Any]
 ) -> None:
     fleet.changes.charge_points[cp.cp_id] = cp
+    if e.trace_id:
+        attributes |= {"ocpp.command.trace_id": e.trace_id, "ocpp.command.span_id": e.span_id}
     affected = [tx for tx in cp.transactions.values() if e.connector_id in (None, "0", tx.connector_id)]
     fleet.add_timeline_entries(affected, e.received_ts, "command", attributes)
 
@@ -251,7 +260,7 @@ def _decommissioned(fleet: Fleet, e: ev.ChargePointDecommissioned) -> None:
         fleet.changes.decommissioned.append(e.cp_id)
 
 
-_APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
+HANDLERS: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.ChargePointConnected: _connected,
     ev.ChargePointDisconnected: _disconnected,
     ev.ChargePointBooted: _booted,
@@ -287,3 +296,4 @@ _APPLY: dict[type[ev.Event], Callable[[Fleet, Any], None]] = {
     ev.ReservationCancelled: _note,
     ev.ChargePointDecommissioned: _decommissioned,
 }
+"""The state change of each event: what `apply` looks up, for callers that save its call."""

@@ -16,6 +16,8 @@ MAX_RELATIVE_WH = 200_000.0
 """A register that counts from the start of the session never begins with more than this."""
 MAX_POWER_W = 4_000_000.0
 """The most that any charger delivers."""
+MAX_CURRENT_A = 10_000.0
+"""No connector carries more."""
 MIN_ELAPSED_S = 10.0
 """Nothing is concluded from the power between two readings that are closer together than this."""
 STEP_WH = 1_000.0
@@ -32,6 +34,9 @@ MAX_LIFETIME_WH = 1e9
 ENDS_CREDIBLE_WH = 50_000.0
 """Start in kWh, or readings in Wh labelled kWh? Who takes less than this by then has the start in kWh."""
 
+ROLLOVERS_WH = (65_536_000.0, 1e7, 1e8, 1e9, 2.0**32)
+"""Where registers begin again from 0: 16 bits of kWh, seven to nine digits or 32 bits of Wh."""
+
 KILO, MILLI = 1000.0, 0.001
 
 MAIN = "main"
@@ -44,6 +49,22 @@ UNIT = "unit"
 """Continues the register of the start in another unit than its label says."""
 ENDS = "ends"
 """Continues the register of the start if that was sent in kWh."""
+
+
+def possible(value: float | None, limit: float) -> float | None:
+    """Return a measured value; a thousandth of it if only that is within the limit, None if neither is.
+
+    Beyond the limit, the unit is wrong: W labelled kW, or mA labelled A.
+    """
+    if value is None or -limit <= value <= limit:
+        return value
+    value *= MILLI
+    return value if -limit <= value <= limit else None
+
+
+def left_to_rollover_wh(last_wh: float, limit_wh: float) -> float | None:
+    """Return how far a register is below its highest value, where it begins again from 0; None if over `limit_wh`."""
+    return next((highest - last_wh for highest in ROLLOVERS_WH if 0.0 < highest - last_wh <= limit_wh), None)
 
 
 def reach_wh(since_ts: float | None, at_ts: float | None, max_w: float = MAX_POWER_W) -> float:
@@ -131,7 +152,8 @@ def interpretations(
     reach = min(reach_wh(current.last_ts, ts, max_w), MAX_GAIN_WH)
     if register_wh < last_wh:
         if register_wh <= min(reach, MAX_RELATIVE_WH):
-            yield Branch(RESET, 0.0, _left_wh(current), register_wh, register_wh, ts, factor, 1)
+            left_wh = _left_wh(current) + (left_to_rollover_wh(last_wh, JUMP_WH - register_wh) or 0.0)
+            yield Branch(RESET, 0.0, left_wh, register_wh, register_wh, ts, factor, 1)
         else:
             yield Branch(MOVED, register_wh, current.energy_wh, register_wh, register_wh, ts, factor, 1)
     elif current.count and register_wh - last_wh <= MAX_GAIN_WH:

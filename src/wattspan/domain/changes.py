@@ -1,5 +1,6 @@
 """State that changed and is not durable yet. The store takes it batch by batch; nothing here knows the store."""
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from wattspan.domain.events import (
@@ -49,6 +50,20 @@ class Changes:
     decommissioned: list[str] = field(default_factory=list)
     stale_charge_points: dict[str, ChargePoint] = field(default_factory=dict)
     stale_connectors: dict[tuple[str, str], Connector] = field(default_factory=dict)
+
+    def drop(self, cp_ids: Set[str]) -> None:
+        """Forget what changed at these charge points."""
+        for cp_id in cp_ids:
+            self.charge_points.pop(cp_id, None)
+            self.stale_charge_points.pop(cp_id, None)
+        for connectors in (self.connectors, self.stale_connectors):
+            for key in [key for key in connectors if key[0] in cp_ids]:
+                del connectors[key]
+        for number in [number for number, each in self.transactions.items() if each.cp_id in cp_ids]:
+            del self.transactions[number]
+        self.readings = [row for row in self.readings if row.cp_id not in cp_ids]
+        self.notes = [note for note in self.notes if note.cp_id not in cp_ids]
+        self.decommissioned = [cp_id for cp_id in self.decommissioned if cp_id not in cp_ids]
 
     @property
     def due(self) -> bool:

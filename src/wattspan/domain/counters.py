@@ -4,6 +4,26 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
+class NodeCounters:
+    """Counters and gauges of a node of a cluster."""
+
+    nodes: int = 1
+    """Nodes of the cluster that live, as of the last look."""
+    takeovers: int = 0
+    """Charge points that this node took from another one because they connected here."""
+    adoptions: int = 0
+    """Charge points that this node took because their node was gone."""
+    fenced_writes: int = 0
+    """Charge points left out of a batch because another node owns them."""
+    clock_difference_s: float = 0.0
+    """This machine's clock minus PostgreSQL's, as of the last heartbeat."""
+    leased_at: float = float("-inf")
+    """When PostgreSQL took the last heartbeat, by the monotonic clock."""
+    leased_until: float = float("-inf")
+    """Until then nobody can have adopted this node's charge points, by the monotonic clock."""
+
+
+@dataclass(slots=True)
 class ServerCounters:
     """Counters since process start, and a few gauges. Keys are metric labels, bounded by the code that increments."""
 
@@ -35,10 +55,18 @@ class ServerCounters:
     """CALLs copied to mirrors, by (mirror, outcome)."""
     mirror_differences: dict[tuple[str, str], int] = field(default_factory=dict)
     """Answers of mirrors that differ from the central system's, by (mirror, kind)."""
+    routed_commands: dict[str, int] = field(default_factory=dict)
+    """Commands sent to other nodes of a cluster, by outcome."""
+    bus_dropped: int | None = None
+    """Events, presence records and notices for other nodes that were dropped; None: there is no cluster."""
     plugin_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (plugin, kind: "raised", "timeout", "dropped")."""
     telemetry_dropped: dict[str, int] = field(default_factory=dict)
     """Records lost by signal: "traces", "metrics", "logs"."""
+    history_dropped: dict[str, int] = field(default_factory=dict)
+    """What the history lost, by kind: "messages", "changes", "blocks"."""
+    maintenance_failures: dict[str, int] = field(default_factory=dict)
+    """Turns of a periodic task that failed, by task."""
     store_waiting: int = 0
     """Answers that are waiting for the store now."""
     store_failures: int = 0
@@ -49,5 +77,11 @@ class ServerCounters:
     lockouts: int = 0
     registrations: int = 0
     registration_conflicts: int = 0
+    node: NodeCounters | None = None
+    """None: this is no node of a cluster."""
     user_sessions: int = 0
     """Logins that have not ended, as of the last check."""
+
+    def maintenance_failed(self, task: str) -> None:
+        """Count a turn of a periodic task that failed."""
+        self.maintenance_failures[task] = self.maintenance_failures.get(task, 0) + 1

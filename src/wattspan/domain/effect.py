@@ -11,12 +11,13 @@ from wattspan.domain.branches import Branch
 from wattspan.domain.changes import Changes
 from wattspan.domain.clock_skew import ClockSkew
 from wattspan.domain.energy import EnergyMeter
+from wattspan.domain.measured_power import UnitVotes
 from wattspan.domain.model import ChargePoint, Connector, ReadingRow, Transaction
 
 _OF_CHARGE_POINT = ("energy_jumps", "energy_total_wh", "energy_overbooked_wh")
 _OF_TRANSACTION = ("meter", "last_reading_ts")
 _OF_CONNECTOR = ("current_a", "power_w", "offered_a", "soc_percent", "reading_ts", "has_outlet", "clock_skew")
-_STRUCTURES = (EnergyMeter, Branch, ClockSkew)
+_STRUCTURES = (EnergyMeter, UnitVotes, Branch, ClockSkew)
 
 
 class ReadingsEffect:

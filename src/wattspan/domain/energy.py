@@ -5,7 +5,7 @@ final one, from the charger's own registers of start and stop wherever they don'
 """
 
 from collections import deque
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from wattspan.domain.branches import (
@@ -19,16 +19,17 @@ from wattspan.domain.branches import (
     MAX_POWER_W,
     MAX_RELATIVE_WH,
     MILLI,
-    MIN_ELAPSED_S,
     MOVED,
     RESET,
     STEP_WH,
     UNIT,
     Branch,
     interpretations,
+    possible,
     preference,
     reach_wh,
 )
+from wattspan.domain.measured_power import AGREES, UnitVotes, unit_vote
 from wattspan.domain.settlement import Ends, Readings, settle
 
 MAX_OTHERS = 4
@@ -41,12 +42,8 @@ ONE_CLOCK_S = 300.0
 """Readings that were all made longer than this after the stop have another clock than the stop."""
 MAX_MISSES = 3
 """So many readings in a row that nothing continues discredit the charger's clock."""
-DECIDING_VOTES = 2
-"""So many rises beside measured power decide the unit."""
 MAX_W_PER_OFFERED_A = 20_000.0
 """No register rises faster than this for each ampere of Current.Offered: 20 times the power at 1,000 V."""
-UNIT_RATIO = (250.0, 4_000.0)
-"""How far measured power and register differ where the unit of the register is wrong by 1,000."""
 
 
 class EnergyMeter:
@@ -59,32 +56,43 @@ class EnergyMeter:
 
     __slots__ = (
         "_current",
+        "_interval_context",
+        "_interval_wh",
         "_marks",
         "_misses",
         "_others",
         "_rivals",
         "_steady",
         "_trusts_time",
-        "_unit_known",
-        "_votes",
         "ends_labelled",
         "energy_wh",
         "location",
         "rank",
         "start_known",
         "start_wh",
+        "units",
     )
 
     def __init__(self, start_wh: float | None, *, start_ts: float | None = None, ends_labelled: bool = False) -> None:
         self.start_known = start_wh is not None and isfinite(start_wh) and start_wh >= 0.0
         self.start_wh = start_wh if start_wh is not None and self.start_known else 0.0
         self.ends_labelled = ends_labelled
-        self.energy_wh = 0.0
         self.rank = -1
         """The rank of the register that is read, higher is better; -1: nothing was read yet."""
         self.location = ""
         """Where that register is measured."""
-        self._current = Branch(MAIN, self.start_wh, 0.0, self.start_wh, self.start_wh, start_ts)
+        self._interval_context = ""
+        """The context of the first interval: those of another one are about the same time."""
+        self._interval_wh = 0.0
+        self.restart(start_ts)
+
+    def restart(self, start_ts: float | None) -> None:
+        """Forget all readings, because the register that they came from turned out not to be the session's."""
+        self.energy_wh = 0.0
+        self.units = UnitVotes()
+        """What is known of the readings' units."""
+        origin_wh = self.start_wh if self.start_known else 0.0
+        self._current = Branch(MAIN, origin_wh, 0.0, origin_wh, origin_wh, start_ts)
         self._others: list[Branch] = []
         """Branches that were left, and may continue."""
         self._rivals: list[Branch] = []
@@ -92,9 +100,7 @@ class EnergyMeter:
         self._marks: deque[tuple[float, float]] = deque(maxlen=MAX_MARKS)
         """The charger's times of the last readings, and the energy then. It is not stored."""
         self._steady = False
-        self._unit_known = False
         self._trusts_time = True
-        self._votes = 0
         self._misses = 0
 
     def __repr__(self) -> str:
@@ -114,33 +120,92 @@ class EnergyMeter:
 
         `is_start` False: it is only a reading from before the first one, so the start lies there or earlier.
         """
-        if self.start_known or not (isfinite(start_wh) and start_wh >= 0.0):
+        if not (isfinite(start_wh) and start_wh >= 0.0):
             return False
+        if self.start_known:
+            return self._doubt_start(start_wh, ts)
         main = next((b for b in (self._current, *self._others) if b.kind == MAIN), None)
         self.start_known = is_start
         if main is None:
             self.start_wh = start_wh
+            self._begin_current_at(start_wh, ts)
             return True
         if not self._has_any():
             self.start_wh = main.origin_wh = main.last_wh = main.first_wh = start_wh
             main.last_ts = ts
             return True
         earlier_wh = main.origin_wh - start_wh * main.factor
-        if 0.0 <= earlier_wh <= MAX_GAIN_WH:
+        if is_start and self._continues_instead(start_wh, ts, main):
+            # The first reading was wrong, those after it continue the start.
+            current = self._current
+            main.kind, current.kind = MOVED, MAIN
+            self.start_wh = start_wh
+            current.origin_wh, current.base_wh = start_wh * current.factor, 0.0
+            current.first_wh = max(current.first_wh, current.origin_wh)
+            self.energy_wh = self._figure()
+        elif 0.0 <= earlier_wh <= MAX_GAIN_WH:
             before_wh = self._figure()
             main.origin_wh -= earlier_wh
             self.start_wh = start_wh
             self.energy_wh += self._figure() - before_wh
         elif is_start:
             self.start_wh, main.kind = start_wh, MOVED
-            current = self._current
-            origin_wh = start_wh * current.factor
-            if 0.0 <= current.last_wh - origin_wh <= min(MAX_GAIN_WH, reach_wh(ts, current.last_ts)):
-                # The first reading was wrong, those after it continue the start.
-                current.kind, current.origin_wh, current.base_wh = MAIN, origin_wh, 0.0
-                current.first_wh = max(current.first_wh, origin_wh)
             self.energy_wh = self._figure()
         return True
+
+    def _begin_current_at(self, start_wh: float, ts: float | None) -> None:
+        """Let the current branch begin at the start, if all of it can have followed, in its unit."""
+        current, origin_wh = self._current, start_wh * self._current.factor
+        reach = min(MAX_GAIN_WH, reach_wh(ts, current.last_ts))
+        if current.base_wh == 0.0 and origin_wh <= current.first_wh and current.last_wh - origin_wh <= reach:
+            current.kind, current.origin_wh = UNIT if current.factor != 1.0 else MAIN, origin_wh
+            self.energy_wh = self._figure()
+
+    def _continues_instead(self, start_wh: float, ts: float | None, main: Branch) -> bool:
+        """Return whether the last readings continue the start, and the first one, which passed for it, does not."""
+        current, origin_wh = self._current, start_wh * self._current.factor
+        if not 0.0 <= current.last_wh - origin_wh <= min(MAX_GAIN_WH, reach_wh(ts, current.last_ts)):
+            return False
+        if main.origin_wh < start_wh * main.factor or main.origin_wh - start_wh * main.factor > MAX_GAIN_WH:
+            return True
+        is_other = current is not main and current.base_wh == 0.0 and main.count <= 1
+        return is_other and origin_wh <= current.first_wh < main.first_wh
+
+    def _doubt_start(self, begin_wh: float, ts: float | None) -> bool:
+        """Use a register that was measured at the start, if it contradicts the start, and the readings do so too.
+
+        It is where the session begins on the readings' register. In another unit it does not contradict the start.
+        """
+        if self._may_be_start(begin_wh, ts):
+            return False
+        if not self._has_any():
+            # As for a reading: the next ones decide whether it or the start holds.
+            self._rivals = list(
+                interpretations(
+                    self._current, begin_wh, ts, MAX_POWER_W, unit_known=True, ends_labelled=self.ends_labelled
+                )
+            )
+            return True
+        if self._start_branch().count:
+            return False
+        for branch in (self._current, *self._others, *self._rivals):
+            origin_wh, reach = begin_wh * branch.factor, min(MAX_GAIN_WH, reach_wh(ts, branch.last_ts))
+            is_first = branch.kind == MOVED and branch.base_wh == 0.0
+            if is_first and origin_wh <= branch.origin_wh and branch.last_wh - origin_wh <= reach:
+                branch.origin_wh = origin_wh
+        if self.has_readings:
+            self.energy_wh = self._figure()
+        return True
+
+    def _may_be_start(self, begin_wh: float, ts: float | None) -> bool:
+        """Return whether a register that is said to be of the start agrees with it; in another unit, or later, too."""
+        start_wh, reach = self.start_wh, reach_wh(self._start_branch().last_ts, ts)
+        limit_wh = STEP_WH if reach == inf else min(reach, MAX_RELATIVE_WH)
+        return (
+            -STEP_WH <= begin_wh - start_wh <= limit_wh
+            or 0.0 < start_wh <= begin_wh * KILO + STEP_WH <= start_wh + 2 * STEP_WH
+            or 0.0 < start_wh <= begin_wh * MILLI + 1.0 <= start_wh + 2.0
+        )
 
     def _has_any(self) -> bool:
         return self._current.count > 0 or bool(self._rivals)
@@ -167,8 +232,21 @@ class EnergyMeter:
                 return False
         return isfinite(register_wh) and register_wh >= 0.0 and self._read_any(register_wh, ts, power_w, offered_a)
 
+    def add_interval(self, context: str, interval_wh: float) -> None:
+        """Add the energy of an interval, in a session that has shown no register."""
+        if self.has_readings or not 0.0 <= interval_wh <= MAX_GAIN_WH or self._interval_context not in ("", context):
+            return
+        self._interval_context = context
+        self._interval_wh += interval_wh
+        self.energy_wh = self._interval_wh
+
+    def restore_intervals(self, energy_wh: float) -> None:
+        """Set the sum of the intervals, in a session that has shown no register."""
+        if not self.has_readings:
+            self.energy_wh = self._interval_wh = energy_wh
+
     def _read_any(self, register_wh: float, ts: float | None, power_w: float | None, offered_a: float | None) -> bool:
-        max_w = min(MAX_POWER_W, offered_a * MAX_W_PER_OFFERED_A) if offered_a else MAX_POWER_W
+        max_w = min(MAX_POWER_W, offered_a * MAX_W_PER_OFFERED_A) if offered_a and offered_a > 0.0 else MAX_POWER_W
         current = self._current
         known_ts = ts if self._trusts_time else None
         is_first = current.count == 0 and not self._rivals
@@ -176,24 +254,34 @@ class EnergyMeter:
             self.start_wh = current.origin_wh = current.first_wh = current.last_wh = register_wh
             current.last_ts = None
         before_wh, factor = current.last_wh, current.factor
+        if power_w is not None:
+            power_w = possible(power_w * self.units.power_factor, MAX_POWER_W)
         change_wh = self._apply(register_wh, known_ts, power_w, max_w)
         self.energy_wh = self._figure()
         if self._current is not current or self._current.factor != factor:
             self._marks.clear()
-        if ts is not None:
+        is_stray = bool(self._rivals and self._marks) and ts is not None and ts < self._marks[-1][0]
+        if ts is not None and not is_stray:  # an older reading that nothing continues shows nothing of its time
             self._marks.append((ts, self.energy_wh))
-        self._steady = not (self._rivals or self._others) and (
-            self._unit_known or self._current.count >= STEADY_READINGS
-        )
+        self._steady = self._is_steady()
         if change_wh is None:
             change_wh = register_wh - before_wh
         return not is_first and abs(change_wh) > JUMP_WH
+
+    def _is_steady(self) -> bool:
+        """Return whether nothing is in doubt: no other branch, and no unit for which measured power has a vote."""
+        if self._rivals or self._others or self.units.in_doubt:
+            return False
+        return self.units.known or self._current.count >= STEADY_READINGS
 
     def _apply(self, register_wh: float, ts: float | None, power_w: float | None, max_w: float) -> float | None:
         """Add the register to the branches that it continues. Return its change; None if it begins a new one."""
         current = self._current
         if self._rivals:
-            return self._apply_to_rivals(register_wh, ts, max_w)
+            return self._apply_to_rivals(register_wh, ts, power_w, max_w)
+        if not self.units.known:
+            self.units.judge(current, register_wh, ts, power_w)
+            self._count_votes()
         gain_wh = current.gain_wh(register_wh, ts, max_w)
         other = self._closest_other(register_wh, ts, max_w)
         if other is not None and (gain_wh is None or _is_closer(other[1], gain_wh, current)):
@@ -209,28 +297,35 @@ class EnergyMeter:
                     register_wh,
                     ts,
                     max_w,
-                    unit_known=self._unit_known,
+                    unit_known=self.units.known,
                     ends_labelled=self.ends_labelled,
                 )
             )
             unit = next((rival for rival in self._rivals if rival.kind == UNIT), None)
             return None if unit is None else unit.last_wh - current.last_wh
-        if not self._unit_known:
-            self._judge_unit(gain_wh, ts, power_w, register_wh)
         current.add(register_wh, ts)
-        if abs(self._votes) >= DECIDING_VOTES:
-            self._change_unit(MILLI if self._votes > 0 else KILO)
         return gain_wh
 
-    def _apply_to_rivals(self, register_wh: float, ts: float | None, max_w: float) -> float | None:
+    def _apply_to_rivals(
+        self, register_wh: float, ts: float | None, power_w: float | None, max_w: float
+    ) -> float | None:
         """Add the register to the current branch and its rivals, and decide which one holds."""
-        current = self._current
+        current, last = self._current, self._rivals[0]
         gains = [(branch, branch.gain_wh(register_wh, ts, max_w)) for branch in (current, *self._rivals)]
         alive = [(branch, gain_wh) for branch, gain_wh in gains if gain_wh is not None]
         rises = [(branch, gain_wh) for branch, gain_wh in alive if branch is current or gain_wh >= 0.0]
+        if not self.units.known and last.kind != UNIT:
+            self.units.judge(last, register_wh, ts, power_w)
         if not rises:
             return self._decide_without(register_wh, ts)
-        best, gain_wh = min(rises, key=lambda each: (self._preference(each[0]), abs(each[1])))
+        best, gain_wh = min(
+            rises,
+            key=lambda each: (
+                unit_vote(each[0], each[1], register_wh, ts, power_w) not in (None, AGREES),
+                self._preference(each[0]),
+                abs(each[1]),
+            ),
+        )
         if best is current:
             gain_wh = register_wh * current.factor - self._best_rival().last_wh
         best.add(register_wh, ts)
@@ -240,13 +335,14 @@ class EnergyMeter:
             self._leave(current)
             self._current = best
             if best.kind == UNIT:
-                self._unit_known = True
+                self.units.decide()
                 self._others = []
+        self._count_votes()
         return gain_wh
 
     def _preference(self, branch: Branch) -> int:
         """Return how credible a branch is: see `preference`. A unit that was decided on is no longer doubted."""
-        if branch is self._current and self._unit_known:
+        if branch is self._current and self.units.known:
             return AS_LABELLED
         return preference(branch, self._start_branch())
 
@@ -264,7 +360,7 @@ class EnergyMeter:
                 return gain_wh
         self._rivals = list(
             interpretations(
-                current, register_wh, ts, MAX_POWER_W, unit_known=self._unit_known, ends_labelled=self.ends_labelled
+                current, register_wh, ts, MAX_POWER_W, unit_known=self.units.known, ends_labelled=self.ends_labelled
             )
         )
         return None
@@ -297,36 +393,29 @@ class EnergyMeter:
             return best.energy_wh
         return current.energy_wh
 
+    def _confirmed_figure(self) -> float:
+        """Return the provisional energy without a last reading that can't be reached and that none confirms."""
+        current = self._current
+        if self._rivals and current.count and self._best_rival().kind == current.kind:
+            return current.energy_wh
+        return self._figure()
+
     def _figure_at(self, stop_ts: float | None) -> float:
         """Return the provisional energy without the readings that were made after the stop, by the same clock."""
         marks = self._marks
         if stop_ts is None or not marks or marks[-1][0] <= stop_ts:
-            return self._figure()
+            return self._confirmed_figure()
         if marks[0][0] > stop_ts and marks[-1][0] > stop_ts + ONE_CLOCK_S:
-            return self._figure()
+            return self._confirmed_figure()
         before = [energy_wh for ts, energy_wh in marks if ts <= stop_ts]
         if before:
             return before[-1]
         return 0.0 if len(marks) < MAX_MARKS else marks[0][1]
 
-    def restart(self, start_ts: float | None) -> None:
-        """Forget all readings, because the register that they came from turned out not to be the session's."""
-        meter = EnergyMeter(
-            self.start_wh if self.start_known else None, start_ts=start_ts, ends_labelled=self.ends_labelled
-        )
-        for name in (
-            "_current",
-            "_others",
-            "_rivals",
-            "_marks",
-            "_steady",
-            "_unit_known",
-            "_trusts_time",
-            "_votes",
-            "_misses",
-        ):
-            setattr(self, name, getattr(meter, name))
-        self.energy_wh = 0.0
+    def rises_to(self, register_wh: float) -> bool:
+        """Return whether a register is above the last one, and those before continue each other."""
+        current = self._current
+        return current.count > 0 and not self._rivals and register_wh * current.factor > current.last_wh
 
     def continues_start(self, register_wh: float) -> bool:
         """Return whether a register can be that of the start; True where that is unknown."""
@@ -342,32 +431,23 @@ class EnergyMeter:
         """Whether the last reading continues the register of the start."""
         return self._current.kind == MAIN and not self._rivals
 
-    def _judge_unit(self, gain_wh: float, ts: float | None, power_w: float | None, register_wh: float) -> None:
-        """Compare a rise with the power measured beside it: two rises show whether the unit is right."""
-        last_ts = self._current.last_ts
-        if power_w is None or power_w < 1.0 or ts is None or last_ts is None or ts - last_ts < MIN_ELAPSED_S:
-            return
-        expected_wh = power_w * (ts - last_ts) / 3600.0
-        step_wh = STEP_WH if register_wh % STEP_WH == 0.0 else 0.0
-        low, high = UNIT_RATIO
-        if low <= (gain_wh - step_wh) / expected_wh <= high:
-            self._votes = max(1, self._votes + 1)
-        elif gain_wh > 0.0 and self._current.count and low <= expected_wh / gain_wh <= high:
-            self._votes = min(-1, self._votes - 1)
-        elif gain_wh > 0.0 and expected_wh / low < gain_wh < expected_wh * low:
-            self._unit_known = self._current.count > 0 and self._votes == 0
-            self._votes = 0
+    def _count_votes(self) -> None:
+        factor = self.units.decided()
+        if factor is not None:
+            self._change_unit(factor)
 
     def _change_unit(self, factor: float) -> None:
         """Read all registers of the session in the other unit, unless the charger's own start contradicts that."""
         current, scale = self._current, factor if self.ends_labelled or not self.start_known else 1.0
-        self._votes = 0
-        self._unit_known = True
+        self.units.decide()
+        if current.kind == ENDS and current.last_wh * factor >= self.start_wh - STEP_WH:
+            current.kind, current.origin_wh = MAIN, self.start_wh  # it was the readings' unit that was wrong
         if current.last_wh * factor < current.origin_wh * scale - STEP_WH:
             return
         gains = [value_wh * factor - self.start_wh * scale for value_wh in (current.first_wh, current.last_wh)]
         continues = any(-STEP_WH <= gain_wh <= MAX_RELATIVE_WH for gain_wh in gains)
-        if current.kind in (RESET, MOVED) and current.base_wh == 0.0 and continues:
+        is_first = current.base_wh == 0.0 or self._start_branch().count <= 1  # a single reading before may be wrong
+        if current.kind in (RESET, MOVED) and is_first and continues:
             # It seemed to be another register, because its unit was wrong.
             current.kind, current.origin_wh, current.base_wh = MAIN, self.start_wh, 0.0
         if current.kind == MAIN:
@@ -380,20 +460,29 @@ class EnergyMeter:
         current.step_wh *= factor
         self._others = []
 
-    def settle(self, stop_wh: float | None, *, start_ts: float | None = None, stop_ts: float | None = None) -> str:
+    def settle(
+        self,
+        stop_wh: float | None,
+        *,
+        start_ts: float | None = None,
+        stop_ts: float | None = None,
+        read_until_ts: float | None = None,
+    ) -> str:
         """Set the final energy. Return why it is not the difference of the charger's ends, or "" if it is.
 
         `stop_wh`: the register of the stop, as labelled; None: none was sent. Times are the charger's, None if they are
-        not credible.
+        not credible. Readings after `read_until_ts` do not count; None: after `stop_ts`.
         """
         if stop_wh is not None and not (isfinite(stop_wh) and stop_wh >= 0.0):
             stop_wh = None
         scale = self._current.factor if self.ends_labelled else 1.0
+        running_wh = self._figure_at(stop_ts if read_until_ts is None else read_until_ts)
         readings = Readings(
             current=self._current,
             main=self._start_branch(),
             rivals=tuple(self._rivals),
-            running_wh=self._figure_at(stop_ts),
+            too_fast=self.units.votes > 0,
+            running_wh=running_wh if self.has_readings or not self._interval_wh else self._interval_wh,
         )
         ends = Ends(
             start_wh=self.start_wh * scale if self.start_known else None,
@@ -413,8 +502,16 @@ class EnergyMeter:
             [b.kind, b.origin_wh, b.base_wh, b.first_wh, b.last_wh, b.last_ts, b.factor, b.count, b.step_wh]
             for b in (self._current, *self._others, *self._rivals)
         ]
-        flags = [self._unit_known, self._trusts_time, self._votes, self._misses, self.ends_labelled, len(self._rivals)]
-        return [flags, self.rank, self.location, fields]
+        units = self.units
+        flags = [units.known, self._trusts_time, units.votes, self._misses, self.ends_labelled, len(self._rivals)]
+        added = [
+            units.power_votes,
+            units.power_factor,
+            self._interval_context,
+            self._interval_wh,
+            units.agreements,
+        ]
+        return [flags + added, self.rank, self.location, fields]
 
     @classmethod
     def load(cls, start_wh: float, energy_wh: float, *, start_known: bool, dumped: list[Any]) -> "EnergyMeter":
@@ -422,12 +519,16 @@ class EnergyMeter:
         meter = cls(start_wh)
         meter.energy_wh, meter.start_known = energy_wh, start_known
         flags, meter.rank, meter.location, fields = dumped
-        meter._unit_known, meter._trusts_time, meter._votes, meter._misses, meter.ends_labelled, rivals = flags
+        units = meter.units
+        units.known, meter._trusts_time, units.votes, meter._misses, meter.ends_labelled, rivals = flags[:6]
+        if added := flags[6:]:  # earlier releases stored six flags, or ten
+            units.power_votes, units.power_factor, meter._interval_context, meter._interval_wh = added[:4]
+            units.agreements = added[4] if len(added) > 4 else 0  # noqa: PLR2004
         branches = [Branch(*values) for values in fields]
         meter._current = branches[0]
         meter._others = branches[1 : len(branches) - rivals]
         meter._rivals = branches[len(branches) - rivals :]
-        meter._steady = len(branches) == 1 and (meter._unit_known or meter._current.count >= STEADY_READINGS)
+        meter._steady = meter._is_steady()
         return meter
 
     @classmethod

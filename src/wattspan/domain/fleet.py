@@ -4,12 +4,13 @@ What changed is collected in `changes` for the store. Pure: no clock, no I/O.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from wattspan.domain.changes import Changes
 from wattspan.domain.effect import ReadingsEffect
 from wattspan.domain.erased_token import START_KEY, ErasedToken
+from wattspan.domain.id_blocks import IdBlocks
 from wattspan.domain.model import ChargePoint, Connector, TimelineEntry, Transaction, distinguishes
 
 RECALLED_LIMIT = 10_000
@@ -41,20 +42,51 @@ class Fleet:
         """The highest transaction number assigned; ours, unique in the store."""
         self.last_transaction_id = 0
         """The highest OCPP 1.6 transactionId assigned. An id at or below it that is not open is closed."""
+        self.on_phase: list[Callable[[Transaction], None]] = []
+        """Called when the newest timeline entry of a transaction begins a phase."""
         self.on_stopped: list[Callable[[Transaction], None]] = []
         """Called once with each transaction that was closed."""
         self.keeps_readings = keeps_readings
         self.assigns_ids = assigns_ids
+        self.ids: IdBlocks | None = None
+        """In a cluster, where new numbers come from; None: they follow the highest ones."""
+        self.epochs: dict[str, int] | None = None
+        """In a cluster, the charge points that this node owns, each with its owner epoch; None: it owns all."""
         self.effect: ReadingsEffect | None = None
         """While a large message is applied: the effect of its readings, see `domain.ahead`."""
+        self.resumed: set[str] = set()
+        """Charge points whose next connection goes on with that of a made-up past: nothing was interrupted."""
         self._recalled: OrderedDict[tuple[str, str], Transaction] = OrderedDict()
 
     def next_number(self) -> int:
         """Return the number of a new transaction."""
         if self.effect is not None:
             return self.effect.number
+        if self.ids is not None:
+            return self.ids.numbers.take()
         self.last_number += 1
         return self.last_number
+
+    def next_transaction_id(self) -> int:
+        """Return a transactionId of OCPP 1.6 for a new transaction. Raises StoreUnavailable if none is left."""
+        if self.ids is not None:
+            return self.ids.transaction_ids.take()
+        self.last_transaction_id += 1
+        return self.last_transaction_id
+
+    def owns(self, cp_id: str) -> bool:
+        """Return whether this node owns the charge point; without a cluster it owns all."""
+        return self.epochs is None or cp_id in self.epochs
+
+    def drop(self, cp_ids: Set[str]) -> None:
+        """Forget charge points that other nodes own, with what was not written yet."""
+        for cp_id in cp_ids:
+            self.charge_points.pop(cp_id, None)
+            if self.epochs is not None:
+                self.epochs.pop(cp_id, None)
+        self.changes.drop(cp_ids)
+        for key in [key for key in self._recalled if key[0] in cp_ids]:
+            del self._recalled[key]
 
     def charge_point(self, cp_id: str, now_ts: float) -> ChargePoint:
         """Return the charge point of that id, created with `known_since_ts` = `now_ts` if new."""
@@ -63,6 +95,10 @@ class Fleet:
             found = self.charge_points[cp_id] = ChargePoint(cp_id=cp_id, known_since_ts=now_ts)
             self.changes.charge_points[cp_id] = found
         return found
+
+    def is_current(self, cp: ChargePoint) -> bool:
+        """Return whether this object is still in the fleet; one that was removed may have been added anew."""
+        return self.charge_points.get(cp.cp_id) is cp
 
     def seen(self, cp: ChargePoint, now_ts: float) -> None:
         """Record that a message arrived now. A charge point decommissioned meanwhile is not written again."""
@@ -175,8 +211,11 @@ class Fleet:
         return None
 
     def has_issued(self, cp_id: str, transaction_id: str) -> bool:
-        """Return whether the charge point was given that id; if so and it is not open, the transaction is closed."""
-        if not self.assigns_ids:
+        """Return whether the charge point was given that id; if so and it is not open, the transaction is closed.
+
+        In a cluster, and if another system assigns the ids, this is known only of closed transactions in memory.
+        """
+        if self.ids is not None or not self.assigns_ids:
             return (cp_id, transaction_id) in self._recalled
         number = issued_id(transaction_id)
         return number is not None and 0 < number <= self.last_transaction_id
@@ -193,6 +232,9 @@ class Fleet:
     ) -> None:
         """Add an entry to a transaction's timeline, never before its begin."""
         transaction.add_timeline_entry(TimelineEntry(max(ts, transaction.began_ts), name, attributes, phase))
+        if phase:
+            for listener in self.on_phase:
+                listener(transaction)
         self.changes.transactions[transaction.number] = transaction
 
     def add_timeline_entries(

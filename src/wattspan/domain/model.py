@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from wattspan.domain.clock_skew import REPLAY_S as REPLAY_S  # noqa: PLC0414  re-exported
-from wattspan.domain.clock_skew import ClockSkew
+from wattspan.domain.clock_skew import ClockOffset, ClockSkew
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.repeats import LastMeterValues
 from wattspan.domain.sequence import SeqNos
@@ -102,6 +102,10 @@ class Transaction:
     """The part of its energy that is in the charge point's total already: from its first end, if it was reopened."""
     first_span_id: int = 0
     """If it was reopened, the span that was emitted at its first end, which its last one links to; otherwise 0."""
+    messages: int = field(default=0, repr=False, compare=False)
+    """Messages about it so far, commands included: those whose spans link to its span. Counted where spans begin."""
+    sampled: bool | None = field(default=None, repr=False, compare=False)
+    """Whether its trace is kept, as the sampler decided at its start; None: not asked."""
     energy_correction: str = ""
     """Why the energy is not the difference of the registers that the charger sent for start and stop; "": it is."""
 
@@ -177,6 +181,7 @@ class Connector:
     status_requested_ts: float | None = field(default=None, repr=False)
     """When we requested the status that is to come. Lost at a restart."""
     status_ts: float | None = None
+    """Since when it has its status. A status that is reported again doesn't change it."""
     transaction: Transaction | None = None
     had_transaction: bool = False
     current_a: float | None = None
@@ -189,6 +194,12 @@ class Connector:
     clock_skew: ClockSkew = field(default_factory=ClockSkew, repr=False, compare=False)
     last_meter_values: LastMeterValues = field(default_factory=LastMeterValues)
     profiles: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def change_status(self, status: str, at_ts: float) -> None:
+        """Set the status. Keep the time of the status if it is reported again, as after a boot."""
+        if status != self.status or self.status_ts is None:
+            self.status_ts = at_ts
+        self.status = status
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -236,6 +247,10 @@ class ChargePoint:
     transactions: dict[str, Transaction] = field(default_factory=dict)
     unnamed_stops: list[int] = field(default_factory=list)
     """Numbers of the newest transactions that were stopped under 0 or -1 on this connection, MAX_UNNAMED at most."""
+    site: str = ""
+    """The id of its site, which operators set and no event changes; "": none."""
+    clock_offset: ClockOffset | None = None
+    """By its newest statuses; None: its clock is right. Lost at a restart."""
     outage_counted: bool = False
     """Whether this connection's outage is in `reconnects_during_tx` already: the boot that follows belongs to it."""
 

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from math import inf
 
 from wattspan.domain.branches import (
+    ENDS,
     JITTER_WH,
+    JUMP_WH,
     KILO,
     MAIN,
     MAX_GAIN_WH,
+    MAX_LIFETIME_WH,
     MAX_POWER_W,
     MAX_RELATIVE_WH,
     MOVED,
     RESET,
     STEP_WH,
     Branch,
+    left_to_rollover_wh,
     reach_wh,
 )
 
@@ -93,13 +97,15 @@ class Ends:
 class Readings:
     """What the readings show: the branch of the last ones, that of the start, and undecided interpretations.
 
-    `running_wh` is the provisional energy at the stop.
+    `running_wh` is the provisional energy at the stop; without readings of a register, the sum of intervals.
     """
 
     current: Branch
     main: Branch
     rivals: tuple[Branch, ...]
     running_wh: float
+    too_fast: bool
+    """Whether measured power contradicts the readings: they rise some thousand times too fast."""
 
     @property
     def any(self) -> bool:
@@ -129,7 +135,7 @@ def _start_is_missing(ends: Ends, readings: Readings) -> Result | None:
     if ends.start_wh is not None:
         return None
     if not readings.any:
-        return 0.0, START_MISSING
+        return readings.running_wh, START_MISSING
     energy_wh, current = readings.running_wh, readings.current
     if readings.are_continued_by(ends):
         energy_wh = current.energy_wh + max(0.0, ends.stop - current.last_wh)
@@ -141,13 +147,21 @@ def _start_is_missing(ends: Ends, readings: Readings) -> Result | None:
 def _ends_are_in_kwh(ends: Ends, readings: Readings) -> Result | None:
     """Return the energy where readings show that both ends were sent in kWh, though 1.6 requires Wh."""
     reported = ends.reported_wh
-    if ends.labelled or not 0.0 < reported <= MAX_IN_KWH or not readings.any:
+    if ends.labelled or not 0.0 < reported <= MAX_IN_KWH or not readings.any or readings.too_fast:
+        return None
+    if readings.current.kind == MAIN and readings.current.count and readings.are_continued_by(ends):
         return None
     stop_wh, start_wh = ends.stop * KILO, ends.start * KILO
     seen = min((readings.current, *readings.rivals), key=lambda branch: abs(branch.last_wh / branch.factor - stop_wh))
+    if seen.factor != 1.0 and -JITTER_WH <= ends.stop - seen.last_wh <= reach_wh(seen.last_ts, ends.stop_ts):
+        return None  # the unit of the readings was wrong, and in the right one they fit the ends
+    left_wh = stop_wh - seen.last_wh / seen.factor
+    is_continued = seen.kind == ENDS and 0.0 <= left_wh <= reach_wh(seen.last_ts, ends.stop_ts, MAX_POWER_W / 4)
     first_wh, last_wh = seen.first_wh / seen.factor, seen.last_wh / seen.factor
     is_proven = (
-        abs(last_wh - stop_wh) <= STEP_WH + reported * KILO / 2
+        stop_wh <= MAX_LIFETIME_WH
+        and last_wh > ends.stop  # else the ends fit the readings as they are
+        and (is_continued or abs(left_wh) <= STEP_WH + reported * KILO / 2)
         and -STEP_WH <= first_wh - start_wh <= reported * KILO
         and reported * KILO <= reach_wh(ends.start_ts, ends.stop_ts, MAX_POWER_W / 4)
     )
@@ -166,7 +180,7 @@ def _another_branch_is_closer(ends: Ends, readings: Readings) -> Result | None:
         gain_wh = ends.stop - branch.last_wh
         if branch.kind not in (RESET, MOVED) or not -JITTER_WH <= gain_wh <= MAX_GAIN_WH:
             continue
-        if is_possible and _without_stop(branch, ends) < AGREEING_READINGS:
+        if is_possible and not _contradicts(branch, ends, main):
             continue
         if reported_wh >= 0.0 and (branch.base_wh == 0.0 if branch.kind == RESET else branch.last_wh < main.last_wh):
             continue
@@ -174,6 +188,26 @@ def _another_branch_is_closer(ends: Ends, readings: Readings) -> Result | None:
             energy_wh = max(0.0, branch.base_wh + ends.stop - branch.origin_wh)
             return energy_wh, _reason(branch, is_first=main.kind != MAIN or main.count == 0)
     return None
+
+
+def _contradicts(branch: Branch, ends: Ends, main: Branch) -> bool:
+    """Return whether readings of another register, or after a reset, are proof enough against ends that are possible.
+
+    A register that was reset is below the start, or near 0, and what it showed before, on `main`, was possible.
+    """
+    was_possible = not main.count or main.last_wh - ends.start <= reach_wh(ends.start_ts, main.last_ts)
+    was_reset = branch.kind != RESET or (branch.first_wh <= max(ends.start, JUMP_WH) and was_possible)
+    are_enough = _without_stop(branch, ends) >= AGREEING_READINGS
+    return was_reset and are_enough and not _is_in_another_unit(branch, ends)
+
+
+def _is_in_another_unit(branch: Branch, ends: Ends) -> bool:
+    """Return whether readings are closer to both ends in another unit, so that they do not contradict them."""
+    gain_wh = ends.stop - branch.last_wh
+    return any(
+        ends.start - JITTER_WH <= branch.first_wh * factor and 0.0 <= ends.stop - branch.last_wh * factor < gain_wh
+        for factor in (KILO, 1.0 / KILO)
+    )
 
 
 def _without_stop(branch: Branch, ends: Ends) -> int:
@@ -185,6 +219,22 @@ def _reason(branch: Branch, *, is_first: bool) -> str:
     if branch.kind == RESET:
         return SESSION_RELATIVE if is_first else REGISTER_RESET
     return START_UNREACHABLE if is_first else REGISTER_CHANGED
+
+
+def _register_rolled_over(ends: Ends, readings: Readings) -> Result | None:
+    """Return the energy of a register that passed its highest value and began again from 0."""
+    main, before_wh, limit_wh = readings.main, ends.start, MAX_RELATIVE_WH
+    if ends.reported_wh >= 0.0:
+        return None
+    if readings.any:
+        if main.kind != MAIN or main.count == 0:
+            return None
+        before_wh, limit_wh = main.last_wh, JUMP_WH
+    left_wh = left_to_rollover_wh(before_wh, min(limit_wh, before_wh / 100.0))
+    if left_wh is None:
+        return None
+    energy_wh = before_wh + left_wh + ends.reported_wh
+    return (energy_wh, REGISTER_RESET) if energy_wh <= min(ends.reach_wh, MAX_GAIN_WH) else None
 
 
 def _stop_is_below_start(ends: Ends, readings: Readings) -> Result | None:
@@ -218,7 +268,10 @@ def _stop_is_out_of_the_start_s_reach(ends: Ends, readings: Readings) -> Result 
 
 
 def _ends_show_no_energy(ends: Ends, readings: Readings) -> Result | None:
-    rises = _without_stop(readings.current, ends) >= AGREEING_READINGS and readings.running_wh >= 1.0
+    current = readings.current
+    are_enough = _without_stop(current, ends) >= AGREEING_READINGS or not readings.any
+    is_in_kwh = ends.stop > 0.0 and current.first_wh == current.last_wh == ends.stop * KILO
+    rises = are_enough and readings.running_wh >= 1.0 and not is_in_kwh
     return (readings.running_wh, NO_ENERGY) if ends.reported_wh == 0.0 and rises else None
 
 
@@ -226,7 +279,8 @@ def _stop_is_out_of_the_last_reading_s_reach(ends: Ends, readings: Readings) -> 
     last, gain_wh = readings.current, ends.stop - readings.current.last_wh
     if not last.count or last.kind in (RESET, MOVED) or last.last_wh < last.origin_wh - JITTER_WH:
         return None  # the readings are of another register
-    is_in_kwh = -STEP_WH <= ends.stop - last.last_wh * KILO <= MAX_RELATIVE_WH
+    lowest_wh = min(max(last.first_wh * KILO, ends.start), last.last_wh * KILO) - STEP_WH  # the last may be wrong
+    is_in_kwh = lowest_wh <= ends.stop <= last.last_wh * KILO + MAX_RELATIVE_WH
     if is_in_kwh or gain_wh <= min(MAX_GAIN_WH, reach_wh(last.last_ts, ends.stop_ts)):
         return None
     return readings.running_wh, STOP_UNREACHABLE
@@ -236,6 +290,7 @@ _RULES: tuple[Callable[[Ends, Readings], Result | None], ...] = (
     _stop_is_missing,
     _start_is_missing,
     _ends_are_in_kwh,
+    _register_rolled_over,
     _another_branch_is_closer,
     _stop_is_below_start,
     _stop_is_out_of_the_start_s_reach,

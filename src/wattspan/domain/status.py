@@ -1,6 +1,6 @@
 """OCPP's words for statuses and errors, and the labels derived from them. It knows no events and no state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 NO_ERROR = "NoError"
 OTHER = "other"
@@ -41,6 +41,23 @@ CHARGING_STATES: Mapping[str, str] = {
 
 STATES = ("available", "charging", "unavailable")
 _STATE: Mapping[str, str] = {"Available": "available", "Occupied": "charging"} | dict.fromkeys(PHASES, "charging")
+
+WORST_FIRST = (
+    "Faulted",
+    "Unavailable",
+    "Charging",
+    "SuspendedEVSE",
+    "SuspendedEV",
+    "Occupied",
+    "Preparing",
+    "Finishing",
+    "Reserved",
+    "Available",
+)
+"""Statuses in the order in which one stands for several connectors: trouble, then use, then what is free."""
+RANKS: Mapping[str, int] = {status: rank for rank, status in enumerate(WORST_FIRST)}
+UNKNOWN_RANK = RANKS["Unavailable"]
+"""The rank of a word that OCPP does not define."""
 
 ERROR_CODES = frozenset(
     {
@@ -108,9 +125,33 @@ def error_code(code: str) -> str:
     return _BY_FOLDED.get(code.translate(_BLANKS).casefold(), code)
 
 
+_STATUSES = {word.casefold(): word for word in (*NUMERIC, OCCUPIED)}
+_CHARGING_STATES = {word.casefold(): word for word in CHARGING_STATES}
+
+
+def status_word(status: str) -> str:
+    """Return OCPP's own spelling of a status that differs in case, spaces or hyphens; others as they are."""
+    if status in NUMERIC or status == OCCUPIED:
+        return status
+    return _STATUSES.get(status.translate(_BLANKS).casefold(), status)
+
+
+def charging_state(state: str) -> str:
+    """Return OCPP 2.x's own spelling of a charging state, as `status_word` does of a status."""
+    return _CHARGING_STATES.get(state.translate(_BLANKS).casefold(), state)
+
+
 def numeric(status: str | None) -> int:
     """Return the status as a number; -1 for a word OCPP does not define and for None."""
     return NUMERIC.get(status or "", -1)
+
+
+def worst(statuses: Iterable[str]) -> str | None:
+    """Return the status that stands for all of them, or None without any.
+
+    A word OCPP does not define ranks as Unavailable does; of two of one rank, the first in the order of letters counts.
+    """
+    return min(statuses, key=lambda each: (RANKS.get(each, UNKNOWN_RANK), each), default=None)
 
 
 def state(status: str | None) -> str:

@@ -26,8 +26,14 @@ class PeerCertificate:
 
     names: frozenset[str]
     organizations: frozenset[str]
-    mark: Revoked
-    expires_ts: float
+    mark: Revoked | None
+    """None: only its name is known, from a load balancer, which has to check revocation lists itself."""
+    expires_ts: float | None
+
+    @classmethod
+    def named(cls, common_name: str) -> "PeerCertificate":
+        """Return a certificate of which only the common name is known."""
+        return cls(names=frozenset({common_name}), organizations=frozenset(), mark=None, expires_ts=None)
 
     @classmethod
     def parse(cls, der: bytes) -> "PeerCertificate":
@@ -76,7 +82,7 @@ class Revocations:
         return cls(frozenset(revoked))
 
     def __contains__(self, certificate: PeerCertificate) -> bool:
-        return certificate.mark in self.revoked
+        return certificate.mark is not None and certificate.mark in self.revoked
 
 
 def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

@@ -2,83 +2,85 @@
 
 import asyncio
 import contextlib
-import http
 import logging
-import math
+import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
+from wattspan.cluster.ownership import Ownership
 from wattspan.csms.commands import ActiveConnection
 from wattspan.csms.core import Core
+from wattspan.csms.large import PACKING
 from wattspan.csms.pending import PendingChargePoint
-from wattspan.csms.plugins.base import FramePassed
 from wattspan.csms.security.credentials import SecretChecker
 from wattspan.domain import events as ev
-from wattspan.errors import HandshakeRefused, StoreError
-from wattspan.gateway.certificates import PeerCertificate, Revocations
+from wattspan.errors import StoreError
+from wattspan.gateway import openings
+from wattspan.gateway.admission import MAX_LOGGED_PATH, Admission, fields_of, offered
+from wattspan.gateway.certificates import Revocations
 from wattspan.gateway.connection import ChargePointConnection, FrameTap, close_quietly
 from wattspan.gateway.handshake import (
     Admitted,
-    ConnectionAttempt,
     Credentials,
     HandshakeAuthenticator,
     choose,
-    identity,
-    is_browser,
 )
 from wattspan.gateway.live import LiveConnection
 from wattspan.gateway.ocsp import OcspClient
-from wattspan.gateway.pending import MAX_PENDING_MESSAGE_BYTES, PendingConnections
+from wattspan.gateway.openings import Openings
+from wattspan.gateway.pending import PendingConnections
 from wattspan.gateway.ports import CLOSE_TIMEOUT_S, Ports, ServerCallbacks
+from wattspan.gateway.taps import Taps
 from wattspan.gateway.throttle import Throttle, source_of
 from wattspan.gateway.tls import ServerTls, TlsFiles
 from wattspan.ocppj.large import LargeMessages
 from wattspan.settings import Settings
+from wattspan.telemetry import catalogue
+from wattspan.telemetry.evidence import Disconnect
 from wattspan.telemetry.logs import limited
 from wattspan.versions.base import Version
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 10
-MAX_LOGGED_PATH = 100
-"""Characters of a refused handshake's path in the log."""
 PROCESS_S = 60.0
 """Seconds that the messages of a lost connection may take. Most of it is for a store that is down."""
 FINISH_S = 5.0
 """Seconds that messages in progress may take at shutdown. The charger repeats what is not answered by then."""
-
-_LIMITS = {
-    "message_too_big": "a message was longer than allowed (max_frame_bytes)",
-    "flood": "it sent more than the central system can take from one peer",
-    "empty_fragments": "it sent a message of empty fragments",
-}
-"""What a reason means, for the log."""
 
 
 class Gateway:
     """Accepts charge points and keeps their live connections."""
 
     def __init__(
-        self, core: Core, credentials: Credentials, settings: Settings, checker: SecretChecker, tls: TlsFiles | None
+        self,
+        core: Core,
+        credentials: Credentials,
+        settings: Settings,
+        checker: SecretChecker,
+        tls: TlsFiles | None,
+        ownership: Ownership | None = None,
     ) -> None:
-        """Raises SettingsError if `tls` can't be used."""
+        """`ownership`: in a cluster, the charge points of this node. Raises SettingsError if `tls` can't be used."""
         self._core = core
+        self._ownership = ownership
         self._settings = settings
         self._credentials = credentials
         self._tls = None if tls is None else ServerTls(tls, self._tls_failed)
         self._ocsp = None
         if tls is not None and settings.tls_client_ocsp != "off":
             self._ocsp = OcspClient(lambda: tls.client_ca, core.clock)
-        self._authenticator = HandshakeAuthenticator(
+        self.throttle = Throttle(time.monotonic)
+        self.on_connected: Callable[[str, str, int], None] | None = None
+        """Called with the identity, subprotocol and security profile of each connection that begins."""
+        self.on_disconnected: Callable[[str], None] | None = None
+        """Called with the identity of a charge point that has no connection any more."""
+        authenticator = HandshakeAuthenticator(
             credentials,
             settings,
-            throttle=Throttle(time.monotonic),
+            throttle=self.throttle,
             checker=checker,
             revocations=self._revocations,
             ocsp=self._ocsp,
@@ -87,11 +89,11 @@ class Gateway:
         self._connections: dict[str, LiveConnection] = {}
         self._finishing: set[LiveConnection] = set()
         """Lost or replaced connections whose messages are still processed."""
-        self._watchers: dict[str, list[FrameTap]] = {}
+        self.taps = Taps(core, self._connections.get)
         self._pending = PendingConnections(core)
-        self._ports = Ports(settings, self._tls)
-        self._large = LargeMessages()
-        self._on_limit = self._limit_exceeded
+        self._ports = Ports(settings, self._tls, Openings(self._silent_closed))
+        self._large = LargeMessages(PACKING)
+        self._admission = Admission(core, settings, authenticator, self._pending, lambda: self._ports.accepting)
 
     async def start(self) -> None:
         """Start listening.
@@ -99,13 +101,15 @@ class Gateway:
         Raises:
             SettingsError: the port is in use, or the host is not an address of this machine.
         """
+        admission = self._admission
         await self._ports.open(
             ServerCallbacks(
                 serve=self._serve,
-                admit=self._admit,
-                no_http=lambda: self._count("request"),
-                answered=self._answered,
-                select=self._select,
+                admit=admission.admit,
+                no_http=lambda: admission.rejected("request", "the request is no HTTP"),
+                no_header=lambda: admission.rejected("proxy_header", "the load balancer sent no PROXY protocol header"),
+                answered=admission.answered,
+                select=admission.select,
             )
         )
         self._update_expiry()
@@ -141,9 +145,11 @@ class Gateway:
     def _revocations(self) -> Revocations | None:
         return None if self._tls is None else self._tls.revocations
 
+    def _silent_closed(self) -> None:
+        self._admission.rejected(openings.REASON, openings.TEXT)
+
     def _tls_failed(self, reason: str, text: str) -> None:
-        self._count(reason)
-        limited(log, logging.WARNING, reason, "TLS handshake on the OCPP port failed: %s", text)
+        self._admission.rejected(reason, f"the TLS handshake failed: {text}")
 
     def pending(self) -> list[PendingChargePoint]:
         """Return the charge points that wait for approval, the longest pending first."""
@@ -158,30 +164,21 @@ class Gateway:
         found = self._connections.get(cp_id)
         if found is None:
             return None
-        return ActiveConnection(cp_id=cp_id, rpc=found.rpc, version=found.version, security_profile=found.profile)
+        return ActiveConnection(
+            cp_id=cp_id,
+            rpc=found.rpc,
+            version=found.version,
+            attributes=found.attributes,
+            security_profile=found.profile,
+        )
+
+    def connections(self) -> list[tuple[str, str, int]]:
+        """Return the open connections: identity, subprotocol and security profile of each."""
+        return [(cp_id, live.version.subprotocol, live.profile) for cp_id, live in self._connections.items()]
 
     def watch(self, cp_id: str, on_message: FrameTap) -> Callable[[], None]:
         """Call `on_message` for each message of a charge point, also after reconnects. Returns a function to end it."""
-        self._watchers.setdefault(cp_id, []).append(on_message)
-        self._tap(self._connections.get(cp_id), cp_id)
-
-        def end() -> None:
-            watchers = self._watchers[cp_id]
-            watchers.remove(on_message)
-            if not watchers:
-                del self._watchers[cp_id]
-            self._tap(self._connections.get(cp_id), cp_id)
-
-        return end
-
-    def _tap(self, live: LiveConnection | None, cp_id: str) -> None:
-        """Set the connection's tap; None, which costs nothing, if there are no watchers and no frame plugins."""
-        if live is None:
-            return
-        taps = list(self._watchers.get(cp_id, ()))
-        if self._core.plugins.wants_frames:
-            taps.append(_to_plugins(self._core, cp_id))
-        live.connection.tap = _to_each(taps) if taps else None
+        return self.taps.watch(cp_id, on_message)
 
     async def stop(self) -> None:
         """Stop accepting, finish messages in progress, close every connection with 1001 and wait for their ends."""
@@ -199,6 +196,28 @@ class Gateway:
         if self._ocsp is not None:
             await self._ocsp.close()
 
+    async def drain(self, over_s: float) -> None:
+        """Stop accepting, and close the connections with 1001 evenly over `over_s` seconds, each when it is idle."""
+        self._ports.stop_accepting()
+        open_now = list(self._connections.values())
+        random.shuffle(open_now)
+        began_at, ending = time.monotonic(), set()
+        for number, live in enumerate(open_now):
+            wait_s = began_at + over_s * number / len(open_now) - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            ending.add(asyncio.create_task(self._end(live)))
+        if ending:
+            await asyncio.wait(ending)
+
+    async def _end(self, live: LiveConnection) -> None:
+        live.connection.detach()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                await live.rpc.finished()
+        live.rpc.close()
+        await close_quietly(live.connection, 1001, "going away")
+
     def disconnect(self, cp_id: str, reason: str) -> None:
         """Close a charge point's connection, if it has one."""
         found = [self._connections.get(cp_id), *self._finishing]
@@ -206,87 +225,29 @@ class Gateway:
             if live is not None and live.rpc.cp_id == cp_id:
                 live.drop(1008, reason)
 
-    # handshake
+    def abandon(self, cp_id: str) -> None:
+        """Close a charge point's connection, of which another node has a newer one. Nothing more is answered."""
+        for live in [self._connections.get(cp_id), *self._finishing]:
+            if live is not None and live.rpc.cp_id == cp_id:
+                live.drop(1008, "connected to another node")
 
-    async def _admit(self, connection: ChargePointConnection, request: Request) -> Response | None:
-        """`process_request` of websockets: return None to accept, or the response that refuses."""
-        try:
-            if not self._core.journal.available:
-                raise HandshakeRefused(503, "store", "the store is not writable now", retry_after_s=RETRY_AFTER_S)
-            if is_browser(request.headers):
-                raise HandshakeRefused(403, "browser", "charge points connect here, browsers do not")
-            admitted = await self._authenticator.admit(_attempt(connection, request))
-            if admitted.pending and not self._pending.has_room(source_of(connection.remote_address)):
-                raise HandshakeRefused(503, "waiting_room", "too many wait for approval", retry_after_s=RETRY_AFTER_S)
-        except StoreError:
-            unreadable = HandshakeRefused(503, "store", "the store can't be read now", retry_after_s=RETRY_AFTER_S)
-            return self._refused(connection, request, unreadable)
-        except HandshakeRefused as refusal:
-            return self._refused(connection, request, refusal)
-        connection.admitted = admitted
-        if admitted.pending:
-            connection.restrict(MAX_PENDING_MESSAGE_BYTES)
-        else:
-            connection.allow(self._settings.max_frame_bytes)
-        connection.on_limit = self._on_limit
-        return None
-
-    def _answered(self, connection: ChargePointConnection, _request: Request, response: Response) -> None:
-        """`process_response` of websockets: count admitted requests that turn out to be no valid WebSocket upgrade."""
-        switching = response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS
-        if connection.admitted is not None and not switching:
-            self._count("request")
-        if not switching or not self._ports.accepting:
-            connection.handshake_ended()
-
-    def _limit_exceeded(self, connection: ChargePointConnection, reason: str) -> None:
-        """Count and log a connection that is closed because its peer exceeded a limit."""
-        counts = self._core.counters.limit_closes
-        counts[reason] = counts.get(reason, 0) + 1
-        limited(
-            log,
-            logging.WARNING,
-            f"limit {reason}",
-            "connection of %s closed: %s",
-            connection.admitted.cp_id,
-            _LIMITS[reason],
-        )
-
-    def _count(self, reason: str) -> None:
-        counts = self._core.counters.handshakes_rejected
-        counts[reason] = counts.get(reason, 0) + 1
-
-    def _refused(self, connection: ChargePointConnection, request: Request, refusal: HandshakeRefused) -> Response:
-        self._count(refusal.reason)
-        limited(
-            log,
-            logging.WARNING,
-            refusal.reason,
-            "handshake from %s for %s refused: %s",
-            connection.remote_address,
-            request.path[:MAX_LOGGED_PATH],
-            refusal,
-        )
-        response = connection.respond(http.HTTPStatus(refusal.status), f"{refusal}\n")
-        if refusal.retry_after_s is not None:
-            response.headers["Retry-After"] = str(math.ceil(refusal.retry_after_s))
-        if refusal.status == http.HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = 'Basic realm="wattspan", charset="UTF-8"'
-        return response
-
-    def _select(self, _connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        name = choose(offered, self._settings.default_subprotocol)[1]
-        return None if name is None else Subprotocol(name)
-
-    # a connection's life
+    async def finish(self, cp_id: str) -> None:
+        """Close a charge point's connection, and return once what it had sent is processed."""
+        live = self._connections.get(cp_id)
+        if live is not None:
+            self._finishing.add(live)
+            live.replace()
+            await live.rpc.finished()
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Serve one charge point from handshake to close."""
         assert isinstance(connection, ChargePointConnection)  # noqa: S101
         assert connection.request is not None  # noqa: S101
-        version, _ = choose(_offered(connection.request.headers), self._settings.default_subprotocol)
+        version, _ = choose(offered(connection.request.headers), self._settings.default_subprotocol)
         if version is None:
-            self._count("subprotocol")
+            names = ", ".join(offered(connection.request.headers))
+            text = f"no OCPP version of ours among {names[:MAX_LOGGED_PATH]}"
+            self._admission.rejected("subprotocol", text, fields_of(connection, connection.admitted.cp_id))
             connection.detach()
             await close_quietly(connection, 1002, "no common subprotocol")
             return
@@ -294,14 +255,27 @@ class Gateway:
         connection.forget_handshake()
         if admitted.pending:
             charge_point = _pending(connection, admitted, version, self._core.clock())
+            self._core.recorder.evidence.record(
+                catalogue.CONNECT_SPAN,
+                "%s connected from %s and waits for approval",
+                admitted.cp_id,
+                charge_point.source,
+                fields=fields_of(connection, admitted.cp_id) | {catalogue.PROTOCOL: version.subprotocol},
+                limit="pending",
+                logger=log,
+            )
             await self._pending.serve(connection, charge_point, version)
+            return
+        if self._ownership is not None and not await self._take(connection, admitted, self._ownership):
             return
         if admitted.proven and not await self._store_profile(connection, admitted):
             return
         live = self._enter(connection, admitted.cp_id, version)
         live.profile, live.certificate = admitted.profile, admitted.certificate
-        if admitted.certificate is not None:
-            self._note_certificate(admitted.cp_id, admitted.certificate)
+        if self.on_connected is not None:
+            self.on_connected(admitted.cp_id, version.subprotocol, admitted.profile)
+        if admitted.certificate is not None and admitted.certificate.expires_ts is not None:
+            self._note_certificate(admitted.cp_id, admitted.certificate.expires_ts)
         try:
             await connection.lost()
             self._lost(admitted.cp_id, live)
@@ -310,6 +284,17 @@ class Gateway:
                     await live.rpc.finished()
         finally:
             self._leave(admitted.cp_id, live)
+
+    async def _take(self, connection: ChargePointConnection, admitted: Admitted, ownership: Ownership) -> bool:
+        """Make this node the owner of the charge point. Returns False, and closes the connection, if that fails."""
+        try:
+            await ownership.take(admitted.cp_id, admitted.owner)
+        except StoreError as exc:
+            limited(log, logging.WARNING, "take", "%s could not be taken over: %s", admitted.cp_id, exc)
+            connection.detach()
+            await close_quietly(connection, 1013, "try again later")
+            return False
+        return True
 
     async def _store_profile(self, connection: ChargePointConnection, admitted: Admitted) -> bool:
         """Store what the connection proves about security profiles, before any message is processed.
@@ -330,8 +315,8 @@ class Gateway:
             )
         return True
 
-    def _note_certificate(self, cp_id: str, certificate: PeerCertificate) -> None:
-        held = ev.CertificateHeld(cp_id=cp_id, received_ts=self._core.clock(), expires_ts=certificate.expires_ts)
+    def _note_certificate(self, cp_id: str, expires_ts: float) -> None:
+        held = ev.CertificateHeld(cp_id=cp_id, received_ts=self._core.clock(), expires_ts=expires_ts)
         self._core.record([held])
 
     def _enter(self, connection: ChargePointConnection, cp_id: str, version: Version) -> LiveConnection:
@@ -343,9 +328,19 @@ class Gateway:
             self._finishing.add(replaced)
             replaced.replace()
         core.counters.sockets += 1
+        if self._ownership is not None:
+            # Durable at once: the node that takes it next counts a disconnect of one that was connected.
+            core.fleet.changes.charge_points[cp_id] = live.handler.cp
         core.record([ev.ChargePointConnected(cp_id=cp_id, received_ts=now_ts, protocol=version.subprotocol)])
+        core.recorder.evidence.connected(
+            cp_id,
+            live.attributes,
+            round(now_ts * 1e9),
+            protocol=version.subprotocol,
+            replaced=None if replaced is None else replaced.attributes,
+        )
         connection.on_binary = live.handler.on_binary
-        self._tap(live, cp_id)
+        self.taps.attach(live, cp_id)
         connection.attach(live.rpc.receive)
         return live
 
@@ -355,6 +350,8 @@ class Gateway:
         self._finishing.add(live)
         if self._connections.get(cp_id) is live:
             del self._connections[cp_id]
+            if self.on_disconnected is not None:
+                self.on_disconnected(cp_id)
 
     def _leave(self, cp_id: str, live: LiveConnection) -> None:
         """Clean up after a connection, by identity of the object: a replaced one must not affect its successor."""
@@ -364,9 +361,12 @@ class Gateway:
         connection.detach()
         live.rpc.close()
         core.counters.sockets -= 1
-        if cp_id in core.fleet.charge_points:
-            code = connection.close_code or 1006
-            replaced = cp_id in self._connections
+        code, now_ns = connection.close_code or 1006, core.clock_ns()
+        replaced = cp_id in self._connections
+        reason, began_ns = connection.close_reason or "", round(live.began_ts * 1e9)
+        end = Disconnect(code, reason, began_ns, live.handler.last_message, replaced)
+        core.recorder.evidence.disconnected(cp_id, live.attributes, end, now_ns)
+        if core.fleet.charge_points.get(cp_id) is live.handler.cp:
             core.record(
                 [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=core.clock(), code=code, replaced=replaced)]
             )
@@ -384,56 +384,9 @@ def _pending(
     )
 
 
-def _attempt(connection: ChargePointConnection, request: Request) -> ConnectionAttempt:
-    """Return what is known about the charge point that asks to connect. Raises HandshakeRefused."""
-    secured = connection.transport.get_extra_info("ssl_object")
-    der = None if secured is None else secured.getpeercert(binary_form=True)
-    try:
-        certificate = None if der is None else PeerCertificate.parse(der)
-    except ValueError as exc:
-        raise HandshakeRefused(403, "certificate_untrusted", "the client certificate can't be read") from exc
-    return ConnectionAttempt(
-        cp_id=identity(request.path),
-        source=source_of(connection.remote_address),
-        authorization=_only(request.headers, "Authorization"),
-        tls=secured is not None,
-        certificate=certificate,
-        certificate_der=der or b"",
-    )
-
-
-def _only(headers: Headers, name: str) -> str | None:
-    """Return the value of a header, or None without it. Raises HandshakeRefused if there are several."""
-    values = headers.get_all(name)
-    if len(values) > 1:
-        raise HandshakeRefused(401, "credentials", f"more than one {name} header")
-    return values[0] if values else None
-
-
 async def _bounded(work: Sequence[Coroutine[Any, Any, None]], limit_s: float) -> None:
     """Run all coroutines concurrently and cancel those that are not done after `limit_s` seconds."""
     if work:
         _, pending = await asyncio.wait([asyncio.create_task(each) for each in work], timeout=limit_s)
         for task in pending:
             task.cancel()
-
-
-def _offered(headers: Headers) -> list[str]:
-    return [
-        name.strip() for line in headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",") if name.strip()
-    ]
-
-
-def _to_each(taps: Sequence[FrameTap]) -> FrameTap:
-    def tap(direction: str, data: bytes) -> None:
-        for each in taps:
-            each(direction, data)
-
-    return tap
-
-
-def _to_plugins(core: Core, cp_id: str) -> FrameTap:
-    def tap(direction: Any, data: bytes) -> None:
-        core.plugins.frame(FramePassed(cp_id=cp_id, ts=core.clock(), direction=direction, data=data))
-
-    return tap

@@ -62,6 +62,7 @@ class Admitted:
     """A charge point that may connect, and its security profile. `pending`: it has to wait for approval.
 
     `proven`: columns to change once it is connected, because of its profile; `required`: the profile it needed.
+    `owner`: the node of a cluster that owned it, and the owner epoch, when the handshake began; None: it was unknown.
     """
 
     cp_id: str
@@ -70,6 +71,7 @@ class Admitted:
     pending: bool = False
     proven: Mapping[str, int | bool | None] = field(default_factory=dict)
     required: int | None = None
+    owner: tuple[str | None, int] | None = None
 
 
 def identity(target: str) -> str:
@@ -184,6 +186,7 @@ class HandshakeAuthenticator:
             pending=pending,
             proven={} if pending else proven(known, profile),
             required=None if known is None else known.security_profile,
+            owner=None if known is None else (known.owner, known.owner_epoch),
         )
 
     async def _unknown(self, attempt: ConnectionAttempt, guarded_s: float | None) -> None:
@@ -211,7 +214,10 @@ class HandshakeAuthenticator:
 
     async def _check_online(self, attempt: ConnectionAttempt) -> None:
         """Refuse a certificate that its OCSP responder reports as revoked or, if required, does not vouch for."""
-        status = Status.NOT_ASKED if self._ocsp is None else await self._ocsp.status(attempt.certificate_der)
+        status = Status.NOT_ASKED
+        if self._ocsp is not None:
+            der = attempt.certificate_der
+            status = await self._ocsp.status(der) if der else Status.UNKNOWN
         if status is Status.REVOKED:
             raise HandshakeRefused(403, "certificate_revoked", "the client certificate was revoked")
         if status is Status.UNKNOWN and self._ocsp_required:

@@ -8,13 +8,25 @@ from wattspan.gateway.certificates import PeerCertificate
 from wattspan.gateway.connection import ChargePointConnection, close_quietly
 from wattspan.ocppj.large import LargeMessages
 from wattspan.ocppj.rpc import RpcConnection
+from wattspan.telemetry.connection import ConnectionAttributes, address_of
 from wattspan.versions.base import Version
 
 
 class LiveConnection:
     """Ties WebSocket, RPC connection and handler together. The object itself is the key by which it is removed."""
 
-    __slots__ = ("certificate", "connection", "core", "handler", "profile", "rpc", "send", "version")
+    __slots__ = (
+        "attributes",
+        "began_ts",
+        "certificate",
+        "connection",
+        "core",
+        "handler",
+        "profile",
+        "rpc",
+        "send",
+        "version",
+    )
 
     def __init__(
         self,
@@ -29,6 +41,10 @@ class LiveConnection:
         self.core = core
         self.connection = connection
         self.version = version
+        self.began_ts = now_ts
+        self.attributes = ConnectionAttributes(
+            version.name, peer=address_of(connection.remote_address), server=address_of(connection.local_address)
+        )
         self.send = connection.send_now
         self.profile = 0
         self.certificate: PeerCertificate | None = None

@@ -15,14 +15,18 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from wattspan.errors import SettingsError
-from wattspan.gateway.connection import ON_NO_HTTP, ChargePointConnection
+from wattspan.gateway.connection import ON_NO_HTTP, OPENINGS, ChargePointConnection
+from wattspan.gateway.openings import Openings
+from wattspan.gateway.proxy_header import LoadBalancers
+from wattspan.gateway.secured import TlsHandshakes
 from wattspan.gateway.tls import ServerTls
 from wattspan.settings import Settings
+from wattspan.telemetry.catalogue import CERTIFICATE_EVENT, EVENT_NAME, EXCEPTION_MESSAGE
 
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT_S = 60.0
-"""Seconds for the TLS handshake, and again for the opening handshake: the last of many that reconnect at once wait."""
+"""Seconds for the opening handshake: the last of many that reconnect at once wait."""
 CLOSE_TIMEOUT_S = 5.0
 HANDSHAKE_MESSAGE_BYTES = 64 << 10
 """Longest message of a peer whose handshake is not answered yet. `max_frame_bytes` holds from then on."""
@@ -38,6 +42,8 @@ class ServerCallbacks:
     admit: Callable[[ChargePointConnection, Request], Awaitable[Response | None]]
     no_http: Callable[[], None]
     """Called for each connection that sent bytes that are no HTTP request, and was answered with 400."""
+    no_header: Callable[[], None]
+    """Called for each connection of a load balancer that did not begin with a PROXY protocol header."""
     answered: Callable[[ChargePointConnection, Request, Response], None]
     select: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
 
@@ -45,9 +51,11 @@ class ServerCallbacks:
 class Ports:
     """One port, or two: the first without TLS and the second with it."""
 
-    def __init__(self, settings: Settings, tls: ServerTls | None) -> None:
+    def __init__(self, settings: Settings, tls: ServerTls | None, openings: Openings | None = None) -> None:
         self._settings = settings
         self._tls = tls
+        self._openings = openings
+        self._handshakes: list[TlsHandshakes] = []
         self.servers: list[Server] = []
         self.accepting = False
         """True between `open` and `stop_accepting`."""
@@ -79,9 +87,7 @@ class Ports:
                 callbacks.serve,
                 settings.host,
                 port,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
-                create_connection=ChargePointConnection,
+                create_connection=self._connection_factory(callbacks, context),
                 process_request=callbacks.admit,  # type: ignore[arg-type]
                 process_response=callbacks.answered,  # type: ignore[arg-type]
                 select_subprotocol=callbacks.select,
@@ -98,6 +104,7 @@ class Ports:
                 backlog=4096,
             )
             setattr(server, ON_NO_HTTP, callbacks.no_http)
+            setattr(server, OPENINGS, self._openings)
             return server
         except OSError as exc:
             if isinstance(exc, socket.gaierror):
@@ -105,6 +112,17 @@ class Ports:
             reason = os.strerror(exc.errno) if exc.errno else exc  # uvloop's own text repeats the address
             fault = f"port {settings.host}:{port}: {reason}; choose another with {option}"
             raise SettingsError([fault]) from exc
+
+    def _connection_factory(self, callbacks: ServerCallbacks, context: ssl.SSLContext | None) -> Any:
+        """Return what makes a connection's protocol. With TLS, a header could only precede the TLS handshake."""
+        if context is not None:
+            handshakes = TlsHandshakes(context, self._openings, CLOSE_TIMEOUT_S)
+            self._handshakes.append(handshakes)
+            return handshakes.make_connection
+        names = self._settings.proxy_protocol_from
+        if not names:
+            return ChargePointConnection
+        return LoadBalancers.parse(names, callbacks.no_header).make_connection
 
     def numbers(self) -> list[int]:
         """Return the port numbers in use, in order."""
@@ -122,7 +140,9 @@ class Ports:
             server.close(close_connections=False)
 
     async def wait_closed(self) -> None:
-        """Wait until every connection has ended."""
+        """Wait until every connection has ended, without waiting for TLS handshakes."""
+        for handshakes in self._handshakes:
+            await handshakes.stop()
         for server in self.servers:
             await server.wait_closed()
 
@@ -135,7 +155,9 @@ class Ports:
                     log.info("reloaded the certificate, authorities or revocation list of the OCPP port")
                     renewed(self._tls)
             except SettingsError as exc:
-                log.error("%s; the old ones stay in force", exc)  # noqa: TRY400 - the file is at fault, not the code
+                fields = {EVENT_NAME: CERTIFICATE_EVENT, EXCEPTION_MESSAGE: str(exc)}
+                # The file is at fault, not the code.
+                log.error("%s; the old ones stay in force", exc, extra=fields)  # noqa: TRY400
 
 
 def _quiet_logger() -> logging.Logger:

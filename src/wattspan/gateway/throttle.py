@@ -44,6 +44,8 @@ class Throttle:
         self._pairs: Backoff[Pair] = _backoff(FREE)
         self._sources: Backoff[str] = _backoff(FREE_OF_SOURCE)
         self._good: OrderedDict[Pair, None] = OrderedDict()
+        self.on_failed: Callable[[str, str], None] | None = None
+        """Called with source and identity of each failed attempt, to report it to the other nodes of a cluster."""
 
     def hold(self, source: str, cp_id: str) -> tuple[Hold, float]:
         """Return how an attempt is treated now, and the seconds until that ends (0: not held)."""
@@ -55,6 +57,12 @@ class Throttle:
 
     def failed(self, source: str, cp_id: str) -> None:
         """Record that an attempt was checked and failed."""
+        self.failed_elsewhere(source, cp_id)
+        if self.on_failed is not None:
+            self.on_failed(source, cp_id)
+
+    def failed_elsewhere(self, source: str, cp_id: str) -> None:
+        """Record that an attempt failed on another node."""
         now_s = self._clock()
         self._pairs.failed((source, cp_id), now_s)
         self._sources.failed(source, now_s)

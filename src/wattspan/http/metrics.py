@@ -36,12 +36,13 @@ def metrics_app(
     ready: Ready,
     access: Access | None = None,
     any_path: bool = False,
+    native_histograms: bool = False,
     texts: Mapping[str, Callable[[], str]] | None = None,
 ) -> Starlette:
     """Return the ASGI application of the metrics port. The health routes need no credentials.
 
-    `any_path`: every path except those of the health routes returns the page. `texts`: further pages of plain text by
-    their path, which need the same credentials.
+    `native_histograms`: offer Prometheus' protobuf format, which has them. `any_path`: every path except those of the
+    health routes returns the page. `texts`: further pages of plain text by their path, which need the same credentials.
     """
     readers = access or Access()
     pages = asyncio.Semaphore(MAX_PAGES)
@@ -49,7 +50,7 @@ def metrics_app(
     async def metrics(request: Request) -> Response:
         if not _allows(readers, request):
             return PlainTextResponse("credentials needed\n", 401, {"WWW-Authenticate": readers.challenge})
-        form = wanted(request.headers.get("accept", ""))
+        form = wanted(request.headers.get("accept", ""), protobuf=native_histograms)
         gzip = takes_gzip(request.headers.get("accept-encoding", ""))
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": "no-store"}
         if gzip:

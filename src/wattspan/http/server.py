@@ -70,12 +70,20 @@ class _Server(uvicorn.Server):
         await asyncio.wait(closing, timeout=self.config.timeout_graceful_shutdown)
         if tasks := list(self.server_state.tasks):
             log.error("%d running answers are cut off: they did not end in time", len(tasks))
+            uvicorn_log = logging.getLogger("uvicorn.error")
+            uvicorn_log.addFilter(_is_no_cancellation)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=CANCEL_S)  # what they note at their end needs the store
+            uvicorn_log.removeFilter(_is_no_cancellation)
 
     def _bounded(self) -> list[BoundedHttp]:
         return [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Return whether uvicorn reports a fault. It also has a traceback for each answer that is cut off."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 class HttpServer:

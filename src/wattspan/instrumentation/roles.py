@@ -2,14 +2,26 @@
 
 from typing import Any
 
-from wattspan.errors import FrameError
+from wattspan.errors import FrameError, SettingsError
 from wattspan.observe import Role
 from wattspan.ocppj import frames
 from wattspan.ocppj.frames import Call
+from wattspan.ocppj.large import LARGE_BYTES
 from wattspan.versions import VERSIONS
 
 SUBPROTOCOLS = {"1.6": "ocpp1.6", "2.0": "ocpp2.0.1", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 """By `ChargePoint._ocpp_version`."""
+
+
+def role_named(variable: str, value: str) -> Role:
+    """Return the role that a variable of the environment names: `central_system` or `charge_point`.
+
+    Raises SettingsError if it is none.
+    """
+    try:
+        return Role(value.strip().lower().replace("_", " "))
+    except ValueError:
+        raise SettingsError([f"{variable}: {value} is neither central_system nor charge_point"]) from None
 
 
 def role_of_connection(connection: Any) -> Role | None:
@@ -26,7 +38,12 @@ def role_of_connection(connection: Any) -> Role | None:
 
 
 def role_of_message(data: str | bytes, *, sent: bool) -> Role | None:
-    """Return the role by a message that was sent or received here; None if its action is one of both sides."""
+    """Return the role by a message that was sent or received here.
+
+    None: its action is one of both sides, or it is too long to be parsed here.
+    """
+    if len(data) > LARGE_BYTES:
+        return None
     try:
         frame = frames.parse(data.encode() if isinstance(data, str) else data)
     except (FrameError, UnicodeError):

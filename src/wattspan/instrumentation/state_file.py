@@ -9,7 +9,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
@@ -33,6 +33,7 @@ _SET_CHARGE_POINT = "INSERT OR REPLACE INTO charge_points VALUES (?, ?)"
 _REMOVE_CHARGE_POINT = "DELETE FROM charge_points WHERE cp_id = ?"
 _SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _NOT_SAVED = frozenset({
+    "clock_offset",
     "clock_skew",
     "connected",
     "connectors",
@@ -53,6 +54,8 @@ class StateFile:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._unsaved: set[str] = set()
+        """The ids of charge points that changed and may not be written yet."""
 
     @classmethod
     def open(cls, path: Path) -> "StateFile":
@@ -94,14 +97,16 @@ class StateFile:
         return fleet, counters
 
     def save(self, fleet: Fleet, counters: ServerCounters, lock: AbstractContextManager[Any]) -> None:
-        """Write what changed since the last call, in one database transaction. Raises sqlite3.Error.
+        """Write what changed since the last call, in one database transaction.
 
-        `lock` guards the fleet. It is held for one charge point at a time, so that no message waits for all of them.
+        Raises sqlite3.Error; the next call then writes it. `lock` guards the fleet: it is held for one charge point at
+        a time, so that no message waits for all of them.
         """
         with lock:
             changes, fleet.changes = fleet.changes, Changes()
+        self._unsaved |= _changed(changes)
         statements: list[Statement] = []
-        for cp_id in _changed(changes):
+        for cp_id in self._unsaved:
             with lock:
                 cp = fleet.charge_points.get(cp_id)
                 row = (_REMOVE_CHARGE_POINT, (cp_id,)) if cp is None else (_SET_CHARGE_POINT, (cp_id, _row(cp)))
@@ -111,6 +116,7 @@ class StateFile:
                 statements.append((_SET_META, ("last_number", _json(fleet.last_number))))
                 statements.append((_SET_META, ("counters", _json(_dumped(counters)))))
             self._write(statements)
+            self._unsaved.clear()
 
     def _write(self, statements: Sequence[Statement]) -> None:
         with self._connection as connection:
@@ -136,12 +142,12 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-def _changed(changes: Changes) -> Iterator[str]:
-    """Yield the ids of the charge points that changed, each once."""
+def _changed(changes: Changes) -> set[str]:
+    """Return the ids of the charge points that changed."""
     found = {*changes.charge_points, *changes.stale_charge_points, *changes.decommissioned}
     found.update(cp_id for cp_id, _ in (*changes.connectors, *changes.stale_connectors))
     found.update(transaction.cp_id for transaction in changes.transactions.values())
-    yield from found
+    return found
 
 
 def _row(cp: ChargePoint) -> str:

@@ -14,16 +14,21 @@ from wattspan.observe.outstanding import Outstanding
 from wattspan.observe.role import Role
 from wattspan.ocppj import frames
 from wattspan.ocppj.frames import Call, CallError, CallResult, Frame, ResultError, Send
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION, Address, ConnectionAttributes
 from wattspan.telemetry.recorder import Attributes
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Payload, Version
 
 R = TypeVar("R")
 
+MAX_DESCRIPTION = 255
+"""Characters of a CALLERROR's description that OCPP allows."""
+MANY_BYTES = 16 << 10
+"""A shorter message can't have too many readings."""
 TIMEOUT, CONNECTION_LOST = "Timeout", "ConnectionLost"
 
-Ended = Callable[["Conversation", int, int], None]
-"""(conversation, close code, Unix nanoseconds)."""
+Ended = Callable[["Conversation", int, str, int], None]
+"""(conversation, close code, reason, Unix nanoseconds)."""
 
 
 class Conversation:
@@ -33,7 +38,7 @@ class Conversation:
     to which CALL, use `begin` and `begin_command`. One that is not observed ignores everything.
     """
 
-    __slots__ = ("_closed", "_commands", "_core", "_ended", "_guess", "_requests", "_side")
+    __slots__ = ("_addresses", "_closed", "_commands", "_core", "_ended", "_guess", "_requests", "_side", "began_ns")
 
     def __init__(
         self,
@@ -55,6 +60,24 @@ class Conversation:
         self._requests = Outstanding()
         self._commands = Outstanding()
         self._closed = cp is None
+        self._addresses: tuple[Address | None, Address | None] = (None, None)
+        self.began_ns = 0
+
+    def opened(self, at_ns: int, peer: Address | None, server: Address | None) -> None:
+        """Set when it began, and the addresses of both ends if they are known."""
+        self.began_ns = at_ns
+        self._addresses = (peer, server)
+        self._describe()
+
+    @property
+    def connection(self) -> ConnectionAttributes:
+        """What all spans of this conversation share."""
+        return UNKNOWN_CONNECTION if self._side is None else self._side.connection
+
+    @property
+    def last_message(self) -> str:
+        """The action of the charge point's last request, as a label; "" before the first."""
+        return "" if self._side is None else self._side.last_message
 
     @property
     def observed(self) -> bool:
@@ -85,10 +108,30 @@ class Conversation:
             self._core.failed()
             return None
 
+    def decoded(self, message: list[Any], from_charge_point: bool, at_ns: int) -> Exchange | None:
+        """Observe one message whose JSON the caller has decoded; otherwise as `frame`. Never raises."""
+        if self._closed:
+            return None
+        try:
+            requests, commands = self._requests.entries, self._commands.entries
+            before_ns = at_ns - self._core.answer_timeout_ns
+            if (requests and requests[0][1].at_ns < before_ns) or (commands and commands[0][1].at_ns < before_ns):
+                self._expire(at_ns)
+            try:
+                frame = frames.interpret(message, self._side.version.framing)  # type: ignore[union-attr]  # not closed
+            except FrameError as fault:
+                self._fault(fault, from_charge_point, at_ns)
+                return None
+            return self._message(frame, from_charge_point, at_ns)
+        except Exception:  # noqa: BLE001  as in `_guarded`, which costs more
+            self._core.failed()
+            return None
+
     def binary(self, at_ns: int) -> None:
         """Count that the charge point's next message is a binary one, which OCPP-J does not allow. Never raises."""
         if not self._closed:
-            self._guarded(self._protocol_fault, self._require_side().version.codes.formation, at_ns)
+            code = self._require_side().version.codes.formation
+            self._guarded(self._protocol_fault, code, "a binary frame", at_ns)
 
     def begin(self, action: str, payload: Payload, at_ns: int) -> Exchange | None:
         """Observe a CALL of the charge point, and return what its answer is to be passed to. Never raises.
@@ -124,7 +167,7 @@ class Conversation:
     def unreadable(self, code: str, at_ns: int) -> None:
         """Observe a message of the charge point that is no OCPP-J message; `code` is a CALLERROR code. Never raises."""
         if not self._closed:
-            self._guarded(self._unreadable, code, at_ns)
+            self._guarded(self._unreadable, code, "unreadable frame", at_ns)
 
     def expire(self, now_ns: int) -> None:
         """End the CALLs that have had no answer within the time-out. Never raises."""
@@ -132,10 +175,10 @@ class Conversation:
             self._guarded(self._expire, now_ns)
 
     def close(self, code: int, reason: str, at_ns: int) -> None:
-        """Observe the end of the connection. `reason` is not recorded. CALLs without an answer end. Never raises."""
+        """Observe the end of the connection. CALLs without an answer end. Never raises."""
         if not self._closed:
             self._closed = True
-            self._guarded(self._close, code, at_ns)
+            self._guarded(self._close, code, reason, at_ns)
 
     # Below, everything may raise.
 
@@ -169,12 +212,18 @@ class Conversation:
                 return self._joined(joined, from_charge_point, at_ns)
             self._fault(fault, from_charge_point, at_ns)
             return None
+        if data is raw:
+            _measure(frame, raw)
+        if len(raw) > MANY_BYTES and type(frame) is Call and _readings(frame.payload) > core.limits.max_readings:
+            core.count_unobserved("readings")
+            return None
         return self._message(frame, from_charge_point, at_ns)
 
     def _joined(self, messages: Sequence[bytes], from_charge_point: bool, at_ns: int) -> Exchange | None:
         """Observe a text of several messages in order; one of the charge point is a fault of the protocol."""
         if from_charge_point:
-            self._protocol_fault(self._require_side().version.framing.malformed, at_ns)
+            text = f"{len(messages)} messages in one frame"
+            self._protocol_fault(self._require_side().version.framing.malformed, text, at_ns)
         first: Exchange | None = None
         for each in messages:
             try:
@@ -182,28 +231,42 @@ class Conversation:
             except FrameError as fault:
                 self._fault(fault, from_charge_point, at_ns)
                 continue
+            _measure(frame, each)
             exchange = self._message(frame, from_charge_point, at_ns)
             first = first or exchange
         return first
 
     def _fault(self, fault: FrameError, from_charge_point: bool, at_ns: int) -> None:
         if from_charge_point:
-            self._unreadable(fault.code, at_ns)
+            self._unreadable(fault.code, f"unreadable frame: {fault.description}", at_ns)
         else:
             self._core.counters.unreadable_frames += 1
 
     def _message(self, frame: Frame | None, from_charge_point: bool, at_ns: int) -> Exchange | None:
         if type(frame) is Call:
-            if self._guess is not None:
-                self._refine_version(self._guess, frame, from_charge_point=from_charge_point)
-            side = self._require_side()
+            guess = self._guess
+            fits = guess is not None and self._refine_version(guess, frame, from_charge_point=from_charge_point)
+            side: Side = self._side  # type: ignore[assignment]  # it is not closed
+            exchange: Exchange
             if from_charge_point:
-                return self._add(self._requests, frame, RequestExchange(side, frame, at_ns), at_ns)
-            return self._add(self._commands, frame, CommandExchange(side, frame, at_ns), at_ns)
+                outstanding, exchange = self._requests, RequestExchange(side, frame, at_ns, fits=fits)
+            else:
+                outstanding, exchange = self._commands, CommandExchange(side, frame, at_ns)
+            if len(outstanding.entries) >= self._core.limits.max_outstanding:
+                self._core.count_unobserved("outstanding")
+                outstanding.pop_oldest().failed(TIMEOUT, at_ns)
+            outstanding.add(frame.message_id, exchange)
+            return exchange
         if from_charge_point:
             self._from_charge_point(frame, at_ns)
-        else:
-            self._from_central_system(frame, at_ns)
+        elif type(frame) is CallResult:
+            answered = self._requests.pop(frame.message_id)
+            if answered is None:
+                self._core.count_unobserved("unmatched_answer")
+            else:
+                answered.answered(frame.payload, at_ns, size=frame.size)
+        elif type(frame) is CallError:  # without a CALL it is no fault: it may answer a frame that was not readable
+            self._match(self._requests, frame, at_ns)
         return None
 
     def _from_charge_point(self, frame: Frame | None, at_ns: int) -> None:
@@ -219,17 +282,6 @@ class Conversation:
             self._core.counters.unexpected_results += 1
             self._seen(at_ns)
 
-    def _from_central_system(self, frame: Frame | None, at_ns: int) -> None:
-        """A CALLERROR without a CALL is no fault: it may answer a frame that was not readable."""
-        if type(frame) is CallResult:
-            exchange = self._requests.pop(frame.message_id)
-            if exchange is None:
-                self._core.count_unobserved("unmatched_answer")
-            else:
-                exchange.answered(frame.payload, at_ns)
-        elif type(frame) is CallError:
-            self._match(self._requests, frame, at_ns)
-
     def _begin(self, call: Call, at_ns: int) -> Exchange:
         if self._guess is not None:
             self._refine_version(self._guess, call, from_charge_point=True)
@@ -240,46 +292,52 @@ class Conversation:
             self._refine_version(self._guess, call, from_charge_point=False)
         return CommandExchange(self._require_side(), call, at_ns)
 
-    def _add(self, outstanding: Outstanding, call: Call, exchange: Exchange, at_ns: int) -> Exchange:
-        if len(outstanding.entries) >= self._core.limits.max_outstanding:
-            self._core.count_unobserved("outstanding")
-            outstanding.pop_oldest().failed(TIMEOUT, at_ns)
-        outstanding.add(call.message_id, exchange)
-        return exchange
-
     def _match(self, outstanding: Outstanding, result: CallResult | CallError, at_ns: int) -> bool:
         """Record an answer, and return whether there is a CALL that it belongs to."""
         exchange = outstanding.pop(result.message_id)
         if exchange is None:
             return False
         if type(result) is CallError:
-            exchange.failed(result.code, at_ns, refused=True)
+            description = result.description[:MAX_DESCRIPTION]
+            exchange.failed(result.code, at_ns, refused=True, description=description, size=result.size)
         elif type(result) is CallResult:
-            exchange.answered(result.payload, at_ns)
+            exchange.answered(result.payload, at_ns, size=result.size)
         return True
 
-    def _refine_version(self, guess: VersionGuess, call: Call, *, from_charge_point: bool) -> None:
-        guess.add(call, from_charge_point=from_charge_point)
+    def _refine_version(self, guess: VersionGuess, call: Call, *, from_charge_point: bool) -> bool:
+        """Set the version that all CALLs fit, and return whether this one does."""
+        fits = guess.add(call, from_charge_point=from_charge_point)
         side = self._require_side()
-        side.version = guess.version
+        if side.version is not guess.version:
+            side.version = guess.version
+            self._describe()
         if side.cp.protocol != side.version.subprotocol:
             side.cp.protocol = side.version.subprotocol
             self._core.fleet.changes.charge_points[side.cp.cp_id] = side.cp
         if guess.certain:
             self._guess = None
+        return fits
+
+    def _describe(self) -> None:
+        """Prepare what the spans of this conversation share."""
+        if self._side is not None:
+            peer, server = self._addresses
+            self._side.connection = ConnectionAttributes(
+                self._side.version.name, peer=peer, server=server, more=self._side.attributes
+            )
 
     def _seen(self, at_ns: int) -> None:
         self._core.fleet.seen(self._require_side().cp, at_ns / NS)
 
-    def _unreadable(self, code: str, at_ns: int) -> None:
+    def _unreadable(self, code: str, text: str, at_ns: int) -> None:
         self._core.counters.unreadable_frames += 1
         self._seen(at_ns)
-        self._protocol_fault(code, at_ns)
+        self._protocol_fault(code, text, at_ns)
 
-    def _protocol_fault(self, code: str, at_ns: int) -> None:
-        cp_id = self._require_side().cp.cp_id
-        fault = ev.ProtocolFaulted(cp_id=cp_id, received_ts=at_ns / NS, code=bounded_call_error(code))
-        self._core.apply([fault], at_ns)
+    def _protocol_fault(self, code: str, text: str, at_ns: int) -> None:
+        cp_id, code = self._require_side().cp.cp_id, bounded_call_error(code)
+        self._core.apply([ev.ProtocolFaulted(cp_id=cp_id, received_ts=at_ns / NS, code=code)], at_ns)
+        self._core.recorder.evidence.protocol_fault(cp_id, self.connection, code, text, at_ns)
 
     def _expire(self, now_ns: int) -> None:
         before_ns = now_ns - self._core.answer_timeout_ns
@@ -287,10 +345,25 @@ class Conversation:
             for exchange in outstanding.pop_expired(before_ns):
                 exchange.failed(TIMEOUT, now_ns)
 
-    def _close(self, code: int, at_ns: int) -> None:
+    def _close(self, code: int, reason: str, at_ns: int) -> None:
         try:
             for outstanding in (self._requests, self._commands):
                 for exchange in outstanding.pop_all():
                     self._guarded(exchange.failed, CONNECTION_LOST, at_ns)
         finally:
-            self._ended(self, code, at_ns)
+            self._ended(self, code, reason, at_ns)
+
+
+def _measure(frame: Frame | None, raw: bytes) -> None:
+    """Set the size of a message that came as bytes. The text of a log or of a program need not be what was sent."""
+    if isinstance(frame, Call | CallResult | CallError):
+        frame.size = len(raw)
+
+
+def _readings(payload: Payload) -> int:
+    """Return the number of MeterValues of a message, or that of their samples if it is higher."""
+    found = payload.get("meterValue") or payload.get("transactionData")
+    if not isinstance(found, list):
+        return 0
+    sampled = [each.get("sampledValue") for each in found if isinstance(each, dict)]
+    return max(len(found), sum(len(each) for each in sampled if isinstance(each, list)))

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from wattspan.domain import events as ev
-from wattspan.domain.apply import apply
+from wattspan.domain.apply import HANDLERS, apply
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.orphans import ENDS_OTHERS, stops_of_orphans
+from wattspan.ocppj.large import LARGE_BYTES
 from wattspan.telemetry.logs import limited
 from wattspan.telemetry.recorder import Recorder
 
@@ -24,7 +25,11 @@ OnEvents = Callable[[Sequence[ev.Event], int], None]
 class Limits:
     """The bounds of one connection. What exceeds them is counted and not observed."""
 
-    max_frame_bytes: int = 1 << 20
+    max_frame_bytes: int = LARGE_BYTES
+    """A longer one would keep the event loop busy for too long; a caller without one may choose a higher limit."""
+    max_readings: int = 4_000
+    """MeterValues, and samples in them, of one message; more take longer than 50 ms. No real one has as many samples
+    in so few bytes, but each sample that repeats is a reading."""
     max_outstanding: int = 32
     """CALLs of one direction that may wait for their answer; OCPP allows one."""
     answer_timeout_s: float = 60.0
@@ -54,8 +59,9 @@ class ObserverCore:
         fleet = self.fleet
         ends_others = False
         for event in applied:
-            apply(fleet, event)
-            if type(event) in ENDS_OTHERS:
+            kind = type(event)
+            HANDLERS[kind](fleet, event)
+            if kind in ENDS_OTHERS:
                 ends_others = self.closes_orphans
         if ends_others:
             stops = [stop for event in applied for stop in stops_of_orphans(fleet, event)]
@@ -78,6 +84,11 @@ class ObserverCore:
         """Count something that exceeded a bound or could not be observed; `reason` is a metric label."""
         counts = self.counters.unobserved
         counts[reason] = counts.get(reason, 0) + 1
+
+    def keep_no_changes(self) -> None:
+        """Keep no changes any more: nobody will store them."""
+        self.keeps_changes = False
+        self._discard_changes()
 
     def failed(self) -> None:
         """Count and log the exception that is being handled: a fault of the observer must not reach its caller."""

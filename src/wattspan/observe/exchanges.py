@@ -14,6 +14,7 @@ from wattspan.observe.role import Role
 from wattspan.ocppj.frames import Call, Send
 from wattspan.ocppj.schemas import SchemaFault
 from wattspan.telemetry import catalogue
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION
 from wattspan.telemetry.recorder import Attributes, MessageSpan
 from wattspan.versions.base import Command, Payload, Request, Version
 from wattspan.versions.mixed import actual_version
@@ -34,17 +35,19 @@ class Exchange(Protocol):
     def at_ns(self) -> int:
         """When the CALL was sent or received, Unix nanoseconds."""
 
-    def answered(self, answer: Payload, at_ns: int) -> None:
-        """Record a CALLRESULT."""
+    def answered(self, answer: Payload, at_ns: int, *, size: int = 0) -> None:
+        """Record a CALLRESULT. `size` is in bytes; 0: not known."""
 
-    def failed(self, error: str, at_ns: int, *, refused: bool = False) -> None:
+    def failed(
+        self, error: str, at_ns: int, *, refused: bool = False, description: str | None = None, size: int = 0
+    ) -> None:
         """Record that there is no CALLRESULT. `error`: the code of a CALLERROR, then `refused`; or why else."""
 
 
 class Side:
     """What the exchanges of one connection share."""
 
-    __slots__ = ("attributes", "core", "cp", "role", "version")
+    __slots__ = ("attributes", "connection", "core", "cp", "last_message", "role", "version")
 
     def __init__(
         self, core: ObserverCore, cp: ChargePoint, version: Version, role: Role, attributes: Attributes
@@ -54,17 +57,26 @@ class Side:
         self.version = version
         self.role = role
         self.attributes = attributes
+        self.connection = UNKNOWN_CONNECTION
+        self.last_message = ""
+        """The action of the charge point's last request, as a label."""
 
-    def message(self, label: str, at_ns: int, *, handled: bool, connector_id: str | None = None) -> MessageSpan:
+    def message(
+        self,
+        label: str,
+        at_ns: int,
+        *,
+        handled: bool,
+        connector_id: str | None = None,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> MessageSpan:
         """Start and return a SERVER span if the message is handled at this end, else a CLIENT span."""
         recorder = self.core.recorder
         if handled:
-            span = recorder.message(self.cp.cp_id, label, at_ns)
+            span = recorder.message(self.cp.cp_id, label, at_ns, self.connection, message_id, size)
         else:
-            span = recorder.command(self.cp.cp_id, label, connector_id, start_ns=at_ns)
-        if self.attributes:
-            for key, value in self.attributes.items():
-                span.set(key, value)
+            span = recorder.command(self.cp.cp_id, label, connector_id, start_ns=at_ns, connection=self.connection)
         return span
 
 
@@ -73,7 +85,8 @@ class RequestExchange:
 
     __slots__ = ("_call", "_handled", "_label", "_request", "_side", "at_ns", "span")
 
-    def __init__(self, side: Side, call: Call, at_ns: int) -> None:
+    def __init__(self, side: Side, call: Call, at_ns: int, *, fits: bool = False) -> None:
+        """`fits`: the payload is known to have no schema faults."""
         core, version = side.core, side.version
         self._side = side
         self._call = call
@@ -84,11 +97,17 @@ class RequestExchange:
             version = self._actual_version(version)
             request = version.requests.get(call.action)
         self._label = call.action if request is not None or call.action in version.known else OTHER
-        core.count_message("in", self._label)
+        counts, counted = core.counters.messages, ("in", self._label)  # as `core.count_message`, without the call
+        counts[counted] = counts.get(counted, 0) + 1
+        side.last_message = self._label
         core.fleet.seen(side.cp, at_ns / NS)
-        self.span = side.message(self._label, at_ns, handled=self._handled)
+        if self._handled:  # as `side.message`, without the call
+            cp_id = side.cp.cp_id
+            self.span = core.recorder.message(cp_id, self._label, at_ns, side.connection, call.message_id, call.size)
+        else:
+            self.span = side.message(self._label, at_ns, handled=False, message_id=call.message_id, size=call.size)
         if request is not None:
-            faults = version.schemas.call_faults(call.action, call.payload)
+            faults = () if fits else version.schemas.call_faults(call.action, call.payload)
             if call.fault is not None:  # if the action needs any field, the CALL is refused: that is the fault then
                 faults = [] if faults else [SchemaFault(call.fault.code, "", call.fault.description)]
             if faults and version is side.version:
@@ -100,45 +119,94 @@ class RequestExchange:
                 record_schema_faults(side, call, faults, self.span, at_ns)
         self._request: Request | None = request
 
-    def answered(self, answer: Payload, at_ns: int) -> None:
+    def answered(self, answer: Payload, at_ns: int, *, size: int = 0) -> None:
         if self.span.end_ns:
             return
-        request, payload, cp_id, fleet = self._request, self._call.payload, self._side.cp.cp_id, self._side.core.fleet
+        request, payload, side = self._request, self._call.payload, self._side
+        cp_id, core = side.cp.cp_id, side.core
+        fleet = core.fleet
         connector_id = transaction_id = None
         events: Sequence[Any] = ()
         if request is not None:
             events = tuple(request.observe(payload, answer, cp_id, self.at_ns / NS))
             if request.place is None:
-                connector_id, transaction_id = events[0].connector_id, events[0].transaction_id
+                first = events[0]
+                connector_id, transaction_id = first.connector_id, first.transaction_id
             else:
                 connector_id, transaction_id = request.place(payload)
         session = fleet.session_of(cp_id, connector_id, transaction_id)
-        self._side.core.apply(events, at_ns)
+        if session is not None:  # before the events are applied: they may end the session
+            session.messages += 1
+        core.apply(events, at_ns)
         if session is None:
             session = fleet.session_of(cp_id, connector_id, transaction_id)
+            if session is not None:
+                session.messages += 1
         if session is not None:
             connector_id = session.connector_id
-        self._finish(connector_id, session, None, at_ns)
+        causes = core.recorder.causes
+        if causes.pending:
+            causes.message(fleet, self.span, session, self.at_ns / NS)
+        if self._handled:  # as `_finish`, without the call
+            core.recorder.answered(
+                self.span,
+                connector_id=connector_id,
+                session=session,
+                error=None,
+                store_wait_s=0.0,
+                end_ns=at_ns,
+                response_size=size,
+            )
+        else:
+            self._finish(connector_id, session, None, at_ns, size=size)
 
-    def failed(self, error: str, at_ns: int, *, refused: bool = False) -> None:
+    def failed(
+        self, error: str, at_ns: int, *, refused: bool = False, description: str | None = None, size: int = 0
+    ) -> None:
         if self.span.end_ns:
             return
         core, cp_id = self._side.core, self._side.cp.cp_id
         if refused:
             code = bounded_call_error(error)
             core.apply([ev.ProtocolFaulted(cp_id=cp_id, received_ts=self.at_ns / NS, code=code)], at_ns)
-        self._finish(None, None, error[:MAX_ERROR_LENGTH], at_ns)
+        self._finish(None, None, error[:MAX_ERROR_LENGTH], at_ns, size=size, description=description)
 
-    def _finish(self, connector_id: str | None, session: Any, error: str | None, at_ns: int) -> None:
+    def _finish(
+        self,
+        connector_id: str | None,
+        session: Any,
+        error: str | None,
+        at_ns: int,
+        *,
+        size: int,
+        description: str | None = None,
+    ) -> None:
         recorder = self._side.core.recorder
         if self._handled:
             recorder.answered(
-                self.span, connector_id=connector_id, session=session, error=error, store_wait_s=0.0, end_ns=at_ns
+                self.span,
+                connector_id=connector_id,
+                session=session,
+                error=error,
+                store_wait_s=0.0,
+                end_ns=at_ns,
+                response_size=size,
+                description=description,
             )
             return
         if connector_id is not None:
             self.span.set(catalogue.CONNECTOR_ID, connector_id)
-        recorder.command_done(self.span, status=None, error=error, session=session, end_ns=at_ns)
+        recorder.command_done(
+            self.span,
+            status=None,
+            error=error,
+            session=session,
+            end_ns=at_ns,
+            message_id=self._call.message_id,
+            request_size=self._call.size,
+            response_size=size,
+            description=description,
+        )
 
     def _actual_version(self, version: Version) -> Version:
         """Return the version of the message: some charge points negotiate 2.x and send 1.6."""
@@ -166,31 +234,48 @@ class CommandExchange:
         self._label = OTHER if command is None else call.action
         self._connector_id = None if command is None else command.connector(call.payload)
         self._session = side.core.fleet.session_of(side.cp.cp_id, self._connector_id, None)
-        self.span = side.message(self._label, at_ns, handled=self._handled, connector_id=self._connector_id)
+        if self._session is not None:
+            self._session.messages += 1
+        self.span = side.message(
+            self._label,
+            at_ns,
+            handled=self._handled,
+            connector_id=self._connector_id,
+            message_id=call.message_id,
+            size=call.size,
+        )
         side.core.count_message("out", self._label)
         if command is not None and command.requests_status(call.payload):
             requested = ev.StatusRequested(cp_id=side.cp.cp_id, received_ts=at_ns / NS, connector_id=self._connector_id)
             side.core.apply([requested], at_ns)
 
-    def answered(self, answer: Payload, at_ns: int) -> None:
+    def answered(self, answer: Payload, at_ns: int, *, size: int = 0) -> None:
         if self.span.end_ns:
             return
         command, cp_id, now_ts = self._command, self._side.cp.cp_id, at_ns / NS
         status = "" if command is None else command.status(answer)
-        self._finish(status, None, at_ns)
+        accepted = command is None or not command.accepted or status in command.accepted
+        if accepted:
+            remote_start_id = self._call.payload.get("remoteStartId")
+            self._side.core.recorder.causes.command(self.span, self._connector_id, now_ts, remote_start_id)
+        self._finish(status, None, at_ns, size=size)
         answered = ev.CommandAnswered(
             cp_id=cp_id,
             received_ts=now_ts,
             action=self._label,
             status=status,
-            accepted=command is None or not command.accepted or status in command.accepted,
+            accepted=accepted,
             duration_s=self._duration_s(at_ns),
             connector_id=self._connector_id,
+            trace_id=f"{self.span.trace_id:032x}",
+            span_id=f"{self.span.span_id:016x}",
         )
         events = () if command is None else command.observe(self._call.payload, answer, cp_id, now_ts)
         self._side.core.apply([answered, *events], at_ns)
 
-    def failed(self, error: str, at_ns: int, *, refused: bool = False) -> None:
+    def failed(
+        self, error: str, at_ns: int, *, refused: bool = False, description: str | None = None, size: int = 0
+    ) -> None:
         if self.span.end_ns:
             return
         error = error[:MAX_ERROR_LENGTH]
@@ -201,17 +286,33 @@ class CommandExchange:
             error_type=error,
             duration_s=self._duration_s(at_ns),
             connector_id=self._connector_id,
+            trace_id=f"{self.span.trace_id:032x}",
+            span_id=f"{self.span.span_id:016x}",
         )
         self._side.core.apply([event], at_ns)
-        self._finish(None, error, at_ns)
+        if description and self._command is not None and self._command.security(self._call.payload):
+            description = ""  # it may repeat the secret
+        self._finish(None, error, at_ns, size=size, description=description)
 
     def _duration_s(self, at_ns: int) -> float:
         return max(0, at_ns - self.at_ns) / NS
 
-    def _finish(self, status: str | None, error: str | None, at_ns: int) -> None:
+    def _finish(
+        self, status: str | None, error: str | None, at_ns: int, *, size: int, description: str | None = None
+    ) -> None:
         recorder, session = self._side.core.recorder, self._session
         if not self._handled:
-            recorder.command_done(self.span, status=status, error=error, session=session, end_ns=at_ns)
+            recorder.command_done(
+                self.span,
+                status=status,
+                error=error,
+                session=session,
+                end_ns=at_ns,
+                message_id=self._call.message_id,
+                request_size=self._call.size,
+                response_size=size,
+                description=description,
+            )
             return
         if status:
             self.span.set(catalogue.OCPP_STATUS, status)
@@ -222,6 +323,8 @@ class CommandExchange:
             error=error,
             store_wait_s=0.0,
             end_ns=at_ns,
+            response_size=size,
+            description=description,
         )
 
 
@@ -231,6 +334,7 @@ def record_send(side: Side, send: Send, at_ns: int) -> None:
     request = version.requests.get(send.action) if send.action in version.unconfirmed else None
     label = OTHER if request is None else send.action
     core.count_message("in", label)
+    side.last_message = label
     core.fleet.seen(side.cp, at_ns / NS)
     span = side.message(label, at_ns, handled=side.role is Role.CENTRAL_SYSTEM)
     error = None

@@ -4,13 +4,20 @@ from wattspan.ocppj.frames import Call
 from wattspan.versions import VERSIONS
 from wattspan.versions.base import Version
 
+THOROUGH_CALLS = 50
+"""So many CALLs are checked against all candidates: chargers that differ show it in their first messages."""
+
 
 class VersionGuess:
-    """The versions that a conversation may be of. Each CALL rules out those that it does not fit."""
+    """The versions that a conversation may be of. Each CALL rules out those that it does not fit.
 
-    __slots__ = ("_candidates",)
+    After THOROUGH_CALLS, a CALL that fits the present guess rules out nothing.
+    """
+
+    __slots__ = ("_calls", "_candidates")
 
     def __init__(self) -> None:
+        self._calls = 0
         self._candidates = list(VERSIONS.values())
 
     @property
@@ -23,11 +30,18 @@ class VersionGuess:
         """Whether only one version is left."""
         return len(self._candidates) == 1
 
-    def add(self, call: Call, *, from_charge_point: bool) -> None:
-        """Rule out the versions that `call` does not fit, unless it fits none of them."""
+    def add(self, call: Call, *, from_charge_point: bool) -> bool:
+        """Rule out the versions that `call` does not fit, unless it fits none of them; return whether it fits any.
+
+        If so, it has no schema faults by `version`.
+        """
+        self._calls += 1
+        if self._calls > THOROUGH_CALLS and _fits(self.version, call, from_charge_point=from_charge_point):
+            return True
         fitting = [each for each in self._candidates if _fits(each, call, from_charge_point=from_charge_point)]
         if fitting:
             self._candidates = fitting
+        return bool(fitting)
 
 
 def _fits(version: Version, call: Call, *, from_charge_point: bool) -> bool:

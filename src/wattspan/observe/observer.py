@@ -9,6 +9,8 @@ from wattspan.domain.fleet import Fleet
 from wattspan.observe.conversation import Conversation
 from wattspan.observe.core import NS, Limits, ObserverCore, OnEvents
 from wattspan.observe.role import Role
+from wattspan.telemetry.connection import Address
+from wattspan.telemetry.evidence import Disconnect
 from wattspan.telemetry.recorder import Attributes, Recorder
 
 MAX_CHARGE_POINTS = 10_000
@@ -51,6 +53,7 @@ class Observer:
             closes_orphans=closes_orphans,
         )
         self._core.fleet.on_stopped.append(recorder.session_stopped)
+        self._core.fleet.on_phase.append(recorder.phase_ended)
 
     @property
     def fleet(self) -> Fleet:
@@ -75,11 +78,14 @@ class Observer:
         attributes: Attributes | None = None,
         *,
         role: Role = Role.CENTRAL_SYSTEM,
+        peer: Address | None = None,
+        server: Address | None = None,
     ) -> Conversation:
         """Observe that a charge point connected, and return the conversation that follows. Never raises.
 
         `subprotocol` None, or one that is not known: the version is guessed from the messages. `attributes` are set on
-        each span of the conversation. The newest connection of a charge point replaces the one before.
+        each span of the conversation. `peer` and `server` are the addresses of both ends, if known. The newest
+        connection of a charge point replaces the one before.
         """
         core = self._core
         given = attributes or {}
@@ -89,6 +95,8 @@ class Observer:
             return Conversation(core, None, subprotocol, role=role, attributes=given, ended=self._ended)
         cp = core.fleet.charge_point(cp_id, at_ns / NS)
         conversation = Conversation(core, cp, subprotocol, role=role, attributes=given, ended=self._ended)
+        conversation.opened(at_ns, peer, server)
+        replaced = self._live.get(cp_id)
         self._live[cp_id] = conversation
         self._open.add(conversation)
         core.counters.sockets += 1
@@ -96,9 +104,20 @@ class Observer:
         protocol = version if version is not None and version == subprotocol else ""
         try:
             core.apply([ev.ChargePointConnected(cp_id=cp_id, received_ts=at_ns / NS, protocol=protocol)], at_ns)
+            core.recorder.evidence.connected(
+                cp_id,
+                conversation.connection,
+                at_ns,
+                protocol=protocol,
+                replaced=None if replaced is None else replaced.connection,
+            )
         except Exception:  # noqa: BLE001  as in `Conversation`
             core.failed()
         return conversation
+
+    def keep_no_changes(self) -> None:
+        """Keep no changes of the fleet any more: nobody will store them."""
+        self._core.keep_no_changes()
 
     def failed(self) -> None:
         """Count and log the exception that is being handled, for callers whose own part must not raise either."""
@@ -119,7 +138,7 @@ class Observer:
         for conversation in list(self._open):
             conversation.close(1006, "", at_ns)
 
-    def _ended(self, conversation: Conversation, code: int, at_ns: int) -> None:
+    def _ended(self, conversation: Conversation, code: int, reason: str, at_ns: int) -> None:
         core, cp_id = self._core, conversation.cp_id
         if cp_id is None:
             return
@@ -127,8 +146,10 @@ class Observer:
         if self._live.get(cp_id) is conversation:
             del self._live[cp_id]
         core.counters.sockets -= 1
+        replaced = cp_id in self._live
+        end = Disconnect(code, reason, conversation.began_ns, conversation.last_message, replaced)
+        core.recorder.evidence.disconnected(cp_id, conversation.connection, end, at_ns)
         if cp_id in core.fleet.charge_points:
-            replaced = cp_id in self._live
             core.apply(
                 [ev.ChargePointDisconnected(cp_id=cp_id, received_ts=at_ns / NS, code=code, replaced=replaced)], at_ns
             )

@@ -17,11 +17,11 @@ class Outstanding:
 
     def add(self, message_id: MessageId, exchange: Exchange) -> None:
         """Add a CALL. One with the same id, as in a retry, stays: each gets an answer of its own."""
-        self.entries.append((str(message_id), exchange))
+        self.entries.append((message_id if type(message_id) is str else str(message_id), exchange))
 
     def pop(self, message_id: MessageId) -> Exchange | None:
         """Remove and return the oldest CALL of that id, or None. Ids match as text: some peers send numbers."""
-        wanted = str(message_id)
+        wanted = message_id if type(message_id) is str else str(message_id)
         entries = self.entries
         if len(entries) == 1 and entries[0][0] == wanted:
             return entries.pop()[1]

@@ -22,6 +22,8 @@ OCPP_MESSAGE_ID = 36
 UNKNOWN_ID = "-1"
 """Message id of a CALLERROR for a message whose id can't be read: specified in 2.x, left open in 1.6."""
 _CALL_SIZE = 4
+PAYLOAD = 3
+"""The index of a CALL's payload."""
 MAX_JOINED = 32
 """Messages in one text."""
 
@@ -39,6 +41,10 @@ class Call:
     """The payload was missing or an empty array: the error to answer with, unless the action needs no fields."""
     is_large: bool = False
     """It was parsed by `large`: to process its payload at once would block the event loop."""
+    size: int = 0
+    """Bytes of the message; 0: not known."""
+    answer_size: int = 0
+    """Bytes of its answer; 0: none was sent."""
 
 
 @dataclass(slots=True)
@@ -49,6 +55,8 @@ class CallResult:
     payload: dict[str, Any]
     well_formed: bool = True
     """False if the payload was not an object."""
+    size: int = 0
+    """Bytes of the message; 0: not known."""
 
 
 @dataclass(slots=True)
@@ -59,6 +67,8 @@ class CallError:
     code: str
     description: str
     details: dict[str, Any]
+    size: int = 0
+    """Bytes of the message; 0: not known."""
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +34,8 @@ DICT_BYTES = ((5, 200), (10, 290))
 """(fields at most, bytes), as CPython allocates it. In a larger one, each field takes WIDE_DICT_FIELD_BYTES."""
 WIDE_DICT_FIELD_BYTES = 120
 MAX_SHARED, MAX_SHARED_LENGTH = 4_096, 64
+LARGE_TEXT_BYTES = 1 << 20
+"""A member that is longer holds a long text; its characters may take more memory than its bytes."""
 
 Result = Frame | FrameError | list[bytes] | None
 """What a text is: a message, none, several (their texts), or one of a type that is ignored."""
@@ -55,13 +58,27 @@ _ID = re.compile(rb"[\s\0]*\[\s*2\s*,\s*(%b|-?\d{1,18})\s*," % _STRING, re.DOTAL
 """The beginning of a CALL up to its message id."""
 _JOINT = re.compile(rb"[\s,\0]*(?=\[[\s\0]*[2-6][\s\0]*,)").match
 _NEXT = re.compile(rb"\s*([,}\]])").match
+_WIDEST = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]").search
+"""A character beyond U+FFFF, as it is or as an escaped surrogate."""
 _COMMA, _CLOSING = ord(","), {ord("["): ord("]"), ord("{"): ord("}")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How the members of long lists are packed while a CALL is parsed, so that it never takes memory as a whole."""
+
+    actions: frozenset[str]
+    lists: frozenset[str]
+    """Fields of the payload whose members are packed."""
+    packer: Callable[[], Callable[[list[Any]], None]]
+    """Return a function for one message, which packs members in place. It is called in a thread."""
 
 
 class LargeMessages:
     """Parses the large messages of all connections of a server. Belongs to the event loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, packing: Packing | None = None) -> None:
+        self._packing = packing
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wattspan-large")
 
     def parse(self, data: bytes, framing: Framing, done: Parsed) -> None:
@@ -74,17 +91,17 @@ class LargeMessages:
                 unparsed = FrameError(framing.unreadable, "the message can't be parsed")
                 loop.call_soon_threadsafe(done, unparsed if broken else future.result())
 
-        self._thread.submit(parse, data, framing).add_done_callback(finished)
+        self._thread.submit(parse, data, framing, self._packing).add_done_callback(finished)
 
     def close(self) -> None:
         """Discard what waits. What is being parsed ends by itself."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def parse(data: bytes, framing: Framing) -> Result:
+def parse(data: bytes, framing: Framing, packing: Packing | None = None) -> Result:
     """Return what `frames.parse` returns or raises for the message in `data`, or the texts of several messages."""
     try:
-        splitter = _Splitter(data, framing)
+        splitter = _Splitter(data, framing, packing)
         value, end = splitter.value(0)
         if not splitter.is_end(end):
             return splitter.messages(end)
@@ -95,12 +112,24 @@ def parse(data: bytes, framing: Framing) -> Result:
         return FrameError(framing.unreadable, "nested too deeply")
 
 
+def _width(text: bytes) -> int:
+    """Return the most bytes that a character of the text may take in memory: all take as many as the widest."""
+    if text.isascii() and b"\\u" not in text:
+        return 1
+    parts = range(0, len(text), PART_BYTES)  # they overlap by the length of an escaped character
+    return 4 if any(_WIDEST(text, at, at + PART_BYTES + 6) for at in parts) else 2
+
+
 class _Splitter:
     """Parses one JSON text in parts."""
 
-    def __init__(self, text: bytes, framing: Framing) -> None:
+    def __init__(self, text: bytes, framing: Framing, packing: Packing | None) -> None:
         self._text = text
         self._framing = framing
+        self._packing = packing
+        self._pack = None if packing is None else packing.packer()
+        self._packed_lists: frozenset[str] = frozenset()
+        """Of the payload that is being parsed."""
         self._shared: dict[str, str] = {}
         self._bytes = 0
         self._steps = 0
@@ -110,7 +139,7 @@ class _Splitter:
         begin = _SPACE(self._text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
         if self._text[begin : begin + 1] not in (b"[", b"{"):
             raise self._fault()
-        return self._container(begin, 0)
+        return self._container(begin, 0, packs=False)
 
     def is_end(self, at: int) -> bool:
         """Return whether nothing follows."""
@@ -129,7 +158,7 @@ class _Splitter:
             ends.append(self.value(begin.end())[1])
         return [text[begin:end].lstrip(b" \t\r\n\0,") for begin, end in pairwise(ends)]
 
-    def _container(self, begin: int, depth: int) -> tuple[Any, int]:
+    def _container(self, begin: int, depth: int, *, packs: bool) -> tuple[Any, int]:
         """Return the container that begins at `begin`, and where it ends: large members one by one, others in runs."""
         text, closing = self._text, _CLOSING[self._text[begin]]
         if depth >= MAX_DEPTH:
@@ -143,18 +172,18 @@ class _Splitter:
                 at = end
             elif first == _COMMA:
                 if at - run > PART_BYTES:
-                    self._extend(found, text[run:at])
+                    self._extend(found, text[run:at], packs=packs)
                     run = end
                 member = at = end
             elif first in _CLOSING:
                 if member > run:
-                    self._extend(found, text[run : member - 1])
-                run = member = at = self._add(found, member, at, depth)
+                    self._extend(found, text[run : member - 1], packs=packs)
+                run = member = at = self._add(found, member, at, depth, packs=packs)
                 if text[at - 1] != _COMMA:
                     return found, self._closed(at, closing)
             else:
                 if found or text[run:at].strip():
-                    self._extend(found, text[run:at])
+                    self._extend(found, text[run:at], packs=packs)
                 return found, self._closed(end, closing)
 
     def _token(self, at: int) -> tuple[int, int]:
@@ -187,27 +216,44 @@ class _Splitter:
                 raise self._fault()
             at = end
 
-    def _add(self, found: Any, member: int, begin: int, depth: int) -> int:
+    def _add(self, found: Any, member: int, begin: int, depth: int, *, packs: bool) -> int:
         """Add the member whose container begins at `begin`, and return the end of the comma or bracket after it."""
         before = self._text[member:begin]
         key = _KEY(before) if type(found) is dict else None
         if (before.strip() and type(found) is list) or (key is None and type(found) is dict):
             raise self._fault()
-        value, end = self._container(begin, depth + 1)
+        name = None if key is None else frames.decode(key[1], self._framing)
+        if depth == 0:
+            self._packed_lists = self._lists_of(found)
+        value, end = self._container(begin, depth + 1, packs=depth == 1 and name in self._packed_lists)
         if key is None:
             found.append(value)
+            if packs and self._pack is not None:
+                self._pack([value])
         else:
-            found[frames.decode(key[1], self._framing)] = value
+            found[name] = value
         follows = _NEXT(self._text, end)
         if follows is None:
             raise self._fault()
         return follows.end()
 
-    def _extend(self, found: Any, run: bytes) -> None:
+    def _lists_of(self, frame: Any) -> frozenset[str]:
+        """Return which lists of the payload that follows are packed."""
+        packing = self._packing
+        is_call = (
+            packing is not None and type(frame) is list and len(frame) == frames.PAYLOAD and frame[0] == frames.CALL
+        )
+        if packing is None or not is_call or type(frame[2]) is not str or frame[2] not in packing.actions:
+            return frozenset()
+        return packing.lists
+
+    def _extend(self, found: Any, run: bytes, *, packs: bool) -> None:
         """Add the members of `run`, of which there must be one at least."""
         members = self._decode((b"[%b]" if type(found) is list else b"{%b}") % run)
         if not members:
             raise self._fault()
+        if packs and type(members) is list and self._pack is not None:
+            self._pack(members)
         if type(found) is list:
             found.extend(members)
         else:
@@ -230,6 +276,8 @@ class _Splitter:
         return FrameError(self._framing.unreadable, description, message_id)
 
     def _decode(self, text: bytes) -> Any:
+        if len(text) > LARGE_TEXT_BYTES and len(text) * _width(text) > MAX_PARSED_BYTES:
+            self._take(len(text) * _width(text))
         value = frames.decode(text, self._framing)
         self._take(self._share(value))
         return value

@@ -7,6 +7,7 @@ messages mean, nor WebSockets: it gets bytes and a `Wire`. Everything runs on th
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
@@ -69,6 +70,15 @@ class _Outstanding(NamedTuple):
     message_id: str
     action: str
     future: asyncio.Future[CallResult | CallError]
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was on the wire of one of our CALLs. Sizes are in bytes; 0: nothing was sent or received."""
+
+    message_id: str = ""
+    request_size: int = 0
+    response_size: int = 0
 
 
 class RpcConnection:
@@ -144,6 +154,7 @@ class RpcConnection:
             self._unparsed(data, fault)
             return
         if type(frame) is Call and self._current is None:  # here, not in `_dispatch`, to save a call for each message
+            frame.size = len(data)
             self._current = frame
             self._handler.on_call(frame)
             if self._waiting:
@@ -156,11 +167,13 @@ class RpcConnection:
             if self._current is not None:
                 self._wait(data)
                 return
+            frame.size = len(data)
             self._current = frame
             self._handler.on_call(frame)
             if self._waiting:
                 self._drain()
         elif type(frame) is CallResult or type(frame) is CallError:
+            frame.size = len(data)
             self._match(frame)
         elif type(frame) is Send:
             self._handler.on_send(frame)
@@ -198,10 +211,17 @@ class RpcConnection:
         self._finish(call, frames.call_error(call.message_id, code, description, details))
 
     async def call(
-        self, action: str, payload: dict[str, Any], *, timeout_s: float, check: Check | None = None
+        self,
+        action: str,
+        payload: dict[str, Any],
+        *,
+        timeout_s: float,
+        check: Check | None = None,
+        sent: Sent | None = None,
     ) -> dict[str, Any]:
         """Send a CALL once the ones before it are done, and return the payload of its result.
 
+        `sent` is filled with what was on the wire.
         `timeout_s` counts from sending. `check` returns a result's fault as code and text, or None; in OCPP 2.1 it is
         sent to the peer as CALLRESULTERROR.
 
@@ -219,7 +239,7 @@ class RpcConnection:
         self.queued += 1
         try:
             async with self._turn:
-                return await self._call(action, payload, timeout_s, check)
+                return await self._call(action, payload, timeout_s, check, sent or Sent())
         finally:
             self.queued -= 1
 
@@ -252,7 +272,7 @@ class RpcConnection:
         return self._ended or (self._current is None and not self._waiting and not self._parsing)
 
     async def _call(
-        self, action: str, payload: dict[str, Any], timeout_s: float, check: Check | None
+        self, action: str, payload: dict[str, Any], timeout_s: float, check: Check | None, sent: Sent
     ) -> dict[str, Any]:
         if self._closed:
             raise ConnectionLost(self.cp_id, action)
@@ -261,13 +281,16 @@ class RpcConnection:
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         self._outstanding = _Outstanding(message_id, action, future)
         try:
-            self._wire.send(frames.call(message_id, action, payload))
+            data = frames.call(message_id, action, payload)
+            sent.message_id, sent.request_size = message_id, len(data)
+            self._wire.send(data)
             async with asyncio.timeout(timeout_s):
                 result = await future
         except TimeoutError as exc:
             raise CommandTimeout(self.cp_id, action, timeout_s) from exc
         finally:
             self._outstanding = None
+        sent.response_size = result.size
         if isinstance(result, CallError):
             raise CommandRefused(self.cp_id, action, result.code, result.description, result.details)
         if self._framing.result_errors:
@@ -296,6 +319,7 @@ class RpcConnection:
             return
         if not self._closed:
             self._wire.send(data)
+            call.answer_size = len(data)
         self._current = None
         if self._waiting:
             self._drain()

@@ -7,11 +7,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import islice
 from typing import Any, NamedTuple
 
 import jsonschema_rs
 
+MAX_NODES = 2_000
+"""Of the faults of a payload with more values only the first is returned."""
 MAX_FAULTS = 20
 """Maximum number of faults returned for one payload."""
 
@@ -52,16 +55,16 @@ class SchemaFault(NamedTuple):
 class _Source(NamedTuple):
     """The file names of one version in the `ocpp` package, and the version's error codes."""
 
-    package: str
+    folder: str
     call_suffix: str
     result_suffix: str
     codes: ErrorCodes
 
 
 _SOURCES: Mapping[str, _Source] = {
-    "v16": _Source("ocpp.v16", "", "Response", CODES_16),
-    "v201": _Source("ocpp.v201", "Request", "Response", CODES_2X),
-    "v21": _Source("ocpp.v21", "Request", "Response", CODES_2X),
+    "v16": _Source("v16", "", "Response", CODES_16),
+    "v201": _Source("v201", "Request", "Response", CODES_2X),
+    "v21": _Source("v21", "Request", "Response", CODES_2X),
 }
 
 _TEXTS: Mapping[str, tuple[str, str]] = {
@@ -86,7 +89,7 @@ class Schemas:
 
     def __init__(self, source: str) -> None:
         self._source = _SOURCES[source]
-        self._folder = files(self._source.package) / "schemas"
+        self._folder = _folder(self._source.folder)
         self._calls: dict[str, jsonschema_rs.Validator | None] = {}
         self._results: dict[str, jsonschema_rs.Validator | None] = {}
         self._sends: dict[str, jsonschema_rs.Validator | None] = {}
@@ -115,11 +118,7 @@ class Schemas:
 
     def document(self, action: str) -> dict[str, Any] | None:
         """Return the JSON schema of a CALL's payload, or None if there is none."""
-        file = self._folder / f"{action + self._source.call_suffix}.json"
-        if not action.isalnum() or not file.is_file():
-            return None
-        document: dict[str, Any] = json.loads(file.read_text("utf-8-sig"))
-        return document
+        return self._document(action + self._source.call_suffix)
 
     def send_faults(self, action: str, payload: Any) -> Sequence[SchemaFault]:
         """Return the faults of a SEND's payload, whose schema has the name of the action."""
@@ -141,10 +140,20 @@ class Schemas:
         try:
             if validator is None or validator.is_valid(payload):
                 return ()
+            if _nodes(payload, MAX_NODES) >= MAX_NODES:
+                return self._first_fault(validator, payload)
             return [self._fault(error) for error in islice(validator.iter_errors(payload), MAX_FAULTS)]
         except ValueError:
             # Nested too deeply, or a number too large, for the validator.
             return [SchemaFault(self._source.codes.formation, "", "can't be checked")]
+
+    def _first_fault(self, validator: jsonschema_rs.Validator, payload: Any) -> Sequence[SchemaFault]:
+        """Return the first fault; `iter_errors` would make all of them, which may take hundreds of megabytes."""
+        try:
+            validator.validate(payload)
+        except jsonschema_rs.ValidationError as error:
+            return [self._fault(error)]
+        return ()
 
     def _fault(self, error: jsonschema_rs.ValidationError) -> SchemaFault:
         kind, text = _TEXTS.get(error.kind.name, ("formation", "breaks the schema"))
@@ -154,8 +163,38 @@ class Schemas:
         return SchemaFault(getattr(self._source.codes, kind), path, text)
 
     def _compiled(self, name: str) -> jsonschema_rs.Validator | None:
-        file = self._folder / f"{name}.json"
+        document = self._document(name)
+        return None if document is None else jsonschema_rs.validator_for(document, validate_formats=True)
+
+    def _document(self, name: str) -> dict[str, Any] | None:
         # The action comes from a charger: it may name a file only if it is alphanumeric.
-        if not name.isalnum() or not file.is_file():
+        if self._folder is None or not name.isalnum():
             return None
-        return jsonschema_rs.validator_for(json.loads(file.read_text("utf-8-sig")), validate_formats=True)
+        file = self._folder / f"{name}.json"
+        if not file.is_file():
+            return None
+        document: dict[str, Any] = json.loads(file.read_text("utf-8-sig"))
+        return document
+
+
+def _nodes(value: Any, limit: int) -> int:
+    """Return the number of values in a payload, or `limit` if there are more."""
+    count, waiting = 0, [value]
+    while waiting and count < limit:
+        each = waiting.pop()
+        count += 1
+        if isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, Sequence) and not isinstance(each, str):
+            waiting.extend(each)
+    return min(limit, count + len(waiting))
+
+
+def _folder(version: str) -> Traversable | None:
+    """Return the folder of a version's schemas, or None if the installed `ocpp` package lacks it (2.1 before 2.1.0).
+
+    The version's own package is not imported: its data classes are some 10,000 objects, which each full collection of
+    garbage would visit.
+    """
+    folder = files("ocpp") / version / "schemas"
+    return folder if folder.is_dir() else None

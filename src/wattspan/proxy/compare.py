@@ -89,7 +89,8 @@ class Comparison:
         if not self._actions:
             return "no answers of mirrors to compare yet\n"
         head = (
-            f"{'mirror':<24} {'action':<30} {'compared':>8} {'status':>7} {'missing':>7} {'slower':>7} {'mean ms':>15}"
+            f"{'mirror':<24} {'action':<30} {'compared':>8} {'status':>7} {'missing':>7} {'slower':>7} "
+            f"{'ms primary / mirror':>20}"
         )
         lines = [head]
         for (mirror, name), action in sorted(self._actions.items()):
@@ -97,8 +98,8 @@ class Comparison:
             means = f"{action.primary_s / timed * 1e3:.1f} / {action.mirror_s / timed * 1e3:.1f}"
             lines.append(
                 f"{mirror:<24} {name:<30} {action.compared:>8} {kinds['status']:>7} {kinds['missing']:>7} "
-                f"{kinds['slower']:>7} {means:>15}"
+                f"{kinds['slower']:>7} {means:>20}"
             )
             for (status, theirs), count in action.examples.most_common():
-                lines.append(f"{'':<25}{count} x {status} here, {theirs} there")
+                lines.append(f"{'':<25}{count} x {status} by the primary, {theirs} by the mirror")
         return "\n".join(lines) + "\n"

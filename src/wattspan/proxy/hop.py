@@ -16,6 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import CLOSED, Event
 
+from wattspan.gateway.openings import Openings
 from wattspan.proxy.protocol import RelayProtocol
 
 OnFrame = Callable[[Frame, bool, int], None]
@@ -53,6 +54,7 @@ class Hop(asyncio.Protocol):
         "on_frame",
         "on_handshake",
         "on_lost",
+        "openings",
         "peer",
         "protocol",
         "transport",
@@ -73,6 +75,8 @@ class Hop(asyncio.Protocol):
         self.on_lost: Callable[[Hop], None] | None = None
         self.clock_ns: Callable[[], int] = time.time_ns
         self.peer: Hop | None = None
+        self.openings: Openings | None = None
+        """Counts the connection until its request arrives."""
         self.lost = False
         self._early: list[Event] = []
         self._holds = 0
@@ -86,9 +90,19 @@ class Hop(asyncio.Protocol):
 
     def request_came(self) -> None:
         """Undo `expect_request`."""
+        self._no_longer_silent()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def abort_silent(self) -> None:
+        """Close at once, because there are too many connections that have sent no request."""
+        self.transport.abort()
+
+    def _no_longer_silent(self) -> None:
+        if self.openings is not None:
+            self.openings.remove(self)
+            self.openings = None
 
     def _request_late(self) -> None:
         self._timer = None
@@ -102,6 +116,8 @@ class Hop(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self.transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         _keep_alive(self.transport)
+        if self.openings is not None:
+            self.openings.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport. Relays every complete frame, unless flow control forbids it."""
@@ -119,6 +135,7 @@ class Hop(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the transport, once."""
         self.lost = True
+        self._no_longer_silent()
         if self._timer is not None:
             self._timer.cancel()
         peer = self.peer

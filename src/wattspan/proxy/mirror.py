@@ -1,4 +1,4 @@
-"""Mirrors: other central systems that get copies of the charge points' CALLs. Best effort and bounded.
+"""Mirrors: other central systems that get copies of the charge points' CALLs and SENDs. Best effort and bounded.
 
 A mirror's answers do not reach the charge point. They are compared, and the transaction ids that they assign replace
 the central system's ids in the messages that follow.
@@ -22,13 +22,14 @@ from wattspan.domain.counters import ServerCounters
 from wattspan.proxy.compare import Answer, Comparison
 from wattspan.proxy.relay import Opened
 from wattspan.proxy.target import Template, passed
+from wattspan.telemetry.catalogue import EVENT_NAME, EXCEPTION_MESSAGE, MIRROR, MIRROR_EVENT
 from wattspan.telemetry.logs import limited
 
 log = logging.getLogger(__name__)
 
-CALL, RESULT, ERROR = 2, 3, 4
+CALL, RESULT, ERROR, SEND = 2, 3, 4, 6
 MAX_QUEUED = 500
-"""CALLs of one charge point that wait for one mirror; the mirror answers one at a time."""
+"""Messages of one charge point that wait for one mirror; the mirror answers one CALL at a time."""
 MAX_QUEUED_BYTES = 2 << 20
 MAX_IDS = 50_000
 """Transaction ids of all mirrors that are remembered."""
@@ -42,8 +43,9 @@ Json = dict[str, Any]
 
 
 class _Call(NamedTuple):
-    """A CALL of the charge point."""
+    """A CALL or, if `type` is SEND, an unanswered message of the charge point (OCPP-J 2.1 §4.2.5)."""
 
+    type: int
     message_id: str
     action: str
     payload: Json
@@ -58,10 +60,17 @@ class Mirror(NamedTuple):
     context: ssl.SSLContext | None
 
     @classmethod
-    def of(cls, template: Template, context: ssl.SSLContext | None) -> "Mirror":
-        """Return the mirror with this URL."""
-        label = f"{template.uri.host}:{template.uri.port}"
-        return cls(template, label, context if template.uri.secure else None)
+    def all_of(cls, templates: Sequence[Template], context: ssl.SSLContext | None) -> list["Mirror"]:
+        """Return the mirrors with these URLs. Those at the same host and port have their paths in their labels."""
+        places = [f"{template.uri.host}:{template.uri.port}" for template in templates]
+        return [
+            cls(
+                template,
+                place if places.count(place) == 1 else f"{place}{template.target}",
+                context if template.uri.secure else None,
+            )
+            for template, place in zip(templates, places, strict=True)
+        ]
 
 
 class Mirrors:
@@ -89,7 +98,7 @@ class Mirrors:
         return LinkMirrors(copies)
 
     def count(self, mirror: str, outcome: str) -> None:
-        """Count a CALL by what became of it."""
+        """Count a message for a mirror by its outcome."""
         counts, key = self._counters.mirror_messages, (mirror, outcome)
         counts[key] = counts.get(key, 0) + 1
 
@@ -127,18 +136,25 @@ class LinkMirrors:
         if not isinstance(frame, list) or len(frame) < 3 or not isinstance(frame[1], str):  # noqa: PLR2004
             return
         if from_charge_point:
-            if frame[0] == CALL and len(frame) == 4 and isinstance(frame[2], str) and isinstance(frame[3], dict):  # noqa: PLR2004
-                call = _Call(frame[1], frame[2], frame[3], len(data))
+            call = _call(frame, len(data))
+            if call is None:
+                return
+            if call.type == CALL:
                 self._asked[call.message_id] = (call, at_ns)
                 if len(self._asked) > MAX_QUEUED:
                     self._asked.popitem(last=False)
-                for copy in self._copies:
-                    copy.put(call)
+            for copy in self._copies:
+                copy.put(call)
         elif frame[0] in (RESULT, ERROR) and (asked := self._asked.pop(frame[1], None)) is not None:
             call, asked_ns = asked
             answer = Answer.of(frame, (at_ns - asked_ns) / 1e9)
             for copy in self._copies:
                 copy.answered(call, frame, answer)
+
+    def skip(self) -> None:
+        """Count a message of the charge point that is too long to be copied."""
+        for copy in self._copies:
+            copy.skip()
 
     def close(self) -> None:
         """Disconnect the mirrors: the charge point has gone."""
@@ -164,15 +180,19 @@ class MirrorConnection:
         """By message id: [the central system's answer, the mirror's, and both transaction ids], None if not known."""
 
     def put(self, call: _Call) -> None:
-        """Queue a CALL, or count it as dropped."""
+        """Queue a message, or count it as dropped."""
         if call.action == "BootNotification":
             self._boot = call
         if len(self._queue) >= MAX_QUEUED or self._bytes + call.size > MAX_QUEUED_BYTES:
-            self._mirrors.count(self._mirror.label, "dropped")
+            self.skip()
             return
         self._queue.append(call)
         self._bytes += call.size
         self._filled.set()
+
+    def skip(self) -> None:
+        """Count a message as dropped."""
+        self._mirrors.count(self._mirror.label, "dropped")
 
     def answered(self, call: _Call, frame: list[Any], answer: Answer) -> None:
         """Take the central system's own answer to a CALL."""
@@ -185,7 +205,7 @@ class MirrorConnection:
         if self.task is not None:
             self.task.cancel()
         for _ in self._queue:
-            self._mirrors.count(self._mirror.label, "dropped")
+            self.skip()
         self._queue.clear()
 
     async def run(self) -> None:
@@ -200,8 +220,9 @@ class MirrorConnection:
                 finally:
                     await connection.close(1001)  # within its close time-out
             except (WebSocketException, OSError, TimeoutError) as exc:
-                text = "mirror %s: %s"
-                limited(log, logging.WARNING, f"mirror {self._mirror.label}", text, self._mirror.label, exc)
+                label, reason = self._mirror.label, str(exc) or type(exc).__name__
+                fields = {EVENT_NAME: MIRROR_EVENT, MIRROR: label, EXCEPTION_MESSAGE: reason}
+                limited(log, logging.WARNING, f"mirror {label}", "mirror %s: %s", label, reason, fields=fields)
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
             if self._boot is not None and self._boot not in self._queue:
@@ -230,20 +251,23 @@ class MirrorConnection:
         )
 
     async def _serve(self, connection: ClientConnection) -> None:
-        """Send one CALL after the other. Raises when the connection is lost."""
+        """Send one message after the other. Raises when the connection is lost."""
         answers: asyncio.Queue[list[Any]] = asyncio.Queue(MAX_QUEUED)
         reading = asyncio.create_task(self._read(connection, answers))
         try:
             while True:
                 call = await self._next(reading)
-                await self._exchange(connection, call, answers, reading)
+                if call.type == SEND:
+                    await self._send(connection, call)
+                else:
+                    await self._exchange(connection, call, answers, reading)
         finally:
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError, WebSocketException, OSError):
                 await reading
 
     async def _next(self, reading: asyncio.Task[None]) -> _Call:
-        """Return the next CALL. Raises what ended `reading`."""
+        """Return the next message. Raises what ended `reading`."""
         while not self._queue:
             self._filled.clear()
             filled = asyncio.ensure_future(self._filled.wait())
@@ -257,6 +281,16 @@ class MirrorConnection:
         self._bytes -= call.size
         return call
 
+    async def _send(self, connection: ClientConnection, message: _Call) -> None:
+        """Send a message that has no answer. Raises when the connection is lost."""
+        text = orjson.dumps([SEND, message.message_id, message.action, message.payload])
+        try:
+            await connection.send(text, text=True)
+        except (WebSocketException, OSError):
+            self.skip()
+            raise
+        self._mirrors.count(self._mirror.label, "sent")
+
     async def _exchange(
         self,
         connection: ClientConnection,
@@ -267,7 +301,7 @@ class MirrorConnection:
         payload = self._translated(call)
         label = self._mirror.label
         if payload is None:
-            self._mirrors.count(label, "dropped")
+            self.skip()
             return
         began = time.perf_counter()
         frame: list[Any] | None = None
@@ -354,6 +388,15 @@ async def _first(answers: "asyncio.Queue[list[Any]]", reading: asyncio.Task[None
         getting.cancel()
     await reading
     raise ConnectionResetError("the mirror closed the connection")
+
+
+def _call(frame: list[Any], size: int) -> _Call | None:
+    """Return a frame of the charge point as what mirrors get, or None if it answers something or is malformed."""
+    if frame[0] not in (CALL, SEND) or len(frame) != 4:  # noqa: PLR2004 - OCPP-J §4.2.1, OCPP-J 2.1 §4.2.5
+        return None
+    if not isinstance(frame[2], str) or not isinstance(frame[3], dict):
+        return None
+    return _Call(frame[0], frame[1], frame[2], frame[3], size)
 
 
 def _transaction_id(action: str, frame: list[Any]) -> int | None:

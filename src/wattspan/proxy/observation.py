@@ -14,10 +14,12 @@ from websockets.frames import Frame, Opcode
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.observe import Conversation, Observer
+from wattspan.ocppj.large import LARGE_BYTES
 from wattspan.proxy.mirror import LinkMirrors, Mirrors
 from wattspan.proxy.redirection import redirects
 from wattspan.proxy.relay import Opened
 from wattspan.proxy.upstream import UpstreamRecorder
+from wattspan.telemetry.catalogue import CP_ID, EVENT_NAME, OCPP_ACTION, REDIRECTION_EVENT
 from wattspan.telemetry.logs import limited
 
 log = logging.getLogger(__name__)
@@ -25,8 +27,9 @@ log = logging.getLogger(__name__)
 MAX_FRAMES = 20_000
 MAX_BYTES = 32 << 20
 """Of frames that wait to be observed."""
-MAX_MESSAGE_BYTES = 1 << 20
-"""Longest message observed; longer ones pass unobserved."""
+MAX_MESSAGE_BYTES = LARGE_BYTES
+"""Longest message observed or mirrored. Parsing a longer one would keep other frames waiting for too long: a thread is
+no help, because the parser and the validator hold the interpreter's lock."""
 SLICE_S = 0.002
 """Seconds of the event loop that observing takes in one turn, while frames may wait to be relayed."""
 BEHIND_SLICE_S = 0.010
@@ -49,6 +52,8 @@ class _Item(NamedTuple):
     at_ns: int
     passed_ns: int
     binary: bool
+    reason: str = ""
+    """Of the end of a connection."""
 
 
 class Observation:
@@ -82,7 +87,8 @@ class Observation:
         """Observe a connection that the central system accepted."""
         cp_id, at_ns = opened.identity.cp_id, self.clock_ns()
         mirrors = None if self._mirrors is None else self._mirrors.open(opened)
-        return LinkObservation(self, self._observer.connect(cp_id, opened.subprotocol, at_ns), cp_id, mirrors)
+        conversation = self._observer.connect(cp_id, opened.subprotocol, at_ns, peer=opened.peer, server=opened.server)
+        return LinkObservation(self, conversation, cp_id, mirrors)
 
     def watch(self, cp_id: str, on_message: OnMessage) -> Callable[[], None]:
         """Call `on_message` with each message of a charge point. Returns a function that ends it."""
@@ -141,7 +147,7 @@ class Observation:
         counts = self._counters.proxy_redirections
         counts[action] = counts.get(action, 0) + 1
         text = "%s of the central system may change the address that %s connects to; it would bypass this proxy"
-        log.warning(text, action, cp_id)
+        log.warning(text, action, cp_id, extra={EVENT_NAME: REDIRECTION_EVENT, CP_ID: cp_id, OCPP_ACTION: action})
 
     def drain(self) -> None:
         """Observe all that waits, at shutdown."""
@@ -187,27 +193,32 @@ class LinkObservation:
             return
         self._fragments.pop(from_charge_point, None)
         if buffer is None:
-            self._observation.count("message_too_long")
+            self._too_long(from_charge_point)
         else:
             self._message(bytes(buffer), from_charge_point, at_ns, binary=binary)
 
     def _message(self, data: bytes, from_charge_point: bool, at_ns: int, *, binary: bool) -> None:
         observation = self._observation
         if len(data) > MAX_MESSAGE_BYTES:
-            observation.count("message_too_long")
+            self._too_long(from_charge_point)
             return
         observation.put(_Item(self, data, from_charge_point, at_ns, observation.clock_ns(), binary))
+
+    def _too_long(self, from_charge_point: bool) -> None:
+        self._observation.count("message_too_long")
+        if from_charge_point and self._mirrors is not None:
+            self._mirrors.skip()
 
     def closed(self, code: int, reason: str) -> None:
         """Called once, when the charge point's connection has ended."""
         at_ns = self._observation.clock_ns()
-        self._observation.put(_Item(self, None, True, at_ns, code, binary=False))
+        self._observation.put(_Item(self, None, True, at_ns, code, binary=False, reason=reason))
 
     def observe(self, item: _Item) -> None:
         """Observe a queued message or the end."""
         conversation = self._conversation
         if item.data is None:
-            conversation.close(item.passed_ns, "", item.at_ns)
+            conversation.close(item.passed_ns, item.reason, item.at_ns)
             if self._mirrors is not None:
                 self._mirrors.close()
             return

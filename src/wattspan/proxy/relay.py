@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -22,18 +22,21 @@ from websockets.frames import Close
 from websockets.http11 import Request, Response
 
 from wattspan.errors import HandshakeRefused, SettingsError
+from wattspan.gateway import openings
 from wattspan.gateway.certificates import PeerCertificate, Revocations
+from wattspan.gateway.openings import Openings
+from wattspan.gateway.secured import TlsHandshakes
 from wattspan.proxy.dialing import RETRY_AFTER_S, SWITCHING, abort, connect
 from wattspan.proxy.hop import CLOSE_TIMEOUT_S, Hop
 from wattspan.proxy.link import Link, LinkObserver
 from wattspan.proxy.protocol import ChargerProtocol
 from wattspan.proxy.target import Identity, Template, UpstreamTls, identity, passed
-from wattspan.telemetry.logs import limited
+from wattspan.telemetry.connection import Address, address_of
 
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 60.0
-"""Seconds for the TLS handshake of a charge point, and again for its request."""
+"""Seconds until the request of a charge point, its TLS handshake included."""
 MAX_OPENING = 1_000
 """Handshakes in progress; further ones get 503."""
 BACKLOG = 4096
@@ -48,6 +51,18 @@ class Opened:
     request: Request
     subprotocol: str | None
     certificate: PeerCertificate | None
+    peer: Address | None
+    server: Address | None
+    """The addresses of the charge point's connection: its own end, and ours."""
+
+
+class Refusal(NamedTuple):
+    """A handshake that failed. `cp_id` is the identity that was tried; "": none, or none that can be named."""
+
+    reason: str
+    text: str
+    peer: Address | None
+    cp_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +71,8 @@ class RelayCallbacks:
 
     opened: Callable[[Opened], LinkObserver | None]
     """Called once the central system has let a charge point in."""
-    refused: Callable[[str], None]
-    """Called with the reason of each handshake that failed."""
+    refused: "Callable[[Refusal], None]"
+    """Called with each handshake that failed."""
     sockets: Callable[[int], None] = lambda _change: None
     """Called with +1 and -1 as charge points come and go."""
     clock_ns: Callable[[], int] = time.time_ns
@@ -84,6 +99,8 @@ class Relay:
         self._revocations = revocations
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
+        self._openings = Openings(lambda: callbacks.refused(Refusal(openings.REASON, openings.TEXT, None)))
+        self._handshakes: TlsHandshakes | None = None
         self._opening: dict[Hop, asyncio.Task[None]] = {}
         self._links: set[Link] = set()
         self._logger = logging.getLogger("wattspan.proxy.websockets")
@@ -93,11 +110,12 @@ class Relay:
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
         """Start listening. Raises SettingsError if the port is in use or the host is not of this machine."""
-        timeout_s = None if context is None else REQUEST_TIMEOUT_S
+        accept: Callable[[], asyncio.Protocol] = self._accept
+        if context is not None:
+            self._handshakes = TlsHandshakes(context, self._openings, CLOSE_TIMEOUT_S)
+            accept = self._handshakes.starting(accept)
         try:
-            self._server = await self._loop.create_server(
-                self._accept, host, port, ssl=context, ssl_handshake_timeout=timeout_s, backlog=BACKLOG
-            )
+            self._server = await self._loop.create_server(accept, host, port, backlog=BACKLOG)
         except OSError as exc:
             if isinstance(exc, socket.gaierror):
                 raise SettingsError([f"host {host}: {exc.strerror}"]) from exc
@@ -119,6 +137,8 @@ class Relay:
         """Stop accepting, and close every connection with 1001 at both ends, within `timeout_s`."""
         if self._server is not None:
             self._server.close()
+        if self._handshakes is not None:
+            await self._handshakes.stop()
         for task in list(self._opening.values()):
             task.cancel()
         links = list(self._links)
@@ -135,11 +155,12 @@ class Relay:
         protocol = ChargerProtocol(extensions=_DEFLATE, max_size=(None, self._max_frame_bytes), logger=self._logger)
         hop = Hop(protocol, from_charge_point=True, on_handshake=self._requested)
         hop.expect_request(REQUEST_TIMEOUT_S)
+        hop.openings = self._openings
         return hop
 
     def _requested(self, hop: Hop, request: Any) -> None:
         if not isinstance(request, Request):
-            self._callbacks.refused("request")
+            self._failed(hop, "request", "the request is no HTTP")
             hop.expect_end()
             return
         hop.request_came()
@@ -162,19 +183,22 @@ class Relay:
         assert isinstance(protocol, ChargerProtocol)  # noqa: S101
         response = protocol.accept(request)
         if response.status_code != SWITCHING:
-            self._callbacks.refused("request")
+            self._failed(hop, "request", "the request is no WebSocket handshake")
             self._answer(hop, response)
             return
         upstream: Hop | None = None
+        cp_id = ""
         try:
             who = identity(request.path)
+            cp_id = who.cp_id
             certificate = self._certificate(hop, who)
             upstream, theirs = await self._connect(hop, request, who)
         except HandshakeRefused as refusal:
-            self._refuse(hop, refusal)
+            self._refuse(hop, refusal, cp_id)
             return
         if theirs.status_code != SWITCHING:
-            self._callbacks.refused(f"upstream_{theirs.status_code}")
+            text = f"the central system answered with {theirs.status_code}"
+            self._failed(hop, f"upstream_{theirs.status_code}", text, cp_id)
             body = bytes(theirs.body or b"")
             headers = Headers([*passed(theirs.headers), ("Connection", "close"), ("Content-Length", str(len(body)))])
             self._answer(hop, Response(theirs.status_code, theirs.reason_phrase, headers, body))
@@ -188,7 +212,12 @@ class Relay:
                 response.headers[name] = value
         self._answer(hop, response)
         opened = Opened(
-            identity=who, request=request, subprotocol=upstream.protocol.subprotocol, certificate=certificate
+            identity=who,
+            request=request,
+            subprotocol=upstream.protocol.subprotocol,
+            certificate=certificate,
+            peer=address_of(hop.transport.get_extra_info("peername")),
+            server=address_of(hop.transport.get_extra_info("sockname")),
         )
         self._join(hop, upstream, opened)
 
@@ -243,9 +272,11 @@ class Relay:
             hop.release()
             hop.expect_end()
 
-    def _refuse(self, hop: Hop, refusal: HandshakeRefused) -> None:
-        self._callbacks.refused(refusal.reason)
-        limited(log, logging.WARNING, refusal.reason, "handshake of a charge point refused: %s", refusal)
+    def _failed(self, hop: Hop, reason: str, text: str, cp_id: str = "") -> None:
+        self._callbacks.refused(Refusal(reason, text, address_of(hop.transport.get_extra_info("peername")), cp_id))
+
+    def _refuse(self, hop: Hop, refusal: HandshakeRefused, cp_id: str = "") -> None:
+        self._failed(hop, refusal.reason, str(refusal), cp_id)
         protocol = hop.protocol
         assert isinstance(protocol, ChargerProtocol)  # noqa: S101
         response = protocol.reject(http.HTTPStatus(refusal.status), f"{_public(refusal)}\n")

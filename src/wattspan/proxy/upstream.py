@@ -4,12 +4,11 @@ The span of a message covers the whole way (charge point, proxy, central system 
 from the proxy to the central system and back.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
-from wattspan.telemetry.recorder import NS, MessageSpan, Recorder
+from wattspan.telemetry.recorder import NS, MessageSpan, Recorder, StartMessage
 
 NO_ANSWER = frozenset({"Timeout", "ConnectionLost"})
 """Errors of messages that the central system never answered."""
@@ -26,15 +25,15 @@ class UpstreamRecorder(Recorder):
         """When the message that is being observed had been relayed, Unix nanoseconds."""
         self._sent: dict[int, int] = {}
         """When each open CALL was relayed, by the id of its span. The observer bounds how many are open."""
-        self._server: Callable[[str, str, int], MessageSpan] = self.message
+        self._server: StartMessage = self.message
         self.message = self._message
 
-    def _message(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
-        span = self._server(cp_id, action, start_ns)
+    def _message(self, cp_id: str, action: str, start_ns: int, *wire: Any) -> MessageSpan:
+        span = self._server(cp_id, action, start_ns, *wire)
         self._sent[span.span_id] = max(self.passed_ns, start_ns)
         return span
 
-    def answered(
+    def answered(  # noqa: PLR0913
         self,
         span: MessageSpan,
         *,
@@ -43,6 +42,8 @@ class UpstreamRecorder(Recorder):
         error: str | None,
         store_wait_s: float,
         end_ns: int | None = None,
+        response_size: int = 0,
+        description: str | None = None,
     ) -> None:
         """Record the answer, and the central system's time if it was the central system that answered."""
         sent_ns = self._sent.pop(span.span_id, None)
@@ -51,7 +52,14 @@ class UpstreamRecorder(Recorder):
         elif end_ns > sent_ns:  # else it is a SEND, which has no answer
             self._answered_upstream(span, sent_ns, end_ns, error)
         super().answered(
-            span, connector_id=connector_id, session=session, error=error, store_wait_s=store_wait_s, end_ns=end_ns
+            span,
+            connector_id=connector_id,
+            session=session,
+            error=error,
+            store_wait_s=store_wait_s,
+            end_ns=end_ns,
+            response_size=response_size,
+            description=description,
         )
 
     def _answered_upstream(self, span: MessageSpan, sent_ns: int, end_ns: int, error: str | None) -> None:

@@ -131,9 +131,8 @@ class _ChargePoint:
     """One charge point of the log, connected to the other central system."""
 
     def __init__(self, url: str, cp_id: str, log: _Log, comparison: Comparison, speed: float) -> None:
-        self._url = (
-            url.replace("{cp_id}", quote(cp_id, safe="")) if "{cp_id}" in url else f"{url}/{quote(cp_id, safe='')}"
-        )
+        template = url if "{cp_id}" in url else f"{url.rstrip('/')}/{{cp_id}}"
+        self._url = template.replace("{cp_id}", quote(cp_id, safe=""))
         self._cp_id = cp_id
         self._log = log
         self._comparison = comparison

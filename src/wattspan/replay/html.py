@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from wattspan.replay.report import Report, Row
+from wattspan.replay.wording import counted, phases_text
 
 MAX_DRAWN = 300
 """Sessions that are drawn; the table has all of them."""
@@ -34,9 +35,13 @@ svg text{fill:var(--soft);font:11px system-ui,sans-serif}
 def html_of(report: Report, title: str) -> str:
     """Return the whole document. `title` is the heading."""
     files = report.files
-    span = f"{_time(files['began_at'])} to {_time(files['ended_at'])} UTC"
-    facts = f"{files['messages']:,} messages of {len(report.charge_points)} charge points, {span}"
-    unread = f"{files['unreadable_lines']:,} lines could not be read." if files["unreadable_lines"] else ""
+    facts = "No messages"
+    if files["began_at"] is not None:
+        facts = (
+            f"{counted(files['messages'], 'message')} of {counted(len(report.charge_points), 'charge point')}, "
+            f"{_time(files['began_at'])} to {_time(files['ended_at'])} UTC"
+        )
+    unread = f"{counted(files['unreadable_lines'], 'line')} could not be read." if files["unreadable_lines"] else ""
     parts = [
         f"<h1>{escape(title)}</h1><p class=soft>{facts}. {unread}</p>",
         _section("What is odd", _findings(report)),
@@ -164,8 +169,10 @@ def _session(session: Row) -> str:
     reason = f", {session['reason']}" if session["reason"] else ""
     head = f"{session['cp_id']}, connector {session['connector_id']}: {session['energy_wh'] / 1000:.3f} kWh"
     when = f"{_time(session['began_at'])} {ended}{tag}{reason}"
+    errors = f"; {counted(session['errors'], 'error')}" if session["errors"] else ""
     return (
-        f"<article><h3>{escape(head)}</h3><p class=soft>{escape(when)} ({escape(session['where'])})</p>"
+        f"<article><h3>{escape(head)}</h3><p class=soft>{escape(when)} ({escape(session['where'])})<br>"
+        f"{escape(phases_text(session))}{errors}</p>"
         f"{_curve(session.get('curve') or [])}</article>"
     )
 
@@ -205,7 +212,7 @@ def _svg(height: int, label: str, content: str) -> str:
 
 
 def _time(text: Any) -> str:
-    return str(text)[:19].replace("T", " ") if text else "?"
+    return str(text)[:19].replace("T", " ")
 
 
 def _ts(text: Any) -> float | None:

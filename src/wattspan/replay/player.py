@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
+from orjson import JSONDecodeError, loads
 
 from wattspan.domain import events as ev
 from wattspan.domain.changes import Changes
@@ -16,16 +17,17 @@ from wattspan.domain.fleet import UNMATCHED, Fleet
 from wattspan.domain.model import FIRST_CREDIBLE_TS, ChargePoint, Transaction
 from wattspan.domain.status import NO_ERROR
 from wattspan.observe import Conversation, Limits, Observer
-from wattspan.replay.findings import Findings
-from wattspan.replay.records import Closed, Connected, Frame, Located
+from wattspan.ocppj.frames import CALL, SEND
+from wattspan.replay.findings import CORRECTIONS, Findings
+from wattspan.replay.records import Closed, Connected, Frame, Located, Record
 from wattspan.telemetry.recorder import Recorder
 
 NS = 1_000_000_000
 MAX_CHARGE_POINTS = 100_000
 MAX_FRAME_BYTES = 64 << 20
-SLOW_ANSWER_S = 5.0
+SLOW_ANSWER_NS = 5 * NS
 CLOCK_OFF_S = 120.0
-GAP_S = 3 * 3600.0
+GAP_NS = 3 * 3600 * NS
 MAX_CALLS = 64
 """CALLs of a connection whose line is kept until their answer."""
 MAX_CURVE_POINTS = 600
@@ -35,7 +37,13 @@ FORGET_CHANGES_EVERY = 1_000
 """Messages between two times that the changes of the fleet are dropped: there is no store that would write them."""
 
 _HEAD = re.compile(r'\s*\[\s*([2-6])\s*,\s*(?:"([^"]*)"|([^,"]*))\s*(?:,\s*"(\w+)")?')
-_CALL, _SEND = "2", "6"
+"""The beginning of a message whose JSON cannot be read."""
+_WORD = re.compile(r"\w+")
+_new = tuple.__new__
+"""Makes a named tuple in half of the time of its own constructor."""
+_OTHER_ACTION = "other"
+_END = 1 << 62
+"""The place of what is found at the end of the log."""
 
 
 class CurvePoint(NamedTuple):
@@ -54,6 +62,8 @@ class Session:
 
     transaction: Transaction
     where: str
+    place: int = 0
+    """The number of the record that began it."""
     errors: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
     every: int = 1
@@ -73,36 +83,44 @@ class Session:
 
 @dataclass(slots=True)
 class Answers:
-    """How long answers to one action took, s. `slowest_where` is the line of the CALL."""
+    """How long answers to one action took, ns. `slowest_where` is the line of the CALL, `slowest_place` its record."""
 
     count: int = 0
-    total_s: float = 0.0
-    slowest_s: float = 0.0
+    total_ns: int = 0
+    slowest_ns: int = -1
     slowest_where: str = ""
+    slowest_place: int = 0
 
-    def add(self, seconds: float, where: str) -> None:
-        """Count an answer."""
-        self.count += 1
-        self.total_s += seconds
-        if seconds > self.slowest_s or not self.slowest_where:
-            self.slowest_s, self.slowest_where = seconds, where
+    def merge(self, other: "Answers") -> None:
+        """Add the answers of other charge points."""
+        self.count += other.count
+        self.total_ns += other.total_ns
+        if (other.slowest_ns, -other.slowest_place) > (self.slowest_ns, -self.slowest_place):
+            self.slowest_ns, self.slowest_where = other.slowest_ns, other.slowest_where
+            self.slowest_place = other.slowest_place
 
 
 class _Call(NamedTuple):
     action: str
-    at_ts: float
-    where: str
+    at_ns: int
+    file: str
+    line: int
+    place: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 class _Connection:
     """One conversation of the log and what is known of it beyond the observer."""
 
-    __slots__ = ("calls", "conversation", "last_ts")
+    __slots__ = ("calls", "conversation", "last_ns")
 
-    def __init__(self, conversation: Conversation, now_ts: float) -> None:
+    def __init__(self, conversation: Conversation, now_ns: int) -> None:
         self.conversation = conversation
         self.calls: dict[tuple[bool, str], _Call] = {}
-        self.last_ts = now_ts
+        self.last_ns = now_ns
 
 
 class Player:
@@ -118,7 +136,7 @@ class Player:
         recorder: Recorder,
         *,
         keeps_curves: bool = False,
-        on_time: Callable[[float], None] = lambda _: None,
+        on_time: Callable[[float], None] | None = None,
     ) -> None:
         self.findings = Findings()
         self.answers: dict[tuple[str, str], Answers] = {}
@@ -130,7 +148,10 @@ class Player:
         self.messages = 0
         self.first_ts: float | None = None
         self._now_ns = 0
-        self._where = ""
+        self._place = 0
+        """The number of the current record, among those of all charge points."""
+        self._file = ""
+        self._line = 0
         self._on_time = on_time
         self._keeps_curves = keeps_curves
         self._live: dict[str, _Connection] = {}
@@ -145,7 +166,7 @@ class Player:
             clock_ns=lambda: self._now_ns,
             on_event=self._on_events,
             max_charge_points=MAX_CHARGE_POINTS,
-            limits=Limits(max_frame_bytes=MAX_FRAME_BYTES),
+            limits=Limits(max_frame_bytes=MAX_FRAME_BYTES, max_readings=MAX_FRAME_BYTES),
         )
 
     @property
@@ -160,39 +181,54 @@ class Player:
 
     def record(self, located: Located) -> None:
         """Play one record."""
-        record, file, line = located
-        self._where = where = f"{file}:{line}"
+        record, self._file, self._line = located
+        self._place += 1
+        cp_id = record.cp_id
         at_ns = round(record.ts * NS)
         if at_ns < self._now_ns:
             if self._now_ns - at_ns > NS:
-                self.findings.add("time_order", record.cp_id, where, record.ts)
+                self.findings.add("time_order", cp_id, self._where, record.ts, place=self._place)
             at_ns = self._now_ns
         self._now_ns = at_ns
         if self.first_ts is None:
             self.first_ts = at_ns / NS
-        self._on_time(at_ns / NS)
-        connection = self._live.get(record.cp_id)
+        if self._on_time is not None:
+            self._on_time(at_ns / NS)
+        connection = self._live.get(cp_id)
         if type(record) is Frame:
             if connection is None:
-                connection = self._connect(record.cp_id, record.protocol, at_ns)
+                connection = self._connect(cp_id, record.protocol, at_ns)
             self._frame(connection, record, at_ns)
         elif type(record) is Connected:
             if connection is not None:
-                self._unanswered(record.cp_id, connection)
-            self._connect(record.cp_id, record.protocol, at_ns)
+                self._unanswered(cp_id, connection)
+            self._connect(cp_id, record.protocol, at_ns)
         elif type(record) is Closed and connection is not None:
-            self._unanswered(record.cp_id, connection)
+            self._unanswered(cp_id, connection)
             connection.conversation.close(1006 if record.code is None else record.code, record.reason, at_ns)
-            del self._live[record.cp_id]
+            del self._live[cp_id]
+
+    def pass_over(self, record: Record) -> None:
+        """Let the clock go on for a record that another player plays."""
+        self._place += 1
+        at_ns = round(record.ts * NS)
+        self._now_ns = max(self._now_ns, at_ns)
+        if self.first_ts is None:
+            self.first_ts = at_ns / NS
 
     def finish(self) -> None:
         """End the replay: report CALLs without an answer. Sessions and connections stay as the log leaves them."""
-        for cp_id, connection in self._live.items():
+        self._place = _END
+        for cp_id, connection in sorted(self._live.items()):
             self._unanswered(cp_id, connection, ended=True)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._file}:{self._line}"
 
     def _connect(self, cp_id: str, protocol: str | None, at_ns: int) -> _Connection:
         old = self._live.get(cp_id)
-        connection = _Connection(self.observer.connect(cp_id, protocol, at_ns), at_ns / NS)
+        connection = _Connection(self.observer.connect(cp_id, protocol, at_ns), at_ns)
         if old is not None:
             old.conversation.close(1006, "", at_ns)
         self._live[cp_id] = connection
@@ -200,41 +236,77 @@ class Player:
         return connection
 
     def _frame(self, connection: _Connection, frame: Frame, at_ns: int) -> None:
+        _, cp_id, from_charge_point, data, _ = frame
         self.messages += 1
         if self.messages % FORGET_CHANGES_EVERY == 0:
             self._fleet.changes = Changes()
-        now_ts = at_ns / NS
-        data = frame.data if isinstance(frame.data, str) else orjson.dumps(frame.data).decode()
-        found = _HEAD.match(data)
+        if at_ns - connection.last_ns > GAP_NS:
+            self.findings.add("gap", cp_id, self._where, at_ns / NS, place=self._place)
+        connection.last_ns = at_ns
+        message = data
+        if type(data) is str:
+            try:
+                message = loads(data)
+            except JSONDecodeError:
+                message = None
+        if type(message) is list and len(message) > 1 and type(kind := message[0]) is int and 2 <= kind <= 6:  # noqa: PLR2004
+            message_id = message[1]
+            action = message[2] if len(message) > 2 else None  # noqa: PLR2004
+            self._pair(connection, cp_id, from_charge_point, kind, message_id, action, at_ns)
+            connection.conversation.decoded(message, from_charge_point, at_ns)
+            return
+        text = data if type(data) is str else orjson.dumps(data).decode()
+        found = _HEAD.match(text)
         if found is not None:
-            self._pair(connection, frame, found, now_ts)
-        if now_ts - connection.last_ts > GAP_S:
-            self.findings.add("gap", frame.cp_id, self._where, now_ts)
-        connection.last_ts = now_ts
-        connection.conversation.frame(data, frame.from_charge_point, at_ns)
+            message_id = found[2] or found[3] or ""
+            self._pair(connection, cp_id, from_charge_point, int(found[1]), message_id, found[4], at_ns)
+        connection.conversation.frame(text, from_charge_point, at_ns)
 
-    def _pair(self, connection: _Connection, frame: Frame, head: re.Match[str], now_ts: float) -> None:
-        kind, message_id, action = head[1], head[2] or head[3] or "", head[4]
-        if kind == _CALL:
-            if len(connection.calls) >= MAX_CALLS:
-                oldest = next(iter(connection.calls))
-                self._no_answer(frame.cp_id, connection.calls.pop(oldest))
-            connection.calls[frame.from_charge_point, message_id] = _Call(action or "other", now_ts, self._where)
-        elif kind != _SEND and (call := connection.calls.pop((not frame.from_charge_point, message_id), None)):
-            seconds = now_ts - call.at_ts
-            key = ("out" if frame.from_charge_point else "in", call.action)
-            self.answers.setdefault(key, Answers()).add(seconds, call.where)
-            if seconds > SLOW_ANSWER_S:
-                self.findings.add("slow_answer", frame.cp_id, call.where, call.at_ts, call.action)
+    def _pair(
+        self,
+        connection: _Connection,
+        cp_id: str,
+        from_charge_point: bool,
+        kind: int,
+        message_id: Any,
+        action: Any,
+        at_ns: int,
+    ) -> None:
+        """Find the CALL of an answer. It is done by the lines alone, as a reader of the log would."""
+        calls = connection.calls
+        if type(message_id) is not str:
+            message_id = str(message_id)
+        if kind == CALL:
+            if len(calls) >= MAX_CALLS:
+                self._no_answer(cp_id, calls.pop(next(iter(calls))))
+            if type(action) is not str or not (action.isalnum() or _WORD.fullmatch(action)):
+                action = _OTHER_ACTION
+            calls[from_charge_point, message_id] = _new(_Call, (action, at_ns, self._file, self._line, self._place))
+        elif kind != SEND and (call := calls.pop((not from_charge_point, message_id), None)) is not None:
+            took_ns = at_ns - call.at_ns
+            key = ("out" if from_charge_point else "in", call.action)
+            answers = self.answers.get(key)
+            if answers is None:
+                answers = self.answers[key] = Answers()
+            answers.count += 1
+            answers.total_ns += took_ns
+            if took_ns >= answers.slowest_ns and (
+                took_ns > answers.slowest_ns or call.place < answers.slowest_place  # as in `Answers.merge`
+            ):
+                answers.slowest_ns, answers.slowest_where = took_ns, call.where
+                answers.slowest_place = call.place
+            if took_ns > SLOW_ANSWER_NS:
+                at_ts = call.at_ns / NS
+                self.findings.add("slow_answer", cp_id, call.where, at_ts, call.action, place=self._place)
 
     def _unanswered(self, cp_id: str, connection: _Connection, *, ended: bool = False) -> None:
         for call in connection.calls.values():
-            if not ended or self.now_ts - call.at_ts > SLOW_ANSWER_S:
+            if not ended or self._now_ns - call.at_ns > SLOW_ANSWER_NS:
                 self._no_answer(cp_id, call)
         connection.calls.clear()
 
     def _no_answer(self, cp_id: str, call: _Call) -> None:
-        self.findings.add("no_answer", cp_id, call.where, call.at_ts, call.action)
+        self.findings.add("no_answer", cp_id, call.where, call.at_ns / NS, call.action, place=self._place)
 
     def _on_events(self, events: Sequence[ev.Event], at_ns: int) -> None:
         """Derive findings and sessions from the events of one message."""
@@ -243,7 +315,7 @@ class Player:
                 handle(self, event)
 
     def _add(self, kind: str, event: ev.Event, detail: str = "") -> None:
-        self.findings.add(kind, event.cp_id, self._where, event.received_ts, detail)
+        self.findings.add(kind, event.cp_id, self._where, event.received_ts, detail, place=self._place)
 
     def _connected(self, e: ev.ChargePointConnected) -> None:
         if (cp := self._fleet.charge_points.get(e.cp_id)) is not None and cp.transactions:
@@ -268,16 +340,31 @@ class Player:
         if self._fleet.last_number == self._last_number:
             return
         for transaction in self._fleet.charge_points[cp_id].transactions.values():
-            if transaction.number > self._last_number and len(self.sessions) < MAX_SESSIONS:
-                self.sessions[transaction.number] = Session(transaction, self._where)
+            if transaction.number > self._last_number:
+                self._keep(transaction)
         self._last_number = self._fleet.last_number
+
+    def _keep(self, transaction: Transaction) -> None:
+        if len(self.sessions) >= MAX_SESSIONS:
+            return
+        session = self.sessions[transaction.number] = Session(transaction, self._where, self._place)
+        if self._keeps_curves:
+            session.curve.append(CurvePoint(transaction.began_ts, 0.0, None, None, None))
 
     def _ended(self, transaction: Transaction) -> None:
         """Keep a session that only its stop is known of."""
-        if transaction.number not in self.sessions and len(self.sessions) < MAX_SESSIONS:
-            self.sessions[transaction.number] = Session(transaction, self._where)
+        if transaction.number not in self.sessions:
+            self._keep(transaction)
+        session, ended_ts = self.sessions.get(transaction.number), transaction.ended_ts
+        if self._keeps_curves and session is not None and ended_ts is not None:
+            session.curve.append(CurvePoint(ended_ts, transaction.meter.energy_wh, None, None, None))
         if transaction.key.startswith(UNMATCHED):
-            self.findings.add("unmatched_stop", transaction.cp_id, self._where, self.now_ts)
+            self.findings.add("unmatched_stop", transaction.cp_id, self._where, self.now_ts, place=self._place)
+        elif transaction.energy_correction:
+            detail = CORRECTIONS[transaction.energy_correction]
+            self.findings.add(
+                "energy_corrected", transaction.cp_id, self._where, self.now_ts, detail, place=self._place
+            )
 
     def _stopped(self, e: ev.TransactionStopped) -> None:
         self._check_clock(e, e.stopped_ts)

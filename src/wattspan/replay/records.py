@@ -33,7 +33,14 @@ class Closed(NamedTuple):
     reason: str = ""
 
 
-Record = Frame | Connected | Closed
+class PassedOver(NamedTuple):
+    """A message that is not played, because its charge point is not wanted or it cannot be read. Its time counts."""
+
+    ts: float
+    cp_id: str
+
+
+Record = Frame | Connected | Closed | PassedOver
 
 
 class Located(NamedTuple):

@@ -19,7 +19,9 @@ from wattspan.domain.model import Transaction
 from wattspan.errors import WattspanError
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.arrays import ArrayMeasures
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION, ConnectionAttributes
 from wattspan.telemetry.families import State
+from wattspan.telemetry.histogram import Histograms
 from wattspan.telemetry.otlp.exporters import exporter
 from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
 from wattspan.telemetry.otlp.points import Points
@@ -27,11 +29,12 @@ from wattspan.telemetry.recorder import Attributes, AttributeValue, MessageSpan,
 from wattspan.telemetry.resource import VERSION, resource_of
 from wattspan.telemetry.sessions import SessionSpans
 from wattspan.telemetry.spans.hot import HotSpans
-from wattspan.telemetry.spans.ids import PresetIdGenerator
+from wattspan.telemetry.spans.ids import preset_ids_of
 from wattspan.telemetry.tokens import TokenHash
 
 log = logging.getLogger(__name__)
 
+NS = 1_000_000_000
 SERVICE = "wattspan"
 SPANS_PER_REQUEST = 512
 EXPORT_TIMEOUT_S = 30.0
@@ -50,7 +53,15 @@ class UnexportedSpan:
     sampled = False
     otel: trace.Span = trace.INVALID_SPAN
 
-    def __init__(self, cp_id: str, action: str, start_ns: int) -> None:
+    def __init__(
+        self,
+        cp_id: str,
+        action: str,
+        start_ns: int,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> None:
         self.cp_id = cp_id
         self.action = action
         self.start_ns = start_ns
@@ -62,7 +73,7 @@ class UnexportedSpan:
     def event(self, name: str, attributes: Attributes, at_ns: int | None = None) -> None:
         """Do nothing."""
 
-    def finish(
+    def finish(  # noqa: PLR0913
         self,
         end_ns: int,
         *,
@@ -71,6 +82,8 @@ class UnexportedSpan:
         error: str | None,
         store_wait_s: float,
         forced: bool,
+        response_size: int = 0,
+        description: str | None = None,
     ) -> None:
         """End the span."""
         self.end_ns = end_ns
@@ -79,7 +92,15 @@ class UnexportedSpan:
 class UnexportedSpans:
     """Implements `recorder.Spans` without export."""
 
-    def server(self, cp_id: str, action: str, start_ns: int) -> UnexportedSpan:
+    def server(
+        self,
+        cp_id: str,
+        action: str,
+        start_ns: int,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> UnexportedSpan:
         """Return a span of a request."""
         return UnexportedSpan(cp_id, action, start_ns)
 
@@ -93,6 +114,44 @@ class UnexportedSpans:
 
     def forget(self, cp_id: str) -> None:
         """Do nothing: nothing is cached."""
+
+
+class UnexportedRecorder(Recorder):
+    """Records histograms alone, in fewer steps. They are those of a recorder with spans."""
+
+    __slots__ = ("_handling",)
+
+    def __init__(self, histograms: Histograms, clock_ns: Callable[[], int]) -> None:
+        measures = ArrayMeasures(histograms)
+        super().__init__(
+            UnexportedSpans(), measures, UnexportedSessions(), exemplars=False, clock_ns=clock_ns, logs=False
+        )
+        self.message = UnexportedSpan
+        self._handling = histograms.handling
+
+    def answered(  # noqa: PLR0913
+        self,
+        span: MessageSpan,
+        *,
+        connector_id: str | None,
+        session: Transaction | None,
+        error: str | None,
+        store_wait_s: float,
+        end_ns: int | None = None,
+        response_size: int = 0,
+        description: str | None = None,
+    ) -> None:
+        """Count the time of a message and end its span."""
+        if span.end_ns:
+            return
+        start_ns = span.start_ns
+        end_ns = max(self._clock_ns() if end_ns is None else end_ns, start_ns)
+        span.end_ns = end_ns  # type: ignore[misc]  # an `UnexportedSpan`
+        try:
+            series = self._handling.known[span.cp_id][span.action]
+        except KeyError:
+            series = self._handling.series(span.cp_id, span.action)
+        series.record((end_ns - start_ns) / NS)
 
 
 class UnexportedSessions(SessionSpans):
@@ -171,10 +230,7 @@ class ReplayTelemetry:
 
 def without_export(state: State, clock_ns: Callable[[], int]) -> ReplayTelemetry:
     """Return telemetry that records histograms into `state` and exports nothing."""
-    recorder = Recorder(
-        UnexportedSpans(), ArrayMeasures(state.histograms), UnexportedSessions(), exemplars=False, clock_ns=clock_ns
-    )
-    return ReplayTelemetry(recorder=recorder)
+    return ReplayTelemetry(recorder=UnexportedRecorder(state.histograms, clock_ns))
 
 
 def by_otlp(state: State, clock_ns: Callable[[], int], environ: Mapping[str, str] = process_environ) -> ReplayTelemetry:
@@ -185,15 +241,19 @@ def by_otlp(state: State, clock_ns: Callable[[], int], environ: Mapping[str, str
     exporters = {signal: exporter(signal, environ) for signal in ("traces", "metrics")}
     if not any(exporters.values()):
         raise ExportFailed("--otlp needs an address: set OTEL_EXPORTER_OTLP_ENDPOINT, e.g. http://localhost:4318")
-    resource, scope = resource_of(environ, SERVICE), InstrumentationScope(catalogue.METER, VERSION)
+    resource, scope = (
+        resource_of(environ, SERVICE),
+        InstrumentationScope(catalogue.METER, VERSION, catalogue.SCHEMA_URL),
+    )
     telemetry = without_export(state, clock_ns)
     if exporters["traces"] is not None:
-        telemetry.spans, ids = BlockingProcessor(exporters["traces"]), PresetIdGenerator()
-        provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=ids)
+        telemetry.spans = BlockingProcessor(exporters["traces"])
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(telemetry.spans)
-        sessions = SessionSpans(provider.get_tracer(catalogue.METER, VERSION), ids.preset, TokenHash())
+        tracer = provider.get_tracer(catalogue.METER, VERSION, catalogue.SCHEMA_URL)
+        sessions = SessionSpans(tracer, preset_ids_of(tracer), TokenHash())
         spans = HotSpans(resource, scope, telemetry.spans, provider.sampler)
-        telemetry.recorder = Recorder(spans, ArrayMeasures(state.histograms), sessions, clock_ns=clock_ns)
+        telemetry.recorder = Recorder(spans, ArrayMeasures(state.histograms), sessions, clock_ns=clock_ns, logs=False)
     if exporters["metrics"] is not None:
         telemetry.metrics = FleetMetrics(
             exporters["metrics"], Points(state), resource, scope, telemetry.lost_points.append, pause=lambda: None

@@ -35,6 +35,8 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _tls_missing(settings)
     yield from _files_missing(settings)
     yield from _proxies_without_address(settings)
+    if settings.redis is not None and not settings.database.startswith("postgresql"):
+        yield Conflict("redis", "needs a PostgreSQL database", ("database",))
     if "plug_and_charge" in settings.plugins and settings.plug_and_charge_id_tag is None:
         text = "plug_and_charge needs plug_and_charge_id_tag as well"
         yield Conflict("plugins", text, ("plug_and_charge_id_tag",))
@@ -61,17 +63,21 @@ def _incomplete_pairs(settings: Settings) -> Iterator[Conflict]:
 def _tls_missing(settings: Settings) -> Iterator[Conflict]:
     """Yield settings that have no effect unless the OCPP port uses TLS, and revocation lists without an authority."""
     profile = settings.min_security_profile
+    has_plain_port = settings.tls_cert is None or settings.tls_port is not None
+    if settings.proxy_protocol_from and not has_plain_port:
+        yield Conflict("proxy_protocol_from", "needs a port without TLS: set tls_port", ("tls_port",))
     if settings.tls_cert is None:
         for name in ("tls_port", "tls_client_ca"):
             if getattr(settings, name) is not None:
                 yield Conflict(name, "needs tls_cert and tls_key as well", ("tls_cert",))
-        if profile > 1:
+        if profile > 1 and not settings.proxy_protocol_from:
             yield Conflict("min_security_profile", f"{profile} needs tls_cert and tls_key as well", ("tls_cert",))
     if settings.tls_client_ocsp != "off" and settings.tls_client_ca is None:
         yield Conflict("tls_client_ocsp", "needs tls_client_ca as well", ("tls_client_ca",))
     if settings.tls_client_crl is not None and settings.tls_client_ca is None:
         yield Conflict("tls_client_crl", "needs tls_client_ca as well", ("tls_client_ca",))
-    if profile == _PROFILE_WITH_CLIENT_CERTIFICATE and settings.tls_client_ca is None and settings.ca_dir is None:
+    has_authority = settings.tls_client_ca or settings.ca_dir or settings.proxy_protocol_from
+    if profile == _PROFILE_WITH_CLIENT_CERTIFICATE and not has_authority:
         text = f"{profile} needs tls_client_ca or ca_dir as well"
         yield Conflict("min_security_profile", text, ("tls_client_ca", "ca_dir"))
 
@@ -83,9 +89,16 @@ def _files_missing(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(name, f"{path} is not a file")
 
 
+def _is_network(name: str) -> bool:
+    try:
+        ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _proxies_without_address(settings: Settings) -> Iterator[Conflict]:
-    for name in settings.trusted_proxies:
-        try:
-            ipaddress.ip_network(name, strict=False)
-        except ValueError:
-            yield Conflict("trusted_proxies", f"{name} is not an address or network, such as 10.0.0.7 or 10.0.0.0/24")
+    for setting in ("trusted_proxies", "proxy_protocol_from"):
+        for name in getattr(settings, setting):
+            if not _is_network(name):
+                yield Conflict(setting, f"{name} is not an address or network, such as 10.0.0.7 or 10.0.0.0/24")

@@ -38,7 +38,7 @@ class Constraint(NamedTuple):
         if self.choices:
             return _or(self.choices)
         if self.example is not None:
-            return f"a URL like {self.example}"
+            return f"{'a URL' if '://' in self.example else 'a name'} like {self.example}"
         return _NOUNS.get(self.kind, f"a {self.kind}")
 
 

@@ -22,7 +22,12 @@ from wattspan.settings.model import Settings
 PREFIX = "WATTSPAN_"
 CONFIG_VARIABLE = "WATTSPAN_CONFIG"
 """Names the TOML file if `--config` does not."""
-ALIASES = {"METRICS_PORT": "metrics_port", "KML_URL": "kml_url"}
+ALIASES = {
+    "OTEL_EXPORTER_PROMETHEUS_HOST": "metrics_host",
+    "OTEL_EXPORTER_PROMETHEUS_PORT": "metrics_port",
+    "METRICS_PORT": "metrics_port",
+    "KML_URL": "kml_url",
+}
 """Variables without our prefix. The one with the prefix takes precedence."""
 OTHER_VARIABLES = frozenset(
     {CONFIG_VARIABLE, "WATTSPAN_TOKEN", "WATTSPAN_SIMULATE_PASSWORD", "WATTSPAN_STACK_DIRECTORY"}

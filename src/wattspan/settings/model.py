@@ -33,9 +33,16 @@ Bytes = Annotated[int, Field(ge=1024)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 DaysOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _detail(value: object) -> object:
+    return value.lower().replace("-", "_") if isinstance(value, str) else value
+
+
 ChargePointPolicy = Annotated[Literal["accept", "pending", "reject"], BeforeValidator(_policy)]
 IdTagPolicy = Annotated[Literal["accept", "reject"], BeforeValidator(_policy)]
 OcspPolicy = Annotated[Literal["off", "soft", "hard"], BeforeValidator(_lower)]
+MetricsDetail = Annotated[Literal["fleet", "charge_points", "connectors"], BeforeValidator(_detail)]
 RsaSigner = Annotated[Literal["ecdsa", "rsa"], BeforeValidator(_lower)]
 Subprotocol = Annotated[Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
@@ -44,7 +51,18 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 # A pattern's first example is shown in error messages.
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+/?$", examples=["https://csms.example"])]
+RedisUrl = Annotated[
+    str, Field(pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://\S+$", examples=["redis://127.0.0.1:6379/0"])
+]
+NodeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", examples=["node-1"])]
 WebUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$", examples=["https://traces.example"])]
+MapUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+/[^\s#]*$",
+        examples=["https://maps.example/style.json", "https://maps.example/{z}/{x}/{y}.png"],
+    ),
+]
 FeedUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://feed.example/chargy.kml"])]
 
 
@@ -82,7 +100,7 @@ class Settings(BaseModel):
     """Name of the charge point operator. Client certificates must have it as their organization, and our authority
     writes it into those that it signs. Without it, the organization is not checked."""
     rsa_requests: RsaSigner = "ecdsa"
-    """Key that our authority signs certificates for RSA keys with: `ecdsa`, or `rsa` for charge points that know
+    """Key with which our authority signs certificates for RSA keys: `ecdsa`, or `rsa` for charge points that support
     nothing else."""
     renewal_days: DaysOrZero = 30.0
     """Days before expiry when a charge point is asked to renew its certificate; 0 never asks."""
@@ -103,12 +121,16 @@ class Settings(BaseModel):
     trusted_proxies: Names = ()
     """Addresses and networks of reverse proxies before the API or /metrics, separated by commas. Only from them are
     `X-Forwarded-For` and `X-Forwarded-Proto` accepted."""
+    proxy_protocol_from: Names = ()
+    """Addresses and networks of load balancers that begin each connection to the OCPP port without TLS with a PROXY
+    protocol header (version 2), separated by commas. They report the charge point's address, and whether it used TLS
+    and a client certificate that they verified."""
     max_users: Annotated[int, Field(ge=1)] = 1_000
-    """Most users; further ones are refused."""
+    """Maximum number of users; further ones are refused."""
     max_tokens_per_user: Annotated[int, Field(ge=1)] = 50
-    """Most API tokens of one user; expired ones don't count."""
+    """Maximum number of API tokens per user; expired ones don't count."""
     max_streams_per_user: Annotated[int, Field(ge=1)] = 20
-    """Most event streams of one user that are open at the same time."""
+    """Maximum number of event streams that a user has open at the same time."""
     admin_password: Annotated[SecretStr, Field(min_length=12, max_length=200)] | None = None
     """Password of the first user, `admin`, created when there are no users. Without it, one is generated, and printed
     once to a terminal or else written to a file that only its owner can read."""
@@ -116,6 +138,8 @@ class Settings(BaseModel):
     """Address of Jaeger, for the console's links to traces, such as `http://127.0.0.1:16686`."""
     alertmanager_url: WebUrl | None = None
     """Address of the Alertmanager whose alerts the console shows, such as `http://127.0.0.1:9093`."""
+    map_style_url: MapUrl | None = None
+    """Address of a MapLibre style, or of raster tiles with `{z}/{x}/{y}`, for the console's map of sites."""
     registration: bool = False
     """Let people register themselves as viewers."""
     session_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
@@ -126,6 +150,16 @@ class Settings(BaseModel):
     """Largest file accepted, in bytes."""
     database: Text = "wattspan.db"
     """Path of a SQLite file, or a database URL."""
+    redis: RedisUrl | None = None
+    """URL of the Redis that connects the nodes of a cluster: `redis://` or `unix://` for one server,
+    `redis+sentinel://host,host/service`, `redis+cluster://host,host`; with `rediss` for TLS. It needs a PostgreSQL
+    database. Without it, this process is the only server of its database."""
+    node_name: NodeName | None = None
+    """Name of this node. No other node of the cluster may have it, and it stays the same over restarts. Defaults to the
+    host name."""
+    drain_s: SecondsOrZero = 10.0
+    """Seconds over which a node of a cluster closes its connections when it stops, so that charge points do not all
+    reconnect to the other nodes at once."""
     log_level: LogLevel = "info"
     """Lowest severity that is logged."""
     log_format: LogFormat = "text"
@@ -162,12 +196,20 @@ class Settings(BaseModel):
     """PEM certificate chain for /metrics, used with `metrics_tls_key`."""
     metrics_tls_key: Path | None = None
     """Private key of `metrics_tls_cert`."""
+    metrics_detail: MetricsDetail = "connectors"
+    """What metrics are about: only the `fleet`, also its `charge_points`, or also their `connectors`. The shipped
+    dashboards and alerts need all of them. See docs/operating.md for the number of series."""
     handling_by_charge_point: bool = True
     """Give `ocpp_msg_handling_seconds` the label `cp_id`. Without it there are far fewer series."""
+    metrics_native_histograms: bool = False
+    """Offer Prometheus' protobuf format at /metrics, with native histograms beside the classic ones. Prometheus then
+    needs `always_scrape_classic_histograms`, or the shipped dashboards and alerts find no buckets."""
     reading_retention_days: DaysOrZero | None = 400.0
     """Days until meter readings are deleted; 0 keeps them forever."""
     audit_retention_days: DaysOrZero | None = 730.0
     """Days until rows of the operators' audit log are deleted; 0 keeps them forever."""
+    message_retention_hours: Annotated[float, Field(ge=0, le=168)] = 24.0
+    """Hours that the messages of charge points are kept, masked; 0 keeps none."""
     plugins: Names = ("orphans",)
     """Names of the plugins to load, separated by commas; a single comma loads none."""
     plug_and_charge_id_tag: Annotated[str, Field(min_length=1, max_length=20)] | None = Field(None, repr=False)
@@ -222,7 +264,7 @@ class Settings(BaseModel):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield name, mask_database_password(value) if name == "database" else value
+            yield name, mask_url_password(value) if name in {"database", "redis"} and value else value
 
 
 def is_secret(name: str) -> bool:
@@ -239,7 +281,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def mask_database_password(database: str) -> str:
-    """Return the database URL with its password replaced by asterisks."""
-    masked = re.sub(r"(://[^:/@]*):.*@", r"\1:**********@", database)
+def mask_url_password(url: str) -> str:
+    """Return the URL of a database or of Redis with its password replaced by asterisks."""
+    masked = re.sub(r"(://[^:/@]*):.*@", r"\1:**********@", url)
     return re.sub(r"([?&]password=)[^&]*", r"\1**********", masked)

@@ -16,7 +16,9 @@ from wattspan.simulator.arrivals import ArrivalPattern
 from wattspan.simulator.clock import Clock
 from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.faults import FaultRates
+from wattspan.simulator.initial_state import InitialConnector, InitialStates, SessionUnderWay
 from wattspan.simulator.ledger import Figures, Ledger
+from wattspan.simulator.model import Hardware
 from wattspan.simulator.reachability import CentralSystemUnreachable
 from wattspan.simulator.simulation import MIX, Progress, Simulation
 
@@ -28,7 +30,11 @@ __all__ = [
     "Clock",
     "FaultRates",
     "Figures",
+    "Hardware",
+    "InitialConnector",
+    "InitialStates",
     "Ledger",
     "Progress",
+    "SessionUnderWay",
     "Simulation",
 ]

@@ -31,6 +31,8 @@ class ArrivalPattern:
     """Interval between MeterValues of a transaction, until the central system configures another."""
     stay_s: tuple[float, float] = (1_200.0, 14_400.0)
     """Shortest and longest charging time."""
+    quietest: float = 0.0
+    """Arrivals in the quietest hours as a share of those in the busiest, at least; 0: as commuters arrive."""
     suspensions: float = 0.4
     """Share of sessions that the car suspends once, and share that the charge point suspends once."""
 
@@ -66,7 +68,8 @@ def next_arrival_s(rng: Random, arrivals: ArrivalPattern, hour: int) -> float:
 
     A result over an hour means that no car arrives within the hour: draw again, at the next hour's rate.
     """
-    rate = arrivals.sessions_per_day / (sum(_ARRIVALS) * 3600) * _ARRIVALS[hour % 24]
+    shares = [max(share, arrivals.quietest) for share in _ARRIVALS]
+    rate = arrivals.sessions_per_day / (sum(shares) * 3600) * shares[hour % 24]
     return rng.expovariate(rate) if rate > 0 else float("inf")
 
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from functools import partial
+from itertools import chain, repeat
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from wattspan.simulator.connector import Connector
 from wattspan.simulator.context import SimulationContext
 from wattspan.simulator.dialects.base import INVALID_PAYLOAD, Dialect, OutgoingCall
 from wattspan.simulator.ledger import Figures
-from wattspan.simulator.model import NO_ERROR, ConnectorState, Transaction
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Hardware, Transaction
 from wattspan.simulator.outbox import Message, Outbox
 from wattspan.simulator.profiles import EvaluationTime, Profiles
 from wattspan.simulator.rpc import Answer, ConnectionDown, Payload
@@ -31,7 +32,9 @@ _DEFAULT_HEARTBEAT_S = 300.0
 class ChargePoint:
     """A virtual charge point. `run` runs it until its `finish` event is set."""
 
-    def __init__(self, cp_id: str, context: SimulationContext, figures: Figures, dialect: Dialect) -> None:
+    def __init__(
+        self, cp_id: str, context: SimulationContext, figures: Figures, dialect: Dialect, hardware: Hardware
+    ) -> None:
         self.cp_id = cp_id
         self.dialect = dialect
         self.clock = context.clock
@@ -48,7 +51,7 @@ class ChargePoint:
         self.local_list_version = 0
         self.certificates: dict[str, Payload] = {}
         """Installed certificates by serial number: hash data under `hash`, type under `certificateType`."""
-        self.firmware = "1.0.0"
+        self.hardware = hardware
         self.max_current_a = 32.0
         """Maximum current per phase of its connectors, in A."""
         self._rng = Random(f"{context.seed}/{cp_id}")
@@ -59,11 +62,12 @@ class ChargePoint:
             attempts=lambda: int(self.configuration.number("TransactionMessageAttempts")),
             retry_s=lambda: self.configuration.number("TransactionMessageRetryInterval"),
         )
+        initial = context.initial_states.get(cp_id, ())
         self.connectors = tuple(
-            Connector(number, self, Random(f"{context.seed}/{cp_id}/{number}"))
-            for number in range(1, context.connectors + 1)
+            Connector(number, self, Random(f"{context.seed}/{cp_id}/{number}"), state)
+            for number, state in zip(range(1, context.connectors + 1), chain(initial, repeat(None)), strict=False)
         )
-        self._connection = ReconnectingConnection(self, context, self._rng)
+        self._connection = ReconnectingConnection(self, context, self._rng, boot_reason=None if initial else "PowerUp")
         self._side_tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -87,6 +91,9 @@ class ChargePoint:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SHUTDOWN_TIMEOUT_S):
                     await asyncio.gather(*(connector.no_transaction.wait() for connector in self.connectors))
+                    for task in connector_runs:  # what they reported later might never be acknowledged
+                        task.cancel()
+                    await asyncio.wait(connector_runs)
                     await self.outbox.drained()
             self.figures.unacknowledged += self.outbox.durable
             for task in (*connector_runs, connection_run, *self._side_tasks):
@@ -148,7 +155,7 @@ class ChargePoint:
     def report_status(self, connector: Connector, before: ConnectorState | None) -> None:
         """Queue what changed on this connector since `before`; None: its whole status."""
         for message in self.dialect.connector_status(connector.id, connector.state, before, self.now_ts()):
-            self.outbox.put(self._status_message(message))
+            self.outbox.put(self._status_message(message, connector))
 
     def transaction_ended(self, connector_id: int) -> None:
         """Remove the charging profile of the transaction."""
@@ -205,7 +212,7 @@ class ChargePoint:
 
     def boot(self) -> None:
         """Queue a BootNotification without booting (TriggerMessage)."""
-        self.queue(self.dialect.boot(self.cp_id, self.firmware, "Triggered"), self._boot_acknowledged)
+        self.queue(self.dialect.boot(self.cp_id, self.hardware, "Triggered"), self._boot_acknowledged)
 
     def meter_values_acknowledged(self, _: Payload) -> None:
         """Count a reading that was answered."""
@@ -214,10 +221,11 @@ class ChargePoint:
     def connection_accepted(self) -> None:
         """Open the outbox on a new connection: the status of all connectors is sent first, then what was queued."""
         ts = self.now_ts()
-        states = [*self.dialect.station_status(ts)]
+        states = [self._status_message(message, None) for message in self.dialect.station_status(ts)]
         for connector in self.connectors:
-            states += self.dialect.connector_status(connector.id, connector.state, None, ts)
-        self.outbox.open(self._status_message(message) for message in states)
+            whole = self.dialect.connector_status(connector.id, connector.state, None, ts)
+            states += [self._status_message(message, connector) for message in whole]
+        self.outbox.open(states)
 
     def handle_boot_response(self, answer: Payload) -> bool:
         """Apply the answer to a BootNotification and return whether it is Accepted."""
@@ -253,15 +261,19 @@ class ChargePoint:
     def _boot_acknowledged(self, answer: Payload) -> None:
         self.handle_boot_response(answer)
 
-    def _status_message(self, message: OutgoingCall) -> Message:
-        return Message(
-            action=message.action, payload=message.payload, acknowledged=partial(self._status_acknowledged, message)
-        )
+    def _status_message(self, message: OutgoingCall, connector: Connector | None) -> Message:
+        """Return a message about a connector, or about the charge point itself if `connector` is None."""
+        acknowledged = partial(self._status_acknowledged, message, connector)
+        return Message(action=message.action, payload=message.payload, acknowledged=acknowledged)
 
-    def _status_acknowledged(self, message: OutgoingCall, _: Payload) -> None:
+    def _status_acknowledged(self, message: OutgoingCall, connector: Connector | None, _: Payload) -> None:
         self.figures.statuses += message.action == "StatusNotification"
-        if message.error_code != NO_ERROR:
+        if message.error_code == NO_ERROR:
+            return
+        if connector is None or not connector.fault_reported or message.action == "StatusNotification":
             self.figures.error_notices[message.error_code] += 1
+        if connector is not None:
+            connector.fault_reported = connector.state.error_code == message.error_code
 
     def _heartbeat_acknowledged(self, _: Payload) -> None:
         self.figures.heartbeats += 1

@@ -193,8 +193,8 @@ async def _send_steps(cp: "ChargePoint", action: str, steps: Sequence[Payload]) 
 
 async def _install(cp: "ChargePoint", action: str, steps: Sequence[Payload]) -> None:
     await _send_steps(cp, action, steps)
-    major, minor, patch = cp.firmware.split(".")
-    cp.firmware = f"{major}.{minor}.{int(patch) + 1}"
+    major, minor, patch = cp.hardware.firmware.split(".")
+    cp.hardware = cp.hardware._replace(firmware=f"{major}.{minor}.{int(patch) + 1}")
     await cp.reboot("Reboot", "FirmwareUpdate")
 
 

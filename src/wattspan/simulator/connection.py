@@ -18,6 +18,7 @@ from wattspan.simulator.clock import Clock
 from wattspan.simulator.context import SimulationContext
 from wattspan.simulator.dialects.base import Dialect, OutgoingCall
 from wattspan.simulator.ledger import Figures
+from wattspan.simulator.model import Hardware
 from wattspan.simulator.outbox import Outbox
 from wattspan.simulator.rpc import Answer, ConnectionDown, Payload, Reply, RpcClient
 
@@ -33,7 +34,7 @@ class ConnectionOwner(Protocol):
     figures: Figures
     dialect: Dialect
     outbox: Outbox
-    firmware: str
+    hardware: Hardware
 
     def connection_accepted(self) -> None:
         """Open the outbox: the central system accepted the charge point on a new connection."""
@@ -57,7 +58,9 @@ class ConnectionOwner(Protocol):
 class ReconnectingConnection:
     """Connects and reconnects until cancelled. One WebSocket at a time."""
 
-    def __init__(self, owner: ConnectionOwner, context: SimulationContext, rng: Random) -> None:
+    def __init__(
+        self, owner: ConnectionOwner, context: SimulationContext, rng: Random, *, boot_reason: str | None
+    ) -> None:
         self.ready = asyncio.Event()
         """Set when the central system first accepts the charge point, and never cleared."""
         self._owner = owner
@@ -69,7 +72,7 @@ class ReconnectingConnection:
         self._rpc: RpcClient | None = None
         self._accepted: RpcClient | None = None
         """The RPC connection, once the central system accepted the charge point on it."""
-        self._boot_reason: str | None = "PowerUp"
+        self._boot_reason = boot_reason
         """The reason of the BootNotification to send first; None: it was sent and accepted."""
         self._attempts = 0
         """Connection attempts since the central system last accepted the charge point."""
@@ -192,7 +195,7 @@ class ReconnectingConnection:
     async def _boot(self, rpc: RpcClient, reason: str) -> None:
         """Send BootNotification until it is accepted (OCPP 1.6 §4.2, 2.0.1 B01 to B03)."""
         owner = self._owner
-        message = owner.dialect.boot(owner.cp_id, owner.firmware, reason)
+        message = owner.dialect.boot(owner.cp_id, owner.hardware, reason)
         while True:
             reply = await rpc.call(message.action, message.payload())
             if reply.code is not None:

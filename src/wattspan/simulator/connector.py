@@ -15,6 +15,7 @@ from wattspan.simulator.arrivals import ArrivalPattern, Visit, draw_visit, next_
 from wattspan.simulator.clock import Clock
 from wattspan.simulator.dialects.base import Dialect
 from wattspan.simulator.faults import FaultRates
+from wattspan.simulator.initial_state import InitialConnector, SessionUnderWay
 from wattspan.simulator.ledger import Figures
 from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, RemoteStartRequest, Transaction
 from wattspan.simulator.outbox import Outbox
@@ -86,12 +87,16 @@ class Reservation:
 class Connector:
     """A connector. `run` plays its sessions; commands change it by the other methods."""
 
-    def __init__(self, connector_id: int, owner: ConnectorOwner, rng: Random) -> None:
+    def __init__(
+        self, connector_id: int, owner: ConnectorOwner, rng: Random, initial: InitialConnector | None = None
+    ) -> None:
         self.id = connector_id
         self.owner = owner
         self.state = ConnectorState("Available")
+        self.fault_reported = False
+        """Whether the central system has acknowledged the fault that the connector is in."""
         self.operative = True
-        self.register_wh = float(rng.randrange(0, 5_000_000))
+        self.register_wh = float(rng.randrange(0, 5_000_000)) if initial is None else initial.register_wh
         self.transaction: Transaction | None = None
         self.transaction_began_s: float | None = None
         self.vehicle: Vehicle | None = None
@@ -100,6 +105,9 @@ class Connector:
         """Set when a session must check its state at once: a limit changed, or it must end."""
         self.stop_reason: str | None = None
         self._rng = rng
+        self._visits = Random(rng.getrandbits(64))
+        """For the visits alone: how many numbers the arrivals take depends on the time of day."""
+        self._initial = initial
         self._retired = False
         self._start_request: RemoteStartRequest | None = None
         self.busy = False
@@ -107,6 +115,8 @@ class Connector:
         self.no_transaction = asyncio.Event()
         """Set while no transaction is open."""
         self.no_transaction.set()
+        if initial is not None and initial.session is not None:
+            self._resume(initial.session)
 
     @property
     def status(self) -> str:
@@ -121,7 +131,10 @@ class Connector:
 
     async def run(self) -> None:
         """Run one session after another, until `retire`."""
-        if self._rng.random() < self.owner.arrivals.busy_at_start and not self._retired:
+        if self._initial is not None:
+            if self._initial.session is not None:
+                await self._play(ChargingSession(self, self._initial.session.visit, self._initial.session))
+        elif self._rng.random() < self.owner.arrivals.busy_at_start and not self._retired:
             await self._run_session(self._draw_visit())
         while not self._retired:
             clock = self.owner.clock
@@ -146,6 +159,11 @@ class Connector:
         self._start_request = request
         self.wake_up.set()
 
+    @property
+    def start_requested(self) -> bool:
+        """Whether a remote start is pending."""
+        return self._start_request is not None
+
     def take_start_request(self) -> RemoteStartRequest | None:
         """Return the pending remote start and clear it; None: there is none."""
         request, self._start_request = self._start_request, None
@@ -161,6 +179,7 @@ class Connector:
         """Change the status and report the change; an unchanged status is not reported."""
         before, self.state = self.state, ConnectorState(status, error_code)
         if self.state != before:
+            self.fault_reported = False
             self.owner.report_status(self, before)
 
     def set_idle_status(self) -> None:
@@ -194,8 +213,16 @@ class Connector:
         ahead_s = 0.0 if self.transaction_began_s is None else self.owner.clock.ahead_s(self.transaction_began_s)
         return Reading(self.owner.now_ts() + ahead_s, self.meter_wh(), samples)
 
+    def _resume(self, session: SessionUnderWay) -> None:
+        """Take over a transaction that the central system knows, before the connection reports the status."""
+        self.busy = True
+        self.state = ConnectorState(session.status)
+        self.vehicle = session.visit.vehicle
+        self.transaction = session.transaction
+        self.no_transaction.clear()
+
     def _draw_visit(self) -> Visit:
-        return draw_visit(self._rng, self.owner.arrivals, self.owner.faults, self.owner.id_tags)
+        return draw_visit(self._visits, self.owner.arrivals, self.owner.faults, self.owner.id_tags)
 
     async def _handle_arrival(self) -> None:
         """Let an arriving car charge, unless the connector is reserved for another card."""
@@ -204,10 +231,13 @@ class Connector:
             await self._run_session(visit)
 
     async def _run_session(self, visit: Visit) -> None:
-        self.busy = True
         self.stop_reason = None
+        await self._play(ChargingSession(self, visit))
+
+    async def _play(self, session: ChargingSession) -> None:
+        self.busy = True
         try:
-            await ChargingSession(self, visit).run()
+            await session.run()
         finally:
             self.busy = False
         self.set_idle_status()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wattspan.simulator.arrivals import ArrivalPattern
 from wattspan.simulator.clock import Clock
 from wattspan.simulator.faults import FaultRates
+from wattspan.simulator.initial_state import InitialStates
 from wattspan.simulator.reachability import FirstAttempts
 
 
@@ -22,6 +23,7 @@ class SimulationContext:
     faults: FaultRates
     arrivals: ArrivalPattern
     id_tags: tuple[str, ...]
+    initial_states: InitialStates = field(default_factory=dict, repr=False)
     password: str | None = field(default=None, repr=False)
     """For HTTP basic authentication; None: none is sent."""
     first_attempts: FirstAttempts

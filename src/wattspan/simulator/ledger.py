@@ -5,7 +5,7 @@ It owns the counts and their JSON form. It must not know what increments them.
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,11 @@ class Figures:
         """The number of events that should not happen with a correct central system."""
         return self.refusals + self.refused + self.timeouts + self.mismatches + self.given_up + self.unacknowledged
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts by name, with plain types only. `dataclasses.asdict` counts the items of a Counter anew."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
+
     def add(self, other: "Figures") -> None:
         """Add the counts of `other` to these."""
         for item in fields(self):
@@ -87,8 +92,8 @@ class Ledger:
     def as_dict(self) -> dict[str, Any]:
         """Return `{"total": {…}, "charge_points": {cp_id: {…}}}`, with plain types only."""
         return {
-            "total": asdict(self.total),
-            "charge_points": {cp_id: asdict(figures) for cp_id, figures in self.charge_points.items()},
+            "total": self.total.as_dict(),
+            "charge_points": {cp_id: figures.as_dict() for cp_id, figures in self.charge_points.items()},
         }
 
     def dump(self, path: Path) -> None:

@@ -11,6 +11,14 @@ FAULT_STOP_REASON = "Other"
 """The stop reason of a transaction that a fault ends."""
 
 
+class Hardware(NamedTuple):
+    """What a charge point says of itself when it boots. `firmware` is three numbers with dots between them."""
+
+    vendor: str = "Wattspan"
+    model: str = "Virtual AC 22"
+    firmware: str = "1.0.0"
+
+
 class ConnectorState(NamedTuple):
     """Status of a connector; `error_code` is one of those in `faults`, or NO_ERROR."""
 

@@ -123,7 +123,8 @@ class RpcClient:
         if delay_s > 0:
             self._tasks.create_task(self._answer_later(call, delay_s))
         else:
-            self._answer_call(call)
+            # A turn of the loop later, so that whoever awaits a result that came just before acts on it first.
+            asyncio.get_running_loop().call_soon(self._answer_call, call)
 
     def on_joined(self, messages: int) -> None:
         """Ignore it: each of them is processed."""

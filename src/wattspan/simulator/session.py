@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wattspan.simulator.arrivals import Visit
 from wattspan.simulator.dialects.base import OutgoingCall
+from wattspan.simulator.initial_state import SessionUnderWay
 from wattspan.simulator.model import FAULT_STOP_REASON, RemoteStartRequest, Transaction
 from wattspan.simulator.outbox import Message
 from wattspan.simulator.rpc import Payload
@@ -18,23 +19,29 @@ from wattspan.simulator.vehicle import MIN_CURRENT_A
 if TYPE_CHECKING:
     from wattspan.simulator.connector import Connector
 
-_FAULT_DURATION_S = 300.0
+FAULT_DURATION_S = 300.0
+_PLUG_IN_S = 3.0
+"""From a remote start at a free connector to the start of the transaction: the driver waits there already."""
 _RECHECK_INTERVAL_S = 60.0
 """How often a session checks the limit: nothing wakes it up when the next period of a charging profile begins."""
-_STOP_BY_CARD_SHARE = 0.5
+STOP_BY_CARD_SHARE = 0.5
 """Share of drivers who present their card to stop; the others just unplug the cable."""
-_SIGNED_METER_SHARE = 0.2
+SIGNED_METER_SHARE = 0.2
 """Share of sessions whose meter signs its readings, in versions that support it."""
 _ACCEPTED = "Accepted"
 
 
 class ChargingSession:
-    """A charging session. It starts when the driver's card is authorized or a remote start is pending."""
+    """A charging session. It starts when the driver's card is authorized or a remote start is pending.
 
-    def __init__(self, connector: "Connector", visit: Visit) -> None:
+    `under_way`: it has started already, and goes on.
+    """
+
+    def __init__(self, connector: "Connector", visit: Visit, under_way: SessionUnderWay | None = None) -> None:
         self._connector = connector
         self._owner = connector.owner
         self._visit = visit
+        self._under_way = under_way
         self._start_request: RemoteStartRequest | None = None
         self._started_s = 0.0
         self._charged_until_s = 0.0
@@ -56,12 +63,16 @@ class ChargingSession:
 
     async def _run_visit(self) -> None:
         connector, clock = self._connector, self._owner.clock
-        connector.wake_up.clear()
-        connector.set_status("Preparing")
-        await clock.wait(connector.wake_up, self._visit.authorize_delay_s)
-        if not await self._authorized() or connector.stop_reason is not None:
-            return
-        transaction = self._start()
+        if self._under_way is None:
+            connector.wake_up.clear()
+            connector.set_status("Preparing")
+            delay_s = _PLUG_IN_S if connector.start_requested else self._visit.authorize_delay_s
+            await clock.wait(connector.wake_up, delay_s)
+            if not await self._authorized() or connector.stop_reason is not None:
+                return
+            transaction = self._start()
+        else:
+            transaction = self._resume(self._under_way)
         try:
             reason = await self._charge()
         finally:
@@ -70,7 +81,7 @@ class ChargingSession:
         self._stop(transaction, reason)
         if reason == FAULT_STOP_REASON:
             connector.set_status("Faulted", self._visit.faults.error_code)
-            await clock.sleep(_FAULT_DURATION_S)
+            await clock.sleep(FAULT_DURATION_S)
         else:
             connector.set_status("Finishing")
             await clock.sleep(self._visit.unplug_delay_s)
@@ -96,7 +107,7 @@ class ChargingSession:
             started_ts=begin.ts,
             phases=self._visit.vehicle.phases,
             remote_start_id=None if request is None else request.remote_start_id,
-            signed=self._visit.rng.random() < _SIGNED_METER_SHARE,
+            signed=self._visit.rng.random() < SIGNED_METER_SHARE,
         )
         if connector.reservation is not None and connector.reservation.id_tag == id_tag:
             transaction.reservation_id, connector.reservation = connector.reservation.id, None
@@ -112,10 +123,21 @@ class ChargingSession:
         self._started_s = self._charged_until_s = self._owner.clock.simulated_s()
         return transaction
 
+    def _resume(self, under_way: SessionUnderWay) -> Transaction:
+        """Go on with a transaction; the car has charged since the state was taken."""
+        transaction, clock = under_way.transaction, self._owner.clock
+        now_s = self._connector.transaction_began_s = clock.simulated_s()
+        since_s = max(0.0, clock.now_ts() - transaction.started_ts - under_way.elapsed_s)
+        self._charged_until_s = now_s - since_s
+        self._started_s = self._charged_until_s - under_way.elapsed_s
+        drop_after_s = self._visit.faults.drop_after_s
+        self._connection_aborted = drop_after_s is not None and drop_after_s <= under_way.elapsed_s
+        return transaction
+
     async def _charge(self) -> str:
         """Charge until something ends the session, and return the stop reason."""
         connector, clock = self._connector, self._owner.clock
-        next_reading_s = self._started_s + self._interval_s()
+        next_reading_s = max(self._started_s + self._interval_s(), self._charged_until_s)
         while connector.stop_reason is None:
             connector.wake_up.clear()
             self._update_status()
@@ -180,7 +202,7 @@ class ChargingSession:
         if faults.error_after_s is not None and elapsed_s >= faults.error_after_s:
             self._connector.end_session(FAULT_STOP_REASON)
         if elapsed_s >= self._visit.stay_s:
-            by_card = self._visit.rng.random() < _STOP_BY_CARD_SHARE
+            by_card = self._visit.rng.random() < STOP_BY_CARD_SHARE
             self._connector.end_session("Local" if by_card else "EVDisconnected")
 
     def _interval_s(self) -> float:

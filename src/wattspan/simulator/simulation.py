@@ -14,7 +14,9 @@ from wattspan.simulator.clock import Clock
 from wattspan.simulator.context import SimulationContext
 from wattspan.simulator.dialects import DIALECTS
 from wattspan.simulator.faults import FaultRates
+from wattspan.simulator.initial_state import InitialStates
 from wattspan.simulator.ledger import Ledger
+from wattspan.simulator.model import Hardware
 from wattspan.simulator.reachability import CentralSystemUnreachable, FirstAttempts
 
 ID_TAGS = tuple(f"SIM-TAG-{number:02}" for number in range(1, 21))
@@ -52,6 +54,8 @@ class Simulation:
     """Per charge point."""
     versions: tuple[str, ...] = MIX
     """OCPP versions, keys of `DIALECTS`; charge points use them in turn."""
+    hardware: tuple[Hardware, ...] = (Hardware(),)
+    """What charge points say of themselves when they boot, in turn."""
     seed: int = 0
     time_factor: float = 1.0
     """Simulated seconds in a real second; the package's docstring describes what runs in simulated time."""
@@ -65,6 +69,8 @@ class Simulation:
     """Real seconds until the simulation finishes; None: it runs until `finish`."""
     prefix: str = "SIM"
     """Prefix of the identities: SIM0001, SIM0002, …"""
+    initial_states: InitialStates = field(default_factory=dict, repr=False)
+    """The charge points that have booted before, and the sessions that are under way at their connectors."""
     clock: Clock | None = None
     """Overrides `time_factor`; None: a clock with `time_factor`."""
     fail_if_unreachable: bool = False
@@ -87,8 +93,10 @@ class Simulation:
         """
         context = self._context()
         self.fleet = tuple(
-            ChargePoint(cp_id, context, self.ledger.figures(cp_id), DIALECTS[version])
-            for cp_id, version in zip(self._identities(), cycle(self.versions), strict=False)
+            ChargePoint(cp_id, context, self.ledger.figures(cp_id), DIALECTS[version], hardware)
+            for cp_id, version, hardware in zip(
+                self._identities(), cycle(self.versions), cycle(self.hardware), strict=False
+            )
         )
         async with asyncio.TaskGroup() as tasks:
             for charge_point in self.fleet:
@@ -137,6 +145,7 @@ class Simulation:
             faults=self.faults,
             arrivals=self.arrivals,
             id_tags=self.id_tags,
+            initial_states=self.initial_states,
             password=self.password,
             first_attempts=FirstAttempts(self.charge_points, self._stop_unreachable),
             handshake_slots=asyncio.Semaphore(_MAX_HANDSHAKES),

@@ -34,6 +34,12 @@ class Claim(Protocol):
         Called within the batch's transaction. Raises StoreUnusable if another server has written since.
         """
 
+    def require(self, cursor: Cursor) -> None:
+        """Make the batch's transaction fail unless `admits` would be True; `admits` then has the reason.
+
+        Needs no round trip of its own.
+        """
+
     def settle(self, *, written: bool) -> None:
         """Record whether the batch that was admitted last is committed."""
 
@@ -93,6 +99,9 @@ class FileClaim:
 
     def admits(self, cursor: Cursor) -> bool:
         return True
+
+    def require(self, cursor: Cursor) -> None:
+        pass
 
     def settle(self, *, written: bool) -> None:
         pass

@@ -15,6 +15,9 @@ BUSY_TIMEOUT_S = 1.0
 BEGINS = {"sqlite": sqlite.BEGIN}
 """The statement that begins a writing transaction, for drivers that do not issue it."""
 
+IN_PIPELINE = {"postgresql": postgresql.in_pipeline}
+"""Runs work in a transaction and commits it in as few round trips as possible, for drivers that can."""
+
 _MAKERS = {"sqlite": sqlite.make_engine, "postgresql": postgresql.make_engine}
 _DRIVERS = {"sqlite": ("sqlite", "pysqlite"), "postgresql": ("postgresql+psycopg", "psycopg")}
 _FAULTS = {"sqlite": sqlite.FAULTS, "postgresql": postgresql.FAULTS}

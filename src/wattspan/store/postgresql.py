@@ -7,6 +7,7 @@ Time-outs on both sides of the connection bound every wait.
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -44,7 +45,7 @@ _SESSION = {
 # Text in PostgreSQL's error or its [SQLSTATE], our error, and its meaning with what to do.
 FAULTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("[28", StoreUnusable, "refuses the user or the password; check the URL, or PGPASSFILE"),
-    ("password authentication failed", StoreUnusable, "refuses the user or the password; check the URL, or PGPASSFILE"),
+    ("authentication failed", StoreUnusable, "refuses the user or the password; check the URL, or PGPASSFILE"),
     ("no password supplied", StoreUnusable, "asks for a password; put it in the URL, or in a file named by PGPASSFILE"),
     ("pg_hba.conf", StoreUnusable, "refuses connections from this host; see pg_hba.conf on the server"),
     ("[3d000]", StoreUnusable, "does not exist; create it (createdb), or name another one"),
@@ -61,6 +62,8 @@ FAULTS: tuple[tuple[str, type[StoreError], str], ...] = (
 
 _sessions: WeakKeyDictionary[sa.Engine, WeakSet[Any]] = WeakKeyDictionary()
 """The driver's connections that each engine made and that may still be open."""
+_terminated: WeakSet[sa.Engine] = WeakSet()
+"""Engines that make no connection any more."""
 
 _ROW_CLASSES = ("21", "22", "23", "54")
 """SQLSTATE classes about values: cardinality, data, constraints, and limits such as the size of an index row."""
@@ -92,6 +95,8 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
         sessions.add(connection)
+        if engine in _terminated:  # a pool replaces a session that was shut down
+            connection.close()
         with connection.cursor() as cursor:
             cursor.execute(set_all, values)
             # A stronger setting (remote_apply) is kept.
@@ -107,8 +112,10 @@ def make_engine(url: sa.URL, *, writes: bool, busy_timeout_s: float) -> sa.Engin
 def terminate(engine: sa.Engine) -> None:
     """Shut down the sockets of an engine's sessions, from any thread, so that pending queries fail at once.
 
-    For shutdown: otherwise a server that hangs would keep a thread, and so the process, alive.
+    For shutdown: otherwise a server that hangs would keep a thread, and so the process, alive. New sessions fail, too:
+    a PgBouncer accepts them although the server behind it hangs.
     """
+    _terminated.add(engine)
     for session in list(_sessions[engine]):
         if not session.closed:
             with suppress(OSError), socket.socket(fileno=os.dup(session.pgconn.socket)) as line:
@@ -118,6 +125,13 @@ def terminate(engine: sa.Engine) -> None:
 def without_statement_timeout(connection: sa.Connection) -> None:
     """Disable the statement time-out for this transaction."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def in_pipeline(connection: Any, work: Callable[[Any], None]) -> None:
+    """Run `work` with a cursor in a transaction, and commit it; see `pipeline.in_pipeline`."""
+    from wattspan.store import pipeline  # noqa: PLC0415 - the driver is loaded only for PostgreSQL
+
+    pipeline.in_pipeline(connection, work)
 
 
 def prepare(connection: sa.Connection, name: str) -> None:

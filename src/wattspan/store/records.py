@@ -1,7 +1,7 @@
 """Records in the store: charge points, id tags, reservations, certificates, users and files."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from wattspan.domain.installed import CertificateId
 
@@ -36,7 +36,8 @@ class Registration:
 
     `pending_secrets` is JSON; see `pending`. `pending_profile`: the security profile that a command set and that the
     charge point has not used yet. `profile_lowered`: an operator lowered the required profile, and the charge point
-    has not used the lower one yet. `registered_serial` "": certificates must name the identity.
+    has not used the lower one yet. `registered_serial` "": certificates must name the identity. `owner`: the node of a
+    cluster that owns it, under `owner_epoch`.
     """
 
     cp_id: str
@@ -57,6 +58,8 @@ class Registration:
     pending_profile: int | None = None
     profile_lowered: bool = False
     registered_serial: str = ""
+    owner: str | None = None
+    owner_epoch: int = 0
 
     @property
     def pending(self) -> tuple[PendingSecret, ...]:
@@ -86,6 +89,7 @@ class IdTag:
     """A registered id token. `expiry_ts` None: it never expires. `max_active_transactions` None: any number.
 
     `type` is the token type of OCPP 2.x (ISO14443, eMAID, …), "" any. `evse_ids`: where it may charge; empty: anywhere.
+    `tag_group` is the operator's, "" none; OCPP's group is `parent`. Where it was last used is not stored with it.
     """
 
     id_token: str
@@ -95,6 +99,10 @@ class IdTag:
     max_active_transactions: int | None = None
     type: str = ""
     evse_ids: tuple[int, ...] = ()
+    tag_group: str = ""
+    note: str = ""
+    last_used_ts: float | None = field(default=None, compare=False)
+    last_used_cp_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +198,7 @@ class StoredReading:
     power_w: float | None
     soc_percent: float | None
     samples: object
+    offered_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

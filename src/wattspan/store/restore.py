@@ -1,6 +1,6 @@
-"""Restores a fleet from the database, with its live figures. On a reader's connection, off the event loop."""
+"""Restores a fleet, or some of its charge points, from the database, with live figures. Off the event loop."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,15 @@ from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector, Transaction
 from wattspan.domain.repeats import LastMeterValues, digest_of
 from wattspan.domain.transactions.replay import replay_clock, replay_figures, replay_measurement
+from wattspan.store.journal.batch import READINGS_THROUGH
 from wattspan.store.rows import to_charge_point, to_connector, to_transaction
 from wattspan.store.samples import decode
 from wattspan.store.schema import tables as t
 
 CLOCK_READINGS = 50_000
 """Readings of the whole fleet, before those that are replayed, in which old timestamps are looked for."""
+CLOCK_READINGS_OF_SOME = 5_000
+"""The same where only some charge points are restored, which others wait for."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,10 @@ class Restored:
     last_transaction_id: int = 0
     replayed: list[tuple[str, Connector]] = field(default_factory=list)
     """Connectors, with their charge point's id, whose figures are newer than their rows."""
+    connected: set[str] = field(default_factory=set)
+    """The charge points that were connected when their rows were written."""
+    only: list[str] | None = None
+    """The charge points to restore; None: all."""
 
     def put_into(self, fleet: Fleet) -> None:
         """Fill an empty `fleet`. On the fleet's thread."""
@@ -49,13 +56,41 @@ def read(connection: sa.Connection) -> Restored:
         last_transaction_id=marks.get("last_transaction_id", 0),
     )
     there = sa.select(t.charge_points).where(t.charge_points.c.removed_ts.is_(None))
-    for found in connection.execute(there).mappings():
-        cp = to_charge_point(found)
-        restored.charge_points[cp.cp_id] = cp
+    _read_charge_points(connection, restored, there)
     running = _read_transactions(connection, restored)
     through = _read_connectors(connection, restored, running)
-    _replay_readings(connection, restored, running, through, marks.get("readings_through", 0))
+    after = marks.get(READINGS_THROUGH, 0)
+    _replay_clocks(connection, restored, after, CLOCK_READINGS)
+    _replay_readings(connection, restored, running, through, after)
     return restored
+
+
+def read_some(connection: sa.Connection, cp_ids: Sequence[str], after: int | None) -> Restored:
+    """Return these charge points; all their readings up to `after` must be included in rows. None: they have none."""
+    restored = Restored(only=list(cp_ids))
+    there = sa.select(t.charge_points).where(t.charge_points.c.removed_ts.is_(None))
+    _read_charge_points(connection, restored, there)
+    running = _read_transactions(connection, restored)
+    through = _read_connectors(connection, restored, running)
+    if after is not None:
+        _replay_clocks(connection, restored, after, CLOCK_READINGS_OF_SOME)
+        _replay_readings(connection, restored, running, through, after)
+    return restored
+
+
+def _of(restored: Restored, query: sa.Select[Any], column: sa.Column[str]) -> sa.Select[Any]:
+    """Return `query`, limited to the charge points to restore."""
+    if restored.only is None:
+        return query
+    return query.where(column == sa.any_(sa.bindparam("cp_ids", restored.only, type_=sa.ARRAY(sa.Text))))
+
+
+def _read_charge_points(connection: sa.Connection, restored: Restored, there: sa.Select[Any]) -> None:
+    for found in connection.execute(_of(restored, there, t.charge_points.c.cp_id)).mappings():
+        cp = to_charge_point(found)
+        restored.charge_points[cp.cp_id] = cp
+        if found["connected"]:
+            restored.connected.add(cp.cp_id)
 
 
 @dataclass(slots=True)
@@ -64,6 +99,8 @@ class _Running:
 
     transaction: Transaction
     through: int
+    message_ts: float = 0.0
+    """When the message of the newest replayed reading was received: a message may have several readings."""
 
 
 def _read_transactions(connection: sa.Connection, restored: Restored) -> dict[int, _Running]:
@@ -74,7 +111,7 @@ def _read_transactions(connection: sa.Connection, restored: Restored) -> dict[in
         .where(t.transactions.c.stopped_received_ts.is_(None))
         .order_by(t.transactions.c.number)
     )
-    for found in connection.execute(still_open).mappings():
+    for found in connection.execute(_of(restored, still_open, t.transactions.c.cp_id)).mappings():
         cp = restored.charge_points.get(found["cp_id"])
         if cp is not None:
             transaction = to_transaction(found)
@@ -88,7 +125,7 @@ def _read_connectors(
 ) -> dict[tuple[str, str], int]:
     """Add the connectors. Return for each the id of the newest reading that its figures include."""
     through: dict[tuple[str, str], int] = {}
-    for found in connection.execute(sa.select(t.connectors)).mappings():
+    for found in connection.execute(_of(restored, sa.select(t.connectors), t.connectors.c.cp_id)).mappings():
         cp = restored.charge_points.get(found["cp_id"])
         if cp is None:
             continue
@@ -107,14 +144,13 @@ def _replay_readings(
     after: int,
 ) -> None:
     """Apply the readings since the figures were last written, in order, by the domain's own functions."""
-    _replay_clocks(connection, restored, after)
     last: dict[tuple[str, str], list[Any]] = {}
     replayed: dict[tuple[str, str], Connector] = {}
     r = t.meter_readings
     with_shape = r.outerjoin(t.sample_shapes, t.sample_shapes.c.id == r.c.shape)
     rows = sa.select(r, t.sample_shapes.c.template).select_from(with_shape).where(r.c.id > after).order_by(r.c.id)
     row: Any  # the columns are those of ReadingRow
-    for row in connection.execute(rows):
+    for row in connection.execute(_of(restored, rows, r.c.cp_id)):
         cp = restored.charge_points.get(row.cp_id)
         if cp is None:
             continue
@@ -124,6 +160,9 @@ def _replay_readings(
             running_at = cp.connectors.get(of_transaction.transaction.connector_id)
             offered_a = None if running_at is None else running_at.offered_a
             replay_measurement(of_transaction.transaction, row, offered_a)
+            if row.received_ts != of_transaction.message_ts:
+                of_transaction.message_ts = row.received_ts
+                of_transaction.transaction.messages += 1
         place = (row.cp_id, row.connector_id)
         connector = replayed[place] = cp.connector(row.connector_id)
         is_over = row.transaction_number is not None and of_transaction is None
@@ -143,7 +182,7 @@ def _replay_readings(
     restored.replayed = [(cp_id, connector) for (cp_id, _), connector in replayed.items()]
 
 
-def _replay_clocks(connection: sa.Connection, restored: Restored, after: int) -> None:
+def _replay_clocks(connection: sa.Connection, restored: Restored, after: int, limit: int) -> None:
     """Let each connector's clock skew see the readings with old timestamps that its figures include already.
 
     Without them the first reading of a charger whose clock is behind would be taken for a replay of the past.
@@ -151,11 +190,11 @@ def _replay_clocks(connection: sa.Connection, restored: Restored, after: int) ->
     r = t.meter_readings
     old = (
         sa.select(r.c.cp_id, r.c.connector_id, r.c.charger_ts, r.c.received_ts, r.c.is_history, r.c.seq_no)
-        .where(r.c.id > after - CLOCK_READINGS, r.c.id <= after, r.c.charger_ts < r.c.received_ts - REPLAY_S)
+        .where(r.c.id > after - limit, r.c.id <= after, r.c.charger_ts < r.c.received_ts - REPLAY_S)
         .order_by(r.c.id)
     )
     row: Any
-    for row in connection.execute(old):
+    for row in connection.execute(_of(restored, old, r.c.cp_id)):
         cp = restored.charge_points.get(row.cp_id)
         connector = None if cp is None else cp.connectors.get(row.connector_id)
         if connector is not None:

@@ -51,7 +51,7 @@ _BY_LABEL = (
 )
 _BY_TWO_LABELS = ("call_errors", "call_rejections")
 
-CHARGE_POINT_COLUMNS = (*_PLAIN, "counters")
+CHARGE_POINT_COLUMNS = (*_PLAIN, "counters", "connected")
 _plain_of = attrgetter(*_PLAIN)
 
 CONNECTOR_COLUMNS = (
@@ -107,6 +107,8 @@ TRANSACTION_COLUMNS = (
     "first_span_id",
     "meter_state",
     "energy_correction",
+    "messages",
+    "sampled",
     "readings_from",
     "readings_through",
 )
@@ -118,21 +120,22 @@ METER_COLUMNS = (
     "told_ts",
     "seq_nos",
     "meter_state",
+    "messages",
     "readings_through",
     "number",
 )
 
 
 def charge_point_row(cp: ChargePoint) -> Row:
-    """Return the row of `cp`. Whether it is connected is not stored: no connection outlives the process."""
+    """Return the row of `cp`."""
     counters: dict[str, Any] = {name: getattr(cp, name) for name in _BY_LABEL}
     for name in _BY_TWO_LABELS:
         counters[name] = [[*labels, count] for labels, count in getattr(cp, name).items()]
-    return (*_plain_of(cp), to_json(counters))
+    return (*_plain_of(cp), to_json(counters), cp.connected)
 
 
 def to_charge_point(found: Found) -> ChargePoint:
-    """Return the charge point of a row, without its connectors and transactions."""
+    """Return the charge point of a row, not connected, without its connectors and transactions."""
     counters = from_json(found["counters"])
     labelled = {name: counters.get(name, {}) for name in _BY_LABEL}
     for name in _BY_TWO_LABELS:
@@ -209,6 +212,8 @@ def transaction_row(t: Transaction) -> Row:
         f"{t.first_span_id:016x}" if t.first_span_id else "",
         to_json(t.meter.dump()),
         t.energy_correction,
+        t.messages,
+        t.sampled,
     )
 
 
@@ -222,6 +227,7 @@ def meter_row(t: Transaction) -> Row:
         t.newest_charger_ts,
         str(t.seq_nos),
         to_json(meter.dump()),
+        t.messages,
         t.number,
     )
 
@@ -233,6 +239,8 @@ def to_transaction(found: Found) -> Transaction:
         **{name: found[name] for name in same},
         meter=_to_meter(found),
         energy_correction=found["energy_correction"],
+        messages=found["messages"],
+        sampled=None if found["sampled"] is None else bool(found["sampled"]),
         newest_charger_ts=found["told_ts"],
         seq_nos=SeqNos.parse(found["seq_nos"]),
         timeline=[

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from wattspan.domain.packed_samples import PackedSamples
 from wattspan.store.codec import from_json, to_json
 
 SHAPES_LIMIT = 4096
@@ -38,9 +39,9 @@ class Shapes:
             shape = self._ids.get(template)
             if shape is None:
                 shape = self._add(template)
-            return shape, orjson.dumps(values).decode() if shape is not None else to_json(samples)
+            return shape, orjson.dumps(values).decode() if shape is not None else _whole(samples)
         except (AttributeError, KeyError, TypeError, ValueError):
-            return None, to_json(samples)
+            return None, _whole(samples)
 
     def _add(self, template: bytes) -> int | None:
         exceeds = len(self._ids) >= SHAPES_LIMIT or len(template) > LONGEST_SHAPE
@@ -60,6 +61,10 @@ class Shapes:
             for template in self._added:
                 del self._ids[template]
         self._added.clear()
+
+
+def _whole(samples: Any) -> str:
+    return to_json(list(samples) if isinstance(samples, PackedSamples) else samples)
 
 
 def decode(template: str | None, samples: str) -> Any:

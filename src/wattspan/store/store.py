@@ -18,19 +18,21 @@ from wattspan.domain.erased_token import ErasedToken
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import Transaction
 from wattspan.errors import StoreUnavailable
-from wattspan.store import postgresql, restore, sqlite
+from wattspan.store import partitions, postgresql, restore, sqlite, takeover
 from wattspan.store.advisory_lock import AdvisoryLockClaim
 from wattspan.store.claim import Claim, FileClaim
 from wattspan.store.engine import BUSY_TIMEOUT_S, make_engine, name_of, parse, row_fault, terminate, translate_errors
 from wattspan.store.journal.apply import PART, write_batch
-from wattspan.store.journal.batch import Batch, release
+from wattspan.store.journal.batch import Batch, readings_mark, release
+from wattspan.store.journal.fence import fence
 from wattspan.store.journal.isolate import Isolator
-from wattspan.store.journal.statements import Cursor, statements_for
+from wattspan.store.journal.statements import Cursor, Statements, statements_for
 from wattspan.store.journal.writer import CLOSE_S, Writer
 from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.queries import device_model as device
 from wattspan.store.queries import erasure as erasure_queries
 from wattspan.store.queries import id_tags as id_tag_queries
+from wattspan.store.queries import messages as message_queries
 from wattspan.store.queries import reservations as reservation_queries
 from wattspan.store.queries import transactions as transaction_queries
 from wattspan.store.queries.device_model import StoredStream, StoredVariable
@@ -54,31 +56,49 @@ SLICE_ROWS = 500
 class Store:
     """An open database. Created by `open` on the event loop that uses it."""
 
-    def __init__(self, url: sa.URL, writes: sa.Engine, reads: sa.Engine, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: sa.URL,
+        writes: sa.Engine,
+        reads: sa.Engine,
+        *,
+        clock: Callable[[], float],
+        node: str | None = None,
+    ) -> None:
         self.name = name_of(url)
+        self.node = node
+        """The name of this node of a cluster; None: a server that is alone."""
         self.closed = False
         self._clock = clock
         self._reads = reads
         self._is_postgresql = writes.dialect.name == "postgresql"
         self._statements = statements_for(writes.dialect)
         self._shapes = Shapes()
+        self._is_unprovable = False
         self._isolator = Isolator(self._statements, row_fault(writes), clock)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wattspan-read")
-        self._claim: Claim = AdvisoryLockClaim(self.name) if self._is_postgresql else FileClaim(Path(self.name))
+        self._claim: Claim = AdvisoryLockClaim(self.name, node) if self._is_postgresql else FileClaim(Path(self.name))
         self._writer = Writer(writes, self._claim)
 
     @classmethod
     async def open(
-        cls, url: str, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        node: str | None = None,
     ) -> "Store":
         """Open the database at `url` (a path or a database URL), create it if missing, and migrate its tables.
+
+        `node`: the name of this node of a cluster, which needs PostgreSQL.
 
         Raises StoreUnusable or StoreUnavailable, with a message that says how to fix it.
         """
         parsed = parse(url)
         writes = make_engine(parsed, writes=True, busy_timeout_s=busy_timeout_s)
         reads = make_engine(parsed, writes=False, busy_timeout_s=busy_timeout_s)
-        store = cls(parsed, writes, reads, clock=clock)
+        store = cls(parsed, writes, reads, clock=clock, node=node)
         try:
             await store._writer.do(store._prepare)
         except BaseException:
@@ -109,7 +129,20 @@ class Store:
 
     async def claim(self) -> None:
         """Claim the database for this server until `close`. Raises StoreUnusable if another server has it."""
-        await self._writer.do(self._claim.take)
+        await self._writer.do(self._take_claim)
+
+    def _take_claim(self, connection: sa.Connection) -> None:
+        self._claim.take(connection)
+        if self.node is not None:
+            takeover.prepare_node(connection, self.node)
+        elif self._is_postgresql:
+            takeover.end_cluster(connection)
+
+    async def take(self, wanted: Mapping[str, takeover.Expected | None], *, creates: bool = True) -> takeover.Taken:
+        """Make this node the owner of charge points, and return their state; see `takeover.take`. Raises StoreError."""
+        if self.node is None:
+            raise TypeError("this store was opened without the name of a node")
+        return await self.do(partial(_take, self._statements, self.node, wanted, self._clock(), creates))
 
     async def restore(self, fleet: Fleet) -> None:
         """Fill an empty fleet with the stored charge points, counters, open transactions and current figures."""
@@ -132,13 +165,20 @@ class Store:
         self._writer.write(partial(self._write, batch), settle, otherwise=partial(self._write_isolated, batch))
 
     def _write(self, batch: Batch, cursor: Cursor) -> None:
-        if self._claim.admits(cursor):
-            write_batch(cursor, batch, self._statements, self._shapes, self._clock())
+        self._claim.require(cursor)
+        write_batch(cursor, self._fenced(cursor, batch), self._statements, self._shapes, self._clock())
+
+    def _fenced(self, cursor: Cursor, batch: Batch) -> Batch:
+        if self.node is None:
+            return batch
+        batch.through_mark = readings_mark(self.node)
+        return fence(cursor, batch, self.node)
 
     def _write_isolated(self, batch: Batch, cursor: Cursor) -> None:
         self._shapes.settle(written=False)
         if self._claim.admits(cursor):
-            write_batch(cursor, batch, self._statements, self._shapes, self._clock(), self._isolator.run)
+            allowed = self._fenced(cursor, batch)
+            write_batch(cursor, allowed, self._statements, self._shapes, self._clock(), self._isolator.run)
 
     # queries
 
@@ -252,7 +292,12 @@ class Store:
         return await self.do(id_tag_queries.remove_id_tag, id_token)
 
     async def expire_readings(self, before_ts: float, limit: int) -> int:
-        """Delete up to `limit` readings received before `before_ts`, oldest first, and return how many."""
+        """Delete up to `limit` readings received before `before_ts`, oldest first, and return how many.
+
+        On PostgreSQL, months that end before are dropped first, which is not counted.
+        """
+        while self._is_postgresql and not self.closed and await self.do(partitions.drop_oldest, before_ts):
+            pass
         deleted = 0
         while deleted < limit and not self.closed:
             rows = await self.do(transaction_queries.expire_readings, before_ts, min(SLICE_ROWS, limit - deleted))
@@ -260,6 +305,22 @@ class Store:
                 break
             deleted += rows
         return deleted
+
+    async def partition_readings(self) -> None:
+        """Create partitions for the readings of this month and the next ones; see `partitions`. SQLite has none.
+
+        Takes minutes if it is the first time on a large database; writes do not wait for it.
+        """
+        if not self._is_postgresql or not await self.do(partitions.create_ahead, self._clock()):
+            return
+        if self._is_unprovable:
+            return
+        try:
+            await self._reading(partitions.prove)
+        except StoreUnavailable as error:
+            self._is_unprovable = isinstance(error.__cause__, sa.exc.IntegrityError)
+            raise
+        await self.do(partitions.create_ahead, self._clock())
 
     async def erase(self, token: ErasedToken) -> Mapping[str, int]:
         """Remove an id token from every table, and return the number of rows changed, by table.
@@ -274,6 +335,9 @@ class Store:
                 for first in range(0, len(found), erasure_queries.BATCH_SIZE):
                     rows += await self.do(erasure_queries.apply, found[first : first + erasure_queries.BATCH_SIZE])
             erased[table.name] = erased.get(table.name, 0) + rows
+        for within in await self.read(message_queries.spans):
+            blocks = await self.read(message_queries.find_token, token, within)
+            await self.do(message_queries.replace_lines, blocks)
         return erased
 
     async def compact(self, max_bytes: int | None = None) -> bool:
@@ -308,6 +372,17 @@ class Store:
     def _ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         with translate_errors(self._reads), self._reads.begin() as connection:
             return work(connection, *arguments)
+
+
+def _take(
+    statements: Statements,
+    node: str,
+    wanted: Mapping[str, takeover.Expected | None],
+    now_ts: float,
+    creates: bool,
+    connection: sa.Connection,
+) -> takeover.Taken:
+    return takeover.take(connection, statements, node, wanted, now_ts, creates=creates)
 
 
 def _read_all(connection: sa.Connection) -> restore.Restored:

@@ -32,6 +32,8 @@ METRICS: dict[str, Metric] = {}
 """All metrics by name, in the order of the page."""
 SPANS: dict[str, str] = {}
 """The meaning of each span, by name."""
+LOG_EVENTS: dict[str, str] = {}
+"""The meaning of each `event.name` of a log record that has no span of that name."""
 ATTRIBUTES: dict[str, str] = {}
 """The meaning of each attribute of a span or label of a metric, by name."""
 
@@ -39,6 +41,12 @@ ATTRIBUTES: dict[str, str] = {}
 def span(name: str, help: str) -> str:
     """Register a span and return its name."""
     SPANS[name] = help
+    return name
+
+
+def log_event(name: str, help: str) -> str:
+    """Register the `event.name` of a log record without a span of its own, and return it."""
+    LOG_EVENTS[name] = help
     return name
 
 

@@ -7,6 +7,7 @@ collector and so let another thread run. The first labels of a metric name what 
 `connector_id`), a charge point (`cp_id`) or the whole server. Further labels are the keys of the mapping that is read.
 """
 
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from wattspan.domain import limits, status
-from wattspan.domain.counters import ServerCounters
+from wattspan.domain.counters import NodeCounters, ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint, Connector
 from wattspan.telemetry import catalogue as c
 from wattspan.telemetry.catalogue import Metric
 from wattspan.telemetry.histogram import Histogram, Histograms, Series
+from wattspan.telemetry.resource import VERSION
 
 Number = int | float
 Keyed = (
@@ -47,6 +49,15 @@ class State:
     clock: Callable[[], float] = time.time
     shows: Callable[[Metric], bool] = lambda _metric: True
     """Whether a metric applies here: a program that is observed has no store of ours, for example."""
+    refresh: Callable[[], None] = lambda: None
+    """Called before instruments read the state: what was not yet counted is counted then."""
+
+    def charge_points(self) -> list[ChargePoint]:
+        """Return the charge points that are shown: in a cluster, none while this node's lease is not fresh."""
+        node = self.counters.node
+        if node is not None and time.monotonic() >= node.leased_until:
+            return []
+        return list(self.fleet.charge_points.values())
 
     def names(self) -> frozenset[str]:
         """Return the names of the metrics that are read from here; of histograms, those that have series."""
@@ -55,9 +66,20 @@ class State:
     def groups(self, histogram: Histogram) -> Iterator[tuple[str, list[Series]]]:
         """Yield the series of a histogram by their first label, without those of unknown charge points."""
         by_charge_point = histogram.metric.labels[:1] == (c.CP_ID,)
+        shown = {cp.cp_id for cp in self.charge_points()} if by_charge_point else set()
         for first, group in histogram.groups():
-            if not by_charge_point or first in self.fleet.charge_points:
+            if not by_charge_point or first in shown:
                 yield first, group
+
+
+DETAILS = ("fleet", "charge_points", "connectors")
+"""What metrics may be about, each with all before it."""
+
+
+def shows_detail(detail: str) -> Callable[[Metric], bool]:
+    """Return which metrics are shown at a detail: those whose labels name nothing beyond it."""
+    hidden = ((c.CP_ID, c.CONNECTOR_ID), (c.CONNECTOR_ID,), ())[DETAILS.index(detail)]
+    return lambda metric: not any(label in metric.labels for label in hidden)
 
 
 class Scope(IntEnum):
@@ -98,6 +120,10 @@ def _server(metric: Metric, read: Callable[[State], Number | Keyed | None]) -> N
     FAMILIES[metric.name] = Family(metric, Scope.SERVER, read)
 
 
+def _node(metric: Metric, read: Callable[[NodeCounters], Number]) -> None:
+    _server(metric, lambda state: None if state.counters.node is None else read(state.counters.node))
+
+
 def _charge_point(metric: Metric, read: Callable[[ChargePoint], Number | Keyed | None]) -> None:
     FAMILIES[metric.name] = Family(metric, Scope.CHARGE_POINT, read)
 
@@ -112,7 +138,7 @@ def points(family: Family, state: State) -> Iterator[Point]:
         yield from _spread(family, (), family.read(state), state.counters.started_ts)
         return
     now_ts = state.clock()
-    for cp in list(state.fleet.charge_points.values()):
+    for cp in state.charge_points():
         if family.scope is Scope.CHARGE_POINT:
             yield from _spread(family, (cp.cp_id,), family.read(cp), cp.known_since_ts)
             continue
@@ -160,14 +186,23 @@ def _states(connector: Connector) -> Mapping[str, int]:
     return _STATES[status.state(connector.status)]
 
 
+_BUILD = {(VERSION, platform.python_version()): 1}
+
+
 def _info(cp: ChargePoint) -> dict[tuple[str, ...], int]:
-    texts = (cp.vendor, cp.model, cp.firmware, cp.protocol)
+    texts = (cp.vendor, cp.model, cp.firmware, cp.protocol, cp.site)
     return {tuple(text[:MAX_LABEL_LENGTH] for text in texts): 1}
+
+
+def _clock_offset_s(cp: ChargePoint) -> float | None:
+    offset = cp.clock_offset
+    return None if offset is None or not offset.is_certain else round(offset.ahead_s, DIGITS)
 
 
 _charge_point(c.CONNECTED, lambda cp: int(cp.connected))
 _charge_point(c.LAST_MSG, lambda cp: cp.last_msg_ts)
 _charge_point(c.LAST_HEARTBEAT, lambda cp: cp.last_heartbeat_ts)
+_charge_point(c.CLOCK_OFFSET_SECONDS, _clock_offset_s)
 _charge_point(c.LAST_TX, lambda cp: cp.last_tx_ts)
 _charge_point(c.CP_STATUS, lambda cp: None if cp.status is None else status.numeric(cp.status))
 _charge_point(c.DISCONNECTS, lambda cp: cp.disconnects)
@@ -196,6 +231,7 @@ _connector(c.POWER, lambda _cp, conn, _now: _resolved(conn.power_w))
 _connector(c.CONNECTOR_STATUS, lambda _cp, conn, _now: None if conn.status is None else status.numeric(conn.status))
 _connector(c.CONNECTOR_STATE, lambda _cp, conn, _now: _states(conn))
 
+_server(c.BUILD_INFO, lambda _: _BUILD)
 _server(c.UP, lambda _: 1)
 _server(c.MESSAGES, lambda state: state.counters.messages)
 _server(c.STORE_WAITING, lambda state: state.counters.store_waiting)
@@ -213,12 +249,23 @@ _server(c.PROXY_UNOBSERVED, lambda state: state.counters.proxy_unobserved)
 _server(c.PROXY_REDIRECTIONS, lambda state: state.counters.proxy_redirections)
 _server(c.MIRROR_MESSAGES, lambda state: state.counters.mirror_messages)
 _server(c.MIRROR_DIFFERENCES, lambda state: state.counters.mirror_differences)
+_server(c.ROUTED, lambda state: state.counters.routed_commands)
+_server(c.BUS_DROPPED, lambda state: state.counters.bus_dropped)
 _server(c.PLUGIN_ERRORS, lambda state: state.counters.plugin_errors)
 _server(c.TELEMETRY_DROPPED, lambda state: dict.fromkeys(SIGNALS, 0) | state.counters.telemetry_dropped)
+_server(c.HISTORY_DROPPED, lambda state: state.counters.history_dropped)
+_server(c.MAINTENANCE_FAILURES, lambda state: state.counters.maintenance_failures)
 _server(c.HTTP_REQUESTS, lambda state: state.counters.http_requests)
 _server(c.LOGINS, lambda state: state.counters.logins)
 _server(c.LOGINS_FAILED, lambda state: state.counters.logins_failed)
 _server(c.LOCKOUTS, lambda state: state.counters.lockouts)
 _server(c.REGISTRATIONS, lambda state: state.counters.registrations)
 _server(c.REGISTRATION_CONFLICTS, lambda state: state.counters.registration_conflicts)
+_node(c.NODES, lambda node: node.nodes)
+_node(c.TAKEOVERS, lambda node: node.takeovers)
+_node(c.ADOPTIONS, lambda node: node.adoptions)
+_node(c.FENCED_WRITES, lambda node: node.fenced_writes)
+_node(c.LEASE_AGE, lambda node: round(time.monotonic() - node.leased_at, DIGITS))
+_node(c.CLOCK_DIFFERENCE, lambda node: round(node.clock_difference_s, DIGITS))
+_server(c.OWNED_CHARGE_POINTS, lambda state: None if state.fleet.epochs is None else len(state.fleet.epochs))
 _server(c.USER_SESSIONS, lambda state: state.counters.user_sessions)

@@ -3,6 +3,7 @@
 It owns which metrics such a program has. It must not know where the messages come from.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from opentelemetry.metrics import MeterProvider
@@ -15,13 +16,15 @@ from wattspan.telemetry.instruments import ApiMeasures, FleetInstruments
 from wattspan.telemetry.recorder import Recorder
 from wattspan.telemetry.resource import VERSION
 from wattspan.telemetry.sessions import SessionSpans
-from wattspan.telemetry.spans.given import given_spans
+from wattspan.telemetry.spans.given import GivenSpans, given_spans
 from wattspan.telemetry.spans.ids import preset_ids_of
 from wattspan.telemetry.tokens import TokenHash
 
 PREFIX = "ocpp_"
 OF_SERVER = frozenset({
     catalogue.COMMITS,
+    catalogue.HISTORY_DROPPED,
+    catalogue.MAINTENANCE_FAILURES,
     catalogue.PENDING,
     catalogue.STORE_FAILURES,
     catalogue.STORE_WAITING,
@@ -41,6 +44,8 @@ class GivenTelemetry:
 
     recorder: Recorder
     instruments: FleetInstruments
+    may_defer: Callable[[], bool]
+    """Whether spans may begin and end a moment late with the times that they had; it may change."""
 
 
 def given_telemetry(
@@ -50,12 +55,14 @@ def given_telemetry(
 
     Add the state that metrics are read from with `instruments.add`. `token_key` hashes id tokens, see `tokens`.
     """
-    tracer = tracer_provider.get_tracer(catalogue.METER, VERSION)
-    meter = meter_provider.get_meter(catalogue.METER, VERSION)
+    tracer = tracer_provider.get_tracer(catalogue.METER, VERSION, catalogue.SCHEMA_URL)
+    meter = meter_provider.get_meter(catalogue.METER, VERSION, catalogue.SCHEMA_URL)
+    spans = given_spans(tracer_provider, tracer, InstrumentationScope(catalogue.METER, VERSION, catalogue.SCHEMA_URL))
     recorder = Recorder(
-        given_spans(tracer_provider, tracer, InstrumentationScope(catalogue.METER, VERSION)),
+        spans,
         ApiMeasures(meter, wanted=applies),
         SessionSpans(tracer, preset_ids_of(tracer), TokenHash(token_key)),
     )
     instruments = FleetInstruments.of(meter_provider, meter, wanted=applies)
-    return GivenTelemetry(recorder=recorder, instruments=instruments)
+    may_defer = spans.may_defer if isinstance(spans, GivenSpans) else lambda: False
+    return GivenTelemetry(recorder=recorder, instruments=instruments, may_defer=may_defer)

@@ -6,12 +6,17 @@ alone and read on any thread, where a reader may see half of a recording (its bu
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from math import ceil, log2
 from typing import NamedTuple
 
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.catalogue import Metric
 
 MAX_LABELS = 2
+SCALE = 3
+"""Of exponential histograms: 2**3 buckets for each doubling, so that a quantile is off by 4.5 % at most."""
+MIN_INDEX, MAX_INDEX = -20 * 2**SCALE, 20 * 2**SCALE - 1
+"""Buckets from a microsecond to twelve days; what is outside is counted in the outermost ones."""
 
 
 class Exemplar(NamedTuple):
@@ -55,6 +60,26 @@ class Series:
         return index
 
 
+class ExponentialSeries(Series):
+    """A series that counts into exponential buckets as well (OTel metrics data model, ExponentialHistogram)."""
+
+    __slots__ = ("exponential", "zeros")
+
+    def __init__(self, labels: tuple[str, ...], bounds: tuple[float, ...]) -> None:
+        super().__init__(labels, bounds)
+        self.exponential: dict[int, int] = {}
+        """Counts by index: bucket i has values above 2**(i / 2**SCALE), up to and with 2**((i + 1) / 2**SCALE)."""
+        self.zeros = 0
+
+    def record(self, value: float) -> int:
+        if value > 0.0:
+            index = min(max(ceil(log2(value) * 2**SCALE) - 1, MIN_INDEX), MAX_INDEX)
+            self.exponential[index] = self.exponential.get(index, 0) + 1
+        else:
+            self.zeros += 1
+        return super().record(value)
+
+
 class Histogram:
     """All series of one metric, grouped by their first label, so that a charge point is removed in one step.
 
@@ -62,15 +87,21 @@ class Histogram:
     callers still pass its value, and the series become one.
     """
 
-    __slots__ = ("_dropped", "known", "metric")
+    __slots__ = ("_dropped", "_make", "known", "metric")
 
-    def __init__(self, metric: Metric, *, without: str | None = None) -> None:
+    def __init__(self, metric: Metric, *, without: str | None = None, exponential: bool = False) -> None:
+        self._make = ExponentialSeries if exponential else Series
         self._dropped = None if without is None else metric.labels.index(without)
         self.metric = metric if without is None else metric.without(without)
         if len(self.metric.labels) > MAX_LABELS:
             raise ValueError(f"{metric.name} has more than {MAX_LABELS} labels")
         self.known: dict[str, dict[str, Series]] = {}
         """By first and last label; the hot path looks here before it calls `series`. Read only."""
+
+    @property
+    def exponential(self) -> bool:
+        """Whether its series count into exponential buckets as well."""
+        return self._make is ExponentialSeries
 
     def series(self, *labels: str) -> Series:
         """Return the series of these label values, in the metric's order; creates it if needed."""
@@ -80,7 +111,7 @@ class Histogram:
         group = self.known.setdefault(first, {})
         found = group.get(last)
         if found is None:
-            found = group[last] = Series(labels, self.metric.bounds)
+            found = group[last] = self._make(labels, self.metric.bounds)
         return found
 
     def remove(self, first: str) -> None:
@@ -99,13 +130,17 @@ class Histogram:
 
 
 class Histograms:
-    """The histograms of a central system. `by_charge_point=False` drops `cp_id` from the handling histogram."""
+    """The histograms of a central system. `by_charge_point=False` drops `cp_id` from the handling histogram.
+
+    `exponential`: their series count into exponential buckets as well, for OTLP or Prometheus' native histograms.
+    """
 
     __slots__ = ("_all", "calls", "commits", "handling", "sessions")
 
-    def __init__(self, *, by_charge_point: bool = True) -> None:
-        self.handling = Histogram(catalogue.HANDLING, without=None if by_charge_point else catalogue.CP_ID)
-        occasional = {metric.name: Histogram(metric) for metric in catalogue.OCCASIONAL}
+    def __init__(self, *, by_charge_point: bool = True, exponential: bool = False) -> None:
+        without = None if by_charge_point else catalogue.CP_ID
+        self.handling = Histogram(catalogue.HANDLING, without=without, exponential=exponential)
+        occasional = {metric.name: Histogram(metric, exponential=exponential) for metric in catalogue.OCCASIONAL}
         self.calls = occasional[catalogue.CALLS.name]
         self.sessions = occasional[catalogue.SESSIONS.name]
         self.commits = occasional[catalogue.COMMITS.name]

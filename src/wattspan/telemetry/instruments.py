@@ -95,6 +95,8 @@ class FleetInstruments:
         names = family.metric.labels
 
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            for state in self._states:
+                state.refresh()
             if (direct := READ_DIRECTLY.get()) is not None:
                 direct.extend(state for state in self._states if not any(state is each for each in direct))
                 return ()

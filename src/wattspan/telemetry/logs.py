@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
@@ -23,7 +23,24 @@ SDK_EVERY_S = 60.0
 """The shortest time between equal lines of an OpenTelemetry exporter, s: a dead Collector is one fault."""
 MAX_KEYS = 1000
 """The number of keys a limiter remembers; at the limit it forgets all of them."""
+MAX_LINES = 10
+"""Lines a second of one logger and key, of all charge points."""
+MAX_NAMED = 20
+"""Charge points whose left-out lines are counted by name in one line."""
+OTHERS = "(others)"
+NO_FIELDS: Mapping[str, object] = {}
 SERVICE = "wattspan"
+SDK_LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+    "none": logging.CRITICAL + 1,
+}
+"""What OTEL_LOG_LEVEL means for the SDK's own log lines."""
 TEXT_FIELDS = ("cp_id", "request_id")
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -58,7 +75,73 @@ class Limiter:
         return suppressed
 
 
-_line_limiter = Limiter(LIMIT_EVERY_S)
+class _Reason:
+    """The lines of one logger and key: how many passed within this second, and what was left out since."""
+
+    __slots__ = ("left_out", "level", "next_s", "passed", "second_ends_s")
+
+    def __init__(self) -> None:
+        self.second_ends_s = 0.0
+        self.passed = 0
+        self.next_s: dict[str, float] = {}
+        self.left_out: dict[str, int] = {}
+        self.level = logging.WARNING
+
+
+class LineLimiter:
+    """Passes one line a second for each logger, key and charge point, and MAX_LINES a second for each logger and key.
+
+    The others are counted, by charge point. Bounded; for any thread.
+    """
+
+    def __init__(self, every_s: float = LIMIT_EVERY_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._reasons: dict[tuple[str, str], _Reason] = {}
+
+    def passes(self, logger: str, key: str, cp_id: str = "", level: int = logging.WARNING) -> int | None:
+        """Return how many of the charge point were left out since the last that passed; None: leave this one out."""
+        now_s = self._clock()
+        reason = self._reasons.get((logger, key))
+        if reason is None:
+            if len(self._reasons) >= MAX_KEYS:
+                self._reasons.clear()
+            reason = self._reasons[logger, key] = _Reason()
+        reason.level = level
+        if now_s >= reason.second_ends_s:
+            reason.second_ends_s, reason.passed = now_s + self._every_s, 0
+        if reason.passed >= MAX_LINES or now_s < reason.next_s.get(cp_id, now_s):
+            counted = cp_id if cp_id in reason.left_out or len(reason.left_out) < MAX_KEYS else OTHERS
+            reason.left_out[counted] = reason.left_out.get(counted, 0) + 1
+            return None
+        if len(reason.next_s) >= MAX_KEYS:
+            reason.next_s.clear()
+        reason.next_s[cp_id] = now_s + self._every_s
+        reason.passed += 1
+        return reason.left_out.pop(cp_id, 0)
+
+    def report(self) -> None:
+        """Log what was left out and is in no line yet: one line for each logger and key, with the counts."""
+        for (logger, key), reason in list(self._reasons.items()):
+            if not (left_out := reason.left_out):
+                continue
+            reason.left_out = {}
+            by_cp_id = sorted(left_out.items(), key=lambda each: each[1], reverse=True)
+            count = sum(left_out.values())
+            extra = {
+                "reason": key,
+                "left_out": count,
+                "left_out_by_cp_id": {cp_id or OTHERS: each for cp_id, each in by_cp_id[:MAX_NAMED]},
+            }
+            logging.getLogger(logger).log(reason.level, "%d lines were left out: %s", count, key, extra=extra)
+
+
+_line_limiter = LineLimiter()
+
+
+def report_left_out() -> None:
+    """Log how many lines of `limited` were left out, by reason and charge point. Called every few seconds."""
+    _line_limiter.report()
 
 
 def limited(
@@ -68,15 +151,19 @@ def limited(
     message: str,
     *args: object,
     exc_info: bool = False,
-    limiter: Limiter = _line_limiter,
+    fields: Mapping[str, object] = NO_FIELDS,
+    limiter: LineLimiter | None = None,
 ) -> None:
-    """Log what a charge point can cause at will: one line a second for each logger and key, others are counted."""
+    """Log what a charge point can cause at will: one line a second for each logger, key and `cp_id` among `fields`.
+
+    The others are counted: by the next line as `left_out`, or by `report_left_out`.
+    """
     if not logger.isEnabledFor(level):
         return
-    suppressed = limiter.passes((logger.name, key))
+    suppressed = (limiter or _line_limiter).passes(logger.name, key, str(fields.get("cp_id", "")), level)
     if suppressed is None:
         return
-    extra = {"left_out": suppressed} if suppressed else None
+    extra = {**fields, "left_out": suppressed} if suppressed else fields
     logger.log(level, message, *args, exc_info=exc_info, extra=extra, stacklevel=2)
 
 
@@ -175,6 +262,8 @@ def setup_logging(settings: LogSettings, stream: TextIO | None = None, service: 
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.log_level.upper())
+    sdk_level = os.environ.get("OTEL_LOG_LEVEL", "").strip().lower()
+    logging.getLogger("opentelemetry").setLevel(SDK_LEVELS.get(sdk_level, logging.NOTSET))
     return handler
 
 

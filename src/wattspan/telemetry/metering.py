@@ -51,10 +51,10 @@ class Metering:
             log.warning("the last %s could not be exported within %g s", " and ".join(sorted(late)), timeout_s)
 
 
-def setup_metering(service_name: str, environ: Mapping[str, str] = process_environ) -> Metering:
+def setup_metering(service_name: str, environ: Mapping[str, str] = process_environ, *, instance: str = "") -> Metering:
     """Build it as the `OTEL_*` variables say; without an endpoint nothing is exported. OTEL_SERVICE_NAME wins."""
-    resource = resource_of(environ, service_name)
-    reader = PrometheusReader(None)
+    resource = resource_of(environ, service_name, instance)
+    reader = PrometheusReader(None, resource)
     readers: list[MetricReader] = [reader]
     if (metrics := exporter("metrics", environ)) is not None:
         readers.append(PeriodicExportingMetricReader(metrics, **cardinality_limits()))

@@ -25,6 +25,13 @@ The names are the same on `/metrics` and by OTLP, where they are instruments of 
   0 with the process.
 - `ocpp_cp_energy_total_wh` is a counter although its name does not end in `_total`. OpenMetrics forbids that, so it
   has the type `unknown` there.
+- `target_info` on the page has the resource (`service_name`, `service_version`, `service_instance_id`). The instance id
+  is derived from node, port and database, so it stays the same when the server restarts.
+- The page is Prometheus text 0.0.4 or OpenMetrics, as the scraper asks. With `metrics_native_histograms` it is also
+  Prometheus' protobuf format, which has native histograms beside the buckets below
+  ([Telemetry backends](backends.md#exponential-and-native-histograms)).
+- `http.server.request.duration`, the histogram of the stable HTTP conventions, leaves by OTLP only, beside
+  `http_request_duration_seconds`.
 """
 
 OTHER_COMMANDS = "## Metrics of `wattspan "
@@ -44,6 +51,7 @@ def text() -> str:
                 *table(("histogram", "upper bounds, in its unit"), _bounds(catalogue.METRICS.values())),
                 "",
                 *section("Spans", ("span", "meaning"), catalogue.SPANS),
+                *section("Log records", ("`event.name`", "meaning"), catalogue.LOG_EVENTS),
                 *section("Labels and attributes", ("name", "meaning"), catalogue.ATTRIBUTES),
             ]
         ).rstrip()

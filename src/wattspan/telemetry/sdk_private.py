@@ -10,15 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord, ReadWriteLogRecord
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    ConsoleLogRecordExporter,
+    LogRecordExporter,
+    LogRecordExportResult,
+)
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, Histogram, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal import _view_instrument_match
 from opentelemetry.sdk.metrics.export import MetricReader
-from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 __all__ = [
     "BatchLogRecordProcessor",
+    "ConsoleLogRecordExporter",
     "LogRecordExportResult",
     "LogRecordExporter",
     "LoggerProvider",
@@ -29,6 +35,7 @@ __all__ = [
     "are_storages_known",
     "emit_of",
     "has_provider",
+    "limits_of",
     "processor_of",
     "processors_in",
     "queue_of",
@@ -59,6 +66,11 @@ def processor_of(provider: TracerProvider) -> SynchronousMultiSpanProcessor | No
     """Return what passes the provider's spans to its processors in turn; None if it does it otherwise."""
     processor = provider._active_span_processor
     return processor if type(processor) is SynchronousMultiSpanProcessor else None
+
+
+def limits_of(provider: TracerProvider) -> SpanLimits:
+    """Return the limits of the provider's spans."""
+    return provider._span_limits
 
 
 def processors_in(processor: SynchronousMultiSpanProcessor) -> tuple[SpanProcessor, ...]:

@@ -22,14 +22,15 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
+from wattspan.otel_variables import otel_warnings
 from wattspan.telemetry import catalogue
 from wattspan.telemetry.arrays import ArrayMeasures
-from wattspan.telemetry.families import State
+from wattspan.telemetry.families import State, shows_detail
 from wattspan.telemetry.histogram import Histograms
 from wattspan.telemetry.instruments import ApiMeasures, BothMeasures, FleetInstruments
 from wattspan.telemetry.logs import SERVICE
 from wattspan.telemetry.otlp.drops import DropCounter
-from wattspan.telemetry.otlp.exporters import SIGNALS, Signal, disabled, exporter
+from wattspan.telemetry.otlp.exporters import SIGNALS, Signal, destinations, disabled, exporter
 from wattspan.telemetry.otlp.fleet_metrics import FleetMetrics
 from wattspan.telemetry.otlp.log_handler import export_logs
 from wattspan.telemetry.otlp.outbox import EXPORT_TIMEOUT_S, LogOutbox, span_outbox
@@ -38,12 +39,12 @@ from wattspan.telemetry.process import register_process
 from wattspan.telemetry.prometheus.reader import PrometheusReader
 from wattspan.telemetry.recorder import Measures, Recorder, Spans
 from wattspan.telemetry.resource import VERSION, resource_of
-from wattspan.telemetry.sdk_private import LoggerProvider
+from wattspan.telemetry.sdk_private import LoggerProvider, limits_of
 from wattspan.telemetry.sessions import SessionSpans
 from wattspan.telemetry.shutdown import in_thread, in_threads
 from wattspan.telemetry.spans.api import ApiSpans
-from wattspan.telemetry.spans.hot import HotSpans
-from wattspan.telemetry.spans.ids import PresetIdGenerator
+from wattspan.telemetry.spans.hot import HotSpans, are_tight
+from wattspan.telemetry.spans.ids import PresetIdGenerator, preset_ids_of
 from wattspan.telemetry.tokens import TokenHash
 
 log = logging.getLogger(__name__)
@@ -137,8 +138,11 @@ class _Parts:
             dropped = self.dropped.of("traces")
             processor.add_span_processor(span_outbox(self.exporters["traces"], dropped, self.environ))
         sampler = ALWAYS_OFF if disabled(self.environ) else provider.sampler
-        spans = HotSpans(self.resource, self.scope, processor, sampler)
-        sessions = SessionSpans(self._tracer(provider), ids.preset, self.hash_token)
+        tracer, limits = self._tracer(provider), limits_of(provider)
+        spans: Spans = ApiSpans(tracer)
+        if not are_tight(limits):
+            spans = HotSpans(self.resource, self.scope, processor, sampler, limits)
+        sessions = SessionSpans(tracer, preset_ids_of(tracer), self.hash_token)
         return _Tracing(provider, spans, sessions, lambda _timeout_s: provider.shutdown())
 
     def given_tracing(self, provider: trace.TracerProvider) -> _Tracing:
@@ -150,7 +154,8 @@ class _Parts:
         """Build a provider with the reader of /metrics and, if there is an endpoint, an OTLP exporter."""
         readers: list[MetricReader] = [self.reader]
         if "metrics" in self.exporters:
-            points, dropped = Points(self.state, **_temporality(self.environ)), self.dropped.of("metrics")
+            points = Points(self.state, exponential=_are_exponential(self.environ), **_temporality(self.environ))
+            dropped = self.dropped.of("metrics")
             fleet = FleetMetrics(self.exporters["metrics"], points, self.resource, self.scope, dropped)
             # Interval and time-out: OTEL_METRIC_EXPORT_INTERVAL and OTEL_METRIC_EXPORT_TIMEOUT.
             readers.append(PeriodicExportingMetricReader(fleet))
@@ -176,10 +181,10 @@ class _Parts:
         return _Metrics(provider, BothMeasures(theirs, ArrayMeasures(self.state.histograms)), close)
 
     def _tracer(self, provider: trace.TracerProvider) -> trace.Tracer:
-        return provider.get_tracer(self.scope.name, self.scope.version)
+        return provider.get_tracer(self.scope.name, self.scope.version, self.scope.schema_url)
 
     def _meter(self, provider: metrics.MeterProvider) -> metrics.Meter:
-        return provider.get_meter(self.scope.name, self.scope.version)
+        return provider.get_meter(self.scope.name, self.scope.version, self.scope.schema_url)
 
 
 async def setup_telemetry(  # noqa: PLR0913 - two that matter, and options by keyword
@@ -188,31 +193,46 @@ async def setup_telemetry(  # noqa: PLR0913 - two that matter, and options by ke
     environ: Mapping[str, str] = process_environ,
     *,
     handling_by_charge_point: bool = True,
+    detail: str = "connectors",
+    native_histograms: bool = False,
     given: GivenProviders = BUILTIN,
     token_key: bytes | None = None,
     clock_ns: Callable[[], int] = time.time_ns,
     make_recorder: type[Recorder] = Recorder,
+    instance: str = "",
 ) -> Telemetry:
     """Build and return the telemetry of a central system whose state has been restored.
 
     `environ` decides what is exported; the stock exporters read headers, TLS and time-outs from the process's own
     environment. `given` providers replace ours: then the user decides what is exported.
+    `detail` is one of `families.DETAILS`. `native_histograms`: record what the page needs for them.
     `handling_by_charge_point=False` drops `cp_id` from the handling histogram. `token_key` hashes id tokens, see
-    `tokens`. `clock_ns` returns Unix nanoseconds.
+    `tokens`. `clock_ns` returns Unix nanoseconds. `instance` is as in `resource.resource_of`.
     """
     theirs = {"traces": given.tracer_provider, "metrics": given.meter_provider}
     own_signals = [signal for signal in SIGNALS if theirs.get(signal) is None]
     exporters = {signal: made for signal in own_signals if (made := exporter(signal, environ)) is not None}
-    histograms = Histograms(by_charge_point=handling_by_charge_point)
-    state = State(fleet=fleet, counters=counters, histograms=histograms, clock=lambda: clock_ns() / 1e9)
+    by_otlp = _are_exponential(environ)
+    histograms = Histograms(
+        by_charge_point=handling_by_charge_point and detail != "fleet",
+        exponential=native_histograms or (by_otlp and "metrics" in exporters),
+    )
+    state = State(
+        fleet=fleet,
+        counters=counters,
+        histograms=histograms,
+        clock=lambda: clock_ns() / 1e9,
+        shows=shows_detail(detail),
+    )
+    resource = resource_of(environ, SERVICE, instance)
     parts = _Parts(
         environ=environ,
-        resource=resource_of(environ, SERVICE),
-        scope=InstrumentationScope(catalogue.METER, VERSION),
+        resource=resource,
+        scope=InstrumentationScope(catalogue.METER, VERSION, catalogue.SCHEMA_URL),
         exporters=exporters,
-        dropped=DropCounter(counters),
+        dropped=DropCounter(counters, destinations(environ)),
         state=state,
-        reader=PrometheusReader(state),
+        reader=PrometheusReader(state, resource),
         hash_token=TokenHash(token_key),
     )
     tracers, meters = given.tracer_provider, given.meter_provider
@@ -223,11 +243,14 @@ async def setup_telemetry(  # noqa: PLR0913 - two that matter, and options by ke
     if "logs" in exporters:
         loggers.add_log_record_processor(LogOutbox(exporters["logs"], parts.dropped.of("logs")))
         handler = export_logs(loggers)
+    for line in otel_warnings(environ):
+        log.warning("%s", line)
+    exemplars = environ.get("OTEL_METRICS_EXEMPLAR_FILTER", "").strip().lower() != "always_off"
     recorder = make_recorder(
         tracing.spans,
         measuring.measures,
         tracing.sessions,
-        exemplars=tracers is not None or "traces" in exporters,
+        exemplars=exemplars and (tracers is not None or "traces" in exporters),
         forget=(parts.reader.forget,),
         clock_ns=clock_ns,
     )
@@ -248,6 +271,12 @@ async def setup_telemetry(  # noqa: PLR0913 - two that matter, and options by ke
 
 def _leave_open(_timeout_s: float) -> None:
     """Do nothing: the provider is the user's."""
+
+
+def _are_exponential(environ: Mapping[str, str]) -> bool:
+    """Return whether histograms leave as exponential ones."""
+    aggregation = environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
+    return aggregation == "base2_exponential_bucket_histogram"
 
 
 def _temporality(environ: Mapping[str, str]) -> dict[str, AggregationTemporality]:

@@ -123,3 +123,8 @@ def test_a_shell_completes_commands_options_and_values():
     assert completions(["cp"], "") == ["add", "command", "edit", "list", "remove", "show"]
     assert completions(["serve"], "--tls-client") == ["--tls-client-ca", "--tls-client-crl", "--tls-client-ocsp"]
     assert completions(["serve", "--log-level"], "") == ["debug", "info", "warning", "error", "critical"]
+
+
+def test_the_help_of_the_proxy_begins_with_what_it_must_be_given():
+    headings = re.findall(r"^(\w.*):$", CONTEXTS["wattspan proxy"].get_help(), re.MULTILINE)
+    assert headings[:4] == ["Options", "Central system", "Charge points", "Mirrors"]

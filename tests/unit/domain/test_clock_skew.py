@@ -2,7 +2,7 @@
 
 import pytest
 
-from wattspan.domain.clock_skew import ClockSkew
+from wattspan.domain.clock_skew import ClockOffset, ClockSkew, clock_offset
 
 NOW = 1_790_000_000.0
 DAY_S = 86_400.0
@@ -49,3 +49,35 @@ def test_a_replay_after_another_one_is_past():
 
 def test_a_clock_set_back_is_of_now_again_from_its_second_message_on():
     assert past((-1000, 0), (-940, 60), (-4000, 120), (-3940, 180)) == [True, False, True, False]
+
+
+def offsets(*messages: tuple[float, float]) -> ClockOffset | None:
+    """The offset after messages of (our time, seconds that the charger's clock is ahead)."""
+    found = None
+    for received_ts, ahead_s in messages:
+        found = clock_offset(found, received_ts + ahead_s, received_ts)
+    return found
+
+
+def test_a_clock_within_a_minute_is_right():
+    assert offsets((1000.0, 59.0), (1100.0, -60.0)) is None
+    assert offsets((1000.0, 3600.0), (1001.0, 0.0)) is None
+
+
+def test_a_clock_that_is_ahead_is_known_at_once():
+    found = offsets((1000.0, 3600.0))
+    assert found is not None
+    assert (found.ahead_s, found.is_certain) == (3600.0, True)
+
+
+def test_a_clock_that_is_behind_is_known_when_a_second_message_is_as_old():
+    first, soon, later = (
+        offsets((1000.0, -3600.0), *more) for more in ((), ((1004.0, -3601.0),), ((1005.0, -3599.0),))
+    )
+    assert [each.is_certain for each in (first, soon, later) if each is not None] == [False, False, True]
+
+
+def test_messages_that_were_kept_while_offline_are_no_clock_that_is_behind():
+    found = offsets((1000.0, -7200.0), (1003.0, -3600.0), (1006.0, -600.0))
+    assert found is not None
+    assert not found.is_certain

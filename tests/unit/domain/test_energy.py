@@ -133,6 +133,7 @@ def test_units_made_equal_are_no_jump():
 
 
 ENDS = [
+    ("1 Wh from 0, where a reading of 0 proves nothing about kWh", 0, (0,), 1, 1, ""),
     ("start and stop", 1_000, (1_500,), 2_000, 1_000, ""),
     ("no reading", 1_000, (), 2_000, 1_000, ""),
     ("lifetime at the start and the stop, relative between", 1_234_567, (150, 300), 1_234_900, 333, ""),

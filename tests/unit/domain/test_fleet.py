@@ -285,14 +285,14 @@ def test_connectors_are_bounded(scenario):
     assert scenario.cp.limits_exceeded == {"connectors": 200 - MAX_CONNECTORS}
 
 
-def _begin_in_2x(scenario, number, connector_id="1"):
+def _begin_in_2x(scenario, number, connector_id="1", seq_no=0):
     """Begin a transaction whose first message is no start, and which never ends."""
     scenario.apply(
         ev.TransactionEventReceived,
         connector_id=connector_id,
         transaction_id=f"T{number}",
         charging_state="Charging",
-        ref=ev.EventRef(0, scenario.now_ts + 10, False),
+        ref=ev.EventRef(seq_no, scenario.now_ts + 10, False),
     )
 
 
@@ -317,6 +317,19 @@ def test_a_transaction_closed_as_one_too_many_is_corrected_by_its_end(scenario):
     apply(scenario.fleet, ev.TransactionEventReceived(**about, ref=ref, stopped=stopped))
     assert scenario.cp.energy_total_wh == 400.0
     assert scenario.cp.tx_total == 1_000
+
+
+def test_a_transaction_that_is_opened_again_is_no_exception(scenario):
+    _begin_in_2x(scenario, 0, connector_id="2")
+    scenario.apply(
+        ev.TransactionStopped, transaction_id="T0", meter_stop_wh=None, stopped_ts=None, reason=ORPHANED, readings=()
+    )
+    for number in range(1, 100):
+        _begin_in_2x(scenario, number)
+    assert len(scenario.cp.transactions) == 2 + MAX_UNENDED
+    _begin_in_2x(scenario, 0, connector_id="2", seq_no=1)
+    assert scenario.connector("2").transaction is scenario.cp.transactions["T0"]
+    assert len(scenario.cp.transactions) == 2 + MAX_UNENDED
 
 
 def test_open_transactions_are_bounded_where_every_connector_is_busy(scenario):
@@ -443,3 +456,13 @@ def test_energy_booked_too_much_is_set_off_against_later_bookings(scenario):
         cp.book_energy(energy_wh)
         totals.append((cp.energy_total_wh, cp.energy_overbooked_wh))
     assert totals == [(500.0, 0.0), (500.0, 200.0), (500.0, 50.0), (550.0, 0.0)]
+
+
+def test_a_status_that_is_reported_again_began_when_it_was_first_reported(scenario):
+    """Chargers report it again after a boot, and some report a standing fault every few minutes."""
+    scenario.status("Faulted", "GroundFailure")
+    began_ts = scenario.now_ts
+    scenario.status("Faulted", "GroundFailure")
+    assert scenario.connector().status_ts == began_ts
+    scenario.status("Available")
+    assert scenario.connector().status_ts == scenario.now_ts

@@ -2,8 +2,10 @@
 
 import pytest
 
+from wattspan.domain import readings as readings_module
 from wattspan.domain.events import Reading
 from wattspan.domain.readings import readings
+from wattspan.domain.transactions.common import most_offered
 
 ENERGY = "Energy.Active.Import.Register"
 CURRENT = "Current.Import"
@@ -101,5 +103,23 @@ def test_offered_current_and_state_of_charge():
     assert (found.offered_a, found.soc_percent) == (32.0, 55.0)
 
 
+def test_shapes_that_are_never_the_same_twice_take_little_memory_and_keep_nobody_out():
+    for n in range(3 * readings_module.MAX_PLANS):
+        read(sample(f"M{n}", 1.0))
+    assert len(readings_module._plans) <= readings_module.MAX_PLANS
+    read(*[sample("Voltage", 1.0)] * 2_000)
+    assert max(map(len, readings_module._plans)) <= readings_module.MAX_PLANNED_SAMPLES
+    read(sample(ENERGY, 1.0, unit="kWh"))
+    assert (("Energy.Active.Import.Register", "", "", "", "kWh"),) in readings_module._plans
+
+
 def test_no_samples_are_an_empty_reading():
     assert read() == Reading(charger_ts=1.0, samples=[])
+
+
+@pytest.mark.parametrize(
+    ("before_a", "offered_a", "most_a"),
+    [(None, None, None), (None, 32.0, 32.0), (16.0, None, 16.0), (16.0, 32.0, 32.0), (32.0, 6.0, 32.0)],
+)
+def test_either_offered_current_held_between_two_readings(before_a, offered_a, most_a):
+    assert most_offered(before_a, offered_a) == most_a

@@ -100,6 +100,12 @@ async def test_the_attributes_have_the_shape_we_rely_on():
         assert connection.close_deadline is None
         assert connection.protocol.parser_exc is None
         assert connection.protocol.max_message_size > 0
+        assert connection.protocol.max_fragment_size is None
+        assert connection.protocol.current_size is None
+        assert connection.protocol.writes == []
+        assert list(connection.protocol.extensions) == []
+        assert connection.protocol.debug is False
+        assert connection._between_frames  # the parser's generators are nested as we expect
         assert hasattr(connection.protocol, "available_extensions")
         for method in ("pause_reading", "resume_reading", "is_closing", "abort"):
             assert callable(getattr(connection.transport, method))

@@ -1,12 +1,14 @@
 """What each dashboard and panel must have, and that the committed files are what the generator writes."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashboards.__main__ import DASHBOARDS, FOLDER, VICTORIALOGS_FOLDER, files, stale
+from dashboards.__main__ import DASHBOARDS, FOLDER, IMPORT_FOLDER, VICTORIALOGS_FOLDER, files, stale
 from dashboards.log_query import LOKI, VICTORIALOGS, LogFilter, LogStore
 from dashboards.model import FULL_WIDTH, JAEGER, PROMETHEUS, Dashboard, Panel
 
@@ -44,10 +46,10 @@ def test_the_committed_files_are_what_the_generator_writes() -> None:
     assert stale() == [], "run: python -m dashboards"
 
 
-def test_there_are_the_eight_promised_dashboards() -> None:
+def test_there_are_the_promised_dashboards_and_those_of_proxy_and_control_room() -> None:
     assert {each.title for each in DASHBOARDS} == {
         "OCPP Central System", "Charge point", "Sessions", "Services overview", "Authentication", "System resources",
-        "Station view", "Business",
+        "Station view", "Business", "Proxy", "Fleet (NOC)",
     }  # fmt: skip
 
 
@@ -78,8 +80,59 @@ def test_every_panel_says_what_it_shows_in_which_unit_from_where(pair: tuple[Das
 def test_rates_take_their_window_from_grafana_or_are_an_hour_or_more(pair: tuple[Dashboard, Panel]) -> None:
     """A fixed window shorter than the distance of two points leaves gaps; five minutes is the one a rule shares."""
     for query in pair[1].queries:
-        assert "$__interval" not in query.expr
+        assert "$__interval" not in query.expr.replace("offset $__interval", "")
         assert "[1m]" not in query.expr
+
+
+def test_bars_count_each_event_once() -> None:
+    """A window longer than the distance of two bars counts an event twice, a shorter one counts some never."""
+    for dashboard, panel in EVERY_PANEL:
+        if panel.defaults.get("custom", {}).get("drawStyle") == "bars":
+            assert panel.interval, f"{dashboard.title} / {panel.title}"
+            for query in panel.queries:
+                assert "offset $__interval" in query.expr, f"{dashboard.title} / {panel.title}"
+                assert "[" not in re.sub(r"topk\(.*", "", query.expr), f"{dashboard.title} / {panel.title}"
+
+
+def test_no_graph_has_a_line_for_each_charge_point_of_a_large_fleet() -> None:
+    for dashboard, panel in EVERY_PANEL:
+        alone = dashboard.title == "Charge point"
+        for query in panel.queries:
+            if "{{cp_id}}" in query.legend and not alone:
+                assert re.search(r"\b(topk|bottomk)\(", query.expr), f"{dashboard.title} / {panel.title}"
+
+
+def test_sums_take_each_charge_point_once() -> None:
+    """Two pages may have the same charge point: those of two nodes when it moves, the Collector's after a restart."""
+    for dashboard, panel in EVERY_PANEL:
+        for query in panel.queries:
+            summed = re.findall(r"\b(?:sum|count|avg)(?: by \([^)]*\))? ?\((ocpp_(?:cp|tx|connector)_\w+)", query.expr)
+            totals = [name for name in summed if not name.endswith(("_count", "_sum", "_bucket"))]
+            only_compared_with_0 = panel.title.startswith(("Fully Booked", "Without a Free"))
+            assert totals == [] or only_compared_with_0, f"{dashboard.title} / {panel.title}"
+
+
+def test_one_charge_point_is_chosen_where_one_is_shown_in_depth() -> None:
+    alone = next(each for each in DASHBOARDS if each.title == "Charge point")
+    (chosen,) = [each for each in alone.variables if each["name"] == "cp_id"]
+    assert (chosen["multi"], chosen["includeAll"]) == (False, False)
+
+
+def test_the_fleet_is_on_one_screen() -> None:
+    """1080 pixels have room for 26 units of 38 pixels under Grafana's own head."""
+    fleet = next(each for each in DASHBOARDS if each.title == "Fleet (NOC)")
+    panels = fleet.json()["panels"]
+    assert {panel["type"] for panel in panels} >= {"stat", "bargauge", "table", "state-timeline", "heatmap"}
+    assert max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) <= 26
+
+
+def test_the_rows_of_the_central_dashboard_are_collapsed_but_for_the_overview() -> None:
+    assert [row.collapsed for row in CENTRAL.rows] == [False, True, True, True, True]
+    rows = [panel for panel in CENTRAL.json()["panels"] if panel["type"] == "row"]
+    assert [bool(row["panels"]) for row in rows] == [row.collapsed for row in CENTRAL.rows]
+    assert [row["gridPos"]["y"] for row in rows[1:]] == list(
+        range(rows[1]["gridPos"]["y"], rows[1]["gridPos"]["y"] + 4)
+    )
 
 
 def test_every_latency_panel_asks_for_exemplars() -> None:
@@ -90,20 +143,28 @@ def test_every_latency_panel_asks_for_exemplars() -> None:
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.title)
-def test_panels_lie_beside_each_other_within_the_grid(dashboard: Dashboard) -> None:
-    taken: set[tuple[int, int]] = set()
-    written = dashboard.json()["panels"]
+def test_panels_fill_the_grid_without_a_hole(dashboard: Dashboard) -> None:
+    written = flat(dashboard.json()["panels"])
     assert [panel["id"] for panel in written] == list(range(1, len(written) + 1))
-    for panel in written:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= FULL_WIDTH
-        cells = {
+    for group in groups(dashboard.json()["panels"]):
+        cells = Counter(
             (x, y)
+            for place in (panel["gridPos"] for panel in group)
             for x in range(place["x"], place["x"] + place["w"])
             for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken, panel["title"]
-        taken |= cells
+        )
+        top, bottom = min(y for _, y in cells), max(y for _, y in cells)
+        assert cells == Counter((x, y) for x in range(FULL_WIDTH) for y in range(top, bottom + 1))
+
+
+def flat(panels: list[Any]) -> list[Any]:
+    """All panels, those in collapsed rows after their row."""
+    return [each for panel in panels for each in (panel, *panel.get("panels", ()))]
+
+
+def groups(panels: list[Any]) -> list[list[Any]]:
+    """What lies on one grid: the panels at the top level, and those of each collapsed row."""
+    return [panels, *(panel["panels"] for panel in panels if panel.get("panels"))]
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.title)
@@ -114,9 +175,23 @@ def test_files_hold_nothing_that_only_an_import_would_fill_in(dashboard: Dashboa
     assert json.loads(text)["schemaVersion"] == 42
     variables = {each["name"] for each in json.loads(text)["templating"]["list"]}
     assert "datasource" in variables
-    for name in ("console", "jaeger", "cp_id", "station", "instance"):
+    for name in ("console", "jaeger", "cp_id", "site", "station", "instance"):
         used = f"${name}/" in text or f'"${name}' in text or f'\\"${name}\\"' in text or f"-{name}=${name}" in text
         assert name in variables or not used
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.title)
+def test_a_file_for_import_by_hand_differs_by_its_data_sources_alone(dashboard: Dashboard) -> None:
+    imported = json.loads(files()[IMPORT_FOLDER / f"{dashboard.uid}.json"])
+    asked = {each["name"] for each in imported.pop("__inputs")}
+    assert asked == {"DS_PROMETHEUS", *(["DS_LOKI"] if dashboard.has_logs else [])}
+    assert {each["type"] for each in imported.pop("__requires")} == {"grafana", "datasource"}
+    text = json.dumps(imported)
+    assert set(re.findall(r"\$\{(DS_\w+)\}", text)) == asked
+    back = json.loads(text.replace("${DS_PROMETHEUS}", "${datasource}").replace("${DS_LOKI}", "${logs}"))
+    provisioned = dashboard.json()
+    variables = [each for each in provisioned["templating"]["list"] if each["type"] != "datasource"]
+    assert back == provisioned | {"templating": {"list": variables}}
 
 
 def test_links_between_dashboards_lead_somewhere() -> None:
@@ -161,5 +236,5 @@ def test_the_store_of_log_panels_is_chosen_by_a_variable(folder: Path, store: Lo
         written = json.loads((folder / f"{dashboard.uid}.json").read_text(encoding="utf-8"))
         (variable,) = [each for each in written["templating"]["list"] if each["name"] == "logs"]
         assert (variable["type"], variable["query"]) == ("datasource", store.type)
-        panels = [panel for panel in written["panels"] if panel["type"] == "logs"]
+        panels = [panel for panel in flat(written["panels"]) if panel["type"] == "logs"]
         assert [panel["datasource"] for panel in panels] == [{"type": store.type, "uid": "${logs}"}]

@@ -33,7 +33,7 @@ HISTOGRAMS = {name for name, metric in BUILTIN.items() if metric.kind is Kind.HI
 RECORDED = {rule.name for rule in rules() if not rule.is_alert}
 ASKED = [*rule_queries(), *dashboard_queries()]
 OF_THE_SCRAPE = {"job", "instance", "le"}
-FLEET = re.compile(r"\b(?:ocpp|chargy)_[a-z0-9_]+[a-z0-9]\b")
+FLEET = re.compile(r"(?<!:)\b(?:ocpp|chargy)_[a-z0-9_]+[a-z0-9]\b")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NO_METRICS = {"ocpp_go", "ocpp_rpc", "ocpp_ws_io", "ocpp_client"}
 """Words in documents that look like metrics and are not."""

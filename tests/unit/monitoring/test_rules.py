@@ -1,5 +1,6 @@
 """Every alert says what it must, has its section in the runbooks, and is proven to fire and to stay quiet."""
 
+import json
 import re
 from itertools import chain
 from pathlib import Path
@@ -7,13 +8,19 @@ from typing import Any
 
 import pytest
 
-from alerts.__main__ import LOKI, VMALERT, stale
-from support.monitoring import ALERTS, ROOT, Rule, alerts, promtool_tests, read_yaml, rules
+from alerts.__main__ import ABSOLUTE, GRAFANA, LOKI, VMALERT, files, stale
+from alerts.grafana_rules import NAMES
+from alerts.runbooks import PAGE, default_base, runbook
+from alerts.runbooks import RUNBOOKS as RUNBOOK_BASE
+from support.monitoring import ALERTS, ROOT, Rule, alerts, parsed, promtool_tests, read_yaml, rules
+from wattspan.settings import Settings
+from wattspan.versions import VERSIONS
 
 ALWAYS_ON = {"Watchdog"}
 COMPONENT_OF_ANOTHER = {"CriticalAlertUnresolved": "that of the alert it escalates"}
 SEVERITIES = {"critical", "warning", "info", "none"}
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 SECTIONS = set(re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE))
 PROMISED = {
     "ChargePointDisconnected",
@@ -78,6 +85,54 @@ def test_both_log_stores_have_the_same_alerts() -> None:
     assert ours == others
 
 
+def test_grafana_has_the_same_alerts_as_prometheus() -> None:
+    """Written by another hand than the one that writes the file: what Grafana would evaluate, beside the rule."""
+    group = json.loads(GRAFANA.read_text(encoding="utf-8"))
+    assert [rule["title"] for rule in group["rules"]] == list(NAMES)
+    recorded = {rule.name: rule.expr for rule in rules() if not rule.is_alert}
+    ours = {rule.name: rule for rule in alerts()}
+    pending = {
+        rule["alert"]: rule.get("for", "0s")
+        for each in read_yaml(ALERTS / "rules" / "charge_points.yml")["groups"]
+        for rule in each["rules"]
+        if "alert" in rule
+    }
+    for rule in group["rules"]:
+        same = ours[rule["title"]]
+        query, threshold = rule["data"]
+        expected = same.expr
+        for name, expr in recorded.items():
+            expected = expected.replace(name, f"({expr})")
+        assert str(parsed(query["model"]["expr"])) == str(parsed(expected))
+        assert rule["for"] == pending[same.name]
+        assert (rule["labels"], rule["condition"]) == (same.labels, threshold["refId"])
+        assert threshold["model"]["expression"] == query["refId"]
+        assert rule["annotations"].keys() == same.annotations.keys()
+        assert "$value " not in " ".join(rule["annotations"].values())
+        assert len(rule["uid"]) <= 40
+
+
+def test_compose_does_not_provision_grafanas_alerts() -> None:
+    """They would fire beside Prometheus's."""
+    for path in (ROOT / "compose.yaml", *(ROOT / "deploy").rglob("*.y*ml")):
+        assert "alerts/grafana" not in path.read_text(encoding="utf-8")
+
+
+def test_another_page_of_runbooks_replaces_the_addresses_of_all_rules() -> None:
+    written = files("https://wiki.example/runbooks")
+    del written[PAGE]
+    for path, text in written.items():
+        assert "runbook_url" in text or path.name == "site.yml"
+        assert text.count("runbook_url") == text.count("https://wiki.example/runbooks#")
+
+
+def test_the_address_of_the_page_comes_from_one_setting() -> None:
+    assert default_base({"WATTSPAN_RUNBOOK_BASE": "https://wiki.example/runbooks"}) == "https://wiki.example/runbooks"
+    assert default_base({}) == RUNBOOK_BASE
+    assert ABSOLUTE.fullmatch(RUNBOOK_BASE)
+    assert not ABSOLUTE.fullmatch("docs/runbooks.md")
+
+
 def test_every_promised_alert_is_there() -> None:
     assert PROMISED - {rule.name for rule in alerts()} == set()
 
@@ -87,8 +142,71 @@ def test_every_alert_has_labels_texts_and_a_runbook(rule: Rule) -> None:
     assert rule.labels["severity"] in SEVERITIES
     assert rule.labels.get("component", COMPONENT_OF_ANOTHER.get(rule.name))
     assert rule.annotations.keys() == {"summary", "description", "runbook_url"}
-    assert rule.annotations["runbook_url"] == f"docs/runbooks.md#{rule.name.lower()}"
+    assert rule.annotations["runbook_url"] == runbook(rule.name)
     assert rule.name in SECTIONS
+
+
+def test_every_section_has_the_query_of_its_alert() -> None:
+    """`stale()` holds them equal to the rules; here that none is missing, and that Prometheus's can be pasted."""
+    queries = dict(re.findall(r"^### (\w+)\nQuery: `([^`]+)`$", RUNBOOKS, re.MULTILINE))
+    assert queries.keys() == SECTIONS
+    for rule in alerts():
+        parsed(queries[rule.name])
+
+
+BODIES = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", RUNBOOKS, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("title", sorted(SECTIONS))
+def test_every_section_has_a_log_line_the_causes_in_order_and_a_fix(title: str) -> None:
+    body = BODIES[title]
+    assert re.search(r"^- (Log line `event\.name=|Log: |SQL: `)", body, re.MULTILINE)
+    assert re.search(r"^- Likeliest causes, in order: .+;?.+\.?", body, re.MULTILINE)
+    fix = re.search(r"^- Fix: (.+)$", body, re.MULTILINE)
+    assert fix
+    assert "`" in fix[1]
+
+
+@pytest.mark.parametrize(("action", "payload"), re.findall(r"`wattspan cp command CP1 (\w+) '(\{.*?\})'`", RUNBOOKS))
+def test_every_command_that_a_runbook_sends_is_one_of_ocpp_16(action: str, payload: str) -> None:
+    version = VERSIONS["ocpp1.6"]
+    assert action in version.commands
+    assert list(version.schemas.call_faults(action, json.loads(payload))) == []
+
+
+def test_every_setting_and_command_line_that_a_runbook_names_exists() -> None:
+    named = set(re.findall(r"WATTSPAN_([A-Z_]+)", RUNBOOKS)) - {"RUNBOOK_BASE"}
+    assert named <= {name.upper() for name in Settings.model_fields}
+    for group, command in re.findall(r"`wattspan (ca|config|cp|tag|tx|user) (\w+)", RUNBOOKS):
+        assert f"### wattspan {group} {command}\n" in COMMANDS, (group, command)
+
+
+def receivers_of(alert: dict[str, str]) -> set[str]:
+    """The receivers that Alertmanager's routes lead to: the first that matches, and those after `continue`."""
+    root = read_yaml(ALERTS / "alertmanager.yml")["route"]
+    found: set[str] = set()
+    for route in root["routes"]:
+        if all(matches(matcher, alert) for matcher in route["matchers"]):
+            found.add(route["receiver"])
+            if not route.get("continue"):
+                break
+    return found or {root["receiver"]}
+
+
+def matches(matcher: str, labels: dict[str, str]) -> bool:
+    name, operator, value = re.fullmatch(r'(\w+) (=~?) "([^"]*)"', matcher).groups()  # type: ignore[union-attr]
+    mine = labels.get(name, "")
+    return bool(re.fullmatch(value, mine)) if operator == "=~" else mine == value
+
+
+@pytest.mark.parametrize("rule", EVERY, ids=lambda rule: "-".join(rule.key))
+def test_only_critical_alerts_mail(rule: Rule) -> None:
+    """Whoever is informed or warned is not woken."""
+    config = read_yaml(ALERTS / "alertmanager.yml")
+    mailing = {each["name"] for each in config["receivers"] if "email_configs" in each}
+    reached = receivers_of({**rule.labels, "alertname": rule.name})
+    assert bool(reached & mailing) == (rule.labels["severity"] == "critical")
+    assert reached - mailing
 
 
 def test_the_runbooks_have_no_section_for_an_alert_that_is_gone() -> None:

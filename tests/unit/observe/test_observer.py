@@ -1,6 +1,7 @@
 """The observer on frames of both directions: pairs, bounds, versions and what it makes of odd conversations."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,7 +52,15 @@ def test_a_call_and_its_result_are_one_span_from_the_one_to_the_other():
     wire.csms(3, "1", {"status": "Accepted", "currentTime": "2026-03-02T08:00:00Z", "interval": 60}, after_s=0.5)
     (span,) = wire.harness.named("BootNotification")
     assert span.kind is SpanKind.SERVER
-    assert dict(span.attributes) == {"cp_id": "CP1", "ocpp.action": "BootNotification", "csms.force_sample": True}
+    assert dict(span.attributes) == {
+        "cp_id": "CP1",
+        "ocpp.action": "BootNotification",
+        "rpc.system.name": "ocpp",
+        "rpc.method": "BootNotification",
+        "ocpp.version": "1.6",
+        "ocpp.message.id": "1",
+        "csms.force_sample": True,
+    }
     assert (span.start_time, span.end_time) == (BEGAN, BEGAN + NS // 2)
     assert wire.harness.value("ocpp_msg_handling_seconds_sum", "CP1", "BootNotification") == 0.5
     assert wire.names() == ["ChargePointConnected", "ChargePointBooted"]
@@ -221,6 +230,45 @@ def test_what_is_no_message_is_counted_and_never_raises(data):
     wire.raw(data, from_charge_point=False)
     assert wire.harness.value("ocpp_central_unreadable_frames_total") == 2
     assert sum(wire.harness.fleet.charge_points["CP1"].errors.values()) == 1
+
+
+@pytest.mark.parametrize("subprotocol", ["ocpp1.6", "ocpp2.1", None])
+def test_messages_that_the_caller_decoded_are_observed_as_their_texts(subprotocol):
+    messages: list[tuple[bool, list[Any], float]] = [
+        (True, [2, "1", "StartTransaction", START], 0.0),
+        (False, [3, "1", {"transactionId": 7, "idTagInfo": {"status": "Accepted"}}], 0.5),
+        (False, [2, 8, "Reset", {"type": "Soft"}], 0.0),
+        (True, [3, "8", {"status": "Rejected"}], 1.0),
+        (True, [2, "2", "Heartbeat"], 0.0),
+        (False, [4, "2", "FormationViolation", "", {}], 0.0),
+        (True, [2, "3", "Nonsense", {}], 0.0),
+        (True, [2], 0.0),
+        (True, [[2], "4", "Heartbeat", {}], 0.0),
+        (False, [2, "5", 5, {}], 0.0),
+        (False, [3, "6", {}], 0.0),
+        (True, [6, "7", "NotifyPeriodicEventStream", {}], 0.0),
+        (True, [2, "9", "Heartbeat", {}], 0.0),
+        (True, [2, "10", "Heartbeat", {}], 100.0),
+    ]
+    texts, decoded = connected(subprotocol), connected(subprotocol)
+    for from_charge_point, message, after_s in messages:
+        texts.raw(json.dumps(message), from_charge_point, after_s)
+        decoded.conversation.decoded(message, from_charge_point, texts.now_ns)
+    decoded.conversation.close(1000, "", texts.now_ns)
+    texts.conversation.close(1000, "", texts.now_ns)
+    assert decoded.conversation.decoded([2, "11", "Heartbeat", {}], True, texts.now_ns) is None
+    assert without_random_ids(decoded.harness.events) == without_random_ids(texts.harness.events)
+    assert decoded.harness.observer.counters.unobserved == texts.harness.observer.counters.unobserved
+    assert decoded.harness.observer.counters.unreadable_frames == texts.harness.observer.counters.unreadable_frames
+    assert "failure" not in texts.harness.observer.counters.unobserved
+
+
+def without_random_ids(events: list[ev.Event]) -> list[ev.Event]:
+    """The events without the trace and span ids of commands."""
+    return [
+        replace(event, trace_id="", span_id="") if isinstance(event, ev.CommandAnswered | ev.CommandFailed) else event
+        for event in events
+    ]
 
 
 def test_a_fault_of_the_observer_itself_is_counted_and_does_not_reach_the_caller():

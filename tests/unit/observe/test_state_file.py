@@ -54,7 +54,7 @@ def test_a_fleet_comes_back_as_it_was_but_not_connected(tmp_path):
     before, after = fleet.charge_points["CP1"], again.charge_points["CP1"]
     assert (before.connected, after.connected) == (True, False)
     for field in fields(before):
-        if field.name not in ("connected", "outage_counted", "connectors", "transactions"):
+        if field.name not in ("connected", "outage_counted", "clock_offset", "connectors", "transactions"):
             assert getattr(after, field.name) == getattr(before, field.name), field.name
     assert after.call_errors == {("Reset", "Timeout"): 1}
     one, other = before.connectors["1"], after.connectors["1"]
@@ -82,6 +82,21 @@ def test_a_transaction_that_ended_and_a_charge_point_that_was_removed_are_not_ke
     assert again.charge_points["CP1"].energy_total_wh == 4000.0
     apply(again, ev.ChargePointDecommissioned(**AT))
     assert saved(tmp_path / "state.db", again, counted)[0].charge_points == {}
+
+
+def test_what_could_not_be_written_is_written_by_the_next_save(tmp_path):
+    fleet, counters, lock = Fleet(assigns_ids=False), ServerCounters(started_ts=1.0), threading.Lock()
+    file = StateFile.open(tmp_path / "state.db")
+    file._connection.execute("PRAGMA query_only = 1")
+    for event in EVENTS:
+        apply(fleet, event)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        file.save(fleet, counters, lock)
+    file._connection.execute("PRAGMA query_only = 0")
+    file.save(fleet, counters, lock)
+    again, _ = file.restore()
+    assert list(again.charge_points) == ["CP1"]
+    file.close()
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path):

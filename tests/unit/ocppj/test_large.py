@@ -86,3 +86,16 @@ def test_a_message_that_is_nested_too_deeply_is_refused(levels, monkeypatch):
     monkeypatch.setattr(large, "PART_BYTES", 64 << 10)
     data = b"[2,1,2," + b"1," * 100_000 + b"[" * levels + b"]" * levels + b"]"
     assert large.parse(data, FRAMING_16).description == "nested too deeply"
+
+
+@pytest.mark.parametrize(
+    ("character", "is_refused"), [("x", False), ("é", False), ("\U0001f50c", True), ("\\ud83d\\udd0c", True)]
+)
+def test_a_long_text_counts_by_its_widest_character(character, is_refused, monkeypatch):
+    monkeypatch.setattr(large, "PART_BYTES", 256)
+    monkeypatch.setattr(large, "LARGE_TEXT_BYTES", 1_000)
+    monkeypatch.setattr(large, "MAX_PARSED_BYTES", 30_000)
+    data = f'[2,"x","DataTransfer",{{"data":"{"x" * 5_000}{character}{"x" * 5_000}"}}]'.encode()
+    found = large.parse(data, FRAMING_16)
+    assert isinstance(found, FrameError) == is_refused
+    assert found.message_id == "x"

@@ -45,7 +45,7 @@ def test_the_report_has_a_line_for_each_action_and_examples_without_payloads():
     head, authorize, example, heartbeat = comparison.report().splitlines()
     assert head.split()[:3] == ["mirror", "action", "compared"]
     assert authorize.split() == ["new:80", "Authorize", "3", "3", "0", "0", "10.0", "/", "10.0"]
-    assert example.strip() == "3 x Accepted here, CALLERROR NotImplemented there"
+    assert example.strip() == "3 x Accepted by the primary, CALLERROR NotImplemented by the mirror"
     assert heartbeat.split() == ["new:80", "Heartbeat", "1", "0", "0", "0", "2.0", "/", "4.0"]
 
 

@@ -2,18 +2,23 @@
 
 # ruff: noqa: E501  lines are as long as programs write them
 
+import random
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from wattspan.replay.formats import FORMATS
+from wattspan.replay.formats.base import Format, Unreadable
 from wattspan.replay.formats.json_lines import JsonLines
+from wattspan.replay.formats.known_heads import KnownHeads, KnownJsonHeads
 from wattspan.replay.formats.plain_text import PlainText
 from wattspan.replay.formats.python_ocpp import PythonOcpp
 from wattspan.replay.formats.steve import SteVe
 from wattspan.replay.reader import LogError, LogReader
-from wattspan.replay.records import Closed, Connected, Frame
+from wattspan.replay.records import Closed, Connected, Frame, PassedOver
 
 BOOT = '[2,"1","BootNotification",{"chargePointVendor":"Acme","chargePointModel":"One"}]'
 ANSWER = '[3,"1",{"status":"Accepted","currentTime":"2026-03-02T08:00:01Z","interval":120}]'
@@ -132,7 +137,7 @@ def test_lines_that_cannot_be_read_are_counted_and_shown(tmp_path):
     assert len(records) == 2
     assert reader.counts.unreadable == 1
     assert reader.counts.ignored == 1
-    (shown,) = reader.counts.first_unreadable
+    ((shown,),) = reader.counts.first_unreadable.values()
     assert (shown.line, shown.reason) == (2, "the message has no end")
 
 
@@ -154,5 +159,115 @@ def test_a_file_without_identities_is_named_after_its_charge_point(tmp_path):
 
 
 def test_a_file_in_no_known_format_is_refused_and_formats_are_named(tmp_path):
-    with pytest.raises(LogError, match="choose one of json, steve, python-ocpp, text with --format"):
+    with pytest.raises(LogError, match="choose one of json, steve, python-ocpp, envelope, text with --format"):
         read(tmp_path / "x.log", "nothing here\n")
+
+
+def outcome(parse: Callable[[str], object], line: str) -> str:
+    """What a parser makes of a line, as a text: NaN differs from itself."""
+    try:
+        return repr(parse(line))
+    except Unreadable as fault:
+        return repr(fault)
+
+
+TEXT_FORMATS = [each for each in FORMATS if not each.is_json]
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Europe/Berlin")], ids=str)
+@pytest.mark.parametrize("format_", TEXT_FORMATS, ids=lambda each: each.name)
+def test_a_line_with_a_known_head_is_read_as_by_its_format(format_: Format, zone):
+    chance = random.Random(11)
+    known = KnownHeads(format_, zone)
+    lines = [line for _, line, *_ in LINES]
+    for _ in range(3_000):
+        line = chance.choice(lines)
+        kind = chance.randrange(6)
+        if kind == 0:  # another time
+            line = line.replace("08:00:01", f"{chance.randrange(30):02}:00:{chance.randrange(70):02}", 1)
+        elif kind == 1:  # another fraction
+            line = line.replace("250", str(chance.randrange(10**9))[: chance.randrange(8)], 1)
+        elif kind == 2:  # another message
+            line = line.replace(
+                BOOT, chance.choice([ANSWER, "[2]", "[2,", "", "[ 3,1,{}]", f"{BOOT}  ", f"[9] {ANSWER}"])
+            )
+        elif kind == 3:  # another offset, or a date elsewhere
+            line = line.replace("Z", "+05:30", 1) if chance.random() < 0.5 else f"2024-01-01 00:00:00.000 {line}"
+        elif kind == 4:  # damage
+            at = chance.randrange(len(line))
+            line = line[:at] + chance.choice(["", "[", "]", ":", " ", "7", "[2,"]) + line[at + chance.randrange(3) :]
+        expected = outcome(lambda text: format_.parse(text, zone), line)
+        assert outcome(known.parse, line) == expected
+        assert outcome(known.parse, line) == expected
+
+
+JSON_HEADS = [
+    '{"ts": "2026-03-02T08:00:00+05:30", "cp_id": "CP1", "direction": "out", "frame": %s, "protocol": "ocpp1.6"}',
+    '{"ts": 1772438400250, "cp_id": "CP1", "direction": "out", "frame": %s, "protocol": "ocpp1.6"}',
+    '{"cp_id":"CP1","timestamp":"2026-03-02T08:00:00.250Z","direction":"in","message":%s}',
+    '{"timestamp":"2026-03-02T08:00:00.250","id":"7","direction":"in","message":%s,"stationId":"CP1"}',
+    '{"direction":"received","station":"CP[1]","at":"2026-03-02 08:00:00","data":%s}',
+]
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Europe/Berlin")], ids=str)
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_a_json_line_with_a_known_head_is_read_as_by_its_format(zone, is_wanted):
+    chance, format_ = random.Random(12), JsonLines()
+    # One parser for each key of the time, as a file has one.
+    parsers = {head: KnownJsonHeads(format_, zone, lambda _: is_wanted) for head in JSON_HEADS}
+    times = ["1772438400.25", "1772438400250", "0.5", "1e9", "007", "null", '"2026-03-02T08:00:61Z"', '"2026-03-02"']
+    times += ['"2026-03-02T08:00:01.5+05:30"', '"1772438400"', '"2026-03-02T08:00:01,5Z"', "9" * 400, "-5", "1_0", "1."]
+    passed = 0
+    for _ in range(5_000):
+        head = chance.choice(JSON_HEADS)
+        line = head % chance.choice([BOOT, ANSWER, "[2]", '"[3,1,{}]"', "[2,", '[3,"x",{}],"a":[]'])
+        kind = chance.randrange(4)
+        if kind == 0:  # another time
+            line = re.sub(r'1772\d+(\.\d+)?|"2026[^"]+"', chance.choice(times), line, count=1)
+        elif kind == 1:  # damage
+            at = chance.randrange(len(line))
+            line = line[:at] + chance.choice(["", "[", "]", '"', " ", "7", ","]) + line[at + chance.randrange(3) :]
+        expected, found = outcome(lambda text: format_.parse(text, zone), line), outcome(parsers[head].parse, line)
+        if found.startswith("PassedOver("):
+            passed += 1
+            assert not is_wanted
+            begin = found.removeprefix("PassedOver").removesuffix(")")  # time and charge point
+            assert begin in expected or not expected.startswith("Frame(")
+        else:
+            assert found == expected
+    assert (passed > 100) is not is_wanted
+
+
+def test_an_unreadable_line_of_a_known_head_has_its_time(tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text("\n".join(JSON_HEADS[0] % message for message in (BOOT, "[2,]", ANSWER)))
+    reader = LogReader()
+    assert [type(each.record) for each in reader.read(str(log))] == [Frame, PassedOver, Frame]
+    assert (reader.counts.records, reader.counts.unreadable, reader.counts.unreadable_of_wanted) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("block_bytes", [7, 64, 1 << 20])
+def test_every_line_is_read_once_with_its_number(tmp_path, monkeypatch, block_bytes, end):
+    monkeypatch.setattr("wattspan.replay.reader.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("wattspan.replay.reader.GUESS_LINES", 5)
+    path = tmp_path / "csms.log"
+    lines = [f'2026-03-02T08:00:{number:02}Z C\u00e4P1 < [2,"{number}","Heartbeat",{{}}]' for number in range(20)]
+    path.write_bytes(end.join(line.encode() for line in lines) + (end if block_bytes == 64 else b""))
+    reader = LogReader()
+    read = list(reader.read(str(path)))
+    assert [(each.line, each.record.data) for each in read] == [
+        (number + 1, line[line.index("[") :]) for number, line in enumerate(lines)
+    ]
+    assert (reader.counts.lines, reader.counts.records, reader.counts.bytes) == (20, 20, path.stat().st_size)
+
+
+def test_an_endless_line_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr("wattspan.replay.reader.BLOCK_BYTES", 16)
+    monkeypatch.setattr("wattspan.replay.reader.MAX_LINE_BYTES", 64)
+    path = tmp_path / "csms.log"
+    path.write_text("x" * 1_000 + '\n2026-03-02T08:00:01Z CP1 < [2,"1","Heartbeat",{}]\n')
+    reader = LogReader(format_=PlainText())
+    assert [each.record.cp_id for each in reader.read(str(path))] == ["CP1"]
+    assert reader.counts.lines > 10

@@ -5,6 +5,7 @@
 import gzip
 import json
 import random
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from support.logs import WRITERS, messages, write_log
 from support.transcripts import Transcript, transcripts
 from wattspan.cli.main import main
 from wattspan.replay import parallel
-from wattspan.replay.report import Report, mask_token
-from wattspan.replay.run import Options, replay
+from wattspan.replay.report import Report, mask_token, report_of
+from wattspan.replay.run import Options, play_share, replay
 
 TRANSCRIPTS = transcripts()
 
@@ -143,6 +144,42 @@ def test_what_is_odd_is_found_with_its_line(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "text"),
+    [
+        ("1000", "1000", "start and stop have the same one, but readings between them rise"),
+        ("1000", "3", "that of the stop can't follow the ones before"),
+    ],
+)
+def test_energy_that_is_not_as_the_charge_point_said_is_found(start: str, stop: str, text: str, tmp_path: Path) -> None:
+    reading = (
+        f'{{"timestamp":"2026-03-02T08:{minute:02}:00Z","sampledValue":[{{"value":"{1000 + 100 * minute}"}}]}}'
+        for minute in range(1, 9)
+    )
+    lines = [
+        f'2026-03-02 08:00:00 A in [2,"1","StartTransaction",{{"connectorId":1,"idTag":"T","meterStart":{start},"timestamp":"2026-03-02T08:00:00Z"}}]',
+        '2026-03-02 08:00:00 A out [3,"1",{"transactionId":5,"idTagInfo":{"status":"Accepted"}}]',
+        f'2026-03-02 08:09:00 A in [2,"2","MeterValues",{{"connectorId":1,"transactionId":5,"meterValue":[{",".join(reading)}]}}]',
+        '2026-03-02 08:09:00 A out [3,"2",{}]',
+        f'2026-03-02 08:10:00 A in [2,"3","StopTransaction",{{"transactionId":5,"meterStop":{stop},"timestamp":"2026-03-02T08:10:00Z"}}]',
+        '2026-03-02 08:10:00 A out [3,"3",{}]',
+    ]  # fmt: skip
+    log = tmp_path / "odd.log"
+    log.write_text("\n".join(lines))
+    (found,) = report(log).findings
+    assert found["text"] == f"the energy of a session is not the difference of its registers: {text}"
+    assert found["first_where"].endswith(":6")
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda each: each.name)
+def test_the_curve_of_a_session_that_ended_reaches_its_energy(transcript: Transcript, tmp_path: Path) -> None:
+    for session in report(write_log(tmp_path / "x.log", transcript, WRITERS["audit log"])).sessions:
+        first, last = session["curve"][0], session["curve"][-1]
+        assert (first["at"], first["energy_wh"]) == (session["began_at"], 0)
+        if session["ended_at"] is not None:
+            assert (last["at"], last["energy_wh"]) == (session["ended_at"], session["energy_wh"])
+
+
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +213,7 @@ def test_a_file_without_messages_is_refused_with_the_formats(tmp_path: Path) -> 
     path.write_text("hello\n")
     result = run(path)
     assert result.exit_code == 1
-    assert "choose one of json, steve, python-ocpp, text with --format" in result.output
+    assert "choose one of json, steve, python-ocpp, envelope, text with --format" in result.output
 
 
 def test_samples_have_the_times_of_the_log(log: Path, tmp_path: Path) -> None:
@@ -191,17 +228,50 @@ def test_samples_have_the_times_of_the_log(log: Path, tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
-def test_several_processes_find_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(6):
-        write_log(tmp_path / f"{number}.log", TRANSCRIPTS[number], WRITERS["audit log"], cp_id=f"CP{number}")
-    options = Options(files=[str(path) for path in sorted(tmp_path.glob("*.log"))], curves=True)
+@pytest.fixture
+def odd_logs(tmp_path: Path) -> list[str]:
+    """Logs of all transcripts and charge points, with lines out of order, broken lines and repeated faults."""
+    chance = random.Random(3)
+    for number, transcript in enumerate(TRANSCRIPTS):
+        path = write_log(tmp_path / f"{number}.log", transcript, WRITERS["audit log"], cp_id=f"CP{number % 17}")
+        lines = path.read_text().splitlines()
+        for _ in range(len(lines) // 10):
+            at, to = (chance.randrange(len(lines)) for _ in range(2))
+            lines[at], lines[to] = lines[to], lines[at]
+        lines.insert(chance.randrange(len(lines)), lines[0][:-9])
+        path.write_text("\n".join(lines))
+    return [str(path) for path in sorted(tmp_path.glob("*.log"))]
+
+
+def test_several_processes_find_exactly_what_one_does(odd_logs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options(files=odd_logs, curves=True)
     monkeypatch.setattr(parallel, "LARGE_BYTES", 0)
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
-    one, several = replay(options), parallel.replay_files(options)
-    assert several.files == one.files
-    assert several.charge_points == one.charge_points
-    assert [each | {"slowest_where": ""} for each in several.answers] == [
-        each | {"slowest_where": ""} for each in one.answers
-    ]
-    assert sorted(map(str, several.sessions)) == sorted(map(str, one.sessions))
-    assert sorted(map(str, several.findings)) == sorted(map(str, one.findings))
+    one = replay(options)
+    assert one.findings
+    assert one.sessions
+    assert parallel.replay_files(options) == one
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_any_division_of_the_charge_points_gives_the_same_report(
+    odd_logs: list[str], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("wattspan.replay.findings.MAX_FINDINGS", 12)
+    monkeypatch.setattr("wattspan.replay.player.MAX_SESSIONS", 9)
+    monkeypatch.setattr("wattspan.replay.report.MAX_SESSIONS", 9)
+    options = Options(files=odd_logs, curves=True)
+    one = replay(options)
+    assert one.findings_left_out
+    assert report_of([play_share(replace(options, share=(index, count))) for index in range(count)]) == one
+
+
+def test_a_report_as_json_is_one_object_with_all_of_it(log: Path) -> None:
+    found = report(log)
+    shown = json.loads("".join(found.json_parts()))
+    assert list(shown) == [each.name for each in fields(found)]
+    assert shown == {each.name: getattr(found, each.name) for each in fields(found)} | {
+        "sessions": list(found.sessions)
+    }
+    assert list(found.sessions[:1]) == [found.sessions[0]]
+    assert found.sessions[0]["curve"]

@@ -1,5 +1,7 @@
 """Every command of OCPP 1.6 and its security extension, over a socket; answers are checked against the schemas."""
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,6 +44,23 @@ async def test_remote_start_and_stop_start_and_stop_a_transaction(central, runni
         await central.until(lambda: central.statuses(2)[-1] == "Available")
     assert central.of("StopTransaction")[0]["reason"] == "Remote"
     assert simulation.ledger.total.commands["RemoteStopTransaction"] == 2
+
+
+async def test_a_stop_that_arrives_together_with_the_answer_to_the_start_is_accepted(central, running):
+    take, stopped = central._take, asyncio.get_running_loop().create_future()
+
+    async def take_and_stop(socket, cp_id, frame):
+        await take(socket, cp_id, frame)
+        if frame[2] == "StartTransaction":
+            central.answered["stop"] = stopped
+            (number,) = central.open
+            await socket.send(json.dumps([2, "stop", "RemoteStopTransaction", {"transactionId": number}]))
+
+    central._take = take_and_stop
+    async with running():
+        await central.command("RemoteStartTransaction", {"idTag": "ME", "connectorId": 1})
+        assert await stopped == [3, "stop", {"status": "Accepted"}]
+        await central.until(lambda: central.stopped_wh)
 
 
 @pytest.mark.parametrize("kind", ["Hard", "Soft"])

@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import time
 from base64 import b64encode
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
+from random import Random
 
 import pytest
 
-from wattspan.simulator import ArrivalPattern, FaultRates, Simulation
+from wattspan.simulator import ArrivalPattern, FaultRates, Hardware, InitialConnector, SessionUnderWay, Simulation
+from wattspan.simulator.arrivals import draw_visit
+from wattspan.simulator.meter import REGISTER
+from wattspan.simulator.model import Transaction
+from wattspan.simulator.outbox import Outbox
 
 BUSY = ArrivalPattern(sessions_per_day=200, busy_at_start=1.0, stay_s=(600, 3_600), meter_interval_s=60)
 
@@ -30,6 +36,20 @@ def agrees(ledger, central):
     assert total.connections == central.connections
     assert total.disconnects == central.disconnects == total.connections
     assert total.unacknowledged == 0
+
+
+async def test_no_status_is_sent_any_more_once_the_last_message_is_answered(central, running, monkeypatch):
+    wait_until_drained, answered = Outbox.drained, []
+
+    async def drained_and_a_while(self):
+        await wait_until_drained(self)
+        answered.append(len(central.of("StatusNotification")))
+        await asyncio.sleep(0.2)  # 1,000 simulated seconds, in which cars would be unplugged
+
+    monkeypatch.setattr(Outbox, "drained", drained_and_a_while)
+    async with running(arrivals=BUSY, seed=7, time_factor=5_000):
+        await central.until(lambda: central.stopped_wh)
+    assert len(central.of("StatusNotification")) == answered[0]
 
 
 async def test_the_ledger_equals_what_the_central_system_received(central, running):
@@ -201,3 +221,37 @@ async def test_readings_are_dated_as_fast_as_the_car_charges(central, running):
     ]
     assert rates_w
     assert max(rates_w) < 400_000
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_session_under_way_goes_on_without_a_boot_or_a_start(central, running, version):
+    transaction = Transaction(
+        connector_id=1,
+        id=7 if version == "1.6" else "tx-7",
+        id_tag="TAG",
+        meter_start_wh=1_000,
+        started_ts=time.time() - 600,
+        next_seq_no=1,
+    )
+    visit = draw_visit(Random(1), replace(BUSY, suspensions=0.0), FaultRates(), ("TAG",))
+    session = SessionUnderWay(visit=visit, transaction=transaction, elapsed_s=600.0, status="Charging")
+    central.open[transaction.id] = ("SIM0001", {"meterStart": 1_000})
+    central.events["tx-7"] = [
+        {"eventType": "Started", "meterValue": [{"sampledValue": [{"measurand": REGISTER, "value": 1_000}]}]}
+    ]
+    states = {"SIM0001": (InitialConnector(register_wh=3_000.0, session=session), InitialConnector(register_wh=5.0))}
+    async with running(versions=(version,), initial_states=states):
+        await central.until(lambda: central.stopped_wh)
+    assert central.of("BootNotification") == central.of("StartTransaction") == []
+    assert central.statuses(1)[0] == ("Charging" if version == "1.6" else "Occupied")
+    assert central.stopped_wh[transaction.id] >= 2_000
+
+
+async def test_charge_points_of_different_vendors_say_so_in_every_version(central, running):
+    hardware = (Hardware("Alfen", "Eve", "6.4.1"), Hardware("Keba", "P40", "1.9.0"))
+    async with running(charge_points=3, versions=("1.6", "2.0.1", "2.1"), hardware=hardware):
+        await central.until(lambda: len(central.of("BootNotification")) == 3)
+    stations = [call.get("chargingStation", call) for call in central.of("BootNotification")]
+    vendors = {each["vendorName"] if "vendorName" in each else each["chargePointVendor"] for each in stations}
+    assert vendors == {"Alfen", "Keba"}
+    assert {each["firmwareVersion"] for each in stations} == {"6.4.1", "1.9.0"}

@@ -1,16 +1,29 @@
 """Decision 12: on the wire nobody can tell the back ends apart."""
 
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
 
 from support.recorders import RecorderHarness, api, closed, current, hot, phase, transaction
 from wattspan.domain.model import TimelineEntry
 
+BY_NAME = {each.name: each.load()(0.5) for each in entry_points(group="opentelemetry_traces_sampler")}
+"""The samplers that `OTEL_TRACES_SAMPLER` names: other objects than the constants of the SDK."""
+CONSTANT = ["always_off", "always_on", "parentbased_always_off", "parentbased_always_on"]
 SAMPLERS = [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
+SAMPLERS += [BY_NAME[name] for name in CONSTANT]
 IDS = ("traceId", "spanId", "parentSpanId")
 
 
@@ -134,9 +147,7 @@ def test_resource_and_scope_are_the_same():
     assert envelopes[0] == envelopes[1]
 
 
-@pytest.mark.parametrize(
-    "sampler", [ALWAYS_OFF, DEFAULT_OFF, DEFAULT_ON, TraceIdRatioBased(0.0), TraceIdRatioBased(1.0)]
-)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_samplers_word_counts_the_same(sampler):
     recordings: list[RecorderHarness] = []
     make: Callable[..., RecorderHarness]
@@ -146,6 +157,31 @@ def test_a_samplers_word_counts_the_same(sampler):
         recordings.append(recording)
     assert wire(recordings[0]) == wire(recordings[1])
     assert measured(recordings[0]) == measured(recordings[1])
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_a_sampler_of_the_environment_that_always_decides_alike_is_not_asked(name, monkeypatch):
+    asked = []
+    monkeypatch.setattr(BY_NAME[name], "should_sample", lambda *args, **_: asked.append(args))
+    recording = hot(BY_NAME[name])
+    span = recording.recorder.message("CP1", "Heartbeat", recording.clock.now_ns)
+    assert span.sampled is name.endswith("on")
+    assert not asked
+
+
+class _LikeAlwaysOff(Sampler):
+    """A program's own sampler, described as one of the SDK's."""
+
+    def should_sample(self, *_: Any, **__: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        return ALWAYS_OFF.get_description()
+
+
+def test_a_sampler_of_the_program_is_asked_whatever_it_is_called():
+    recording = hot(_LikeAlwaysOff())
+    assert recording.recorder.message("CP1", "Heartbeat", recording.clock.now_ns).sampled
 
 
 def test_what_is_current_meanwhile_has_the_same_flags():

@@ -86,7 +86,7 @@ def test_a_long_grpc_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")
         exporter = grpc_private.GrpcMetricExporter()
         assert not exporter.send(b"x")
         exporter.shutdown()

@@ -132,7 +132,7 @@ def test_commands_are_told_by_action_and_outcome() -> None:
 
 def test_what_a_charger_tells_of_itself_is_cut_to_a_sane_length() -> None:
     shown = after(CONNECTED, ev.ChargePointBooted(cp_id="CP1", received_ts=NOW_TS, vendor="v" * 1000, model="m"))
-    assert values(shown, "ocpp_cp_info") == {("CP1", "v" * 50, "m", "", "ocpp1.6"): 1}
+    assert values(shown, "ocpp_cp_info") == {("CP1", "v" * 50, "m", "", "ocpp1.6", ""): 1}
 
 
 def test_lost_telemetry_is_0_before_any_is_lost() -> None:
@@ -166,3 +166,16 @@ def test_a_decommissioned_charge_point_leaves_every_family() -> None:
     apply(shown.fleet, ev.ChargePointDecommissioned(cp_id="CP-000001", received_ts=NOW_TS))
     assert not [name for name in FAMILIES for labels in values(shown, name) if "CP-000001" in labels]
     assert [first for first, _ in shown.groups(shown.histograms.handling)] == ["CP-000002"]
+
+
+def test_the_offset_of_a_clock_is_there_while_it_is_wrong():
+    name = "ocpp_cp_clock_offset_seconds"
+    late = ev.ConnectorStatusChanged(
+        cp_id="CP1", received_ts=NOW_TS, connector_id="1", status="Available", charger_ts=NOW_TS + 7200
+    )
+    right = ev.ConnectorStatusChanged(
+        cp_id="CP1", received_ts=NOW_TS, connector_id="1", status="Available", charger_ts=NOW_TS
+    )
+    assert values(after(CONNECTED, late), name) == {("CP1",): 7200.0}
+    assert values(after(CONNECTED, late, right), name) == {}
+    assert values(after(CONNECTED, status("1", "Available")), name) == {}

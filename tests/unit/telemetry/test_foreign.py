@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -121,3 +122,18 @@ async def test_a_callback_that_raises_costs_its_own_instrument_alone(
     provider.get_meter("a").create_counter("good").add(1)
     found = samples(await scraped(reader))
     assert found["good_total"] == "1.0"
+
+
+async def test_a_collection_that_times_out_costs_one_page_the_instruments_of_the_sdk_alone(
+    reader: PrometheusReader, provider: MeterProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a process was stopped for longer than the SDK's time-out, in the middle of a scrape."""
+    provider.get_meter("a").create_observable_gauge("idle", [lambda _options: [Observation(1)]])
+    now_ns = itertools.count(0, 60 * 10**9)
+    with monkeypatch.context() as patched:
+        patched.setattr("opentelemetry.sdk.metrics._internal.measurement_consumer.time_ns", lambda: next(now_ns))
+        found = samples(await scraped(reader))
+    assert "ocpp_central_sockets" in found
+    assert "idle" not in found
+    assert "Timed out while executing callback" in caplog.text
+    assert samples(await scraped(reader))["idle"] == "1.0"

@@ -233,6 +233,7 @@ async def test_a_stop_lets_running_answers_finish_and_cuts_off_those_that_do_not
         await stopping
         assert (await endless).status_code == 500
     assert "1 running answers are cut off" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 async def test_the_date_is_renewed_while_the_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:

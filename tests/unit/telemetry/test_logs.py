@@ -6,7 +6,16 @@ import pytest
 
 from support.recorders import api, hot
 from wattspan.settings import Settings
-from wattspan.telemetry.logs import SDK_EVERY_S, JsonFormatter, Limiter, RepeatFilter, limited, setup_logging
+from wattspan.telemetry.logs import (
+    MAX_LINES,
+    SDK_EVERY_S,
+    JsonFormatter,
+    Limiter,
+    LineLimiter,
+    RepeatFilter,
+    limited,
+    setup_logging,
+)
 
 log = logging.getLogger("wattspan.test")
 
@@ -105,7 +114,7 @@ def test_setting_up_twice_writes_once(stream):
 def test_a_limited_line_comes_once_a_second_and_says_how_many_did_not(stream):
     setup_logging(Settings(log_format="json"), stream)
     now = [0.0]
-    limiter = Limiter(1.0, lambda: now[0])
+    limiter = LineLimiter(1.0, lambda: now[0])
     for _ in range(1000):
         limited(log, logging.WARNING, "frame", "unreadable", limiter=limiter)
     limited(log, logging.WARNING, "other", "unlike", limiter=limiter)
@@ -113,6 +122,47 @@ def test_a_limited_line_comes_once_a_second_and_says_how_many_did_not(stream):
     limited(log, logging.WARNING, "frame", "unreadable", limiter=limiter)
     assert [line["message"] for line in lines(stream)] == ["unreadable", "unlike", "unreadable"]
     assert lines(stream)[-1]["extra"]["left_out"] == 999
+
+
+def test_each_charge_point_has_a_line_of_its_own_and_what_is_left_out_is_counted_by_reason_and_charge_point(stream):
+    setup_logging(Settings(log_format="json"), stream)
+    now = [0.0]
+    limiter = LineLimiter(1.0, lambda: now[0])
+
+    def refuse(cp_id: str) -> None:
+        limited(log, logging.WARNING, "credentials", "refused", fields={"cp_id": cp_id}, limiter=limiter)
+
+    for _ in range(3):
+        refuse("CP1")
+        refuse("CP2")
+    now[0] = 1.0
+    refuse("CP1")
+    limiter.report()
+    limiter.report()
+    *passed, report = lines(stream)
+    assert [(line["cp_id"], line["extra"].get("left_out")) for line in passed] == [
+        ("CP1", None),
+        ("CP2", None),
+        ("CP1", 2),
+    ]
+    assert report["extra"] == {
+        "logger": "wattspan.test",
+        "reason": "credentials",
+        "left_out": 2,
+        "left_out_by_cp_id": {"CP2": 2},
+    }
+
+
+def test_many_charge_points_cause_few_lines_and_bounded_memory(stream):
+    setup_logging(Settings(log_format="json"), stream)
+    limiter = LineLimiter(1.0, lambda: 0.0)
+    for number in range(5000):
+        limited(log, logging.WARNING, "unknown", "refused", fields={"cp_id": f"CP{number}"}, limiter=limiter)
+    limiter.report()
+    *passed, report = lines(stream)
+    assert len(passed) == MAX_LINES
+    assert report["extra"]["left_out"] == 5000 - MAX_LINES
+    assert len(report["extra"]["left_out_by_cp_id"]) <= 20
 
 
 def test_a_limiter_remembers_a_bounded_number_of_keys():

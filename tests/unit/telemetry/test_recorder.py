@@ -43,6 +43,8 @@ def test_a_message_is_a_server_span_named_by_its_action(recording):
     told.pop("csms.force_sample")
     assert told == {
         "cp_id": "CP1",
+        "rpc.system.name": "ocpp",
+        "rpc.method": "MeterValues",
         "ocpp.action": "MeterValues",
         "connector_id": "2",
         "ocpp.store_wait_s": 0.25,
@@ -166,6 +168,8 @@ def test_a_hot_span_takes_what_the_api_offers_and_any_exporter_takes_it():
     assert attributes(told) | {"csms.force_sample": True} == {
         "cp_id": "CP1",
         "ocpp.action": "Authorize",
+        "rpc.system.name": "ocpp",
+        "rpc.method": "Authorize",
         "plugin": "tariff",
         "connector_id": "1",
         "csms.force_sample": True,

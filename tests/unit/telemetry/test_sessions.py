@@ -2,9 +2,9 @@ import logging
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, TraceIdRatioBased
 
-from support.recorders import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase
+from support.recorders import HASH, NOW_TS, NS, Kept, api, attributes, closed, hot, phase, transaction
 from wattspan.domain.model import TimelineEntry
 from wattspan.telemetry.sessions import SESSIONS_LOG, SessionSpans, phases
 
@@ -71,6 +71,7 @@ def test_the_session_tells_its_figures_and_must_be_kept(recording):
     assert attributes(recording.span("charging session")) == place | {
         "ocpp.energy_wh": 7200.0,
         "ocpp.energy.quality": "reported",
+        "ocpp.session.messages": 0,
         "ocpp.id_token_hash": HASH("secret-tag"),
         "ocpp.reason": "EVDisconnected",
     }
@@ -98,6 +99,54 @@ def test_all_else_that_happened_is_an_event_at_its_time(recording):
         {"ws.close_code": 1006},
     )
     assert second.name == "reconnected"
+
+
+def emitted(recording):
+    """The bounds of the emitted phases by span id, in seconds since the begin."""
+    return {
+        span.span_id: (span.name, span.start_time_unix_nano / NS - NOW_TS, span.end_time_unix_nano / NS - NOW_TS)
+        for span in recording.spans()
+        if span.name != "charging session"
+    }
+
+
+def stop(session, lasted_s):
+    session.stopped_received_ts = NOW_TS + lasted_s
+
+
+def test_a_phase_is_emitted_when_it_ends_and_not_again_at_the_end_of_the_session(recording):
+    session = transaction(timeline=[phase(0, "preparing"), phase(10, "charging")])
+    recording.recorder.phase_ended(session)
+    assert list(emitted(recording).values()) == [("preparing", 0, 10)]
+    recording.kept.spans.clear()
+    stop(session, 60)
+    recording.recorder.session_stopped(session)
+    assert list(emitted(recording).values()) == [("charging", 10, 60)]
+
+
+def test_a_phase_that_the_stop_cuts_short_is_not_emitted_again(recording):
+    session = transaction(timeline=[phase(0, "charging"), phase(61, "finishing")])
+    recording.recorder.phase_ended(session)
+    stop(session, 60)
+    recording.recorder.session_stopped(session)
+    assert list(emitted(recording).values()) == [("charging", 0, 61)]
+
+
+def test_a_phase_that_two_nodes_emit_is_one_span_and_with_another_end_another_span(recording):
+    """A node that was paused emits a phase although it lost the session; its successor never had the status."""
+    north, south = (transaction(timeline=[phase(0, "charging")]) for _ in range(2))
+    for session in (north, south):
+        session.add_timeline_entry(phase(20, "suspended by EV"))
+        recording.recorder.phase_ended(session)
+    stop(south, 60)
+    recording.recorder.session_stopped(south)
+    north.add_timeline_entry(phase(30, "charging"))
+    recording.recorder.phase_ended(north)
+    assert sorted(emitted(recording).values()) == [
+        ("charging", 0, 20),
+        ("suspended by EV", 20, 30),
+        ("suspended by EV", 20, 60),
+    ]
 
 
 def test_an_open_session_is_not_told(recording):
@@ -136,6 +185,58 @@ def test_a_ratio_judges_a_session_by_the_trace_id_alone_so_every_process_says_th
         told.append({int.from_bytes(span.trace_id) for span in recording.spans()})
     assert told[0] == told[1]
     assert 60 < len(told[0]) < 140
+
+
+class Asked(Sampler):
+    """Keeps nothing, or everything, and counts how often it was asked about sessions."""
+
+    def __init__(self, keeps: bool) -> None:
+        self.keeps = keeps
+        self.sessions = 0
+
+    def should_sample(self, parent_context, trace_id, name, *args, **kwargs):
+        self.sessions += name == "charging session"
+        sampler = ALWAYS_ON if self.keeps else ALWAYS_OFF
+        return sampler.should_sample(parent_context, trace_id, name, *args, **kwargs)
+
+    def get_description(self):
+        return "asked"
+
+
+def running(recording, *names):
+    """Return an open session that came into these phases, a minute each."""
+    session = transaction()
+    for number, name in enumerate(names):
+        session.add_timeline_entry(phase(60 * number, name))
+        recording.recorder.phase_ended(session)
+    return session
+
+
+@pytest.mark.parametrize("make", [hot, api])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_whether_a_session_is_kept_is_decided_once_at_its_start(make, keeps):
+    sampler = Asked(keeps)
+    recording = make(sampler)
+    session = running(recording, "preparing", "charging", "suspended by EV")
+    assert session.sampled is keeps
+    assert sampler.sessions == 1
+    assert [span.name for span in recording.kept.spans] == (["preparing", "charging"] if keeps else [])
+
+
+@pytest.mark.parametrize("make", [hot, api])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_decision_of_the_start_holds_under_another_sampler(make, keeps):
+    """After a restart with another ratio, the phases that were exported keep their parent, and the others none."""
+    session = running(make(Asked(keeps)), "preparing", "charging")
+    recording = make(Asked(not keeps))
+    session.add_timeline_entry(phase(120, "suspended by EV"))
+    recording.recorder.phase_ended(session)
+    session.stopped_received_ts = NOW_TS + 180
+    recording.recorder.session_stopped(session)
+    assert [span.name for span in recording.kept.spans] == (
+        ["charging", "suspended by EV", "charging session"] if keeps else []
+    )
+    assert all(attributes(span)["csms.force_sample"] for span in recording.spans())
 
 
 def test_with_a_foreign_provider_the_trace_is_whole_under_ids_of_its_own():

@@ -5,9 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -15,58 +13,21 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from support.otlp import receiver, silent
+from support.telemetry_runs import start
 from support.waiting import eventually
 from wattspan.domain.apply import apply
-from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import ChargePointBooted
-from wattspan.domain.fleet import Fleet
 from wattspan.telemetry.prometheus.exposition import Format
-from wattspan.telemetry.setup import Telemetry, setup_telemetry
 
 
-class Run:
-    """A central system's telemetry, and what it is made of."""
-
-    def __init__(self, telemetry: Telemetry, fleet: Fleet, counters: ServerCounters) -> None:
-        self.telemetry, self.fleet, self.counters = telemetry, fleet, counters
-
-    def message(self, action: str = "Heartbeat", cp_id: str = "CP1") -> int:
-        recorder = self.telemetry.recorder
-        span = recorder.message(cp_id, action, time.time_ns())
-        recorder.answered(span, connector_id=None, session=None, error=None, store_wait_s=0.0)
-        return span.trace_id
-
-
-@pytest.fixture
-def start(monkeypatch):
-    """A context manager of a run under these OTEL variables, shut down at the end."""
-    for name in list(os.environ):
-        if name.startswith("OTEL_"):
-            monkeypatch.delenv(name)
-
-    @asynccontextmanager
-    async def run(**variables: str) -> AsyncIterator[Run]:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        fleet, counters = Fleet(), ServerCounters(started_ts=1.0)
-        apply(fleet, ChargePointBooted(cp_id="CP1", received_ts=1_700_000_000.0))
-        telemetry = await setup_telemetry(fleet, counters, os.environ)
-        try:
-            yield Run(telemetry, fleet, counters)
-        finally:
-            await telemetry.shutdown(1.0)
-
-    return run
-
-
-async def test_without_an_endpoint_nothing_is_sent_and_nothing_complains(start, caplog):
+async def test_without_an_endpoint_nothing_is_sent_and_nothing_complains(caplog):
     async with start() as run:
         run.message()
         assert run.telemetry.exporters == {}
     assert caplog.records == []
 
 
-async def test_every_message_arrives_as_a_span_at_shutdown(start):
+async def test_every_message_arrives_as_a_span_at_shutdown():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as run:
             sent = {run.message() for _ in range(5000)}
@@ -74,7 +35,7 @@ async def test_every_message_arrives_as_a_span_at_shutdown(start):
         assert run.counters.telemetry_dropped == {}
 
 
-async def test_the_resource_says_who_tells_and_variables_win(start):
+async def test_the_resource_says_who_tells_and_variables_win():
     with receiver() as collector:
         async with start(
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
@@ -89,7 +50,7 @@ async def test_the_resource_says_who_tells_and_variables_win(start):
     assert told["service.version"]
 
 
-async def test_headers_and_compression_are_the_stock_exporters(start):
+async def test_headers_and_compression_are_the_stock_exporters():
     with receiver() as collector:
         async with start(
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
@@ -101,7 +62,7 @@ async def test_headers_and_compression_are_the_stock_exporters(start):
         assert len(collector.spans()) == 1
 
 
-async def test_our_families_leave_with_the_last_export(start):
+async def test_our_families_leave_with_the_last_export():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as run:
             run.message()
@@ -112,7 +73,7 @@ async def test_our_families_leave_with_the_last_export(start):
         assert collector.metric("process_resident_memory_bytes")
 
 
-async def test_an_exemplar_points_to_a_span_that_a_tail_sampler_keeps(start):
+async def test_an_exemplar_points_to_a_span_that_a_tail_sampler_keeps():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as run:
             run.message()
@@ -122,7 +83,7 @@ async def test_an_exemplar_points_to_a_span_that_a_tail_sampler_keeps(start):
     assert "csms.force_sample" in {each.key for each in span.attributes}
 
 
-async def test_delta_counts_from_process_start(start):
+async def test_delta_counts_from_process_start():
     with receiver() as collector:
         async with start(
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta"
@@ -132,13 +93,13 @@ async def test_delta_counts_from_process_start(start):
         assert [point.as_int for point in collector.metric("ocpp_cp_boots_total")] == [2]
 
 
-async def test_metrics_leave_at_the_interval_that_is_set(start):
+async def test_metrics_leave_at_the_interval_that_is_set():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_METRIC_EXPORT_INTERVAL="20"):
             await eventually(lambda: len(collector.metrics) >= 2)
 
 
-async def test_warnings_and_session_ends_leave_as_logs_with_their_trace(start):
+async def test_warnings_and_session_ends_leave_as_logs_with_their_trace():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as run:
             recorder = run.telemetry.recorder
@@ -165,7 +126,7 @@ async def test_warnings_and_session_ends_leave_as_logs_with_their_trace(start):
         {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"},
     ],
 )
-async def test_what_is_switched_off_is_not_sent(start, off):
+async def test_what_is_switched_off_is_not_sent(off):
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, **off) as run:
             run.message()
@@ -174,7 +135,7 @@ async def test_what_is_switched_off_is_not_sent(start, off):
     assert b'ocpp_cp_boots_total{cp_id="CP1"} 1' in page
 
 
-async def test_a_sampler_is_honoured_and_an_unsampled_trace_gets_no_exemplar(start):
+async def test_a_sampler_is_honoured_and_an_unsampled_trace_gets_no_exemplar():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_TRACES_SAMPLER="always_off") as run:
             run.message()
@@ -184,7 +145,7 @@ async def test_a_sampler_is_honoured_and_an_unsampled_trace_gets_no_exemplar(sta
     assert not handled.exemplars
 
 
-async def test_a_ratio_keeps_about_its_share(start):
+async def test_a_ratio_keeps_about_its_share():
     with receiver() as collector:
         variables = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, **variables) as run:
@@ -193,12 +154,12 @@ async def test_a_ratio_keeps_about_its_share(start):
         assert 350 < len(collector.spans()) < 650
 
 
-async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted(start):
+async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     async with start(
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
-        OTEL_EXPORTER_OTLP_TIMEOUT="0.2",
+        OTEL_EXPORTER_OTLP_TIMEOUT="200",
         OTEL_METRICS_EXPORTER="none",
         OTEL_LOGS_EXPORTER="none",
     ) as run:
@@ -207,16 +168,16 @@ async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted(st
         await eventually(lambda: run.counters.telemetry_dropped.get("traces", 0) >= 2048)
 
 
-async def test_a_collector_that_never_answers_fills_a_queue_and_no_more(start, monkeypatch):
+async def test_a_collector_that_never_answers_fills_a_queue_and_no_more():
     async with silent() as endpoint:
-        monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1000")
-        async with start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="500") as run:
+        sizes = {"OTEL_BSP_MAX_QUEUE_SIZE": "1000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "500"}
+        async with start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **sizes) as run:
             for _ in range(10_000):
                 run.message()
             assert run.counters.telemetry_dropped["traces"] >= 10_000 - 1000 - 2 * 500
 
 
-async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(start, caplog):
+async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(caplog):
     async with silent() as endpoint, start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as run:
         run.message()
         async with asyncio.timeout(5):
@@ -224,7 +185,7 @@ async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(start, 
     assert "could not be exported within 0.2 s" in caplog.text
 
 
-async def test_by_grpc_the_same_spans_arrive(start):
+async def test_by_grpc_the_same_spans_arrive():
     got = []
 
     class Service(trace_service_pb2_grpc.TraceServiceServicer):
@@ -247,7 +208,7 @@ async def test_by_grpc_the_same_spans_arrive(start):
     assert (int.from_bytes(span.trace_id), span.name) == (sent, "Heartbeat")
 
 
-async def test_libraries_join_the_trace_of_the_message_that_is_current(start):
+async def test_libraries_join_the_trace_of_the_message_that_is_current():
     with receiver() as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as run:
             recorder, tracer = run.telemetry.recorder, run.telemetry.tracer_provider.get_tracer("library")
@@ -262,7 +223,7 @@ async def test_libraries_join_the_trace_of_the_message_that_is_current(start):
     assert not trace.get_current_span().get_span_context().is_valid
 
 
-async def test_a_slow_collector_gets_everything_and_the_loop_never_waits_for_it(start):
+async def test_a_slow_collector_gets_everything_and_the_loop_never_waits_for_it():
     with receiver(answers_after_s=0.05) as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="100") as run:
             for _ in range(1000):

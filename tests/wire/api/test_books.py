@@ -1,6 +1,7 @@
 """Transactions, id tags, reservations and profiles by HTTP."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from support.chargers import START, energy, meter_values, stop
 from support.operators import Operator, user_of_role
 from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.records import IdTag
+
+IMPORTED = {"unchanged": 0, "preview": False, "changes": []}
 
 
 async def test_a_session_is_shown_with_its_curve_its_story_and_its_trace(csms: Csms, operator: Operator) -> None:
@@ -88,8 +91,8 @@ async def test_id_tags_are_imported_all_or_none(operator: Operator) -> None:
         return await operator.ask("POST", "/id-tags/import", status, content=text.encode(), headers=CSV)
 
     good = "id_tag,status,expires_at,parent\nA1,Accepted,2031-01-01T00:00:00Z,G\nA2,Blocked,,\nA1,Blocked,,\n"
-    assert await send("\ufeff" + good, 200) == {"added": 2, "replaced": 0}
-    assert await send(good, 200) == {"added": 0, "replaced": 2}
+    assert await send("\ufeff" + good, 200) == {**IMPORTED, "added": 2, "replaced": 0}
+    assert await send(good, 200) == {**IMPORTED, "added": 0, "replaced": 2, "unchanged": 2}
     bad = await send("id_tag,status\nA3,Accepted\nA4,Perhaps\n,Accepted\nA5\n", 422)
     assert [fault["path"] for fault in bad["errors"]] == ["line 3", "line 4", "line 5"]
     assert "Perhaps" not in str(bad)
@@ -108,7 +111,7 @@ async def test_a_long_import_is_written_in_parts_between_which_chargers_are_answ
     )
     lines = "".join(f"TAG{number}\n" for number in range(95))
     told = await operator.ask("POST", "/id-tags/import", content=f"id_tag\n{lines}tag3\n".encode(), headers=CSV)
-    assert told == {"added": 95, "replaced": 0}
+    assert told == {**IMPORTED, "added": 95, "replaced": 0}
     assert written == [10] * 9 + [5]
     assert await csms.store.do(put, [IdTag(id_token=f"TAG{number}") for number in range(94, 130)]) == 35
 
@@ -214,6 +217,12 @@ async def test_the_documentation_needs_nothing_from_elsewhere(operator: Operator
     assert "http:" not in page.text
     assert "https:" not in page.text
     assert "<script" not in page.text
+    assert "`" not in page.text
+    (summary,) = re.findall("<summary>.*?/charge-points/{cp_id}/reset<.*?</summary>", page.text)
+    assert "Restart the charge point" in summary
+    assert "<code>hard</code>: at once" in page.text
+    assert "Example:</p><pre><code>{\n  &quot;id_tag&quot;: &quot;text&quot;\n}" in page.text
+    assert "<span class=what>Read fleet</span>" in page.text
     document = await operator.ask("GET", "/openapi.json")
     assert document["openapi"].startswith("3.1")
     assert (await operator.http.get("/openapi.json")).json() == document

@@ -40,6 +40,21 @@ async def test_the_page_loads_from_nowhere_but_the_server(csms: Csms) -> None:
             assert (await stranger.http.get(address)).status_code == 200
 
 
+async def test_only_the_maps_origin_is_added_to_the_policy(tmp_path: Path, csms: Csms) -> None:
+    async with anonymous(csms) as stranger:
+        policy = (await stranger.http.get("/")).headers["content-security-policy"]
+    mapped = Csms(tmp_path / "m.db", map_style_url="https://maps.example:8443/{z}/{x}/{y}.png?key=k")
+    await mapped.start()
+    async with anonymous(mapped) as stranger:
+        for path in ("/", "/static/vendor/maplibre-gl-worker.mjs"):
+            answer = await stranger.http.get(path)
+            assert answer.headers["content-security-policy"] == (
+                f"{policy}; connect-src 'self' https://maps.example:8443"
+            )
+        assert "maplibre" not in (await stranger.http.get("/")).text
+    await mapped.stop()
+
+
 def test_every_module_the_console_imports_is_shipped() -> None:
     scripts = [path for path in STATIC.rglob("*.js") if "vendor" not in path.parts]
     assert len(scripts) > 15
@@ -86,12 +101,15 @@ async def test_messages_are_watched_over_a_reconnect_and_tokens_are_masked(csms:
     assert third["frame"][2] == "Heartbeat"
 
 
-async def test_who_stops_watching_costs_the_connection_nothing(csms: Csms, operator: Operator) -> None:
-    async with csms.charger("CP1") as charger:
-        async with operator.http.stream("GET", "/api/v1/charge-points/CP1/messages") as answer:
+async def test_who_stops_watching_costs_the_connection_nothing(tmp_path: Path) -> None:
+    csms = Csms(tmp_path / "watched.db", message_retention_hours=0)  # or the history would listen, too
+    await csms.start()
+    async with admin(csms) as boss, csms.charger("CP1") as charger:
+        async with boss.http.stream("GET", "/api/v1/charge-points/CP1/messages") as answer:
             await charger.call("Heartbeat", {})
             await _told(answer.aiter_lines())
         await eventually(lambda: csms.central._gateway._connections["CP1"].connection.tap is None)
+    await csms.stop()
 
 
 async def test_without_an_alertmanager_there_are_no_alerts(operator: Operator) -> None:

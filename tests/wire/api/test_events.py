@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from support.central import Csms
 from support.chargers import START, energy, meter_values, status
@@ -14,6 +15,7 @@ from support.operators import PASSWORD, Operator, admin
 from support.waiting import WITHIN_S, eventually
 from wattspan.api import events
 from wattspan.domain.events import ConnectorStatusChanged, NoticeReceived
+from wattspan.store.queries import sites as site_queries
 
 
 class Stream:
@@ -33,7 +35,7 @@ class Stream:
                     event_id = value
                 elif field == "event":
                     name = value
-                elif field == "data" and (name == wanted if wanted else name != "Figures"):
+                elif field == "data" and (name == wanted if wanted else name not in ("Figures", "Seen")):
                     return event_id, name, json.loads(value)
                 elif not line:
                     event_id = ""
@@ -68,6 +70,50 @@ async def test_whoever_comes_back_is_told_what_came_meanwhile(csms: Csms, operat
         async with listening(operator, last_id, cp_id="CP1") as stream:
             seen = [(await stream.next())[2]["status"] for _ in range(2)]
     assert seen == ["Charging", "Finishing"]
+
+
+async def test_a_place_that_an_operator_changes_is_sent_and_can_be_resumed(csms: Csms, operator: Operator) -> None:
+    await operator.ask("PUT", "/sites/depot", json={"name": "Depot"})
+    for cp_id in ("CP1", "CP2"):
+        await operator.ask("POST", "/charge-points", 201, json={"cp_id": cp_id, "credentials": False})
+    changes = {"name": "Gate", "location": "Quai 7"}, {"site_id": "depot", "labels": {"owner": "city"}}
+    async with listening(operator, cp_id="CP1") as stream:
+        for cp_id, change in (("CP2", changes[0]), ("CP1", changes[0]), ("CP1", changes[1])):
+            await operator.ask("PATCH", f"/charge-points/{cp_id}", json=change, headers={"If-Match": "*"})
+        last_id, name, data = await stream.next()
+        assert (name, data) == ("PlaceChanged", {"cp_id": "CP1", **changes[0], "site_id": None, "labels": {}})
+    async with listening(operator, last_id, cp_id="CP1") as stream:
+        assert (await stream.next())[2] == {"cp_id": "CP1", **changes[0], **changes[1]}
+
+
+async def test_a_place_that_another_process_changes_is_sent_and_a_reset_if_there_are_many(
+    csms: Csms, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_RESUMED", 1)
+    for cp_id in ("CP1", "CP2"):
+        await operator.ask("POST", "/charge-points", 201, json={"cp_id": cp_id, "credentials": False})
+    async with listening(operator) as stream:
+        for cp_ids, wanted in ((["CP1"], "PlaceChanged"), (["CP1", "CP2"], "Reset"), (["CP2"], "PlaceChanged")):
+            labels = {"changed": f"with {len(cp_ids)} before {wanted} of {cp_ids[-1]}"}
+            await csms.store.do(_put_places, cp_ids, labels)  # at once: the server may look by itself in between
+            await csms.central._directory.refresh()
+            assert (await stream.next())[1] == wanted
+
+
+def _put_places(connection: Connection, cp_ids: list[str], labels: dict[str, str]) -> None:
+    for cp_id in cp_ids:
+        site_queries.put_place(connection, cp_id, None, labels)
+
+
+async def test_sites_that_are_added_changed_or_removed_are_told(csms: Csms, operator: Operator) -> None:
+    any_version = {"If-Match": "*"}
+    async with listening(operator) as stream:
+        await operator.ask("PUT", "/sites/depot", json={"name": "Depot"})
+        assert await stream.next() == ("", "SitesChanged", {})
+        await operator.ask("PUT", "/sites/depot", json={"name": "Bus depot"}, headers=any_version)
+        assert await stream.next() == ("", "SitesChanged", {})
+        await operator.ask("DELETE", "/sites/depot", 204, headers=any_version)
+        assert await stream.next() == ("", "SitesChanged", {})
 
 
 async def test_an_id_of_another_life_gets_a_reset(csms: Csms, operator: Operator) -> None:
@@ -166,3 +212,40 @@ async def test_what_a_customer_is_told_is_not_told_to_viewers() -> None:
         "received_at": "1970-01-01T00:00:00.000Z",
         "action": notice.action,
     }
+
+
+async def test_who_sent_messages_is_listed_to_listeners_of_the_whole_fleet(
+    csms: Csms, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "FIGURES_S", 0.01)
+    monkeypatch.setattr(events, "SEEN_EVERY", 1)
+    async with listening(operator) as stream, listening(operator, cp_id="CP1") as own, csms.charger("CP1") as charger:
+        await charger.call("Heartbeat", {})
+        _, _, seen = await stream.next("Seen")
+        assert seen["cp_ids"] == ["CP1"]
+        assert seen["at"].endswith("Z")
+        await charger.call("StatusNotification", status("Faulted"))
+        names = [(await own.next("ConnectorStatusChanged"))[1]]
+    assert names == ["ConnectorStatusChanged"]
+
+
+async def test_a_slow_listener_gets_the_newest_figures_of_each_connector_and_is_not_dropped() -> None:
+    listener = events.Listener(None)
+    for turn in range(3):
+        for number in range(events.QUEUE + 200):
+            place = ("CP1", str(number))
+            listener.put_figures(place, events.Frame(0, "CP1", f"{number}:{turn}".encode()))
+    listener.put(events.Frame(1, "CP1", b"event"))
+    received: list[bytes] = []
+    while not listener.queue.empty():
+        received += await listener.next_chunks(64)
+    assert not listener.dropped.is_set()
+    assert sorted(received) == sorted([b"event", *(f"{number}:2".encode() for number in range(events.QUEUE + 200))])
+
+
+async def test_figures_have_the_status_of_the_connector(csms: Csms, operator: Operator) -> None:
+    async with listening(operator) as stream, csms.charger("CP1") as charger:
+        await charger.call("StatusNotification", status("Faulted", error_code="GroundFailure"))
+        _, _, figures = await stream.next("Figures")
+    assert (figures["status"], figures["error_code"], figures["transaction"]) == ("Faulted", "GroundFailure", None)
+    assert figures["status_at"].endswith("Z")

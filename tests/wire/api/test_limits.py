@@ -253,6 +253,8 @@ async def test_half_of_a_surrogate_pair_is_the_senders_fault(
     async with admin(csms) as operator:
         content = body.replace("SURROGATE", SURROGATE)
         await operator.ask(method, path, 422, content=content, headers={"Content-Type": "application/json"})
+    answers = await csms.counts("http_requests_total", "status", method=method)
+    assert answers["422"] == 1
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
@@ -277,7 +279,7 @@ async def test_guesses_at_the_same_time_are_locked_out_as_those_one_after_the_ot
         assert statuses == [401] * 5 + [429] * 7
         right = {"name": "admin", "password": csms.first_password}
         await operator.ask("POST", "/session", 429, json=right)
-    assert not csms.central._auth._turns
+    assert not csms.central._accounts.auth._turns
 
 
 async def test_users_and_tokens_have_limits(make_csms) -> None:  # type: ignore[no-untyped-def]

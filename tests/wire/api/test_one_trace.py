@@ -1,18 +1,24 @@
 """An operator's request, the command and the charger's answer are one trace; what is secret is in none."""
 
 import asyncio
+import importlib
 import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import propagate
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+from opentelemetry.util import _importlib_metadata
 
 from support.central import Csms
 from support.operators import PASSWORD, Operator, admin, anonymous
 from support.waiting import eventually
+from wattspan.otel_variables import otel_faults
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -69,6 +75,54 @@ async def test_a_callers_nonsense_begins_a_trace_of_its_own(csms: Csms, operator
     answer = await reset(csms, operator, traceparent="00-zz-yy-01")
     assert len(answer.json()["trace_id"]) == 32
     assert answer.headers["traceresponse"].startswith(f"00-{answer.json()['trace_id']}-")
+
+
+OWN = """
+from opentelemetry import trace
+from opentelemetry.propagators.textmap import TextMapPropagator
+
+class Own(TextMapPropagator):
+    def extract(self, carrier, context=None, getter=None):
+        parent = trace.SpanContext(int(carrier["x-own"], 16), 1, True, trace.TraceFlags(1))
+        return trace.set_span_in_context(trace.NonRecordingSpan(parent), context)
+
+    def inject(self, carrier, context=None, setter=None):
+        pass
+
+    fields = {"x-own"}
+"""
+
+
+@pytest.fixture
+def own_propagator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Install a package with the propagator `own`, for as long as the test takes."""
+    (tmp_path / "own_propagator.py").write_text(OWN)
+    metadata = tmp_path / "own_propagator-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own-propagator\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[opentelemetry_propagator]\nown = own_propagator:Own\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    _importlib_metadata._original_entry_points_cached.cache_clear()
+    yield
+    monkeypatch.undo()
+    _importlib_metadata._original_entry_points_cached.cache_clear()
+    importlib.reload(propagate)
+
+
+@pytest.mark.parametrize(
+    ("named", "header"), [("tracecontext", "traceparent"), ("own", "x-own"), ("baggage", ""), ("none", "")]
+)
+async def test_the_callers_trace_is_read_by_the_propagators_that_are_named(
+    named: str, header: str, make_csms: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, own_propagator: None
+) -> None:
+    monkeypatch.setenv("OTEL_PROPAGATORS", named)
+    assert list(otel_faults({"OTEL_PROPAGATORS": named})) == []
+    importlib.reload(propagate)
+    async with anonymous(await make_csms()) as stranger:
+        headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-own": "0" * 31 + "1"}
+        answer = await stranger.send("GET", "/session", headers=headers)
+    found = answer.headers["traceresponse"].split("-")[1]
+    assert [name for name, value in headers.items() if found in value] == ([header] if header else [])
 
 
 async def test_requests_are_counted_by_template_and_never_by_path(csms: Csms, operator: Operator) -> None:

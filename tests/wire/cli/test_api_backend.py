@@ -11,7 +11,9 @@ import pytest
 from click.testing import Result
 
 from support.central import Csms
+from support.certificates import certificate_request
 from support.chargers import START, Charger
+from support.waiting import eventually
 from wattspan.cli import logins
 
 Run = Callable[..., Awaitable[Result]]
@@ -75,6 +77,23 @@ async def test_the_current_state_of_a_charge_point_is_shown(csms: Csms, run: Run
     assert "\x1b" not in shown
     assert transaction["trace_id"] in story
     assert rows(await run("tx", "list", "--closed", "--json")) == []
+
+
+async def test_a_refused_certificate_is_shown_with_its_reason(make_csms: Any, run: Run, tmp_path: Path) -> None:
+    csms = await make_csms(ca_dir=str(tmp_path / "ca"))
+    address = {"WATTSPAN_API_URL": csms.central.api_url()}
+    login = await run("login", "--print", stdin=f"{csms.first_password}\n", **address)
+    address["WATTSPAN_TOKEN"] = login.stdout.split()[-1]
+    async with csms.charger("CP1") as charger:
+        await charger.call("SignCertificate", {"csr": certificate_request("CP1")})
+        refusal = {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidCertificate"}}
+        await charger.reply(await charger.expect("CertificateSigned"), refusal)
+
+        async def shown() -> bool:
+            text = (await run("cp", "show", "CP1", **address)).stdout
+            return "refused Rejected InvalidCertificate next try 20" in text
+
+        await eventually(shown)
 
 
 async def test_in_a_pipe_there_are_tab_separated_lines(csms: Csms, run: Run, url: str) -> None:
@@ -213,3 +232,22 @@ async def test_a_tag_is_erased_and_the_output_does_not_repeat_it(csms: Csms, run
     (again,) = rows(await run("tag", "erase", "04E1C9AB77", "--json"))
     assert (again["transactions"], again["compacted"]) == (0, True)
     assert "nothing: it was not found" in (await run("tag", "erase", "04E1C9AB77")).stderr
+
+
+async def test_sessions_and_messages_are_exported_to_a_file(csms: Csms, run: Run, url: str, tmp_path: Path) -> None:
+    async with csms.charger("CP1") as charger:
+        await charger.call("StartTransaction", START)
+        await csms.durable()
+    file = tmp_path / "sessions.csv"
+    await run("export", "sessions", "--cp", "CP1", "--output", file)
+    head, row = file.read_text().splitlines()
+    assert head.startswith("number,cp_id,connector_id")
+    assert row.startswith("1,CP1,1")
+    assert rows(await run("export", "sessions", "--format", "jsonl", "--from", "2099-01-01")) == []
+    messages = rows(await run("export", "messages", "--cp", "CP1"))
+    assert [each["event"] for each in messages if "event" in each] == ["connected", "disconnected"]
+    await run("export", "messages", code=2)
+    await run("export", "monthly", code=2)
+    assert "site,name" not in (await run("export", "monthly", "--month", "2020-01")).stdout
+    await run("tag", "add", "A1", "--group", "staff")
+    assert rows(await run("tag", "list", "--json"))[0]["group"] == "staff"

@@ -8,9 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.waiting import eventually
+
 START_S = 60.0
 """Far above what it takes, for a machine that is busy."""
 LOGIN_LINE = re.compile(r"^open (http://127\.0\.0\.1:\d+)/ and log in as admin, password (\S+)$", re.MULTILINE)
+
+LAST_LINE = re.compile(r"\d+ sessions, [\d.]+ kWh delivered; saved in \S+\.db$")
+"""Without the number of those connected, which is 0 when all has ended."""
 
 
 async def log_in(folder: Path) -> str:
@@ -29,12 +34,19 @@ async def log_in(folder: Path) -> str:
         url, password = match.groups()
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
             answer = await http.post("/api/v1/session", json={"name": "admin", "password": password})
-        assert answer.json()["role"] == "admin"
+            assert answer.json()["role"] == "admin"
+
+            async def tag_is_used() -> bool:
+                tags = (await http.get("/api/v1/id-tags")).json()["items"]
+                return any(each["last_used_at"] for each in tags)
+
+            await eventually(tag_is_used, within_s=START_S)  # in the past, and written every few seconds
     finally:
         child.terminate()
         rest, _ = await child.communicate()
     assert child.returncode == 0
     assert (output + rest.decode()).count(password) == 1
+    assert LAST_LINE.match(rest.decode().splitlines()[-1])
     return password
 
 

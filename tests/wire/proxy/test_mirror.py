@@ -9,8 +9,12 @@ from support.central import Csms
 from support.chargers import BOOT, START, energy, meter_values, status, stop
 from support.proxies import Proxy
 from support.raw_central import RawCentralSystem
+from support.stations import BOOT_2X
 from support.waiting import eventually
 from wattspan.errors import CommandRefused, SettingsError
+from wattspan.ocppj.large import LARGE_BYTES
+from wattspan.proxy.mirror import Mirror
+from wattspan.proxy.target import Template
 
 
 @pytest.fixture
@@ -107,6 +111,40 @@ async def test_what_finds_no_room_for_a_mirror_is_dropped_and_counted(csms, tmp_
             await eventually(dropped)
 
 
+async def test_unanswered_messages_of_2_1_reach_a_mirror_in_order_and_nothing_waits_for_an_answer(
+    csms, mirror, tmp_path
+):
+    stream = {"id": 1, "pending": 0, "basetime": "2026-03-02T08:00:00Z", "data": [{"t": 0, "v": "1"}]}
+    mirrors = {"mirrors": [mirror.url("/ws/{cp_id}")]}
+    async with Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}"), **mirrors) as proxy:
+        async with proxy.charger("CP1", subprotocols=["ocpp2.1"]) as charger:
+            await charger.call("BootNotification", BOOT_2X)
+            for number in range(3):
+                await charger.send_raw(json.dumps([6, f"s{number}", "NotifyPeriodicEventStream", stream]))
+            await charger.call("Heartbeat")
+            for outcome, count in (("sent", 3), ("answered", 2)):
+                await proxy.becomes(count, "ocpp_proxy_mirror_messages_total", mirror=label(mirror), outcome=outcome)
+            for system in (csms, mirror):
+                sends = {"direction": "in", "message_type": "NotifyPeriodicEventStream"}
+                await system.becomes(3, "ocpp_central_messages_total", **sends)
+            await charger.send_raw(json.dumps([5, "s2", "InternalError", "", {}]))  # concerns an answer of the primary
+            await csms.becomes(1, "ocpp_central_result_errors_total", error_type="InternalError")
+        await mirror.becomes(0, "ocpp_cp_connected", cp_id="CP1")
+        assert await mirror.metric("ocpp_central_result_errors_total", error_type="InternalError") is None
+
+
+async def test_a_message_too_long_for_a_mirror_is_dropped_and_counted(csms, mirror, tmp_path):
+    mirrors = {"mirrors": [mirror.url("/ws/{cp_id}")]}
+    async with (
+        Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}"), **mirrors) as proxy,
+        proxy.charger("CP1") as charger,
+    ):
+        await charger.call("DataTransfer", {"vendorId": "Acme", "data": "x" * LARGE_BYTES})
+        await charger.call("Heartbeat")
+        for outcome in ("dropped", "answered"):
+            await proxy.becomes(1, "ocpp_proxy_mirror_messages_total", mirror=label(mirror), outcome=outcome)
+
+
 async def test_different_answers_are_counted_and_reported(csms, tmp_path):
     """The mirror refuses the id tag, and hangs up on a heartbeat."""
 
@@ -135,7 +173,7 @@ async def test_different_answers_are_counted_and_reported(csms, tmp_path):
                         1, "ocpp_proxy_mirror_differences_total", mirror=f"127.0.0.1:{port}", difference=kind
                     )
             report = await proxy.page("/compare")
-    assert "1 x Accepted here, Blocked there" in report
+    assert "1 x Accepted by the primary, Blocked by the mirror" in report
     assert "SECRET" not in report
     assert [line.split()[1] for line in report.splitlines() if line.startswith("127.")] == [
         "Authorize",
@@ -144,8 +182,14 @@ async def test_different_answers_are_counted_and_reported(csms, tmp_path):
     ]
 
 
+def test_mirrors_at_one_host_are_told_apart():
+    urls = ["ws://x/a/{cp_id}", "ws://x/b/{cp_id}", "wss://y/{cp_id}"]
+    mirrors = Mirror.all_of([Template.parse(url) for url in urls], None)
+    assert [each.label for each in mirrors] == ["x:80/a/{cp_id}", "x:80/b/{cp_id}", "y:443"]
+
+
 async def test_the_report_needs_the_credentials_of_the_metrics(csms, tmp_path):
-    settings = {"mirrors": [csms.url("/ws/{cp_id}")], "compare": True, "metrics_token": "secret"}
+    settings = {"mirrors": [csms.url("/mirror/{cp_id}")], "compare": True, "metrics_token": "secret"}
     async with Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}"), **settings) as proxy:
         assert await proxy.page("/compare") == "credentials needed\n"
 
@@ -158,6 +202,8 @@ async def test_the_report_needs_the_credentials_of_the_metrics(csms, tmp_path):
         ({"upstream": "wss://user:secret@csms.example/{cp_id}"}, "credentials have no place in the URL"),
         ({"upstream": "ws://csms.example/{cp_id}", "compare": True}, "needs a mirror as well"),
         ({"upstream": "ws://csms.example/{cp_id}", "mirrors": ["ws://x/"]}, "has no {cp_id} in its path"),
+        ({"upstream": "ws://x/{cp_id}", "mirrors": ["ws://x/{cp_id}"]}, "ws://x/{cp_id} is given twice"),
+        ({"upstream": "ws://x/{cp_id}", "mirrors": 2 * ["ws://y/{cp_id}"]}, "ws://y/{cp_id} is given twice"),
         ({"upstream": "ws://csms.example/{cp_id}", "upstream_cert": "{cp_id}.pem"}, "need a wss:// URL"),
         ({"upstream": "wss://csms.example/{cp_id}", "upstream_cert": "{cp_id}.pem"}, "needs tls_client_ca"),
         ({}, "is required"),

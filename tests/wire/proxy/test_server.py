@@ -16,8 +16,9 @@ from support.raw_central import RawCentralSystem
 from support.stations import BOOT_2X, event, register
 from support.waiting import eventually
 from wattspan.observe import Conversation
+from wattspan.ocppj.large import LARGE_BYTES
 
-OWN = re.compile(r"#|ocpp_proxy_|process_|http_|database_|system_|ocpp_store_|.*(_seconds|_ts)[_{ ]")
+OWN = re.compile(r"#|ocpp_proxy_|target_info|process_|http_|database_|system_|ocpp_store_|.*(_seconds|_ts)[_{ ]")
 """What differs: times, the process, its database, and what only the proxy has."""
 
 
@@ -39,7 +40,11 @@ async def session_2x(charger) -> None:
 
 
 def shown(page: str) -> list[str]:
-    return sorted(line for line in page.splitlines() if not OWN.match(line))
+    return sorted(line for line in page.splitlines() if not OWN.match(line) and not line.startswith("target_info{"))
+
+
+def messages(spans):
+    return [span for span in spans.get_finished_spans() if "rpc.method" in span.attributes]
 
 
 async def test_the_page_is_that_of_the_central_system_behind_it(csms, tmp_path):
@@ -86,6 +91,25 @@ async def test_a_charge_point_is_on_the_page_only_after_the_central_system_let_i
         assert await proxy.metric("ocpp_central_handshakes_rejected_total", reason="upstream_401") == 1
 
 
+@pytest.mark.parametrize("secure", [False, True])
+async def test_connections_that_stay_silent_keep_no_charge_point_out(csms, tmp_path, secure):
+    authority = TestAuthority(tmp_path, "servers")
+    pair = authority.pair("127.0.0.1", use=SERVER, alternative=("127.0.0.1",))
+    tls = {"tls_cert": str(pair.cert), "tls_key": str(pair.key)} if secure else {}
+    async with Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}"), **tls) as proxy:
+        openings = proxy.server.relay._openings
+        openings._limit = 20
+        silent = [await asyncio.open_connection("127.0.0.1", proxy.server.port) for _ in range(60)]
+        async with proxy.charger("CP1", **({"ssl": client_context(authority.cert)} if secure else {})) as charger:
+            assert await charger.call("Heartbeat")
+        assert await asyncio.wait_for(silent[0][0].read(), 10) == b""
+        assert len(openings) <= 20
+        for _, writer in silent:
+            writer.close()
+        await eventually(lambda: not len(openings))
+        assert await proxy.metric("ocpp_central_handshakes_rejected_total", reason="silent") >= 40
+
+
 async def test_an_observer_that_fails_changes_nothing_for_the_charge_point(csms, tmp_path, monkeypatch):
     def fail(*_args: object) -> None:
         raise RuntimeError("broken on purpose")
@@ -106,6 +130,35 @@ async def test_messages_that_find_no_room_in_the_queue_pass_unobserved_and_are_c
         await proxy.becomes(12, "ocpp_proxy_unobserved_total", reason="queue_full")
         await proxy.becomes(0, "ocpp_cp_connected", cp_id="CP1")  # the end of a connection always has room
         assert await proxy.metric("ocpp_tx_total", cp_id="CP1") == 0
+
+
+@pytest.mark.parametrize(("samples", "unobserved"), [(3_500, None), (13_000, 1)])
+async def test_a_message_of_more_samples_than_the_observer_takes_passes_unobserved(csms, tmp_path, samples, unobserved):
+    """A sample that repeats is a reading: 13,000 of them, 240 kB, would keep other frames waiting."""
+    async with Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}")) as proxy, proxy.charger("CP1") as charger:
+        started = await charger.call("StartTransaction", START)
+        sampled = [{"value": str(START["meterStart"] + n // 100)} for n in range(samples)]
+        value = {"timestamp": START["timestamp"], "sampledValue": sampled[:500]}
+        value = [value | {"sampledValue": sampled[at : at + 500]} for at in range(0, samples, 500)]
+        call = {"connectorId": 1, "transactionId": started["transactionId"], "meterValue": value}
+        assert await charger.call("MeterValues", call) == {}
+        await charger.call("Heartbeat")
+        await proxy.becomes(1, "ocpp_central_messages_total", direction="in", message_type="Heartbeat")
+        assert await proxy.metric("ocpp_observer_unobserved_total", reason="readings") == unobserved
+        shown = {"cp_id": "CP1", "connector_id": "1"}
+        assert await csms.metric("ocpp_tx_energy_wh", **shown) == (samples - 1) // 100
+        assert await proxy.metric("ocpp_tx_energy_wh", **shown) == (0 if unobserved else (samples - 1) // 100)
+
+
+async def test_a_message_of_the_longest_observed_length_is_observed_and_one_byte_more_passes_unobserved(csms, tmp_path):
+    longest = json.dumps([2, "1", "DataTransfer", {"vendorId": "Acme", "data": ""}]).encode()
+    longest = longest.replace(b'""', b'"%b"' % (b"x" * (LARGE_BYTES - len(longest))))
+    async with Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}")) as proxy, proxy.charger("CP1") as charger:
+        for message in (longest, longest.replace(b"xx", b"xxx", 1)):
+            await charger.send_raw(message.decode())
+            await charger.expect()
+        await proxy.becomes(1, "ocpp_proxy_unobserved_total", reason="message_too_long")
+        await proxy.becomes(1, "ocpp_central_messages_total", direction="in", message_type="DataTransfer")
 
 
 async def test_a_message_too_long_to_observe_passes_whole_or_in_fragments(csms, tmp_path):
@@ -148,8 +201,8 @@ async def test_the_way_to_the_central_system_is_a_child_span_of_the_message(csms
     proxied = Proxy(tmp_path / "proxy.db", csms.url("/ws/{cp_id}"), tracer_provider=provider)
     async with proxied as proxy, proxy.charger("CP1") as charger:
         await charger.call("BootNotification", BOOT)
-        await eventually(lambda: len(spans.get_finished_spans()) == 2)
-    child, whole = sorted(spans.get_finished_spans(), key=lambda span: span.parent is None)
+        await eventually(lambda: len(messages(spans)) == 2)
+    child, whole = sorted(messages(spans), key=lambda span: span.parent is None)
     assert {child.name, whole.name} == {"BootNotification"}
     assert child.parent is not None
     assert child.parent.span_id == whole.context.span_id

@@ -44,13 +44,16 @@ async def test_payload_that_is_an_empty_array_or_missing(csms, charger):
 
 
 @pytest.mark.parametrize("between", ["", " ", "\n", "\r\n", ",", " ,\n", "\0"])
-async def test_two_messages_in_one_frame(csms, charger, between):
+async def test_two_messages_in_one_frame(csms, charger, between, caplog):
     """two JSON messages in one frame"""
     sent = between.join(f'[2,"{name}","{action}",{{}}]' for name, action in (("a", "Heartbeat"), ("b", "Heartbeat")))
     assert [(await charger.raw(sent))[:2], (await charger.expect())[:2]] == [[3, "a"], [3, "b"]]
     assert await csms.metric("ocpp_central_unreadable_frames_total") == 0
     assert sum((await csms.counts("ocpp_cp_errors_total", "error_type", cp_id="CP1")).values()) == 1
     assert await csms.metric("ocpp_central_messages_total", direction="in", message_type="Heartbeat") == 2
+    noted = [each.getMessage() for each in caplog.records if "in one frame" in each.getMessage()]
+    assert [each.rpartition(": ")[2] for each in noted] == ["2 messages in one frame"]
+    assert noted[0].startswith("CP1 broke the protocol: ")
 
 
 async def test_a_whole_session_in_one_frame(csms):

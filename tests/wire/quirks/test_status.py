@@ -10,6 +10,7 @@ from support.transcripts import EndedSession
 
 AT = {"cp_id": "CP1", "connector_id": "1"}
 HOUR_S = 3600
+NOW = "2026-03-02T08:00:00Z"
 
 
 @pytest.fixture
@@ -156,6 +157,26 @@ async def test_a_refused_trigger_message_excuses_no_fault(timed, clock, charger,
     await sending
     await charger.call("StatusNotification", told | {"timestamp": clock.at(1)})
     assert await errors() == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"), [("charging", 2), ("SUSPENDEDEV", 4), ("Suspended EVSE", 3), ("faulted ", 8)]
+)
+async def test_a_status_in_another_case(csms, told, shown):
+    """a status, a charging state or an eventType in another case or with spaces"""
+    async with csms.charger("CP1") as charger:
+        await charger.call("StatusNotification", status(told))
+        assert await csms.metric("ocpp_connector_status", cp_id="CP1", connector_id="1") == shown
+    async with csms.charger("CP2", subprotocols=["ocpp2.0.1"]) as station:
+        info = {"transactionId": "T1", "chargingState": "charging"}
+        for seq_no, kind in enumerate(("started", "UPDATED", "ended")):
+            value = {"timestamp": NOW, "sampledValue": [{"value": 1_000 + 500 * seq_no}]}
+            told_2x = {"eventType": kind, "timestamp": NOW, "triggerReason": "MeterValuePeriodic", "seqNo": seq_no}
+            call = told_2x | {"transactionInfo": info, "evse": {"id": 1, "connectorId": 1}, "meterValue": [value]}
+            await station.call("TransactionEvent", call)
+            where = {"cp_id": "CP2", "connector_id": "1"}
+            assert await csms.metric("ocpp_tx_active", **where) == (kind != "ended")
+        assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP2") == 1_000
 
 
 @pytest.mark.parametrize("code", ["noError", "No Error", "NOERROR", "no_error", "None", "none", "", " ", None])

@@ -35,7 +35,8 @@ async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(
 ):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(logs._line_limiter, "_every_s", 0.0)  # every line is looked at, whatever was logged just before
-    monkeypatch.setattr(logs._line_limiter, "_known", {})
+    monkeypatch.setattr(logs._line_limiter, "_reasons", {})
+    monkeypatch.setattr(logs, "MAX_LINES", 1_000_000)
     audit = tmp_path / "audit.jsonl"
     secured = await make_secured(unknown_charge_points="reject", plugins=["audit"], audit_log=str(audit))
     csms = secured.csms
@@ -52,6 +53,7 @@ async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(
         async with csms.raw_charger("/ws/CP1", Authorization=f"Basic {basic}") as refused:
             told.append(f"{refused.headers}")
         async with secured.charger("CP1", secret=made, subprotocols=[Subprotocol("ocpp2.0.1")]) as charger:
+            await csms.central.wait_until_connected("CP1")
             rotating = asyncio.create_task(operator.send("POST", "/charge-points/CP1/credentials/rotate"))
             command = await charger.expect("SetVariables")
             secrets.add(command[3]["setVariableData"][0]["attributeValue"])
@@ -59,6 +61,7 @@ async def test_a_secret_that_is_made_used_rotated_and_mistaken_is_found_nowhere(
             told.append((await rotating).text)
         async with secured.charger("CP2", secret=CHOSEN) as charger:
             await charger.call("BootNotification", BOOT)
+            await csms.central.wait_until_connected("CP2")
             rotating = asyncio.create_task(operator.send("POST", "/charge-points/CP2/credentials/rotate"))
             command = await charger.expect("ChangeConfiguration")
             secrets.add(bytes.fromhex(command[3]["value"]).decode())

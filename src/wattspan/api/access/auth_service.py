@@ -1,6 +1,7 @@
 """Logins and API tokens: checks passwords, begins logins, makes tokens. The store keeps digests of their secrets."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,7 @@ from hashlib import blake2b, sha256
 
 from pydantic import SecretStr
 
-from wattspan.api.access.lockout import Lockout
+from wattspan.api.access.lockout import Lockout, SharedLockout
 from wattspan.api.access.rights import RIGHTS, Principal, Role, narrowed
 from wattspan.api.problems import Problem
 from wattspan.csms.registry import Registry
@@ -21,7 +22,10 @@ from wattspan.store.queries import users as user_queries
 from wattspan.store.records import ApiToken, User
 from wattspan.store.store import Store
 from wattspan.telemetry import catalogue
+from wattspan.telemetry.evidence import MAX_TEXT
 from wattspan.telemetry.recorder import Recorder
+
+log = logging.getLogger(__name__)
 
 FIRST_ADMIN = "admin"
 TOKEN_PREFIX = "wattspan_"  # noqa: S105 - lets secret scanners find a leaked token
@@ -59,7 +63,9 @@ class AuthService:
         self._recorder = recorder
         self._clock = clock
         self.login_s = login_s
-        self._lockout = Lockout(time.monotonic, self._count_lockout)
+        self._lockout = Lockout(time.monotonic, self._locked)
+        self.shared_lockout: SharedLockout | None = None
+        """Failures on all nodes of a cluster; None: there are no other nodes."""
         self._turns: dict[str, _Turn] = {}
 
     async def make_first_admin(self, password: SecretStr | None) -> str | None:
@@ -80,35 +86,61 @@ class AuthService:
         Raises Problem: 401 for a wrong name or password, 429 during a lockout. Raises Overloaded.
         """
         began_s = time.perf_counter()
+        fields = {catalogue.USER_NAME: name[:MAX_TEXT], catalogue.PEER_ADDRESS: source}
+        evidence = self._recorder.evidence
         try:
-            return await self._log_in(name, password, source, previous)
-        except Problem:
+            found = await self._log_in(name, password, source, previous)
+        except Problem as problem:
             self._counters.logins_failed += 1
+            evidence.record(
+                catalogue.LOGIN_FAILED_SPAN,
+                "login of %s from %s failed: %s",
+                name[:MAX_TEXT],
+                source or "an unknown address",
+                problem.detail,
+                fields=fields,
+                level=logging.WARNING,
+                error=problem.kind,
+                limit=f"login failed {source}",
+                logger=log,
+                inside=True,
+            )
             raise
+        else:
+            text = "%s logged in from %s"
+            evidence.record(catalogue.LOGIN_SPAN, text, found[1].name, source, fields=fields, logger=log, inside=True)
+            return found
         finally:
             self._recorder.took(catalogue.LOGIN_SECONDS, time.perf_counter() - began_s)
 
     async def _log_in(self, name: str, password: str, source: str, previous: str | None) -> tuple[str, User]:
-        self._raise_if_locked(name, source)
+        await self._raise_if_locked(name, source)
         # One check of a name at a time: guesses sent concurrently would be admitted before the first has failed.
         async with self._turn_of(name.casefold()):
-            self._raise_if_locked(name, source)  # by those that were checked meanwhile
+            await self._raise_if_locked(name, source)  # by those that were checked meanwhile
             user = await self._store.read(user_queries.user, name)
             stored = None if user is None or user.disabled else user.password
             is_right = await self._passwords.verify(password, stored)
             if user is None or stored is None or not is_right:
                 self._lockout.failed(name, source)
+                if self.shared_lockout is not None:
+                    await self.shared_lockout.failed(name, source)
                 raise Problem(401, "wrong name or password", kind="credentials")
             self._lockout.succeeded(name)
+            if self.shared_lockout is not None:
+                self.shared_lockout.succeeded(name)
         secret, now_ts = secrets.token_urlsafe(SECRET_BYTES), self._clock()
         old = digest(previous) if previous else ""
         expires_ts = now_ts + self.login_s
-        await self._store.do(user_queries.add_login, digest(secret), user.name, now_ts, expires_ts, old)
+        if not await self._store.do(user_queries.add_login, digest(secret), user, now_ts, expires_ts, old):
+            raise Problem(401, "wrong name or password", kind="credentials")
         self._counters.logins += 1
         return secret, user
 
-    def _raise_if_locked(self, name: str, source: str) -> None:
+    async def _raise_if_locked(self, name: str, source: str) -> None:
         wait_s = self._lockout.wait_s(name, source)
+        if self.shared_lockout is not None and wait_s <= 0.0:
+            wait_s = await self.shared_lockout.wait_s(name, source)
         if wait_s > 0.0:
             headers = {"Retry-After": str(int(wait_s) + 1)}
             raise Problem(429, "too many failed logins; wait, then try again", kind="locked", headers=headers)
@@ -189,14 +221,45 @@ class AuthService:
             expires_ts=expires_ts,
         )
         await self._store.do(user_queries.add_token, digest(secret), token, max_tokens)
+        self._changed("token", user, "a token was made for %s")
         return secret, token
+
+    async def remove_token(self, user: str, token_id: str) -> bool:
+        """Revoke a token; return False if the user has none with that id."""
+        removed: bool = await self._store.do(user_queries.remove_token, user, token_id)
+        if removed:
+            self._changed("token", user, "a token of %s was revoked")
+        return removed
 
     async def count_logins(self) -> None:
         """Update the gauge of open logins. Raises StoreError."""
         self._counters.user_sessions = await self._store.read(user_queries.open_logins, self._clock())
 
-    def _count_lockout(self) -> None:
+    def _locked(self, name: str, source: str, wait_s: float) -> None:
+        """Count and record a lockout. `name` "": of a network, `source`, else of the name."""
         self._counters.lockouts += 1
+        self._recorder.evidence.record(
+            catalogue.LOCKOUT_SPAN,
+            "logins of %s are locked for %.0f s after a failed one from %s",
+            name[:MAX_TEXT] or f"the network {source}",
+            wait_s,
+            source or "an unknown address",
+            fields={catalogue.USER_NAME: name[:MAX_TEXT], catalogue.PEER_ADDRESS: source},
+            level=logging.WARNING,
+            limit=f"lockout {source}",
+            logger=log,
+            inside=True,
+        )
+
+    def _changed(self, kind: str, user: str, text: str) -> None:
+        self._recorder.evidence.record(
+            catalogue.CREDENTIALS_SPAN,
+            text,
+            user,
+            fields={catalogue.CREDENTIAL_KIND: kind, catalogue.USER_NAME: user},
+            logger=log,
+            inside=True,
+        )
 
 
 def digest(secret: str) -> str:

@@ -68,7 +68,7 @@ class _Require:
             raise Problem(403, f"this requires the right {self.right.value!r}", kind="right")
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:  # not plain `def`: FastAPI would run that in a thread
     found: Principal = request.state.principal
     return found
 

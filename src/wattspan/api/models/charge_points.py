@@ -1,17 +1,21 @@
 """Charge points, their connectors, and the fields that an operator sets."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from wattspan.api.filters import real_connectors, status_counts, worst_status
+from wattspan.api.fleet_sums import FleetSums, is_stale
+from wattspan.api.fleet_view import Connected
 from wattspan.api.models.common import At, Body, CpId, Shown, Text, datetime_of, storable
-from wattspan.csms.commands import ActiveConnection
+from wattspan.api.models.sites import Labels
 from wattspan.csms.pending import PendingChargePoint as Pending
 from wattspan.csms.security.rotation import Rotated
 from wattspan.domain.limits import limit_a
 from wattspan.domain.model import ChargePoint as Known
 from wattspan.domain.model import Connector as KnownConnector
+from wattspan.store.queries.sites import Place
 from wattspan.store.records import Registration
 from wattspan.store.records import SigningRequest as StoredRequest
 
@@ -19,7 +23,10 @@ DEFAULT = "default"
 
 
 class Connector(Shown):
-    """A connector (1.6) or EVSE (2.x), as it is now. `transaction` is the number of the open one."""
+    """A connector (1.6) or EVSE (2.x), as it is now.
+
+    `status_at` is since when it has its status. `transaction` is the number of the open one.
+    """
 
     connector_id: str
     status: str | None
@@ -34,11 +41,25 @@ class Connector(Shown):
 
 
 class ChargePointRow(Shown):
-    """A charge point in a list."""
+    """A charge point in a list. `status` is the one it reported last, `worst` stands for all of its connectors.
+
+    `worst` is the first of Faulted, Unavailable, Charging, SuspendedEVSE, SuspendedEV, Preparing, Finishing, Reserved
+    and Available that a connector or the charge point as a whole has. `statuses` counts connectors by status. `stale`:
+    it is connected, but has sent nothing for an hour.
+    """
 
     cp_id: str
+    name: str
+    location: str
+    site_id: str | None
+    labels: dict[str, str]
     connected: bool
+    stale: bool
     status: str | None
+    worst: str | None
+    statuses: dict[str, int]
+    connector_states: list[str | None]
+    """The statuses of its connectors, in the order of their ids."""
     protocol: str
     vendor: str
     model: str
@@ -90,8 +111,6 @@ class ChargePoint(ChargePointRow):
     signing_requests: list[SigningRequest]
     unknown_id_tags: str
     """accept, reject or default: the answer to id tags that are not on file."""
-    name: str
-    location: str
     note: str
     boots: int
     disconnects: int
@@ -117,9 +136,14 @@ class Annotations(Body):
     unknown_id_tags: Literal["accept", "reject", "default"] | None = None
     """The answer to id tags that are not on file."""
 
+    site_id: Annotated[str, Field(max_length=64)] | None = None
+    """The site; "": none."""
+    labels: Labels | None = None
+    """Free labels, which replace all of those that it has."""
+
     def given(self) -> dict[str, str | int]:
-        """Return the fields to change, as the store's columns."""
-        own = {name: getattr(self, name) for name in Annotations.model_fields}
+        """Return the fields to change that are columns of the charge point."""
+        own = {name: getattr(self, name) for name in Annotations.model_fields if name not in ("site_id", "labels")}
         if own["unknown_id_tags"] == DEFAULT:
             own["unknown_id_tags"] = ""
         return {name: value for name, value in own.items() if value is not None}
@@ -198,16 +222,53 @@ def rotation(cp_id: str, rotated: Rotated) -> Rotation:
     )
 
 
-def row(cp: Known) -> ChargePointRow:
+class FleetSummary(Shown):
+    """Counts of charge points and connectors.
+
+    `worst` counts charge points by their worst status, connected or not; `statuses` counts connectors of connected
+    ones. `faulted`, `offline` and `stale` count charge points that need attention: a connector is faulted, without a
+    connection, without a message for an hour.
+    """
+
+    charge_points: int
+    connected: int
+    connectors: int
+    worst: dict[str, int]
+    statuses: dict[str, int]
+    sessions: int
+    power_w: float
+    faulted: int
+    offline: int
+    stale: int
+
+
+def summary(sums: FleetSums) -> FleetSummary:
+    """Return the JSON of the counts of charge points."""
+    return FleetSummary(
+        charge_points=sums.charge_points,
+        connected=sums.connected,
+        connectors=sums.connectors,
+        worst={status or "unknown": count for status, count in sums.worst.items()},
+        statuses=dict(sums.statuses_connected),
+        sessions=sums.sessions,
+        power_w=sums.power_w,
+        faulted=sums.worst["Faulted"],
+        offline=sums.charge_points - sums.connected,
+        stale=sums.stale,
+    )
+
+
+def row(cp: Known, place: Place, now_ts: float) -> ChargePointRow:
     """Return the JSON of a charge point in a list."""
-    return ChargePointRow(**_row(cp))
+    return ChargePointRow(**_row(cp, place, now_ts))
 
 
 def whole(
     cp: Known,
+    place: Place,
     registration: Registration | None,
     now_ts: float,
-    connection: ActiveConnection | None,
+    connection: Connected | None,
     requests: Sequence[StoredRequest] = (),
 ) -> ChargePoint:
     """Return the JSON of a charge point with its connectors; `connection` None: it is not connected.
@@ -216,7 +277,7 @@ def whole(
     """
     filed = registration or Registration(cp_id=cp.cp_id, registered_ts=None, secret=None)
     return ChargePoint(
-        **_row(cp),
+        **_row(cp, place, now_ts),
         serial_number=cp.serial_number,
         registered_serial=filed.registered_serial,
         firmware_status=cp.firmware_status,
@@ -233,8 +294,6 @@ def whole(
         certificate_expires_at=datetime_of(cp.certificate_expires_ts),
         signing_requests=[signing_request(each) for each in requests],
         unknown_id_tags=filed.unknown_id_tags or DEFAULT,
-        name=filed.name,
-        location=filed.location,
         note=filed.note,
         boots=cp.boots,
         disconnects=cp.disconnects,
@@ -276,11 +335,19 @@ def connector(cp: Known, each: KnownConnector, now_ts: float) -> Connector:
     )
 
 
-def _row(cp: Known) -> dict[str, object]:
+def _row(cp: Known, place: Place, now_ts: float) -> dict[str, Any]:
     return {
         "cp_id": cp.cp_id,
+        "name": place.name,
+        "location": place.location,
+        "site_id": place.site_id,
+        "labels": dict(place.labels),
         "connected": cp.connected,
+        "stale": is_stale(cp, now_ts),
         "status": cp.status,
+        "worst": worst_status(cp),
+        "statuses": status_counts(cp),
+        "connector_states": [each.status for each in sorted(real_connectors(cp), key=lambda each: each.connector_id)],
         "protocol": cp.protocol,
         "vendor": cp.vendor,
         "model": cp.model,

@@ -67,3 +67,8 @@ class Shown(BaseModel):
     """Base of response bodies."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def masked(id_tag: str) -> str:
+    """Return an id token masked, for those who may not see it."""
+    return f"…{id_tag[-2:]}" if len(id_tag) > 4 else "…"  # noqa: PLR2004

@@ -1,77 +1,80 @@
-"""Charge points: reads come from the fleet in memory, changes go to the registry."""
+"""Charge points: reads come from the fleet in memory, and of other nodes from the store; changes go to the registry."""
 
-import asyncio
-from heapq import nsmallest
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from wattspan.api import PREFIX
 from wattspan.api.access.guard import guarded
 from wattspan.api.access.rights import Right
 from wattspan.api.etags import IfMatch, etag, matching
+from wattspan.api.filters import Filter
 from wattspan.api.models import charge_points as models
 from wattspan.api.models.charge_points import ChargePoint, ChargePointRow
 from wattspan.api.paging import Cursor, Limit, Page, page, text_of
-from wattspan.api.problems import not_found
+from wattspan.api.problems import Problem, not_found
 from wattspan.api.services import Given, Services
 from wattspan.domain.model import ChargePoint as Known
+from wattspan.errors import NotConnected, RedisUnavailable
 from wattspan.store.queries import certificates as certificate_queries
 from wattspan.store.queries import charge_points as charge_point_queries
+from wattspan.store.queries import sites as site_queries
 from wattspan.store.records import Registration
 
 router = APIRouter(prefix=PREFIX, tags=["charge points"])
 
-SLICE = 1_000
-"""Charge points searched between two pauses for messages."""
-
 CpId = Annotated[str, Path(max_length=255, description="The charge point's identity.")]
 
 
-def known(services: Services, cp_id: str) -> Known:
-    """Return a charge point of the fleet. Raises Problem 404."""
-    found = services.fleet.charge_points.get(cp_id)
+async def known(services: Services, cp_id: str) -> Known:
+    """Return a charge point of any node. Raises Problem 404."""
+    found = await services.view.find(cp_id)
     if found is None:
         raise not_found("charge point")
     return found
 
 
+@asynccontextmanager
+async def commanded(services: Services, cp_id: str) -> AsyncIterator[None]:
+    """Send commands to a charge point of any node within it. Raises Problem 404 for an unknown one.
+
+    One of another node is looked for only when it is connected nowhere: that takes the store several queries.
+    """
+    if services.router is None or not services.router.is_elsewhere(cp_id):
+        await known(services, cp_id)
+        yield
+        return
+    try:
+        yield
+    except NotConnected:
+        await known(services, cp_id)
+        raise
+
+
 @router.get("/charge-points", **guarded(Right.READ))
 async def list_charge_points(
-    services: Given,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-    search: Annotated[str, Query(max_length=100, description="A part of identity, vendor, model or firmware.")] = "",
-    connected: bool | None = None,
-    charging: Annotated[bool | None, Query(description="Has an open transaction.")] = None,
-    status: Annotated[str | None, Query(max_length=50, description="The OCPP status of any connector.")] = None,
+    services: Given, fleet: Filter, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[ChargePointRow]:
     """List charge points by identity."""
-    after, wanted = text_of(cursor), search.casefold()
+    after, now_ts = text_of(cursor), services.now_ts()
+    cps = await fleet.first(services, after, limit + 1)
+    return page(cps, limit, lambda cp: cp.cp_id, lambda cp: models.row(cp, services.directory.place(cp.cp_id), now_ts))
 
-    def matches(cp: Known) -> bool:
-        return (
-            cp.cp_id > after
-            and connected in (None, cp.connected)
-            and charging in (None, bool(cp.transactions))
-            and (status is None or any(each.status == status for each in cp.connectors.values()))
-            and (not wanted or any(wanted in word.casefold() for word in (cp.cp_id, cp.vendor, cp.model, cp.firmware)))
-        )
 
-    cps: list[Known] = []
-    for index, cp in enumerate(list(services.fleet.charge_points.values())):
-        if matches(cp):
-            cps.append(cp)
-        if index % SLICE == SLICE - 1:
-            await asyncio.sleep(0)  # 10,000 take some 10 ms, in which messages would wait
-    cps = nsmallest(limit + 1, cps, key=lambda cp: cp.cp_id)
-    return page(cps, limit, lambda cp: cp.cp_id, models.row)
+@router.get("/charge-points/summary", **guarded(Right.READ))
+async def sum_charge_points(services: Given, fleet: Filter) -> models.FleetSummary:
+    """Return counts of the charge points that match the filter: by worst status, connectors by status, and so on."""
+    return models.summary(await fleet.sum(services))
 
 
 @router.post("/charge-points", status_code=201, **guarded(Right.WRITE, 409))
 async def create_charge_point(services: Given, new: models.NewChargePoint, response: Response) -> models.Credentials:
     """Register a charge point. The answer is the only one that contains its secret."""
+    await _check_site(services, new)
     filed, secret = await services.registry.register(new.cp_id, generate_secret=new.credentials, fields=new.given())
+    await _put_place(services, new.cp_id, new)
     response.headers["ETag"] = etag(filed)
     return models.Credentials(cp_id=new.cp_id, secret=secret)
 
@@ -79,9 +82,9 @@ async def create_charge_point(services: Given, new: models.NewChargePoint, respo
 @router.get("/charge-points/{cp_id}", **guarded(Right.READ, 404))
 async def read_charge_point(services: Given, cp_id: CpId, response: Response) -> ChargePoint:
     """Return one charge point, with its connectors as they are now."""
-    known(services, cp_id)
+    await known(services, cp_id)
     filed = await services.store.read(charge_point_queries.registration, cp_id)
-    return await _whole(services, known(services, cp_id), filed, response)
+    return await _whole(services, await known(services, cp_id), filed, response)
 
 
 @router.patch("/charge-points/{cp_id}", **guarded(Right.WRITE, 404, 412, 428))
@@ -89,8 +92,10 @@ async def update_charge_point(
     services: Given, cp_id: CpId, change: models.Annotations, response: Response, if_match: IfMatch = None
 ) -> ChargePoint:
     """Change the fields of a charge point that an operator sets."""
-    cp = known(services, cp_id)
+    cp = await known(services, cp_id)
+    await _check_site(services, change)
     filed = await services.registry.update(cp_id, change.given(), matching("charge point", if_match))
+    await _put_place(services, cp_id, change)
     return await _whole(services, cp, filed, response)
 
 
@@ -114,8 +119,8 @@ async def set_credentials(
 @router.post("/charge-points/{cp_id}/credentials/rotate", **guarded(Right.WRITE, 404, 409, 502, 504))
 async def rotate_credentials(services: Given, cp_id: CpId) -> models.Rotation:
     """Give it a new secret, which nobody sees, over its own connection. The old one works for a grace period."""
-    known(services, cp_id)
-    return models.rotation(cp_id, await services.rotation.rotate(cp_id))
+    async with commanded(services, cp_id):
+        return models.rotation(cp_id, await services.rotation.rotate(cp_id))
 
 
 @router.delete("/charge-points/{cp_id}/credentials", status_code=204, **guarded(Right.WRITE, 404, 412))
@@ -127,14 +132,38 @@ async def remove_credentials(services: Given, cp_id: CpId, if_match: IfMatch = N
 @router.get("/charge-points/{cp_id}/connectors", **guarded(Right.READ, 404))
 async def list_connectors(services: Given, cp_id: CpId) -> list[models.Connector]:
     """List its connectors as they are now."""
-    cp = known(services, cp_id)
+    cp = await known(services, cp_id)
     return [models.connector(cp, each, services.now_ts()) for each in cp.connectors.values()]
+
+
+async def _check_site(services: Services, change: models.Annotations) -> None:
+    if change.site_id and change.site_id not in services.directory.sites:
+        await services.directory.refresh()  # another node may have added it
+        if change.site_id not in services.directory.sites:
+            raise _no_site()
+
+
+async def _put_place(services: Services, cp_id: str, change: models.Annotations) -> None:
+    """Store the site and labels that an operator sets, and show the names that changed."""
+    has_place = change.site_id is not None or change.labels is not None
+    if has_place and not await services.store.do(site_queries.put_place, cp_id, change.site_id, change.labels):
+        raise _no_site()
+    await services.directory.refresh()
+
+
+def _no_site() -> Problem:
+    return Problem(422, "the request is not valid", kind="invalid", faults=[("body.site_id", "there is no such site")])
 
 
 async def _whole(services: Services, cp: Known, filed: Registration | None, response: Response) -> ChargePoint:
     response.headers["ETag"] = etag(filed or _not_on_file(cp.cp_id))
     requests = await services.store.read(certificate_queries.signing_requests, cp.cp_id)
-    return models.whole(cp, filed, services.now_ts(), services.connections.connection(cp.cp_id), requests)
+    place = services.directory.place(cp.cp_id)
+    try:
+        connection = await services.view.connection(cp.cp_id)
+    except RedisUnavailable:
+        connection = None
+    return models.whole(cp, place, filed, services.now_ts(), connection, requests)
 
 
 def _not_on_file(cp_id: str) -> Registration:

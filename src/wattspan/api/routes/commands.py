@@ -11,8 +11,11 @@ from wattspan.api.access.rights import Right
 from wattspan.api.models.commands import Answer, answer
 from wattspan.api.models.common import Payload, Shown
 from wattspan.api.problems import Problem
-from wattspan.api.routes.charge_points import CpId, known
-from wattspan.api.services import Given
+from wattspan.api.routes.charge_points import CpId, commanded, known
+from wattspan.api.services import Given, Services
+from wattspan.errors import NotConnected
+from wattspan.versions import VERSIONS
+from wattspan.versions.base import Version
 
 router = APIRouter(prefix=PREFIX, tags=["commands"])
 
@@ -37,9 +40,17 @@ class SupportedCommands(Shown):
 @router.get("/charge-points/{cp_id}/commands", **guarded(Right.READ, 404, 409))
 async def list_commands(services: Given, cp_id: CpId) -> SupportedCommands:
     """List the commands of the OCPP version that the charge point negotiated."""
-    known(services, cp_id)
-    version = services.commands.connection(cp_id).version
+    await known(services, cp_id)
+    version = await _version(services, cp_id, "a command")
     return SupportedCommands(protocol=version.subprotocol, version=version.name, commands=sorted(version.commands))
+
+
+async def _version(services: Services, cp_id: str, action: str) -> Version:
+    """Return the OCPP version of a charge point's connection to any node. Raises NotConnected, RedisUnavailable."""
+    connection = await services.view.connection(cp_id)
+    if connection is None:
+        raise NotConnected(cp_id, action)
+    return VERSIONS[connection.protocol]
 
 
 class CommandSchema(Shown):
@@ -52,8 +63,8 @@ class CommandSchema(Shown):
 @router.get("/charge-points/{cp_id}/commands/{action}", **guarded(Right.READ, 404, 409))
 async def read_command(services: Given, cp_id: CpId, action: Action) -> CommandSchema:
     """Return the schema of a command's payload, in the OCPP version that the charge point negotiated."""
-    known(services, cp_id)
-    version = services.commands.connection(cp_id, action).version
+    await known(services, cp_id)
+    version = await _version(services, cp_id, action)
     document = version.schemas.document(action) if action in version.commands else None
     if document is None:
         raise Problem(404, f"OCPP {version.name} has no such command", kind="no-such-command")
@@ -69,5 +80,5 @@ async def send_command(
     timeout_s: TimeoutS = None,
 ) -> Answer:
     """Send a command and return the answer. Commands to one charge point are sent one after another."""
-    known(services, cp_id)
-    return answer(await services.commands.send_payload(cp_id, action, payload, timeout_s=timeout_s))
+    async with commanded(services, cp_id):
+        return answer(await services.commands.send_payload(cp_id, action, payload, timeout_s=timeout_s))

@@ -10,7 +10,7 @@ from wattspan.api.access.guard import guarded
 from wattspan.api.access.rights import Right
 from wattspan.api.models.commands import Answer, answer
 from wattspan.api.models.common import Body, Shown
-from wattspan.api.routes.charge_points import CpId, known
+from wattspan.api.routes.charge_points import CpId, commanded
 from wattspan.api.routes.commands import COMMAND
 from wattspan.api.services import Given
 from wattspan.csms.operations.parameters import ChangeConfiguration, GetConfiguration
@@ -50,8 +50,8 @@ async def read_configuration(
     key: Annotated[list[str] | None, Query(max_length=100, description="The keys to read; none: all.")] = None,
 ) -> Configuration:
     """Read configuration keys from the charge point."""
-    known(services, cp_id)
-    result = await services.operations.perform(cp_id, GetConfiguration(keys=key or ()))
+    async with commanded(services, cp_id):
+        result = await services.operations.perform(cp_id, GetConfiguration(keys=key or ()))
     reported = result.payload.get("configurationKey")
     unknown = result.payload.get("unknownKey")
     return Configuration(
@@ -66,8 +66,8 @@ async def change_configuration(
     services: Given, cp_id: CpId, key: Annotated[str, Path(max_length=50)], new: Value
 ) -> Answer:
     """Set a configuration key. The status is Accepted, RebootRequired, Rejected or NotSupported."""
-    known(services, cp_id)
-    return answer(await services.operations.perform(cp_id, ChangeConfiguration(key=key, value=new.value)))
+    async with commanded(services, cp_id):
+        return answer(await services.operations.perform(cp_id, ChangeConfiguration(key=key, value=new.value)))
 
 
 def _key(reported: dict[str, Any]) -> Key:

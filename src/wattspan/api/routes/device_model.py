@@ -48,7 +48,7 @@ async def read_device_model(
     variable: Filter = None,
 ) -> Page[Variable]:
     """List variables by name; empty for 1.6, and until the charge point sent a report (GetBaseReport)."""
-    known(services, cp_id)
+    await known(services, cp_id)
     found = await services.store.device_model(
         cp_id, component=component, variable=variable, after=_name(cursor), limit=limit + 1
     )

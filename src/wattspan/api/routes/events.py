@@ -90,15 +90,11 @@ class EventStream(Response):
 
     async def _next(self, until: float) -> list[bytes]:
         """Return the queued events, at most MAX_BATCH; none if there were none until then."""
-        queue = self._listener.queue
         try:
             async with asyncio.timeout_at(until):
-                chunks = [await queue.get()]
+                return await self._listener.next_chunks(MAX_BATCH)
         except TimeoutError:
             return []
-        while len(chunks) < MAX_BATCH and not queue.empty():
-            chunks.append(queue.get_nowait())
-        return chunks
 
     async def _is_still_allowed(self) -> bool:
         """Return whether login or token are still valid; while the store is unavailable they count as valid."""
@@ -131,6 +127,9 @@ async def listen(
     last_event_id: Annotated[str | None, Header(max_length=100, description="Resume after this event.")] = None,
 ) -> Response:
     """Stream events: `event` is the kind, `data` is JSON. `Figures`, at most once a second and without an id, are what
-    connectors measure now. `Reset`: missed events are not kept, so read the state again. Slow clients are dropped."""
+    connectors measure now, and their status; `Seen`, every ten seconds, lists the charge points that sent messages.
+    `PlaceChanged` is the name, location, site and labels of a charge point after an operator changed them;
+    `SitesChanged`, without an id, says that sites were added, changed or removed. `Reset`: missed events are not kept,
+    so read the state again. Slow clients are dropped."""
     listener = services.feed.listen(cp_id, last_event_id, who.name)
     return EventStream(services, request, listener, partial(services.feed.leave, listener))

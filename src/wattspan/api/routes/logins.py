@@ -23,6 +23,7 @@ async def log_in(services: Given, given: models.LoginRequest, request: Request, 
         raise Problem(403, "logins from other sites are refused", kind="csrf")
     source = request.client.host if request.client is not None else ""
     previous = request.cookies.get(COOKIE)
+    request.state.tried = given.name  # so that the audit log names who failed
     secret, user = await services.auth.log_in(given.name, given.password.get_secret_value(), source, previous)
     role = Role(user.role)
     _set_cookie(response, request, secret, int(services.auth.login_s))
@@ -86,7 +87,7 @@ async def create_token(services: Given, who: Who, new: models.NewToken) -> model
 @router.delete("/tokens/{token_id}", status_code=204, **guarded(Right.READ, 404))
 async def revoke_token(services: Given, who: Who, token_id: str) -> None:
     """Revoke one's own token."""
-    if not await services.store.do(user_queries.remove_token, who.name, token_id):
+    if not await services.auth.remove_token(who.name, token_id):
         raise not_found("token")
 
 

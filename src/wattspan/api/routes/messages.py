@@ -32,14 +32,15 @@ _KEYWORDS = guarded(Right.COMMAND, 404)
 )
 async def watch_messages(services: Given, request: Request, cp_id: CpId) -> Response:
     """Stream each message as an event `Message`: `at`, `direction` ("in" is from the charge point), `frame`."""
-    known(services, cp_id)
+    await known(services, cp_id)
     listener = Listener(None)
 
     def on_message(direction: str, data: bytes) -> None:
         message = {"at": wire_time(services.now_ts()), "direction": direction, "frame": content(data)}
         listener.put(Frame(0, cp_id, sse("Message", message, None)))
 
-    stop_watching = services.connections.watch(cp_id, on_message)
+    watch = services.watch_anywhere or services.connections.watch
+    stop_watching = watch(cp_id, on_message)
     return EventStream(services, request, listener, stop_watching, Right.COMMAND)
 
 

@@ -13,7 +13,7 @@ from wattspan.api.files import FIRMWARE
 from wattspan.api.models import operations as models
 from wattspan.api.models.commands import Answer, answer
 from wattspan.api.problems import not_found
-from wattspan.api.routes.charge_points import CpId, known
+from wattspan.api.routes.charge_points import CpId, commanded
 from wattspan.api.routes.commands import COMMAND, TimeoutS
 from wattspan.api.services import Given, Services
 
@@ -37,7 +37,7 @@ OPERATIONS: Mapping[str, tuple[str, type[models.OperationBody]]] = {
 """Summary and body of each operation, by the last part of its path."""
 
 
-async def _located(services: Services, body: models.OperationBody) -> models.OperationBody:
+async def located(services: Services, body: models.OperationBody) -> models.OperationBody:
     """Return the body, with the URL of the firmware that its `firmware_id` names. Raises Problem 404."""
     if not isinstance(body, models.Firmware) or body.firmware_id is None:
         return body
@@ -50,9 +50,9 @@ async def _located(services: Services, body: models.OperationBody) -> models.Ope
 
 def _add(name: str, summary: str, model: type[models.OperationBody]) -> None:
     async def perform(services: Given, cp_id: CpId, body: Any, timeout_s: TimeoutS = None) -> Answer:
-        known(services, cp_id)
-        operation = (await _located(services, body)).operation()
-        return answer(await services.operations.perform(cp_id, operation, timeout_s=timeout_s))
+        async with commanded(services, cp_id):
+            operation = (await located(services, body)).operation()
+            return answer(await services.operations.perform(cp_id, operation, timeout_s=timeout_s))
 
     perform.__annotations__["body"] = model
     perform.__name__ = name.replace("-", "_")

@@ -10,7 +10,7 @@ from wattspan.api.access.rights import Right
 from wattspan.api.models import records
 from wattspan.api.models.common import At, Payload, Shown, datetime_of
 from wattspan.api.problems import not_found
-from wattspan.api.routes.charge_points import CpId, known
+from wattspan.api.routes.charge_points import CpId, commanded, known
 from wattspan.api.routes.commands import COMMAND
 from wattspan.api.services import Given
 from wattspan.csms.operations.parameters import GetLocalListVersion
@@ -70,7 +70,7 @@ async def list_charging_profiles(services: Given, cp_id: CpId) -> list[Stack]:
     """List the charging profiles of each connector; 0 is the charge point as a whole."""
     return [
         Stack(connector_id=each.connector_id, profiles=[dict(profile) for profile in sorted(each.profiles, key=_level)])
-        for each in known(services, cp_id).connectors.values()
+        for each in (await known(services, cp_id)).connectors.values()
         if each.profiles
     ]
 
@@ -83,7 +83,7 @@ async def read_composite_schedule(
     duration_s: Annotated[int, Query(ge=60, le=604_800)] = 86_400,
 ) -> Schedule:
     """Return the limit over time from now on, by the profiles that the charge point accepted."""
-    cp = known(services, cp_id)
+    cp = await known(services, cp_id)
     connector = cp.connectors.get(connector_id)
     if connector is None:
         raise not_found("connector")
@@ -103,8 +103,8 @@ async def read_composite_schedule(
 @router.get("/charge-points/{cp_id}/local-list", **guarded(Right.COMMAND, *COMMAND))
 async def read_local_list_version(services: Given, cp_id: CpId) -> ListVersion:
     """Ask the charge point for the version of its local list."""
-    known(services, cp_id)
-    result = await services.operations.perform(cp_id, GetLocalListVersion())
+    async with commanded(services, cp_id):
+        result = await services.operations.perform(cp_id, GetLocalListVersion())
     return ListVersion(version=local_list_version(result), trace_id=result.trace_id)
 
 

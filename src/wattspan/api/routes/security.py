@@ -49,14 +49,14 @@ async def list_security_events(
 @router.get("/charge-points/{cp_id}/certificates", **guarded(Right.READ, 404))
 async def list_certificates(services: Given, cp_id: CpId) -> models.Certificates:
     """List the certificates that the server issued, newest first, and those that the charge point last reported."""
-    known(services, cp_id)
+    await known(services, cp_id)
     return await _certificates(services, cp_id)
 
 
 @router.post("/charge-points/{cp_id}/certificates/read", **guarded(Right.COMMAND, *COMMAND))
 async def read_certificates(services: Given, cp_id: CpId) -> models.Certificates:
     """Ask the charge point which certificates it has installed, and keep its answer (GetInstalledCertificateIds)."""
-    connected = known(services, cp_id)
+    connected = await known(services, cp_id)
     if connected.protocol == "ocpp1.6":
         refused: CommandRefused | None = None
         for each in TYPES_16:
@@ -75,7 +75,7 @@ async def read_certificates(services: Given, cp_id: CpId) -> models.Certificates
 @router.get("/charge-points/{cp_id}/transfers", **guarded(Right.READ, 404))
 async def list_transfers(services: Given, cp_id: CpId) -> list[models.Transfer]:
     """List firmware updates and log uploads with every status, newest first; the last 200 statuses are kept."""
-    known(services, cp_id)
+    await known(services, cp_id)
     return models.transfers(await services.store.read(transfer_queries.list_transfer_statuses, cp_id))
 
 

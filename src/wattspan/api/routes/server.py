@@ -3,6 +3,7 @@
 import re
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from pydantic import SecretStr
@@ -14,6 +15,8 @@ from wattspan.api.health import check_health
 from wattspan.api.models.common import Payload, Shown
 from wattspan.api.problems import Problem
 from wattspan.api.services import Given
+from wattspan.store.queries import nodes as node_queries
+from wattspan.store.queries.nodes import NodeRecord
 
 router = APIRouter(prefix=PREFIX, tags=["server"])
 outside = APIRouter(tags=["server"])
@@ -22,6 +25,7 @@ outside = APIRouter(tags=["server"])
 WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - recognised, not bound
 HEALTH_EVERY_S = 1.0
 """The database is checked at most so often, for the route is public."""
+PORTS = {"http": 80, "https": 443}
 _MASK = "**********"
 
 
@@ -66,7 +70,10 @@ async def read_settings(services: Given) -> Settings:
 
 @outside.get("/sd/prometheus", **public())
 async def discover(services: Given, request: Request) -> list[Target]:
-    """Return the scrape target of this server, for Prometheus's `http_sd_configs`."""
+    """Return the scrape target of this server, in a cluster those of all nodes, for Prometheus's `http_sd_configs`."""
+    if services.others is not None:
+        nodes = await services.store.read(node_queries.nodes)
+        return [_target_of(each) for each in nodes if each.metrics_url and not each.stopped]
     host, port = services.settings.metrics_host, services.server.metrics_port
     if host in WILDCARDS:
         host = request.url.hostname or "127.0.0.1"
@@ -75,8 +82,19 @@ async def discover(services: Given, request: Request) -> list[Target]:
     return [Target(targets=[f"{shown}:{port}"], labels={"__scheme__": scheme, "service": "wattspan"})]
 
 
+def _target_of(node: NodeRecord) -> Target:
+    """Return the target of a node. One that listens on every address is reached by its name, which is its host's."""
+    url = urlsplit(node.metrics_url)
+    host = node.name if (url.hostname or "") in WILDCARDS else url.hostname or ""
+    shown = f"[{host}]" if ":" in host else host
+    return Target(
+        targets=[f"{shown}:{url.port or PORTS[url.scheme]}"],
+        labels={"__scheme__": url.scheme, "service": "wattspan", "node": node.name},
+    )
+
+
 def _shown(name: str, value: Any) -> Any:
-    if name == "database":
+    if name in {"database", "redis"} and value is not None:
         return re.sub(r"(://[^:/@]*):.*@", rf"\1:{_MASK}@", str(value))
     if isinstance(value, SecretStr) or name == "plug_and_charge_id_tag":
         return None if value is None else _MASK

@@ -25,6 +25,13 @@ class IdTags(Protocol):
         """Return an id tag on file, or None."""
 
 
+class RemoteOperations(Protocol):
+    """Sends operations to charge points that are connected to other nodes of a cluster: see `csms.routing`."""
+
+    async def perform(self, cp_id: str, operation: Operation, *, timeout_s: float | None = None) -> CommandResult:
+        """Send an operation, and return the answer. Raises as `Operations.perform` does, and NodeUnreachable."""
+
+
 class Operations(OperationMethods):
     """See `OperationMethods`. `upload_url` returns an address that the named charge point may upload one file to."""
 
@@ -34,6 +41,8 @@ class Operations(OperationMethods):
         self._store = store
         self._upload_url = upload_url
         self._list_versions = ListVersions()
+        self.remote: RemoteOperations | None = None
+        """What sends to the charge points of other nodes; None: there are no other nodes."""
 
     def connection(self, cp_id: str, operation: type[Operation]) -> ActiveConnection:
         """Return the open connection of a charge point. Raises NotConnected."""
@@ -41,6 +50,8 @@ class Operations(OperationMethods):
 
     async def perform(self, cp_id: str, operation: Operation, *, timeout_s: float | None = None) -> CommandResult:
         """Send an operation, and return the charge point's answer. Raises as every method of `OperationMethods`."""
+        if self.remote is not None and self._commands.is_elsewhere(cp_id):
+            return await self.remote.perform(cp_id, operation, timeout_s=timeout_s)
         return await self.perform_on(self.connection(cp_id, type(operation)), operation, timeout_s=timeout_s)
 
     async def perform_on(

@@ -1,4 +1,4 @@
-"""A log of every message of every charge point, one JSON object a line, with id tokens and secrets masked."""
+"""A log of every connection and message of every charge point, one JSON object a line, with id tokens masked."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ import orjson
 
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.domain.device_model import Variable
+from wattspan.domain.events import ChargePointConnected, ChargePointDisconnected, Event
 from wattspan.private_files import private_opener
 
 log = logging.getLogger("wattspan.audit")
@@ -33,7 +34,7 @@ class AuditLog(Plugin):
     """Appends to the file of the setting `audit_log`, or to the log; `audit_unmasked` turns masking off."""
 
     name = "audit"
-    events = ()
+    events = (ChargePointConnected, ChargePointDisconnected)
     wants_frames = True
 
     async def start(self, context: PluginContext) -> None:
@@ -44,12 +45,21 @@ class AuditLog(Plugin):
             path = Path(context.settings["audit_log"])
             self._file = await asyncio.to_thread(_open, path)
 
+    async def on_event(self, event: Event) -> None:
+        line: dict[str, Any] = {"ts": event.received_ts, "cp_id": event.cp_id}
+        if isinstance(event, ChargePointConnected):
+            await self._write({**line, "event": "connected", "protocol": event.protocol})
+        elif isinstance(event, ChargePointDisconnected) and not event.replaced:
+            await self._write({**line, "event": "closed", "code": event.code})
+
     async def on_frame(self, frame: FramePassed) -> None:
-        line = orjson.dumps(
-            {"ts": frame.ts, "cp_id": frame.cp_id, "direction": frame.direction, "frame": self._content(frame.data)}
-        )
+        content = self._content(frame.data)
+        await self._write({"ts": frame.ts, "cp_id": frame.cp_id, "direction": frame.direction, "frame": content})
+
+    async def _write(self, entry: dict[str, Any]) -> None:
+        line = orjson.dumps(entry)
         if self._file is None:
-            log.info("%s", line.decode(), extra={"cp_id": frame.cp_id})
+            log.info("%s", line.decode(), extra={"cp_id": entry["cp_id"]})
             return
         self._file.write(line + b"\n")
         self._unflushed += len(line)

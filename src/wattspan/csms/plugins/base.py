@@ -57,6 +57,8 @@ class Plugin:
     events: tuple[type[Event], ...] = (Event,)
     """The event classes that `on_event` is called with; the default is all. MeterValuesReceived comes with nearly every
     message, so name the classes you need."""
+    traced = True
+    """Whether `on_event` and `on_frame` run in the trace of their message, so that spans and commands belong to it."""
     wants_frames = False
     """Whether `on_frame` is called. Raw messages contain personal data."""
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Protocol
 
 from wattspan.csms.plugins.ask_boot import AskBoot
 from wattspan.csms.plugins.audit import AuditLog
@@ -50,19 +50,30 @@ def _loaded(entry: EntryPoint) -> Plugin:
     return plugin
 
 
+class EventSink(Protocol):
+    """A part of the server that receives events at once, as they are applied, without a queue of the host's."""
+
+    events: tuple[type[Event], ...]
+
+    def put(self, event: Event) -> None:
+        """Take an event. Must not block and must not raise."""
+
+
 class PluginHost:
-    """The running plugins."""
+    """The running plugins. `sinks` receive events beside them, and are not isolated."""
 
     def __init__(
         self,
         plugins: Iterable[Plugin],
         counters: ServerCounters,
         *,
+        sinks: Sequence[EventSink] = (),
         call_timeout_s: float = CALL_TIMEOUT_S,
         block_limit_s: float = BLOCK_LIMIT_S,
     ) -> None:
         self._runners = [Runner(plugin, counters, call_timeout_s) for plugin in plugins]
-        self._listeners: dict[type[Event], list[Runner]] = {}
+        self._sinks = sinks
+        self._listeners: dict[type[Event], Sequence[Runner | EventSink]] = {}
         self._watchdog = Watchdog(block_limit_s)
         self.wants_frames = any(runner.wants_frames for runner in self._runners)
 
@@ -83,10 +94,11 @@ class PluginHost:
         for runner in self._listeners_to(type(event)) if listeners is None else listeners:
             runner.put(event)
 
-    def _listeners_to(self, kind: type[Event]) -> list[Runner]:
+    def _listeners_to(self, kind: type[Event]) -> Sequence[Runner | EventSink]:
         listeners = self._listeners.get(kind)
         if listeners is None:
-            listeners = self._listeners[kind] = [runner for runner in self._runners if issubclass(kind, runner.events)]
+            every: Sequence[Runner | EventSink] = (*self._sinks, *self._runners)
+            listeners = self._listeners[kind] = [each for each in every if issubclass(kind, each.events)]
         return listeners
 
     def frame(self, frame: FramePassed) -> None:

@@ -16,11 +16,14 @@ from functools import cache
 from typing import Any
 
 import orjson
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 
 from wattspan.csms.plugins.base import FramePassed, Plugin, PluginContext
 from wattspan.csms.plugins.watchdog import PluginBlocked, calls_plugin
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import Event
+from wattspan.telemetry import catalogue
 from wattspan.telemetry.logs import limited
 
 log = logging.getLogger(__name__)
@@ -58,12 +61,14 @@ class Runner:
         self._counters = counters
         self._call_timeout_s = call_timeout_s
         self._foreign = not type(plugin).__module__.startswith("wattspan.")
-        self._queue: asyncio.Queue[Event | FramePassed] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[tuple[Event | FramePassed, Context | None]] = asyncio.Queue(MAX_QUEUED)
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._discarded = False
         self._cancelled: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._failures = 0
+        self._cp_id = ""
+        """The charge point whose event or message the plugin handles now."""
 
     @property
     def name(self) -> str:
@@ -87,11 +92,14 @@ class Runner:
         return True
 
     def put(self, item: Event | FramePassed) -> None:
-        """Queue an event or a message; if the queue is full, count it as dropped."""
+        """Queue an event or a message; if the queue is full, count it as dropped.
+
+        What the plugin does with it belongs to the trace that is current now.
+        """
         if not self.enabled:
             return
         try:
-            self._queue.put_nowait(item)
+            self._queue.put_nowait((item, otel_context.get_current() if self.plugin.traced else None))
         except asyncio.QueueFull:
             self._count("dropped")
 
@@ -147,22 +155,26 @@ class Runner:
         turn_ends_s = 0.0
         while self.enabled and not self._ending:
             if self._queue.empty():
-                item = await self._queue.get()
+                item, context = await self._queue.get()
                 turn_ends_s = loop.time() + MAX_TURN_S
             else:
-                item = self._queue.get_nowait()
+                item, context = self._queue.get_nowait()
             overdue = loop.call_later(self._call_timeout_s + CANCEL_TIMEOUT_S, self._overdue)
+            self._cp_id = item.cp_id
             try:
-                await self._deliver(item)
+                await self._deliver(item, context)
             finally:
                 overdue.cancel()
                 self._queue.task_done()
+                self._cp_id = ""
             if loop.time() > turn_ends_s:
                 await asyncio.sleep(0)
                 turn_ends_s = loop.time() + MAX_TURN_S
 
-    async def _deliver(self, item: Event | FramePassed) -> None:
+    async def _deliver(self, item: Event | FramePassed, context: Context | None) -> None:
         own = _copied(item) if self._foreign else item
+        if context is not None:
+            otel_context.attach(context)  # never detached: this task does nothing else, and the next item replaces it
         if isinstance(own, FramePassed):
             await self._call(lambda: self.plugin.on_frame(own))
         else:
@@ -170,7 +182,8 @@ class Runner:
 
     def _overdue(self) -> None:
         if self.enabled:
-            log.error("plugin %s ignores its cancellation and is disabled", self.name)
+            fields = self._fields("timeout")
+            log.error("plugin %s ignores its cancellation and is disabled", self.name, extra=fields)
         self.disable("timeout")
 
     async def _call_apart(self, call: Call) -> Any:
@@ -216,13 +229,13 @@ class Runner:
             self.disable("blocked")
         elif isinstance(exc, TimeoutError):
             self._count("timeout")
-            self._log("plugin %s exceeded its time limit")
+            self._log("timeout", "plugin %s exceeded its time limit")
         elif isinstance(exc, InvalidAnswer):
             self._count("invalid")
-            self._log(f"plugin %s: {exc}")
+            self._log("invalid", f"plugin %s: {exc}")
         else:
             self._count("raised")
-            self._log("plugin %s raised", exc_info=True)
+            self._log("raised", "plugin %s raised", exc_info=True)
 
     def _cancel(self, task: "asyncio.Task[Any]") -> None:
         """Cancel a task for good: a CancelledError in it is ours, not one that the plugin raised."""
@@ -239,13 +252,19 @@ class Runner:
         try:
             work.close()
         except BaseException as exc:  # noqa: BLE001  the plugin's clean-up may raise anything
-            self._log(f"plugin %s can't be ended: {exc!r}")
+            self._log("raised", f"plugin %s can't be ended: {exc!r}")
         task.cancel()
         if inspect.iscoroutine(work) and work.cr_frame is not None:
             asyncio._unregister_task(task)  # documented, for event loops
 
-    def _log(self, message: str, *, exc_info: bool = False) -> None:
-        limited(log, logging.ERROR, f"plugin {self.name}", message, self.name, exc_info=exc_info)
+    def _log(self, kind: str, message: str, *, exc_info: bool = False) -> None:
+        fields = self._fields(kind)
+        limited(log, logging.ERROR, f"plugin {self.name}", message, self.name, exc_info=exc_info, fields=fields)
+
+    def _fields(self, kind: str) -> dict[str, str]:
+        """Return the fields of a log record about a failure: `kind`, and the charge point whose event was handled."""
+        fields = {catalogue.EVENT_NAME: catalogue.PLUGIN_EVENT, catalogue.PLUGIN: self.name, catalogue.KIND: kind}
+        return fields | ({catalogue.CP_ID: self._cp_id} if self._cp_id else {})
 
     def _count(self, kind: str) -> None:
         self._failures += 1

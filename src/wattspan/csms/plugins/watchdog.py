@@ -19,11 +19,15 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Protocol, TypeVar
 
+from wattspan.telemetry.catalogue import EVENT_NAME, KIND, PLUGIN, PLUGIN_EVENT
+
 log = logging.getLogger(__name__)
 
 SIGNAL = getattr(signal, "SIGURG", None)
 NOT_PLUGINS = frozenset({"", "asyncio.timeouts"})
 """Modules of what a call itself runs before and after the plugin's code; "": nothing."""
+SWALLOWING = frozenset({"weakref", "_weakrefset"})
+"""Modules whose callbacks run amid any code, where an exception is reported and goes no further."""
 OWN_PACKAGE = __name__.partition(".")[0]
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -124,7 +128,9 @@ class Watchdog:
         if not plugin.blocked:
             plugin.blocked = True
             stack = "".join(traceback.format_stack(sys._current_frames().get(self._loop_thread), limit=5))
-            log.error("plugin %s blocks the event loop and is disabled:\n%s", plugin.name, stack.rstrip())
+            fields = {EVENT_NAME: PLUGIN_EVENT, PLUGIN: plugin.name, KIND: "blocked"}
+            text = "plugin %s blocks the event loop and is disabled:\n%s"
+            log.error(text, plugin.name, stack.rstrip(), extra=fields)
             self._call_soon(plugin.disable, "blocked")
         if self._handles_signal and SIGNAL is not None:
             signal.pthread_kill(self._loop_thread, SIGNAL)
@@ -167,6 +173,8 @@ def _uninstall() -> None:
 def _on_signal(_signum: int, frame: FrameType | None) -> None:
     """Raise PluginBlocked if a blocked plugin's own code runs. The state stays whole: Wattspan's code is not cut."""
     module = ""
+    if frame is not None and frame.f_globals.get("__name__") in SWALLOWING:
+        return  # the watchdog tries again
     while frame is not None and frame.f_code not in _calls:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] == OWN_PACKAGE:

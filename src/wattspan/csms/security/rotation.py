@@ -6,6 +6,7 @@ sent until it is known which of the two the charge point has, both work, so that
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from wattspan.csms.operations.parameters import SetPassword
 from wattspan.csms.operations.sender import Operations
@@ -31,6 +32,16 @@ class Rotated:
     trace_id: str
 
 
+class RemoteRotation(Protocol):
+    """Rotates secrets of charge points that are connected to other nodes of a cluster: see `csms.routing`."""
+
+    def is_elsewhere(self, cp_id: str) -> bool:
+        """Return whether another node may have the connection."""
+
+    async def rotate(self, cp_id: str) -> Rotated:
+        """Have the node with the connection rotate the secret. Raises as `Rotation.rotate`, and NodeUnreachable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
     """Rotates secrets. `grace_s`: how long the old secret works after the new one was applied."""
@@ -39,6 +50,7 @@ class Rotation:
     operations: Operations
     grace_s: float
     clock: Callable[[], float]
+    remote: RemoteRotation | None = None
 
     async def rotate(self, cp_id: str) -> Rotated:
         """Give a connected charge point a new secret, which is never shown, and return the outcome.
@@ -50,6 +62,8 @@ class Rotation:
             CommandTimeout, ConnectionLost: it is unknown whether it took the secret; both work.
             CommandRefused, CommandInvalid: it did not take it; only the old one works.
         """
+        if self.remote is not None and self.remote.is_elsewhere(cp_id):
+            return await self.remote.rotate(cp_id)
         connection = self.operations.connection(cp_id, SetPassword)
         secret = new_secret()
         stored = hash_secret(secret, machine_made=True)

@@ -20,10 +20,12 @@ from wattspan.csms.operations.parameters import RequestCertificateRenewal
 from wattspan.csms.plugins.host import PluginHost
 from wattspan.csms.security.authority import Authority, Signed, read_csr
 from wattspan.domain.certificates import FAILED, INSTALLED, PENDING, REFUSED
+from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import CertificateHeld, Event
 from wattspan.domain.fleet import Fleet
 from wattspan.domain.model import ChargePoint
 from wattspan.errors import AuthorityError, CommandError, CommandRefused, CsrRefused, StoreError
+from wattspan.store.maintenance_task import FAILED as MAINTENANCE_FAILED
 from wattspan.store.queries import certificates as certificate_queries
 from wattspan.store.queries import charge_points as charge_point_queries
 from wattspan.store.records import IssuedCertificate, SigningRequest
@@ -263,6 +265,7 @@ class Renewal:
     ahead_s: float
     operations: OperationMethods
     clock: Callable[[], float]
+    counters: ServerCounters
     _requested: dict[str, float] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -280,7 +283,9 @@ class Renewal:
             try:
                 await self.operations.perform(cp.cp_id, RequestCertificateRenewal())
             except CommandError as exc:
-                log.warning("certificate renewal could not be requested: %s", exc)
+                self.counters.maintenance_failed("renewal")
+                fields = {"event.name": MAINTENANCE_FAILED, "task": "renewal", "cp_id": cp.cp_id}
+                log.warning("certificate renewal could not be requested: %s", exc, extra=fields)
 
     def _is_due(self, cp: ChargePoint, now_ts: float) -> bool:
         ends_ts = cp.certificate_expires_ts

@@ -5,6 +5,7 @@ It knows no message; `v16` and `v2x` apply messages by these functions.
 
 from wattspan.domain import events as ev
 from wattspan.domain import status as status_words
+from wattspan.domain.branches import MAX_CURRENT_A, MAX_POWER_W, possible
 from wattspan.domain.fleet import ORPHANED, PLACEHOLDER_IDS, UNMATCHED, Fleet
 from wattspan.domain.model import MAX_UNENDED, REPLAY_S, ChargePoint, Connector, ReadingRow, Transaction, credible
 from wattspan.domain.readings import DEFAULT_LOCATION
@@ -12,6 +13,9 @@ from wattspan.domain.settlement import STOP_MISSING
 
 OWN, UNNAMED, ELSEWHERE = 2, 1, 0
 """Ranks of a register: its message names the transaction and its connector; only the connector; another connector."""
+
+
+MAX_PERCENT = 100.0
 
 
 def stop_key(e: ev.TransactionStopped) -> str:
@@ -27,15 +31,19 @@ def begin(fleet: Fleet, cp: ChargePoint, connector: Connector, transaction: Tran
     cp.outage_counted = False  # the next reconnect is an outage during this transaction
     connector.transaction, connector.had_transaction = transaction, True
     fleet.changed(cp, connector)
-    if len(cp.transactions) > len(cp.connectors) + MAX_UNENDED:
-        cp.count_exceeded("transactions")
-        _close_oldest(fleet, cp, transaction.started_received_ts)
+    _bound(fleet, cp, transaction.started_received_ts)
 
 
 def _first_phase(connector: Connector) -> str:
     """Return the phase in which a session begins: by the connector's status, unless that is of the session before."""
     phase = status_words.PHASES.get(connector.status or "", "preparing")
     return "preparing" if phase == "finishing" else phase
+
+
+def _bound(fleet: Fleet, cp: ChargePoint, received_ts: float) -> None:
+    if len(cp.transactions) > len(cp.connectors) + MAX_UNENDED:
+        cp.count_exceeded("transactions")
+        _close_oldest(fleet, cp, received_ts)
 
 
 def _close_oldest(fleet: Fleet, cp: ChargePoint, received_ts: float) -> None:
@@ -78,6 +86,8 @@ def measure(
     """
     meter = transaction.meter
     if reading.register_wh is None:
+        if reading.interval is not None:
+            meter.add_interval(*reading.interval)
         return meter.energy_wh
     if reading.begins:
         if meter.begin_at(reading.register_wh, measured_ts):
@@ -92,14 +102,16 @@ def measure(
     if not meter.start_known and not meter.has_readings:
         fleet.changes.transactions[transaction.number] = transaction
     connector = cp.connectors.get(transaction.connector_id)
-    offered_a = None if connector is None else connector.offered_a
+    offered_a = most_offered(None if connector is None else connector.offered_a, reading.offered_a)
+    if reading.ends:
+        transaction.last_reading_ts = None  # it counts, though readings that were made later may have come before it
     if read_register(transaction, register_wh, measured_ts, reading.power_w, offered_a):
         cp.energy_jumps += 1
         fleet.changes.charge_points[cp.cp_id] = cp
     return meter.energy_wh
 
 
-def measured_register(reading: ev.Reading, transaction: Transaction | None) -> float | None:
+def _measured_register(reading: ev.Reading, transaction: Transaction | None) -> float | None:
     """Return the register of the location that the session uses; None: none was measured."""
     if reading.registers and transaction is not None:
         location = transaction.meter.location
@@ -119,7 +131,8 @@ def _register_of(fleet: Fleet, transaction: Transaction, reading: ev.Reading, ra
         return None
     if rank == meter.rank:
         found = next((register_wh for location, register_wh in registers if location == meter.location), None)
-        if found is not None or meter.is_main or registers[0][0] != DEFAULT_LOCATION:
+        continues_start = meter.start_known and meter.is_main
+        if found is not None or continues_start or registers[0][0] != DEFAULT_LOCATION:
             return found
     location, register_wh = next((each for each in registers if meter.continues_start(each[1])), registers[0])
     if meter.rank >= 0:
@@ -128,6 +141,12 @@ def _register_of(fleet: Fleet, transaction: Transaction, reading: ev.Reading, ra
     meter.rank, meter.location = rank, location
     fleet.changes.transactions[transaction.number] = transaction
     return register_wh
+
+
+def most_offered(before_a: float | None, offered_a: float | None) -> float | None:
+    """Return the higher Current.Offered of the last reading and of this one: either held between them."""
+    offered_a = possible(offered_a, MAX_CURRENT_A)
+    return offered_a if before_a is None or (offered_a is not None and offered_a > before_a) else before_a
 
 
 def read_register(
@@ -139,11 +158,12 @@ def read_register(
 ) -> bool:
     """Apply a register to the transaction's meter. Return whether it jumped.
 
-    A reading older than the last one changes nothing. `measured_ts`: the charger's time, None if it is not credible.
+    A reading older than the last one changes nothing, unless its register is higher: then the clock was set back.
+    `measured_ts`: the charger's time, None if it is not credible.
     """
     if measured_ts is not None:
         last_ts = transaction.last_reading_ts
-        if last_ts is not None and measured_ts < last_ts:
+        if last_ts is not None and measured_ts < last_ts and not transaction.meter.rises_to(register_wh):
             return False
         transaction.last_reading_ts = measured_ts
     return transaction.meter.read(register_wh, measured_ts, power_w, offered_a)
@@ -153,23 +173,66 @@ def prefer_outlet(connector: Connector, reading: ev.Reading) -> ev.Reading:
     """Return the reading without current and power of the inlet, if those of the outlet come in other messages."""
     if reading.inlet:
         return reading._replace(current_a=None, power_w=None) if connector.has_outlet else reading
-    if reading.current_a is not None or reading.power_w is not None:
+    if not connector.has_outlet and (reading.current_a is not None or reading.power_w is not None):
         connector.has_outlet = True
     return reading
 
 
+def reading_row(
+    place: tuple[str, str],
+    transaction: Transaction | None,
+    reading: ev.Reading,
+    received_ts: float,
+    energy_wh: float | None,
+    *,
+    is_history: bool,
+    seq_no: int | None = None,
+) -> ReadingRow:
+    """Return the row of a reading with its effect. `place`: the ids of charge point and connector."""
+    charger_ts, register_wh, current_a, power_w, offered_a, soc_percent, _, samples, _, _, registers, _, _ = reading
+    if registers:
+        register_wh = _measured_register(reading, transaction)
+    cp_id, connector_id = place
+    number = None if transaction is None else transaction.number
+    found = (
+        cp_id,
+        connector_id,
+        number,
+        charger_ts,
+        received_ts,
+        energy_wh,
+        register_wh,
+        current_a,
+        power_w,
+        soc_percent,
+        samples,
+        offered_a,
+        is_history,
+        seq_no,
+    )
+    return tuple.__new__(ReadingRow, found)  # takes half the time of `ReadingRow`, which is Python code
+
+
 def show(connector: Connector, reading: ev.Reading | ReadingRow, measured_ts: float | None) -> None:
-    """Update the connector's live figures by the reading. Quantities that it did not measure are unchanged."""
+    """Update the connector's live figures by the reading.
+
+    Quantities that it did not measure, and those that are impossible, are unchanged.
+    """
     if measured_ts is not None:
         connector.reading_ts = measured_ts
-    if reading.current_a is not None:
-        connector.current_a = reading.current_a
-    if reading.power_w is not None:
-        connector.power_w = reading.power_w
-    if reading.offered_a is not None:
-        connector.offered_a = reading.offered_a
-    if reading.soc_percent is not None:
-        connector.soc_percent = reading.soc_percent
+    current_a, power_w, soc_percent = reading.current_a, reading.power_w, reading.soc_percent
+    if current_a is not None and (current_a := possible(current_a, MAX_CURRENT_A)) is not None:
+        connector.current_a = current_a
+    if power_w is not None:
+        transaction = connector.transaction
+        if transaction is not None and (factor := transaction.meter.units.power_factor) != 1.0:
+            power_w *= factor
+        if (power_w := possible(power_w, MAX_POWER_W)) is not None:
+            connector.power_w = power_w
+    if reading.offered_a is not None and (offered_a := possible(reading.offered_a, MAX_CURRENT_A)) is not None:
+        connector.offered_a = offered_a
+    if soc_percent is not None and 0.0 <= soc_percent <= MAX_PERCENT:
+        connector.soc_percent = soc_percent
 
 
 def close(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
@@ -206,6 +269,7 @@ def reopen(fleet: Fleet, cp: ChargePoint, transaction: Transaction, received_ts:
     if phase is not None and connector.status_ts is not None:
         fleet.add_timeline_entry(transaction, connector.status_ts, phase, {}, phase=True)
     fleet.changed(cp, connector)
+    _bound(fleet, cp, received_ts)
 
 
 def can_reopen(cp: ChargePoint, transaction: Transaction) -> bool:
@@ -216,7 +280,7 @@ def can_reopen(cp: ChargePoint, transaction: Transaction) -> bool:
 def settle(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: ev.TransactionStopped) -> None:
     """Record the stop, and add to the charge point's total what is not in it yet of the transaction's energy."""
     reason = _settle_meter(cp, transaction, e)
-    if reason and reason != transaction.energy_correction:
+    if reason and not transaction.energy_correction:  # once, though a late stop may change the reason
         cp.energy_corrections[reason] = cp.energy_corrections.get(reason, 0) + 1
     transaction.energy_correction = reason
     transaction.stopped_ts, transaction.stopped_received_ts = e.stopped_ts, e.received_ts
@@ -239,10 +303,14 @@ def _settle_meter(cp: ChargePoint, transaction: Transaction, e: ev.TransactionSt
         sent = [reading for reading in e.readings if reading.register_wh is not None and not reading.begins]
         stop_wh = next((each.register_wh for each in sent if each.ends), sent[-1].register_wh if sent else None)
     jumps = stop_wh is not None and meter.jumps_to(stop_wh)
+    stop_ts = credible(e.stopped_ts, e.received_ts)
+    # What the stop brings counts, though some chargers date it a moment later than the stop.
+    sent_ts = [credible(each.charger_ts, e.received_ts) for each in e.readings] if stop_ts is not None else []
     reason = meter.settle(
         stop_wh,
         start_ts=credible(transaction.started_ts, transaction.started_received_ts),
-        stop_ts=credible(e.stopped_ts, e.received_ts),
+        stop_ts=stop_ts,
+        read_until_ts=max((ts for ts in (stop_ts, *sent_ts) if ts is not None), default=None),
     )
     if jumps and not reason:
         cp.energy_jumps += 1

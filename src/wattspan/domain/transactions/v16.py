@@ -11,7 +11,6 @@ from wattspan.domain.model import (
     REPLAY_S,
     ChargePoint,
     Connector,
-    ReadingRow,
     Transaction,
     credible,
     distinguishes,
@@ -23,9 +22,9 @@ from wattspan.domain.transactions.common import (
     can_reopen,
     close,
     measure,
-    measured_register,
     prefer_outlet,
     rank_of,
+    reading_row,
     reopen,
     settle,
     show,
@@ -44,10 +43,9 @@ def started(fleet: Fleet, e: ev.TransactionStarted) -> None:
         fleet.release_key(known)
     cp = fleet.charge_point(e.cp_id, e.received_ts)
     connector = cp.connector(e.connector_id)
-    fleet.last_number += 1
     fleet.last_transaction_id = max(fleet.last_transaction_id, issued_id(e.transaction_id) or 0)
     transaction = Transaction(
-        number=fleet.last_number,
+        number=fleet.next_number(),
         cp_id=cp.cp_id,
         connector_id=connector.connector_id,
         transaction_id=e.transaction_id,
@@ -159,7 +157,8 @@ def _add_unmatched(fleet: Fleet, cp: ChargePoint, e: ev.TransactionStopped) -> N
         for reading in e.readings:
             energy_wh = measure(fleet, cp, transaction, reading, credible(reading.charger_ts, e.received_ts))
             if fleet.keeps_readings:
-                row = _row(cp.cp_id, "0", transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
+                place = (cp.cp_id, "0")
+                row = reading_row(place, transaction, reading, e.received_ts, energy_wh, is_history=reading.begins)
                 fleet.changes.readings.append(row)
         if effect is not None:
             effect.record(fleet.changes, cp, connector, transaction)
@@ -197,36 +196,7 @@ def _keep(
     if transaction is not None:
         energy_wh = measure(fleet, cp, transaction, reading, measured_ts, OWN if rank is None else rank)
     if fleet.keeps_readings:
-        is_history = rank is None or reading.begins
-        row = _row(
-            cp.cp_id, connector.connector_id, transaction, reading, received_ts, energy_wh, is_history=is_history
-        )
+        place, is_history = (cp.cp_id, connector.connector_id), rank is None or reading.begins
+        row = reading_row(place, transaction, reading, received_ts, energy_wh, is_history=is_history)
         fleet.changes.readings.append(row)
     return measured_ts
-
-
-def _row(
-    cp_id: str,
-    connector_id: str,
-    transaction: Transaction | None,
-    reading: ev.Reading,
-    received_ts: float,
-    energy_wh: float | None,
-    *,
-    is_history: bool,
-) -> ReadingRow:
-    return ReadingRow(
-        cp_id,
-        connector_id,
-        None if transaction is None else transaction.number,
-        reading.charger_ts,
-        received_ts,
-        energy_wh,
-        measured_register(reading, transaction),
-        reading.current_a,
-        reading.power_w,
-        reading.soc_percent,
-        reading.samples,
-        reading.offered_a,
-        is_history,
-    )

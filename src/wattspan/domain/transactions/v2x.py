@@ -11,14 +11,14 @@ from wattspan.domain import status as status_words
 from wattspan.domain.clock_skew import is_older
 from wattspan.domain.energy import EnergyMeter
 from wattspan.domain.fleet import CHARGER_ID, ORPHANED, Fleet
-from wattspan.domain.model import REPLAY_S, ChargePoint, ReadingRow, Transaction, credible, when
+from wattspan.domain.model import REPLAY_S, ChargePoint, Transaction, credible, distinguishes, when
 from wattspan.domain.transactions.common import (
     begin,
     can_reopen,
     close,
     measure,
-    measured_register,
     prefer_outlet,
+    reading_row,
     reopen,
     show,
 )
@@ -46,9 +46,7 @@ def transaction_event(fleet: Fleet, e: ev.TransactionEventReceived) -> None:
     A message with a known number still ends an open transaction: nothing can be counted twice.
     """
     cp = fleet.charge_point(e.cp_id, e.received_ts)
-    transaction = cp.transactions.get(e.transaction_id) or fleet.recalled(cp.cp_id, key_of(e.transaction_id))
-    if transaction is None:
-        transaction = _begin(fleet, cp, e)
+    transaction = _known(fleet, cp, e) or _begin(fleet, cp, e)
     arrival = register(transaction, e.ref)
     if not transaction.open and _shows_that_it_goes_on(cp, transaction, e, arrival):
         reopen(fleet, cp, transaction, e.received_ts)
@@ -94,6 +92,32 @@ def _shows_that_it_goes_on(
     """Return whether the message shows that a transaction that we closed goes on: it is current, and no end."""
     is_current = arrival is IN_ORDER and e.stopped is None and not _is_replay(e.ref, e.received_ts)
     return is_current and can_reopen(cp, transaction)
+
+
+def _known(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Transaction | None:
+    """Return the transaction that the message is about, open or closed; None if it begins another one."""
+    running = cp.transactions.get(e.transaction_id)
+    if running is not None:
+        return running
+    closed = fleet.recalled(cp.cp_id, key_of(e.transaction_id))
+    if closed is not None and _reuses_id(closed, e):
+        fleet.release_key(closed)
+        return None
+    return closed
+
+
+def _reuses_id(transaction: Transaction, e: ev.TransactionEventReceived) -> bool:
+    """Return whether the message begins another transaction under the id of one that has ended.
+
+    Some chargers number their transactions from 1 again after a boot. Only Started shows it, dated after the end.
+    """
+    charger_ts, stopped_ts = e.ref.charger_ts, transaction.stopped_ts
+    if e.started is None or charger_ts is None or stopped_ts is None or transaction.stopped_received_ts is None:
+        return False
+    are_credible = distinguishes(charger_ts, e.received_ts) and distinguishes(
+        stopped_ts, transaction.stopped_received_ts
+    )
+    return are_credible and charger_ts > stopped_ts and charger_ts != transaction.started_ts
 
 
 def _begin(fleet: Fleet, cp: ChargePoint, e: ev.TransactionEventReceived) -> Transaction:
@@ -221,8 +245,8 @@ def _apply_end(
     if connector.transaction is transaction:
         status = evses.status_after_end(connector, is_past=_is_replay(ref, e.received_ts))
         if status is not None:
-            cp.status = connector.status = status
-            connector.status_ts = when(e.stopped_ts, e.received_ts)
+            cp.status = status
+            connector.change_status(status, when(e.stopped_ts, e.received_ts))
     _count_missing(fleet, cp, transaction, e.received_ts)
     close(fleet, cp, transaction, e)
 
@@ -292,24 +316,9 @@ def _keep(
     elif reading.register_wh is not None and not transaction.meter.start_known:
         _set_start(fleet, cp, transaction, reading.register_wh, measured_ts, is_start=reading.begins)
     if fleet.keeps_readings:
-        fleet.changes.readings.append(
-            ReadingRow(
-                cp.cp_id,
-                transaction.connector_id,
-                transaction.number,
-                reading.charger_ts,
-                received_ts,
-                energy_wh,
-                measured_register(reading, transaction),
-                reading.current_a,
-                reading.power_w,
-                reading.soc_percent,
-                reading.samples,
-                reading.offered_a,
-                is_late or reading.begins,
-                ref.seq_no,
-            )
-        )
+        place, is_history = (cp.cp_id, transaction.connector_id), is_late or reading.begins
+        row = reading_row(place, transaction, reading, received_ts, energy_wh, is_history=is_history, seq_no=ref.seq_no)
+        fleet.changes.readings.append(row)
     return measured_ts
 
 
@@ -332,8 +341,8 @@ def _refine_status(fleet: Fleet, cp: ChargePoint, transaction: Transaction, e: e
         return
     status = evses.status_for_state(connector, e.charging_state, is_past=_is_replay(e.ref, e.received_ts))
     if status is not None:
-        cp.status = connector.status = status
-        connector.status_ts = when(e.ref.charger_ts, e.received_ts)
+        cp.status = status
+        connector.change_status(status, when(e.ref.charger_ts, e.received_ts))
         fleet.changed(cp, connector)
 
 

@@ -4,12 +4,13 @@ To add one: write a class with `name`, `sample` and `parse` (see `base.Format`),
 """
 
 from wattspan.replay.formats.base import Format
+from wattspan.replay.formats.envelopes import Envelopes
 from wattspan.replay.formats.json_lines import JsonLines
 from wattspan.replay.formats.plain_text import PlainText
 from wattspan.replay.formats.python_ocpp import PythonOcpp
 from wattspan.replay.formats.steve import SteVe
 
-FORMATS: tuple[Format, ...] = (JsonLines(), SteVe(), PythonOcpp(), PlainText())
+FORMATS: tuple[Format, ...] = (JsonLines(), SteVe(), PythonOcpp(), Envelopes(), PlainText())
 """Special formats come first: a guess takes the first of those that read the most lines."""
 
 NAMES = tuple(each.name for each in FORMATS)

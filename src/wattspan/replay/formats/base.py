@@ -1,13 +1,14 @@
 """What a format is, and the parts that several formats share: times, directions and frames in a line of text."""
 
+import html
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Any, Protocol
 
-from wattspan.replay.records import Record
+from wattspan.replay.records import PassedOver, Record
 
 UNKNOWN_TS = math.nan
 """The time of a line that has none."""
@@ -16,14 +17,24 @@ HEAD_CHARACTERS = 1024
 
 
 class Unreadable(Exception):
-    """The line belongs to the format, but its content cannot be read. The text says why."""
+    """The line belongs to the format, but its content cannot be read. The text says why.
+
+    `passed`: its time and charge point, if they are known.
+    """
+
+    passed: PassedOver | None = None
 
 
 class Format(Protocol):
-    """A log format. `name` is its value for `--format`; `description` says in a few words whose logs it reads."""
+    """A log format. `name` is its value for `--format`; `description` says in a few words whose logs it reads.
+
+    `is_json`: a line is a JSON object. Otherwise it is a text with the time, the charge point and the direction, and
+    then the message.
+    """
 
     name: str
     description: str
+    is_json: bool
 
     def parse(self, line: str, zone: tzinfo) -> Record | None:
         """Return the record of a line, or None if the line has none.
@@ -37,7 +48,7 @@ class IncompleteFrame(Unreadable):
     """The message begins on this line and ends on a later one."""
 
 
-_TIME = re.compile(
+TIME = re.compile(
     r"(?P<date>\d{4}[-/]\d\d[-/]\d\d)[T\s](?P<time>\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
     r"\s?(?P<offset>Z|[+-]\d\d:?\d\d)?"
 )
@@ -45,11 +56,11 @@ _TIME = re.compile(
 
 def time_in(text: str, zone: tzinfo) -> float:
     """Return the first time in a text as Unix seconds; UNKNOWN_TS if there is none."""
-    found = _TIME.search(text)
+    found = TIME.search(text)
     if found is None:
         return UNKNOWN_TS
-    second_ts = _second(found["date"], found["time"], found["offset"] or "", zone)
-    fraction = found["fraction"]
+    date, time, fraction, offset = found.groups()
+    second_ts = _second(date, time, offset or "", zone)
     return second_ts + float(f"0.{fraction}") if fraction else second_ts
 
 
@@ -63,7 +74,8 @@ def _second(date: str, time: str, offset: str, zone: tzinfo) -> float:
     return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).timestamp()
 
 
-_EPOCHS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+MILLISECONDS_FROM = 1e11
+_EPOCHS = ((1e17, 1e9), (1e14, 1e6), (MILLISECONDS_FROM, 1e3))
 """A Unix time from here on is in ns, µs or ms."""
 
 
@@ -100,12 +112,23 @@ def direction(word: Any) -> bool | None:
     return DIRECTIONS.get(re.sub(r"[\s_-]+(?!>)", "", str(word)).casefold())
 
 
+_ESCAPED = re.compile(r'\[\s*[2-6]\s*,\s*(""(?=[^",\s])|\\"|&quot;)')
+"""A message whose quotes are those of CSV, of a text in JSON or of XML."""
+_QUOTES: Mapping[str, Callable[[str], str]] = {
+    '""': lambda text: text.replace('""', '"'),
+    '\\"': lambda text: re.sub(r'\\(["\\/])', r"\1", text),
+    "&quot;": lambda text: html.unescape(text.partition("</")[0]),
+}
+
+
 def checked(text: str) -> str:
     """Return the text of a frame, without what follows its end. Raises IncompleteFrame if brackets are open at its end.
 
-    Only the brackets are checked: whoever reads the frame parses it.
+    Only the brackets are checked: whoever reads the frame parses it. Quotes are made plain if the log escapes them.
     """
     text = text.strip()
+    if (escaped := _ESCAPED.match(text)) is not None:
+        text = _QUOTES[escaped[1]](text)
     if text.endswith("]"):
         return text
     end = text.rfind("]")

@@ -16,6 +16,7 @@ class PlainText:
 
     name = "text"
     description = "lines with a time, a charge point, a direction (in, out, received, sent, <, >, …) and a message"
+    is_json = False
 
     def parse(self, line: str, zone: tzinfo) -> Record | None:
         found = _FRAME.search(line, 0, HEAD_CHARACTERS)

@@ -22,6 +22,7 @@ class PythonOcpp:
 
     name = "python-ocpp"
     description = "the ocpp package, Home Assistant's OCPP integration, evcc"
+    is_json = False
 
     def parse(self, line: str, zone: tzinfo) -> Record | None:
         found = _PACKAGE.search(line, 0, HEAD_CHARACTERS)

@@ -15,6 +15,7 @@ class SteVe:
 
     name = "steve"
     description = "SteVe's log"
+    is_json = False
 
     def parse(self, line: str, zone: tzinfo) -> Record | None:
         found = _LINE.search(line)

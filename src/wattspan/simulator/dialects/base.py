@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wattspan.ocppj.frames import Framing
-from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Transaction
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Hardware, Reading, Transaction
 from wattspan.simulator.rpc import Answer, Payload
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Dialect(Protocol):
     def commands(self) -> Mapping[str, Command]:
         """Supported commands by action."""
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> OutgoingCall:
+    def boot(self, cp_id: str, hardware: Hardware, reason: str) -> OutgoingCall:
         """Return a BootNotification; `reason` is a BootReasonEnumType of 2.x, unused in 1.6."""
 
     def authorize(self, id_tag: str) -> OutgoingCall:

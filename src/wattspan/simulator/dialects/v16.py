@@ -8,7 +8,7 @@ from wattspan.ocppj.frames import FRAMING_16
 from wattspan.simulator.dialects import v16_commands
 from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
-from wattspan.simulator.model import ConnectorState, Reading, Transaction
+from wattspan.simulator.model import ConnectorState, Hardware, Reading, Transaction
 from wattspan.simulator.rpc import Payload
 
 
@@ -24,13 +24,13 @@ class V16:
         """Supported commands by action (OCPP 1.6 §5 and the security extension)."""
         return v16_commands.COMMANDS
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> OutgoingCall:
+    def boot(self, cp_id: str, hardware: Hardware, reason: str) -> OutgoingCall:
         """Return BootNotification.req (OCPP 1.6 §6.3)."""
         payload = {
-            "chargePointVendor": "Wattspan",
-            "chargePointModel": "Virtual AC 22",
+            "chargePointVendor": hardware.vendor[:20],
+            "chargePointModel": hardware.model[:20],
             "chargePointSerialNumber": cp_id[:25],
-            "firmwareVersion": firmware[:50],
+            "firmwareVersion": hardware.firmware[:50],
             "meterType": "Simulated",
         }
         return OutgoingCall("BootNotification", lambda: payload)

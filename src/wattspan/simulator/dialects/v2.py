@@ -15,7 +15,7 @@ from wattspan.domain.timestamps import wire_time
 from wattspan.ocppj.frames import Framing
 from wattspan.simulator.dialects.base import Command, OutgoingCall
 from wattspan.simulator.meter import REGISTER
-from wattspan.simulator.model import NO_ERROR, ConnectorState, Reading, Sample, Transaction
+from wattspan.simulator.model import NO_ERROR, ConnectorState, Hardware, Reading, Sample, Transaction
 from wattspan.simulator.rpc import Payload
 
 _CONNECTOR_STATES = frozenset({"Available", "Reserved", "Unavailable", "Faulted"})
@@ -58,13 +58,13 @@ class V2:
     severity: int | None = None
     """Severity of a fault in NotifyEvent (2.1); None: the version has none."""
 
-    def boot(self, cp_id: str, firmware: str, reason: str) -> OutgoingCall:
+    def boot(self, cp_id: str, hardware: Hardware, reason: str) -> OutgoingCall:
         """Return BootNotificationRequest (2.0.1 Part 2 §1.7)."""
         station = {
-            "vendorName": "Wattspan",
-            "model": "Virtual AC 22",
+            "vendorName": hardware.vendor[:50],
+            "model": hardware.model[:20],
             "serialNumber": cp_id[:25],
-            "firmwareVersion": firmware[:50],
+            "firmwareVersion": hardware.firmware[:50],
         }
         return OutgoingCall("BootNotification", lambda: {"reason": reason, "chargingStation": station})
 

@@ -73,7 +73,8 @@ def set_variable(configuration: Configuration, request: Payload) -> Payload:
 
 def report(cp: "ChargePoint") -> Iterator[Payload]:
     """Return a ReportDataType for every variable."""
-    for variable, value in (("Model", "Virtual AC 22"), ("VendorName", "Wattspan"), ("FirmwareVersion", cp.firmware)):
+    vendor, model, firmware = cp.hardware
+    for variable, value in (("Model", model), ("VendorName", vendor), ("FirmwareVersion", firmware)):
         yield _entry(_VariableName("ChargingStation", variable), value, "ReadOnly", "string")
     for connector in cp.connectors:
         yield _at_evse(connector.id, _entry(_VariableName("EVSE", "Power"), "22000", "ReadOnly", "decimal"))

@@ -20,7 +20,9 @@ from wattspan.domain.events import (
 from wattspan.domain.model import ReadingRow
 from wattspan.store.codec import to_json
 from wattspan.store.journal import device_model
+from wattspan.store.journal.arrays import to_arrays
 from wattspan.store.journal.batch import Batch
+from wattspan.store.journal.prepared import ARRAY_ROWS
 from wattspan.store.journal.statements import Cursor, Prepared, Statements
 from wattspan.store.rows import Row
 from wattspan.store.samples import Shapes
@@ -35,11 +37,14 @@ Run = Callable[[Cursor, Prepared, list[Row]], None]
 """Executes a statement for its rows: all at once, or one at a time."""
 
 _TRANSFER_KINDS = {FirmwareStatusChanged: "firmware", LogStatusChanged: "log"}
-_NEWEST_READING = "SELECT coalesce(max(id), 0) FROM meter_readings"
 
 
 def at_once(cursor: Cursor, prepared: Prepared, rows: list[Row]) -> None:
     """Execute the statement for all rows in as few calls as possible. One bad row fails them all."""
+    if prepared.in_arrays is not None:
+        for first in range(0, len(rows), ARRAY_ROWS):
+            cursor.execute(prepared.in_arrays, to_arrays(rows[first : first + ARRAY_ROWS], prepared.encoders))
+        return
     done = 0
     for size, sql in prepared.blocks:
         while len(rows) - done >= size:
@@ -53,7 +58,7 @@ def write_batch(
     cursor: Cursor, batch: Batch, statements: Statements, shapes: Shapes, now_ts: float, run: Run = at_once
 ) -> None:
     """Write everything in `batch`; the caller commits. Readings are first: other rows refer to the newest one."""
-    before = _newest_reading(cursor) if batch.transactions else 0
+    before = newest_reading(cursor, statements) if batch.transactions else 0
     removed: list[Row] = [(cp_id,) for cp_id in batch.decommissioned]
     if removed:
         # Before everything else: one that was added again within this batch is written below.
@@ -81,17 +86,17 @@ def _write_readings(
     encode, before = shapes.encode, len(shapes.added())
     rows = [(*row[:10], *row[11:], *encode(row[10])) for row in readings]
     if len(added := shapes.added()) > before:
-        run(cursor, statements.shape, added[before:])
+        run(cursor, statements.shape, sorted(added[before:]))  # in one order, so that two nodes do not block each other
     run(cursor, statements.reading, rows)
 
 
 def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before: int, run: Run) -> None:
-    through = _newest_reading(cursor)
+    through = newest_reading(cursor, statements)
     marks = list(batch.marks)
     if batch.begins is not None:
         batch.begins.through = through
-    if batch.ends is not None:
-        marks.append(("readings_through", batch.ends.through))
+    if batch.ends is not None and batch.moves_mark:
+        marks.append((batch.through_mark, batch.ends.through))
     for prepared, rows in (
         (statements.transaction, [(*row, before, through) for row in batch.transactions]),
         (statements.meter, [(*row[:-1], through, row[-1]) for row in batch.meters]),
@@ -102,8 +107,9 @@ def _apply_figures(cursor: Cursor, batch: Batch, statements: Statements, before:
             run(cursor, prepared, rows)
 
 
-def _newest_reading(cursor: Cursor) -> int:
-    cursor.execute(_NEWEST_READING)
+def newest_reading(cursor: Cursor, statements: Statements) -> int:
+    """Return an id that all readings so far have at most, and later ones exceed."""
+    cursor.execute(statements.newest_reading)
     newest: int = cursor.fetchone()[0]
     return newest
 

@@ -19,6 +19,17 @@ MAX_STALE = 64
 sent a message within a second would block it for a fifth of a second."""
 
 
+NEVER_OWNED = -1
+"""The epoch of rows of a charge point that this node does not own: it was lost while something was in progress."""
+READINGS_THROUGH = "readings_through"
+"""The mark up to which readings are included in stored rows; of a node's charge points, see `readings_mark`."""
+
+
+def readings_mark(node: str | None) -> str:
+    """Return the name of the mark for the readings of the charge points that a node owns; None: without a cluster."""
+    return READINGS_THROUGH if node is None else f"{READINGS_THROUGH}:{node}"
+
+
 @dataclass(slots=True)
 class Flush:
     """Figures whose writing is not urgent: each batch takes a part of them."""
@@ -27,6 +38,8 @@ class Flush:
     connectors: list[tuple[str, Connector]] = field(default_factory=list)
     through: int = 0
     """The newest reading when the flush began, set by the writer. All rows of the flush include it."""
+    waiters: list[Callable[[], None]] = field(default_factory=list)
+    """Called when all of the flush is written."""
 
     @property
     def done(self) -> bool:
@@ -48,6 +61,16 @@ class Batch:
     begins: Flush | None = None
     ends: Flush | None = None
     """The flush that this batch completes: all readings from before it began are then included in stored rows."""
+    meter_owners: list[str] = field(default_factory=list)
+    """The charge points of `meters`, whose rows do not name them."""
+    epochs: dict[str, int] | None = None
+    """In a cluster, the owner epoch under which the rows of each charge point were made; None: no cluster."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Charge points whose rows were left out because another node owns them, with their epochs. See `fence`."""
+    through_mark: str = READINGS_THROUGH
+    """The name of the mark that `ends` moves."""
+    moves_mark: bool = True
+    """False: `ends` moves no mark; see `Journal.moves_mark`."""
 
 
 def release(readings: list[ReadingRow]) -> None:
@@ -84,7 +107,18 @@ def take(fleet: Fleet, flush: Flush | None = None, *, max_stale: int = MAX_STALE
         batch.notes, changes.notes = changes.notes, []
     if changes.decommissioned:
         batch.decommissioned, changes.decommissioned = changes.decommissioned, []
+    if fleet.epochs is not None:
+        _add_epochs(batch, fleet.epochs)
     return batch
+
+
+def _add_epochs(batch: Batch, epochs: dict[str, int]) -> None:
+    """Add the epochs of all charge points in the batch. The numbers that were assigned last are no one node's mark."""
+    named = {row[0] for rows in (batch.readings, batch.charge_points, batch.connectors) for row in rows}
+    named.update(row[1] for row in batch.transactions)
+    named.update(batch.meter_owners, (note.cp_id for note in batch.notes), batch.decommissioned)
+    batch.epochs = {cp_id: epochs.get(cp_id, NEVER_OWNED) for cp_id in named}
+    batch.marks = []
 
 
 def _take_due(fleet: Fleet, batch: Batch) -> None:
@@ -119,16 +153,19 @@ def _take_stale(fleet: Fleet, batch: Batch, flush: Flush, limit: int) -> None:
         if (cp_id, connector_id) not in changes.connectors:
             _add(batch.connectors, connector_row, cp_id, connector)
         for transaction in fleet.charge_points[cp_id].transactions.values():
-            if transaction.connector_id == connector_id and transaction.number not in changes.transactions:
-                _add(batch.meters, meter_row, transaction)
+            is_here = transaction.connector_id == connector_id and transaction.number not in changes.transactions
+            if is_here and _add(batch.meters, meter_row, transaction):
+                batch.meter_owners.append(cp_id)
 
 
-def _add(rows: list[Row], snapshot: Callable[..., Row], *of: object) -> None:
-    """Append a snapshot; log and skip one that fails, so that it does not block the others and their waiters."""
+def _add(rows: list[Row], snapshot: Callable[..., Row], *of: object) -> bool:
+    """Append a snapshot, and return True; log and skip one that fails, so that it does not block the others."""
     try:
         rows.append(snapshot(*of))
     except Exception:
         log.exception("a change can't be converted to a row and is skipped")
+        return False
+    return True
 
 
 def _is_current(fleet: Fleet, cp: ChargePoint) -> bool:

@@ -7,18 +7,29 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.fleet import Fleet
 from wattspan.errors import StoreUnavailable
 from wattspan.store.journal.batch import MAX_STALE, Batch, Flush, begin_flush, take
 from wattspan.store.store import Store
+from wattspan.telemetry.catalogue import (
+    COMMIT_TIME,
+    EVENT_NAME,
+    EXCEPTION_MESSAGE,
+    STORE_FAILED_EVENT,
+    STORE_SLOW_EVENT,
+)
+from wattspan.telemetry.logs import limited
 
 log = logging.getLogger(__name__)
 
 Done = Callable[[StoreUnavailable | None], None]
 
+SLOW_COMMIT_S = 0.5
+"""A batch that takes longer has a log record."""
 STALE_S = 1.0
 """Interval, in seconds, at which figures are written that no answer waits for. A crash loses up to this much."""
 STALLED_S = 5.0
@@ -47,6 +58,12 @@ class Journal:
     ) -> None:
         self.available = True
         """False from a failed attempt until the next one that succeeds."""
+        self.on_lost: Callable[[Mapping[str, int]], None] = lambda _epochs: None
+        """Called with the charge points of a batch that another node owns, and the epochs of their rows, which were not
+        written; before anybody is notified of the batch."""
+        self.moves_mark = True
+        """False while the fleet lacks charge points that belong to this node in the database. A flush does not write
+        their rows, so the mark must not pass the readings that these rows do not include."""
         self._store = store
         self._fleet = fleet
         self._counters = counters
@@ -65,6 +82,7 @@ class Journal:
         self._stale_due = False
         self._max_stale = MAX_STALE
         self._flush: Flush | None = None
+        self._flush_waiters: list[Callable[[], None]] = []  # wait for a flush that has not begun yet
         self._timer = self._loop.call_later(STALE_S, self._on_timer)
 
     @property
@@ -92,18 +110,31 @@ class Journal:
 
     async def flush(self) -> None:
         """Write all changes, stale figures included. Raises StoreUnavailable after `hold_s`; the changes are kept."""
-        future: asyncio.Future[None] = self._loop.create_future()
-
-        def done(error: StoreUnavailable | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
         self._stale_due, self._max_stale = True, sys.maxsize
-        self.commit(done)
+        await self.settled()
+
+    def begin_flush(self) -> None:
+        """Begin to write stale figures, in parts, and then the mark of the readings that they include.
+
+        In a cluster the mark moves even if nothing is stale: it bounds what a node reads that takes a charge point.
+        """
+        self._stale_due = True
+        self.commit()
+
+    async def figures_written(self) -> None:
+        """Return once all figures as they are now are durable, the stale ones too, without haste.
+
+        Returns only when the store takes writes again. Cancellation: safe.
+        """
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._flush_waiters.append(partial(_resolve, future, None))
+        self.begin_flush()
+        await future
+
+    async def settled(self) -> None:
+        """Return once all changes made before that are due are durable. Raises StoreUnavailable. Cancellation: safe."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.commit(partial(_resolve, future))
         await future
 
     def close(self) -> None:
@@ -131,13 +162,15 @@ class Journal:
         begins = None
         if self._stale_due and (self._flush is None or self._max_stale > MAX_STALE):
             fresh, self._stale_due = begin_flush(self._fleet), False
+            fresh.waiters, self._flush_waiters = self._flush_waiters, []
             if self._flush is None:
                 begins = self._flush = fresh
             else:
                 self._flush.charge_points += fresh.charge_points
                 self._flush.connectors += fresh.connectors
+                self._flush.waiters += fresh.waiters
         batch = take(self._fleet, self._flush, max_stale=self._max_stale)
-        batch.begins = begins
+        batch.begins, batch.moves_mark = begins, self.moves_mark
         if self._flush is not None and self._flush.done:
             batch.ends, self._flush, self._max_stale = self._flush, None, MAX_STALE
         return batch
@@ -149,12 +182,21 @@ class Journal:
             return
         if not self.available:
             log.warning("the database accepts writes again, after %d failed attempts", self._failures)
-        self.available, self._failures, self._batch = True, 0, None
+        batch, self.available, self._failures, self._batch = self._batch, True, 0, None
+        if batch is not None and batch.lost:
+            self.on_lost(batch.lost)
         # The next batch is sent before this one's waiters are notified, so that the writer does not idle.
         waiters, self._waiters = self._waiters, []
         if self._next or self._due:
             self._send()
-        self._on_commit(now - self._taken_at)
+        if batch is not None and batch.ends is not None:
+            for written in batch.ends.waiters:
+                written()
+        took_s = now - self._taken_at
+        if took_s > SLOW_COMMIT_S:
+            fields = {EVENT_NAME: STORE_SLOW_EVENT, COMMIT_TIME: round(took_s, 3)}
+            limited(log, logging.WARNING, "slow commit", "a batch took %.1f s to be durable", took_s, fields=fields)
+        self._on_commit(took_s)
         self._notify(None, waiters)
 
     def _failed(self, error: Exception) -> None:
@@ -166,7 +208,8 @@ class Journal:
 
     def _set_unavailable(self, reason: str) -> None:
         if self.available:
-            log.error("the database can't be written; holding answers and retrying: %s", reason)
+            text = "the database can't be written; holding answers and retrying: %s"
+            log.error(text, reason, extra={EVENT_NAME: STORE_FAILED_EVENT, EXCEPTION_MESSAGE: reason})
         self.available = False
 
     def _retry(self) -> None:
@@ -209,3 +252,12 @@ class Journal:
         self._waiters = [waiter for waiter in self._waiters if waiter[1] > limit]
         self._next = [waiter for waiter in self._next if waiter[1] > limit]
         self._notify(StoreUnavailable(f"not written within {self._hold_s:g} s"), late)
+
+
+def _resolve(future: asyncio.Future[None], error: StoreUnavailable | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -31,19 +31,29 @@ class Statements:
 
     @cached_property
     def reading(self) -> Prepared:
-        return self._insert(t.meter_readings, READING_COLUMNS)
+        return self._insert(t.meter_readings, READING_COLUMNS, from_arrays=True)
+
+    @cached_property
+    def newest_reading(self) -> str:
+        """Return a query for an id that all readings of this server have so far, and none will have later.
+
+        PostgreSQL's sequence counts those of other nodes, too, which no row of ours is compared with.
+        """
+        if self._dialect.name == "postgresql":
+            return "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM meter_readings_id_seq"
+        return "SELECT coalesce(max(id), 0) FROM meter_readings"
 
     @cached_property
     def charge_point(self) -> Prepared:
-        return self._upsert(t.charge_points, CHARGE_POINT_COLUMNS, ["known_since_ts"])
+        return self._upsert(t.charge_points, CHARGE_POINT_COLUMNS, ["known_since_ts"], from_arrays=True)
 
     @cached_property
     def connector(self) -> Prepared:
-        return self._upsert(t.connectors, CONNECTOR_COLUMNS)
+        return self._upsert(t.connectors, CONNECTOR_COLUMNS, from_arrays=True)
 
     @cached_property
     def transaction(self) -> Prepared:
-        return self._upsert(t.transactions, TRANSACTION_COLUMNS, ["readings_from"])
+        return self._upsert(t.transactions, TRANSACTION_COLUMNS, ["readings_from"], from_arrays=True)
 
     @cached_property
     def reservation(self) -> Prepared:
@@ -135,17 +145,23 @@ class Statements:
         *changed, number = METER_COLUMNS
         values = {name: sa.bindparam(f"b_{name}", type_=t.transactions.c[name].type) for name in changed}
         statement = sa.update(t.transactions).where(t.transactions.c.number == sa.bindparam(f"b_{number}"))
-        return Prepared(self._dialect, statement.values(values), METER_COLUMNS, t.transactions, _meters)
+        return Prepared(
+            self._dialect, statement.values(values), METER_COLUMNS, t.transactions, _meters, from_arrays=True
+        )
 
     def _drop(self, table: sa.Table) -> Prepared:
         statement = sa.delete(table).where(table.c.cp_id == sa.bindparam("b_cp_id"))
         return Prepared(self._dialect, statement, ["cp_id"], table)
 
-    def _insert(self, table: sa.Table, columns: Sequence[str]) -> Prepared:
-        return Prepared(self._dialect, insert_values(self._dialect, table, columns), columns, table)
+    def _insert(self, table: sa.Table, columns: Sequence[str], *, from_arrays: bool = False) -> Prepared:
+        statement = insert_values(self._dialect, table, columns)
+        return Prepared(self._dialect, statement, columns, table, from_arrays=from_arrays)
 
-    def _upsert(self, table: sa.Table, columns: Sequence[str], keep_first: Sequence[str] = ()) -> Prepared:
-        return Prepared(self._dialect, upsert(self._dialect, table, columns, keep_first), columns, table)
+    def _upsert(
+        self, table: sa.Table, columns: Sequence[str], keep_first: Sequence[str] = (), *, from_arrays: bool = False
+    ) -> Prepared:
+        statement = upsert(self._dialect, table, columns, keep_first)
+        return Prepared(self._dialect, statement, columns, table, from_arrays=from_arrays)
 
 
 _shared: dict[str, Statements] = {}
@@ -153,9 +169,18 @@ _sharing = Lock()
 
 
 def statements_for(dialect: sa.Dialect) -> Statements:
-    """Return the statements of a dialect, shared by all stores of the process: compiling them takes up to 0.1 s."""
+    """Return the statements of a dialect, shared by all stores of the process.
+
+    All are compiled here, which takes up to 0.1 s: the first batch of a kind would wait for it, beside a busy loop for
+    several times as long.
+    """
     with _sharing:
-        return _shared.setdefault(dialect.name, Statements(dialect))
+        if dialect.name not in _shared:
+            _shared[dialect.name] = statements = Statements(dialect)
+            for name, member in vars(Statements).items():
+                if isinstance(member, cached_property):
+                    getattr(statements, name)
+        return _shared[dialect.name]
 
 
 def _meters(rows: int) -> Any:

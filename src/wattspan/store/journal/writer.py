@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from wattspan.errors import StoreError
 from wattspan.store.claim import Claim
-from wattspan.store.engine import BEGINS, row_fault, terminate, translate_errors
+from wattspan.store.engine import BEGINS, IN_PIPELINE, row_fault, terminate, translate_errors
 from wattspan.store.journal.statements import Cursor
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,15 @@ class Writer:
         self._connection: sa.Connection | None = None
         self._is_row_fault = row_fault(engine)
         self._begin = BEGINS.get(engine.dialect.name)
+        self._in_pipeline = IN_PIPELINE.get(engine.dialect.name)
         self._thread = threading.Thread(target=self._run, name="wattspan-store", daemon=True)
         self._thread.start()
 
     def write(self, work: Work, done: Callable[[Exception | None], None], *, otherwise: Work) -> None:
         """Run `work` in a transaction, then call `done(None)` once it is durable, or `done(error)`, on the event loop.
 
-        If it fails because of a row, it is rolled back and `otherwise` runs instead.
+        If it fails because of a row, it is rolled back and `otherwise` runs instead. On PostgreSQL, the statements
+        of `work` are sent together with the commit, so an error in them is raised when it reads or has ended.
         """
         self._jobs.put(
             lambda: self._report(lambda: self._transact_plainly(work, otherwise), lambda _none, error: done(error))
@@ -117,7 +119,10 @@ class Writer:
         with self._connected() as connection:
             driver = connection.connection.dbapi_connection
             try:
-                self._attempt(driver, work)
+                if self._in_pipeline is None:
+                    self._attempt(driver, work)
+                else:
+                    self._in_pipeline(driver, work)
             except Exception as fault:
                 if not self._is_row_fault(fault):
                     raise

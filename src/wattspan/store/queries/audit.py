@@ -30,6 +30,16 @@ def list_entries(
     return [AuditEntry(**found) for found in connection.execute(query).mappings()]
 
 
+def entries_between(
+    connection: sa.Connection, after: int, from_ts: float, until_ts: float, limit: int
+) -> list[AuditEntry]:
+    """Return up to `limit` rows in the range, after an id, oldest first."""
+    c = t.audit.c
+    query = sa.select(*(column.label(field) for column, field in _FIELDS.items()))
+    query = query.where(c.id > after, c.at_ts >= from_ts, c.at_ts < until_ts).order_by(c.id).limit(limit)
+    return [AuditEntry(**found) for found in connection.execute(query).mappings()]
+
+
 def expire_entries(connection: sa.Connection, before_ts: float, limit: int) -> int:
     """Delete rows older than `before_ts` among the oldest `limit`; return how many. The newest row always stays."""
     c = t.audit.c

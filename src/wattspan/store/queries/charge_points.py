@@ -6,9 +6,11 @@ import sqlalchemy as sa
 
 from wattspan.errors import SerialConflict
 from wattspan.store.queries import Check
+from wattspan.store.queries import sites as site_queries
+from wattspan.store.queries.locks import lock, of_identity
 from wattspan.store.records import NETWORK, NO_SECRETS, PendingSecret, Registration, secrets_to_json
 from wattspan.store.schema import tables as t
-from wattspan.store.upsert import insert
+from wattspan.store.upsert import insert, upsert
 
 _CP = t.charge_points.c
 _COLUMNS = [
@@ -18,6 +20,7 @@ _COLUMNS = [
         *("name", "location", "note"),
         *("other_secret", "other_until_ts", "security_profile", "unknown_id_tags"),
         *("pending_secrets", "pending_profile", "profile_lowered", "registered_serial"),
+        *("owner", "owner_epoch"),
     )
 ]
 _NO_OTHER_SECRET = {"other_secret": None, "other_until_ts": None, "pending_secrets": NO_SECRETS}
@@ -26,6 +29,7 @@ Pending = tuple[PendingSecret, ...]
 
 # Compiled once: every handshake runs these, and building a query takes four times as long as running it.
 _REGISTERED = sa.select(*_COLUMNS).where(_CP.cp_id == sa.bindparam("cp_id"), _CP.removed_ts.is_(None))
+_TO_BE_CHANGED = _REGISTERED.with_for_update(key_share=True)
 _SAME_IGNORING_CASE = (
     sa.select(*_COLUMNS)
     .where(sa.func.lower(_CP.cp_id) == sa.bindparam("lower"), _CP.registered_ts.is_not(None), _CP.removed_ts.is_(None))
@@ -65,7 +69,7 @@ def register(
     connection: sa.Connection, cp_id: str, secret: str | None, now_ts: float, security_profile: int | None = None
 ) -> bool:
     """Register a charge point, or replace its secret. Return True if it was not registered before."""
-    before = registration(connection, cp_id)
+    before = _to_register(connection, cp_id)
     if (before is None or before.registered_ts is None) and identity_conflicts(connection, cp_id):
         raise SerialConflict(cp_id)
     required = {} if security_profile is None else _required_profile(before, security_profile)
@@ -83,7 +87,7 @@ def add_charge_point(
     connection: sa.Connection, cp_id: str, secret: str | None, annotations: Mapping[str, str | int], now_ts: float
 ) -> Registration | None:
     """Register a charge point with its annotations. Return None if it is registered already."""
-    before = registration(connection, cp_id)
+    before = _to_register(connection, cp_id, str(annotations.get("registered_serial", "")))
     if before is not None and before.registered_ts is not None:
         return None
     register(connection, cp_id, secret, now_ts)
@@ -94,7 +98,9 @@ def change_charge_point(
     connection: sa.Connection, cp_id: str, annotations: Mapping[str, str | int], check: Check
 ) -> Registration | None:
     """Change a charge point's annotations and return it."""
-    before = registration(connection, cp_id)
+    if serial := str(annotations.get("registered_serial", "")):
+        lock(connection, of_identity(serial))
+    before = _locked(connection, cp_id)
     check(before)
     return _annotated(connection, cp_id, annotations, before)
 
@@ -103,14 +109,14 @@ def set_secret(
     connection: sa.Connection, cp_id: str, secret: str | None, check: Check, now_ts: float
 ) -> Registration | None:
     """Replace a charge point's secret (None: none is required) and register it if it was not."""
-    check(registration(connection, cp_id))
+    check(_to_register(connection, cp_id))
     register(connection, cp_id, secret, now_ts)
     return registration(connection, cp_id)
 
 
 def remove_charge_point(connection: sa.Connection, cp_id: str, check: Check, now_ts: float) -> None:
     """Mark a charge point as removed, if `check` permits."""
-    check(registration(connection, cp_id))
+    check(_locked(connection, cp_id))
     mark_removed(connection, cp_id, now_ts)
 
 
@@ -145,8 +151,8 @@ def is_rejected(connection: sa.Connection, cp_id: str) -> bool:
 
 def reject(connection: sa.Connection, cp_id: str, now_ts: float) -> None:
     """Reject an unknown charge point until it is registered."""
-    connection.execute(sa.delete(t.rejected_charge_points).where(t.rejected_charge_points.c.cp_id == cp_id))
-    connection.execute(sa.insert(t.rejected_charge_points).values(cp_id=cp_id, rejected_ts=now_ts))
+    statement = upsert(connection.dialect, t.rejected_charge_points, ["cp_id", "rejected_ts"])
+    connection.execute(statement, {"cp_id": cp_id, "rejected_ts": now_ts})
 
 
 def offer_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: float) -> None:
@@ -154,7 +160,7 @@ def offer_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: flo
 
     A charge point that was known but not registered counts as registered from now on.
     """
-    known = registration(connection, cp_id)
+    known = _to_register(connection, cp_id)
     if known is None or known.registered_ts is None:
         register(connection, cp_id, None, now_ts)
     _change(connection, cp_id, other_secret=stored, other_until_ts=None)
@@ -162,7 +168,7 @@ def offer_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: flo
 
 def confirm_secret(connection: sa.Connection, cp_id: str, stored: str, until_ts: float) -> bool:
     """Make the second secret the first; the former stays valid until `until_ts`. Return False if it has changed."""
-    known = registration(connection, cp_id)
+    known = _locked(connection, cp_id)
     if known is None or known.other_secret != stored:
         return False
     former = {"other_secret": known.secret, "other_until_ts": until_ts, "pending_secrets": NO_SECRETS}
@@ -172,7 +178,7 @@ def confirm_secret(connection: sa.Connection, cp_id: str, stored: str, until_ts:
 
 def withdraw_secret(connection: sa.Connection, cp_id: str, stored: str) -> None:
     """Delete the second secret, which the charge point refused."""
-    known = registration(connection, cp_id)
+    known = _locked(connection, cp_id)
     if known is not None and known.other_secret == stored:
         _change(connection, cp_id, other_secret=None, other_until_ts=None)
 
@@ -191,7 +197,7 @@ def adopt_secret(connection: sa.Connection, cp_id: str, stored: str, now_ts: flo
 
     All others end, except those of other network profiles.
     """
-    known = registration(connection, cp_id)
+    known = _to_register(connection, cp_id)
     if known is None:
         return
     used = [each for each in known.pending if each.secret == stored]
@@ -238,14 +244,32 @@ def identity_conflicts(connection: sa.Connection, cp_id: str) -> bool:
     return connection.execute(sa.select(_CP.cp_id).where(others, same).limit(1)).first() is not None
 
 
+def _locked(connection: sa.Connection, cp_id: str) -> Registration | None:
+    """Return a charge point that is known and was not removed, or None; nobody else changes it in the meantime."""
+    found = connection.execute(_TO_BE_CHANGED, {"cp_id": cp_id}).mappings().first()
+    return None if found is None else Registration(**found)
+
+
 def _known(connection: sa.Connection, cp_id: str, now_ts: float) -> Registration | None:
-    """Return a charge point, which is added if it connected so recently that its row is not written yet."""
-    found = registration(connection, cp_id)
+    """Return a charge point, which is added if it connected so recently that its row is not written yet.
+
+    Nobody else changes it in the meantime.
+    """
+    found = _locked(connection, cp_id)
     if found is not None:
         return found
     added = insert(connection.dialect, t.charge_points).values(cp_id=cp_id, known_since_ts=now_ts)
     connection.execute(added.on_conflict_do_nothing())
-    return registration(connection, cp_id)
+    return _locked(connection, cp_id)
+
+
+def _to_register(connection: sa.Connection, *identities: str) -> Registration | None:
+    """Return the first of these charge points, or None, before it is registered.
+
+    Nobody else changes it in the meantime, or registers one of the `identities`, also as the serial number of another.
+    """
+    lock(connection, *(of_identity(each) for each in identities if each))
+    return _locked(connection, identities[0])
 
 
 def _required_profile(before: Registration | None, profile: int) -> dict[str, int | bool]:
@@ -266,6 +290,8 @@ def _annotated(
         values |= _required_profile(before, int(annotations["security_profile"]))
     if values:
         _change(connection, cp_id, **values)
+    if {"name", "location"} & annotations.keys():
+        site_queries.touch(connection)
     return registration(connection, cp_id)
 
 

@@ -3,7 +3,7 @@
 It works in slices, so that the reads stay short and the writes do not hold up messages.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ def _parsed(token: ErasedToken, text: str, *, keep_numbers: bool) -> str:
 
 REPLACEMENTS: Mapping[sa.Column[Any], Replace] = {
     t.id_tags.c.parent: ErasedToken.in_value,
+    t.id_tags.c.note: ErasedToken.in_text,
     t.transactions.c.id_token: ErasedToken.in_value,
     t.transactions.c.reason: ErasedToken.in_text,
     t.transactions.c["story"]: _in_json,
@@ -62,6 +63,17 @@ REPLACEMENTS: Mapping[sa.Column[Any], Replace] = {
     t.unwritable.c.fault: ErasedToken.in_text,
     t.api_tokens.c.label: ErasedToken.in_text,
     t.stored_files.c.name: ErasedToken.in_text,
+    t.state_changes.c.detail: ErasedToken.in_text,
+    t.jobs.c["name"]: ErasedToken.in_text,
+    t.jobs.c.parameters: _in_json,
+    t.jobs.c.reason: ErasedToken.in_text,
+    t.job_targets.c.detail: ErasedToken.in_text,
+    t.planned_outages.c.reason: ErasedToken.in_text,
+    **{t.sites.c[name]: ErasedToken.in_text for name in ("name", "address", "note")},
+    t.sites.c["labels"]: _in_json,
+    t.charge_point_places.c["labels"]: _in_json,
+    t.saved_views.c["name"]: ErasedToken.in_text,
+    t.saved_views.c["query"]: _in_json,
 }
 """How the token is replaced in each column that can hold it. `NO_TOKEN` names the others."""
 
@@ -77,17 +89,25 @@ NO_TOKEN: frozenset[sa.Column[Any]] = frozenset({
     *(t.transactions.c[name] for name in ("connector_id", "transaction_id", "trace_id", "span_id", "first_span_id")),
     *(t.transactions.c[name] for name in ("key", "id_token_type", "charging_state", "seq_nos")),
     *(t.transactions.c[name] for name in ("meter_state", "energy_correction")),
-    *(t.id_tags.c[name] for name in ("id_key", "id_token", "status", "type", "evse_ids")),
+    *(t.id_tags.c[name] for name in ("id_key", "id_token", "status", "type", "evse_ids", "tag_group")),
+    t.id_tags.c.last_used_cp_id,
     *(t.meter_readings.c.connector_id, t.reservations.c.connector_id, t.issued_certificates.c.serial),
     *(t.device_attributes.c[name] for name in (*t.VARIABLE_COLUMNS, "type", "mutability")),
     *(t.device_characteristics.c[name] for name in (*t.VARIABLE_COLUMNS, "data_type", "unit", "values_list")),
     *(t.device_monitors.c[name] for name in (*t.VARIABLE_COLUMNS, "type", "kind")),
-    *(t.unwritable.c.table_name, t.marks.c.name),
+    *(t.unwritable.c.table_name, t.marks.c.name, t.charge_points.c.owner),
+    *(t.nodes.c[name] for name in ("name", "instance", "version", "metrics_url", "api_url")),
     *(t.users.c[name] for name in ("user_key", "name", "role", "password")),
     *(t.login_sessions.c.digest, t.login_sessions.c.user_key),
     *(t.api_tokens.c[name] for name in ("digest", "token_id", "user_key", "scopes")),
     *(t.audit.c[name] for name in ("who", "by_means_of", "action", "trace_id")),
     *(t.stored_files.c[name] for name in ("file_id", "kind", "sha256")),
+    *(t.state_changes.c[name] for name in ("kind", "connector_id", "state")),
+    *(t.jobs.c[name] for name in ("job_id", "operation", "state", "node", "created_by")),
+    *(t.job_targets.c[name] for name in ("job_id", "state", "trace_id")),
+    *(t.planned_outages.c.connector_id, t.planned_outages.c.created_by),
+    *(t.sites.c.site_id, t.sites.c.time_zone, t.charge_point_places.c.site_id),
+    *(t.saved_views.c[name] for name in ("view_id", "user_key", "page")),
 })  # fmt: skip
 """Columns of text that hold no id token: identifiers, words of OCPP, digests. The row of the tag itself is deleted, and
 the key of a transaction is replaced together with its token."""
@@ -95,12 +115,16 @@ the key of a transaction is replaced together with its token."""
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row to be changed: its key, what was read, and what is written instead. Columns by name."""
+    """A row to be changed: its key, what was read, and what is written instead. Columns by name.
+
+    `cp_id`: the charge point that it is about; None: none.
+    """
 
     table: sa.Table
     key: Mapping[str, Any]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    cp_id: str | None = None
 
 
 def tables() -> Sequence[sa.Table]:
@@ -125,7 +149,8 @@ def find(
     """Return the changes that take the token out of a slice of a table."""
     columns = [column for column in REPLACEMENTS if column.table is table]
     keys = list(table.primary_key.columns)
-    shown = [*dict.fromkeys([*keys, *columns, *([t.transactions.c.key] if table is t.transactions else [])])]
+    beside = [table.c[name] for name in ("cp_id", *(("key",) if table is t.transactions else ())) if name in table.c]
+    shown = [*dict.fromkeys([*keys, *columns, *beside])]
     query = sa.select(*shown).where(sa.or_(*(_may_hold(column, token) for column in columns)))
     number = _number_of(table)
     if within is not None and number is not None:
@@ -140,16 +165,27 @@ def find(
         if changed:
             key = {c.name: row[c.name] for c in keys}
             found.append(
-                Change(table, key, {name: before[name] for name in changed}, {name: after[name] for name in changed})
+                Change(
+                    table,
+                    key,
+                    {name: before[name] for name in changed},
+                    {name: after[name] for name in changed},
+                    row.get("cp_id"),
+                )
             )
     return found
 
 
 def apply(connection: sa.Connection, changes: Sequence[Change]) -> int:
-    """Make the changes, except to rows that were changed meanwhile. Return how many were made."""
+    """Make the changes, except to rows that were changed meanwhile. Return how many were made.
+
+    All transactions that write several rows of charge points lock them in one order, so that they can't block each
+    other: first the charge points in the order in which batches do (`journal.fence`), then rows by their keys.
+    """
     _overwrite_deleted(connection)
+    _lock_charge_points(connection, {change.cp_id for change in changes if change.cp_id is not None})
     made = 0
-    for change in changes:
+    for change in sorted(changes, key=lambda change: (change.table.name, tuple(change.key.values()))):
         c = change.table.c
         same = [c[name] == value for name, value in (change.key | change.before).items()]  # type: ignore[operator]
         made += connection.execute(sa.update(change.table).where(*same).values(change.after)).rowcount
@@ -160,6 +196,13 @@ def remove(connection: sa.Connection, id_token: str) -> bool:
     """Delete the id tag on file. Return False if there was none."""
     _overwrite_deleted(connection)
     return connection.execute(sa.delete(t.id_tags).where(t.id_tags.c.id_key == id_token.casefold())).rowcount > 0
+
+
+def _lock_charge_points(connection: sa.Connection, cp_ids: Collection[str]) -> None:
+    if connection.dialect.name == "postgresql" and cp_ids:
+        c = t.charge_points.c
+        query = sa.select(c.cp_id).where(c.cp_id.in_(cp_ids)).order_by(c.cp_id).with_for_update(key_share=True)
+        connection.execute(query)
 
 
 def _number_of(table: sa.Table) -> sa.Column[Any] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -26,7 +26,16 @@ _NEWEST_OF_ID = (
     .order_by(_TX.number.desc())
     .limit(1)
 )
-_READING_FIELDS = ("charger_ts", "received_ts", "energy_wh", "register_wh", "current_a", "power_w", "soc_percent")
+_READING_FIELDS = (
+    "charger_ts",
+    "received_ts",
+    "energy_wh",
+    "register_wh",
+    "current_a",
+    "power_w",
+    "soc_percent",
+    "offered_a",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,16 @@ class TransactionFilter:
     open: bool | None = None
     from_ts: float | None = None
     until_ts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionTotals:
+    """How many transactions match a filter, how many of them are open, and their energy and duration together."""
+
+    number: int
+    open: int
+    energy_wh: float
+    duration_s: float
 
 
 def find_start(connection: sa.Connection, cp_id: str, key: str) -> Transaction | None:
@@ -63,18 +82,60 @@ def list_transactions(
     connection: sa.Connection, wanted: TransactionFilter, before: int | None, limit: int
 ) -> list[Transaction]:
     """Return up to `limit` transactions with numbers below `before`, newest first."""
+    query = sa.select(t.transactions).order_by(_TX.number.desc()).limit(limit).where(*_conditions(wanted))
+    if before is not None:
+        query = query.where(_TX.number < before)
+    return [to_transaction(found) for found in connection.execute(query).mappings()]
+
+
+def transaction_totals(connection: sa.Connection, wanted: TransactionFilter, now_ts: float) -> TransactionTotals:
+    """Return the totals of the transactions that match; open ones last until `now_ts`."""
+    lasted = sa.func.coalesce(_TX.stopped_received_ts, now_ts) - _TX.started_received_ts
+    query = sa.select(
+        sa.func.count(),
+        sa.func.count().filter(_TX.stopped_received_ts.is_(None)),
+        sa.func.coalesce(sa.func.sum(_TX.energy_wh), 0.0),
+        sa.func.coalesce(sa.func.sum(lasted), 0.0),
+    ).where(*_conditions(wanted))
+    number, running, energy_wh, duration_s = connection.execute(query).one()
+    return TransactionTotals(number=number, open=running, energy_wh=energy_wh, duration_s=duration_s)
+
+
+def _conditions(wanted: TransactionFilter) -> list[sa.ColumnElement[bool]]:
     conditions: tuple[tuple[object, Callable[[], sa.ColumnElement[bool]]], ...] = (
         (wanted.cp_id, lambda: _TX.cp_id == wanted.cp_id),
         (wanted.id_token, lambda: sa.func.lower(_TX.id_token) == str(wanted.id_token).lower()),
         (wanted.from_ts, lambda: _TX.started_received_ts >= wanted.from_ts),
         (wanted.until_ts, lambda: _TX.started_received_ts < wanted.until_ts),
-        (before, lambda: _TX.number < before),
     )
-    query = sa.select(t.transactions).order_by(_TX.number.desc()).limit(limit)
-    query = query.where(*(condition() for value, condition in conditions if value is not None))
+    found = [condition() for value, condition in conditions if value is not None]
     if wanted.open is not None:
-        query = query.where(_TX.stopped_received_ts.is_(None) if wanted.open else _TX.stopped_received_ts.is_not(None))
-    return [to_transaction(found) for found in connection.execute(query).mappings()]
+        found.append(_TX.stopped_received_ts.is_(None) if wanted.open else _TX.stopped_received_ts.is_not(None))
+    return found
+
+
+class Session(NamedTuple):
+    """A transaction as a timeline shows it. `ended_ts` None: it is open."""
+
+    cp_id: str
+    connector_id: str
+    number: int
+    began_ts: float
+    ended_ts: float | None
+    energy_wh: float
+
+
+def overlapping(
+    connection: sa.Connection, cp_ids: Sequence[str], from_ts: float, until_ts: float, limit: int
+) -> list[Session]:
+    """Return up to `limit` transactions of charge points that reach into a range by our clock, oldest first."""
+    columns = (_TX.cp_id, _TX.connector_id, _TX.number, _TX.started_received_ts, _TX.stopped_received_ts, _TX.energy_wh)
+    query = sa.select(*columns).where(
+        _TX.cp_id.in_(cp_ids),
+        _TX.started_received_ts < until_ts,
+        sa.or_(_TX.stopped_received_ts.is_(None), _TX.stopped_received_ts >= from_ts),
+    )
+    return [Session(*row) for row in connection.execute(query.order_by(_TX.number).limit(limit))]
 
 
 def transaction(connection: sa.Connection, number: int) -> Transaction | None:

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from wattspan.errors import LimitReached
 from wattspan.store.queries import Check
+from wattspan.store.queries.locks import USERS, lock
 from wattspan.store.records import ApiToken, User
 from wattspan.store.schema import tables as t
+from wattspan.store.upsert import insert
 
 ADMIN = "admin"
 """The role that may manage users."""
@@ -30,17 +32,21 @@ def users(connection: sa.Connection, after: str, limit: int) -> list[User]:
 
 def add_user(connection: sa.Connection, new: User, max_users: int | None = None) -> bool:
     """Add a user. Return False if the name is taken. Raise LimitReached if there are `max_users` already."""
+    lock(connection, USERS)
     if user(connection, new.name) is not None:
         return False
     if max_users is not None and _count(connection, t.users) >= max_users:
         raise LimitReached("users", max_users)
     values = {column.name: getattr(new, column.name) for column in _USER}
-    connection.execute(sa.insert(t.users).values(user_key=new.name.casefold(), **values))
-    return True
+    added = insert(connection.dialect, t.users).values(user_key=new.name.casefold(), **values)
+    # Another node may be adding the same user, whom no query shows until its commit.
+    rows = connection.execute(added.on_conflict_do_nothing().returning(t.users.c.user_key))
+    return rows.first() is not None  # PostgreSQL's driver counts no rows here
 
 
 def add_first_user(connection: sa.Connection, new: User) -> bool:
     """Add a user only if there are none yet. Return False if there are."""
+    lock(connection, USERS)
     if connection.execute(sa.select(t.users.c.user_key).limit(1)).first() is not None:
         return False
     return add_user(connection, new)
@@ -51,6 +57,7 @@ def change_user(connection: sa.Connection, name: str, changes: Mapping[str, Any]
 
     Return None, with nothing changed, if no admin who can log in would be left.
     """
+    lock(connection, USERS)
     before = user(connection, name)
     check(before)
     after = None if before is None else replace(before, **changes)
@@ -77,6 +84,7 @@ def other_admins(connection: sa.Connection, name: str) -> bool:
 
 def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
     """Remove a user with their logins and tokens. Return False for the last admin who can log in."""
+    lock(connection, USERS)
     before = user(connection, name)
     check(before)
     if is_admin(before) and not other_admins(connection, name):
@@ -88,15 +96,21 @@ def remove_user(connection: sa.Connection, name: str, check: Check) -> bool:
 
 
 def add_login(
-    connection: sa.Connection, digest: str, name: str, now_ts: float, expires_ts: float, replaces: str
-) -> None:
-    """Add a login. Delete the one it `replaces` (its digest) and all that have expired."""
-    key, c = name.casefold(), t.login_sessions.c
+    connection: sa.Connection, digest: str, verified: User, now_ts: float, expires_ts: float, replaces: str
+) -> bool:
+    """Add a login. Delete the one it `replaces` (its digest) and all that have expired.
+
+    Return False, with nothing changed, if the user or the password was changed since it was verified.
+    """
+    key, c = verified.name.casefold(), t.login_sessions.c
+    unchanged = (t.users.c.user_key == key, t.users.c.password == verified.password, t.users.c.disabled.is_(False))
+    if not connection.execute(sa.update(t.users).where(*unchanged).values(last_login_ts=now_ts)).rowcount:
+        return False
     expired = sa.or_(c.digest == replaces, c.expires_ts <= now_ts)
     connection.execute(sa.delete(t.login_sessions).where(expired))
     login = {"digest": digest, "user_key": key, "created_ts": now_ts, "expires_ts": expires_ts}
     connection.execute(sa.insert(t.login_sessions).values(login))
-    connection.execute(sa.update(t.users).where(t.users.c.user_key == key).values(last_login_ts=now_ts))
+    return True
 
 
 def login_user(connection: sa.Connection, digest: str, now_ts: float) -> User | None:
@@ -126,6 +140,7 @@ def open_logins(connection: sa.Connection, now_ts: float) -> int:
 
 def add_token(connection: sa.Connection, digest: str, token: ApiToken, max_tokens: int) -> None:
     """Add a token. Raise LimitReached if its user has `max_tokens` that have not expired at its creation."""
+    lock(connection, USERS)
     c = t.api_tokens.c
     alive = sa.or_(c.expires_ts.is_(None), c.expires_ts > token.created_ts)
     if _count(connection, t.api_tokens, c.user_key == token.user.casefold(), alive) >= max_tokens:

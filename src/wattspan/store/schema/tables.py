@@ -6,17 +6,16 @@ Times are Unix seconds as floats. JSON is text. A transaction's `number` is ours
 
 import sqlalchemy as sa
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from wattspan.store.schema import history_tables, job_tables, message_tables, site_tables
+from wattspan.store.schema.base import Number, Seconds
+from wattspan.store.schema.base import metadata as metadata  # noqa: PLC0414  re-exported
 
-Seconds = sa.Double
-Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""64 bits everywhere; on SQLite it is the row id, which needs no index of its own."""
+series, state_changes = history_tables.series, history_tables.state_changes
+planned_outages = history_tables.planned_outages
+sites, charge_point_places = site_tables.sites, site_tables.charge_point_places
+saved_views = site_tables.saved_views
+message_blocks = message_tables.message_blocks
+jobs, job_targets = job_tables.jobs, job_tables.job_targets
 
 charge_points = sa.Table(
     "charge_points",
@@ -43,6 +42,11 @@ charge_points = sa.Table(
     sa.Column("energy_jumps", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("certificate_expires_ts", Seconds),
     sa.Column("counters", sa.Text, nullable=False, server_default="{}"),
+    # Whether it was connected when its owner wrote the row last. Of use in a cluster only: see store.takeover.
+    sa.Column("connected", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The node of a cluster that owns it, and how often that changed. Written by store.takeover only.
+    sa.Column("owner", sa.Text),
+    sa.Column("owner_epoch", sa.BigInteger, nullable=False, server_default="0"),
     # Written by administration only, never by the journal.
     sa.Column("registered_ts", Seconds),
     sa.Column("secret", sa.Text),
@@ -60,6 +64,7 @@ charge_points = sa.Table(
     sa.Column("name", sa.Text, nullable=False, server_default=""),
     sa.Column("location", sa.Text, nullable=False, server_default=""),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_charge_points_owner", "owner"),
 )
 for _name, _expression, _where in (
     ("lower", sa.func.lower(charge_points.c.cp_id), charge_points.c.registered_ts),
@@ -78,6 +83,8 @@ sa.Index(
     sqlite_where=charge_points.c.registered_serial != "",
     postgresql_where=charge_points.c.registered_serial != "",
 )
+# Lists over all nodes are merged in the order of bytes, which is how Python compares.
+sa.Index("ix_charge_points_bytes", sa.collate(charge_points.c.cp_id, "C")).ddl_if(dialect="postgresql")
 
 connectors = sa.Table(
     "connectors",
@@ -137,6 +144,8 @@ transactions = sa.Table(
     # Branches of readings, of an open transaction (domain.energy); "": a row of a release before this column.
     sa.Column("meter_state", sa.Text, nullable=False, server_default=""),
     sa.Column("energy_correction", sa.Text, nullable=False, server_default=""),
+    sa.Column("messages", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("sampled", sa.Boolean),
     sa.Column("readings_from", Number, nullable=False),
     sa.Column("readings_through", Number, nullable=False),
     sa.UniqueConstraint("cp_id", "key"),
@@ -148,9 +157,14 @@ sa.Index(
     sqlite_where=transactions.c.stopped_received_ts.is_(None),
     postgresql_where=transactions.c.stopped_received_ts.is_(None),
 )
+# For lists of the charge points of all nodes; a server that is alone has them in memory.
+sa.Index(
+    "ix_transactions_open_cp_id", transactions.c.cp_id, postgresql_where=transactions.c.stopped_received_ts.is_(None)
+).ddl_if(dialect="postgresql")
 
-# The largest table by far. It has no index but the row id: an index by transaction would dirty a page for each charge
-# point of a batch, which tripled the cost of a row when measured.
+# The largest table by far, on PostgreSQL with a partition for each month (`store.partitions`). It has no index but the
+# row id: an index by transaction would dirty a page for each charge point of a batch, which tripled the cost of a row
+# when measured.
 meter_readings = sa.Table(
     "meter_readings",
     metadata,
@@ -193,6 +207,11 @@ id_tags = sa.Table(
     sa.Column("max_active_transactions", sa.Integer),
     sa.Column("type", sa.Text, nullable=False, server_default=""),
     sa.Column("evse_ids", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("tag_group", sa.Text, nullable=False, server_default=""),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    # Where a session was last started with it. Not part of what an operator sets.
+    sa.Column("last_used_ts", Seconds),
+    sa.Column("last_used_cp_id", sa.Text),
 )
 
 # Charge points that an operator rejected while they waited for approval.
@@ -363,6 +382,21 @@ marks = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", Number, nullable=False),
+)
+
+# The nodes of a cluster. Times are by PostgreSQL's clock. `stopped`: it ended by itself, so that others may adopt its
+# charge points at once.
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("instance", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("started_ts", Seconds, nullable=False),
+    sa.Column("heartbeat_ts", Seconds, nullable=False),
+    sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("metrics_url", sa.Text, nullable=False, server_default=""),
+    sa.Column("api_url", sa.Text, nullable=False, server_default=""),
 )
 
 # Users of the API. Secrets are stored as digests only; a key is the case-folded name.

@@ -44,15 +44,15 @@ def _serialized(request: Any) -> bytes:
 class GrpcLogExporter(OTLPGrpcLogExporter):
     """OTLP over gRPC for logs: the stock exporter."""
 
-    def __init__(self) -> None:
-        super().__init__(channel_options=CHANNEL_OPTIONS)
+    def __init__(self, timeout_s: float | None = None) -> None:
+        super().__init__(channel_options=CHANNEL_OPTIONS, timeout=timeout_s)
 
 
 class GrpcSpanExporter(OTLPGrpcExporter):
     """OTLP over gRPC: the stock exporter with an encoder of its own."""
 
-    def __init__(self, encode: Encode) -> None:
-        super().__init__(channel_options=CHANNEL_OPTIONS)
+    def __init__(self, encode: Encode, timeout_s: float | None = None) -> None:
+        super().__init__(channel_options=CHANNEL_OPTIONS, timeout=timeout_s)
         self._encode = encode
         service, response = "trace.v1.TraceService", ExportTraceServiceResponse
         self._stub: Any = lambda channel: _BytesStub(channel, service, response)
@@ -65,8 +65,8 @@ class GrpcSpanExporter(OTLPGrpcExporter):
 class GrpcMetricExporter(OTLPGrpcMetricExporter):
     """OTLP over gRPC for metrics: the stock exporter, and `send` for requests that are already encoded."""
 
-    def __init__(self) -> None:
-        super().__init__(max_export_batch_size=POINTS_PER_REQUEST, channel_options=CHANNEL_OPTIONS)
+    def __init__(self, timeout_s: float | None = None) -> None:
+        super().__init__(max_export_batch_size=POINTS_PER_REQUEST, channel_options=CHANNEL_OPTIONS, timeout=timeout_s)
         service, response = "metrics.v1.MetricsService", ExportMetricsServiceResponse
         self._stub: Any = lambda channel: _BytesStub(channel, service, response)
         self._initialize_channel_and_stub()  # type: ignore[no-untyped-call]

@@ -57,6 +57,16 @@ class _BoundedAdapter(HTTPAdapter):
         return response
 
 
+class _OwnAuthority(Session):
+    """A session that prefers the file of OTEL_EXPORTER_OTLP_CERTIFICATE to REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if isinstance(self.verify, str):
+            settings["verify"] = self.verify
+        return settings
+
+
 def bounded_session() -> Session | None:
     """Return a session that reads no more than MAX_ANSWER_BYTES of an answer.
 
@@ -64,7 +74,7 @@ def bounded_session() -> Session | None:
     """
     if any(name.startswith("OTEL_PYTHON_EXPORTER_OTLP_HTTP_") and "CREDENTIAL" in name for name in os.environ):
         return None
-    session = Session()
+    session = _OwnAuthority()
     for scheme in ("http://", "https://"):
         session.mount(scheme, _BoundedAdapter())
     return session
@@ -73,15 +83,15 @@ def bounded_session() -> Session | None:
 class HttpLogExporter(OTLPHttpLogExporter):
     """OTLP over HTTP for logs: the stock exporter."""
 
-    def __init__(self) -> None:
-        super().__init__(session=bounded_session())
+    def __init__(self, timeout_s: float | None = None) -> None:
+        super().__init__(session=bounded_session(), timeout=timeout_s)
 
 
 class HttpSpanExporter(OTLPHttpExporter):
     """OTLP over HTTP: the stock exporter with an encoder of its own."""
 
-    def __init__(self, encode: Encode) -> None:
-        super().__init__(session=bounded_session())
+    def __init__(self, encode: Encode, timeout_s: float | None = None) -> None:
+        super().__init__(session=bounded_session(), timeout=timeout_s)
         self._encode = encode
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -94,8 +104,8 @@ class HttpSpanExporter(OTLPHttpExporter):
 class HttpMetricExporter(OTLPHttpMetricExporter):
     """OTLP over HTTP for metrics: the stock exporter, and `send` for requests that are already encoded."""
 
-    def __init__(self) -> None:
-        super().__init__(max_export_batch_size=POINTS_PER_REQUEST, session=bounded_session())
+    def __init__(self, timeout_s: float | None = None) -> None:
+        super().__init__(max_export_batch_size=POINTS_PER_REQUEST, session=bounded_session(), timeout=timeout_s)
 
     @property
     def preferences(self) -> Preferences:

@@ -1,9 +1,11 @@
-"""Exports log records by OTLP: warnings and above, and the end of each session."""
+"""Exports log records by OTLP: warnings and above, the end of each session, and the events of `evidence`."""
 
 import logging
 
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
 
+from wattspan.telemetry.catalogue import EVENT_NAME
+from wattspan.telemetry.otlp.drops import DROPS_LOG
 from wattspan.telemetry.sdk_private import LoggerProvider
 from wattspan.telemetry.sessions import SESSIONS_LOG
 
@@ -13,8 +15,9 @@ def export_logs(loggers: LoggerProvider) -> logging.Handler:
     handler = LoggingHandler(logger_provider=loggers)
     handler.addFilter(
         lambda record: (
-            (record.levelno >= logging.WARNING or record.name == SESSIONS_LOG)
+            (record.levelno >= logging.WARNING or record.name == SESSIONS_LOG or EVENT_NAME in vars(record))
             and not record.name.startswith("opentelemetry.")
+            and record.name != DROPS_LOG
         )
     )
     logging.getLogger().addHandler(handler)

@@ -10,11 +10,14 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar as OtlpExemplar
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint
 from opentelemetry.sdk.metrics.export import AggregationTemporality
 
 from wattspan.telemetry.catalogue import Kind, Metric
 from wattspan.telemetry.families import FAMILIES, Family, Number, Point, State, points
-from wattspan.telemetry.histogram import Exemplar, Histogram, Series
+from wattspan.telemetry.histogram import SCALE, Exemplar, ExponentialSeries, Histogram, Series
 from wattspan.telemetry.otlp.protobuf import Text, framed
 
 CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
@@ -29,8 +32,8 @@ _DISCARDED = 1000
 # Field keys: number << 3 | wire type.
 _METRIC = b"\x12"  # ScopeMetrics.metrics
 _NAME, _DESCRIPTION, _UNIT = b"\x0a", b"\x12", b"\x1a"
-_GAUGE, _SUM, _HISTOGRAM = b"\x2a", b"\x3a", b"\x4a"
-_POINT = b"\x0a"  # data_points, of all three
+_GAUGE, _SUM, _HISTOGRAM, _EXPONENTIAL = b"\x2a", b"\x3a", b"\x4a", b"\x52"
+_POINT = b"\x0a"  # data_points, of all four
 _TEMPORALITY, _MONOTONIC = 0x10, b"\x18\x01"
 _START, _TIME = 0x11, 0x19
 _DOUBLE = struct.Struct("<BQBQBd")  # start_time_unix_nano, time_unix_nano, as_double
@@ -64,15 +67,19 @@ class Points:
         *,
         counters: AggregationTemporality = CUMULATIVE,
         histograms: AggregationTemporality = CUMULATIVE,
+        exponential: bool = True,
     ) -> None:
+        """`exponential`: send the exponential buckets of the histograms that have them, not the classic ones."""
         self._state = state
         self._counters, self._histograms = counters, histograms
+        self._exponentially = exponential
         self._last_ts = state.clock()
         # The values of the last and of this collection; new dictionaries each time drop series that are gone.
         self._last_values: dict[Key, Number] = {}
         self._values: dict[Key, Number] = {}
         self._last_recorded: dict[Key, tuple[list[int], float]] = {}
         self._recorded: dict[Key, tuple[list[int], float]] = {}
+        self._last_exponential: dict[Key, tuple[dict[int, int], int, float]] = {}
         if counters is DELTA:
             for _ in self.pieces(_DISCARDED):  # what was restored counts as exported
                 pass
@@ -84,13 +91,16 @@ class Points:
         self._last_recorded, self._recorded = self._recorded, {}
         counter = bytes((_TEMPORALITY, self._counters.value)) + _MONOTONIC
         for family in FAMILIES.values():
+            if not self._state.shows(family.metric):
+                continue
             kind, after = (_GAUGE, b"") if family.metric.kind is Kind.GAUGE else (_SUM, counter)
             for found in _batches(self._numbers(family, now_ts), max_points):
                 yield _piece(family.metric, kind, found, after)
         after = bytes((_TEMPORALITY, self._histograms.value))
         for histogram in self._state.histograms:
+            kind = _EXPONENTIAL if histogram.exponential and self._exponentially else _HISTOGRAM
             for found in _batches(self._recordings(histogram, now_ts), max_points):
-                yield _piece(histogram.metric, _HISTOGRAM, found, after)
+                yield _piece(histogram.metric, kind, found, after)
         self._last_ts = now_ts
 
     def _numbers(self, family: Family, now_ts: float) -> Iterator[bytes]:
@@ -115,7 +125,10 @@ class Points:
         buckets = struct.Struct(f"<{len(bounds) + 1}Q")
         for _, group in self._state.groups(histogram):
             for series in group:
-                if recorded := self._recording(histogram, series, now_ts, buckets):
+                if self._exponentially and isinstance(series, ExponentialSeries):
+                    if recorded := self._exponential(histogram, series, now_ts):
+                        yield recorded
+                elif recorded := self._recording(histogram, series, now_ts, buckets):
                     yield recorded + written
 
     def _recording(self, histogram: Histogram, series: Series, now_ts: float, buckets: struct.Struct) -> bytes:
@@ -136,6 +149,49 @@ class Points:
         labels = [_recorded_attribute(*pair) for pair in zip(histogram.metric.labels, series.labels, strict=True)]
         exemplars = [_exemplar(each) for each in series.exemplars.copy().values() if each.ts > self._last_ts]
         return b"".join((*labels, figures, framed(_BUCKETS, buckets.pack(*counts)), *exemplars))
+
+    def _exponential(self, histogram: Histogram, series: ExponentialSeries, now_ts: float) -> bytes:
+        """Return an exponential point; b"" if nothing was recorded. By protobuf's classes: it is off by default."""
+        counts, zeros, total = dict(series.exponential), series.zeros, series.total
+        since_ts, lowest, highest = self._state.counters.started_ts, series.lowest, series.highest
+        if self._histograms is DELTA:
+            key = histogram.metric.name, series.labels
+            last, last_zeros, last_total = self._last_exponential.get(key, ({}, 0, 0.0))
+            self._last_exponential[key] = counts, zeros, total
+            counts = {index: count - last.get(index, 0) for index, count in counts.items()}
+            zeros, total, since_ts = zeros - last_zeros, total - last_total, self._last_ts
+            series.lowest, series.highest = float("inf"), float("-inf")
+        used = [index for index, count in counts.items() if count]
+        if not used and not zeros:
+            return b""
+        first = min(used, default=0)
+        filled = [counts.get(index, 0) for index in range(first, max(used, default=-1) + 1)]
+        point = ExponentialHistogramDataPoint(
+            attributes=[
+                KeyValue(key=name, value=AnyValue(string_value=label.encode(errors="replace").decode()))
+                for name, label in zip(histogram.metric.labels, series.labels, strict=True)
+            ],
+            start_time_unix_nano=_ns(since_ts),
+            time_unix_nano=_ns(now_ts),
+            count=sum(filled) + zeros,
+            sum=total,
+            scale=SCALE,
+            zero_count=zeros,
+            positive=ExponentialHistogramDataPoint.Buckets(offset=first, bucket_counts=filled),
+            min=lowest,
+            max=highest,
+            exemplars=[
+                OtlpExemplar(
+                    time_unix_nano=_ns(each.ts),
+                    as_double=each.value,
+                    span_id=each.span_id.to_bytes(8),
+                    trace_id=each.trace_id.to_bytes(16),
+                )
+                for each in series.exemplars.copy().values()
+                if each.ts > self._last_ts
+            ],
+        )
+        return point.SerializeToString()
 
 
 def _piece(metric: Metric, kind: bytes, found: list[bytes], after: bytes) -> Piece:

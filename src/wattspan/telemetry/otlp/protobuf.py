@@ -8,6 +8,10 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 def varint(number: int) -> bytes:
     """Return a non-negative integer as a varint."""
+    return _SHORT[number] if number < len(_SHORT) else _varint(number)
+
+
+def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004  seven bits a byte
         out.append(number & 0x7F | 0x80)
@@ -16,13 +20,13 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-_SHORT = [varint(size) for size in range(2048)]
+_SHORT = [_varint(size) for size in range(2048)]
 
 
 def framed(key: bytes, body: bytes) -> bytes:
     """Return a message, text or packed list as a field. `key` is the field number << 3 | 2."""
     size = len(body)
-    return key + (_SHORT[size] if size < len(_SHORT) else varint(size)) + body
+    return key + (_SHORT[size] if size < len(_SHORT) else _varint(size)) + body
 
 
 class Text:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from wattspan.telemetry import catalogue
+from wattspan.telemetry.connection import ConnectionAttributes, rpc_method
 from wattspan.telemetry.otlp.protobuf import Text, framed, varint
 from wattspan.telemetry.spans.record import ChildSpan, HotSpan, Source, SpanScope
 
@@ -28,10 +29,13 @@ _START, _END = 0x39, 0x41
 _LINKS, _LINK_SIZE, _LINK_FLAGS = 0x6A, 33, 0x35
 _IS_LOCAL = 0x100  # SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK without IS_REMOTE: the parent is known to be local
 _TAIL = b"\x7a\x00\x85\x01" + struct.pack("<I", _IS_LOCAL)  # status unset, flags
+_FLAGS = b"\x85\x01" + struct.pack("<I", _IS_LOCAL)
 _TAIL_ERROR = b"\x7a\x02\x18\x02\x85\x01" + struct.pack("<I", _IS_LOCAL)
 _SPANS = b"\x12"  # ScopeSpans.spans
 _ATTRIBUTES = b"\x4a"
 _MAX_CONNECTORS = 1024
+_MAX_SIZES = 4096
+_MAX_TRANSACTIONS = 20_000
 
 
 def _text(key: str) -> Text:
@@ -41,6 +45,9 @@ def _text(key: str) -> Text:
 _CP_ID, _ACTION = _text(catalogue.CP_ID), _text(catalogue.OCPP_ACTION)
 _CONNECTOR_ID, _TRANSACTION_ID = _text(catalogue.CONNECTOR_ID), _text(catalogue.OCPP_TRANSACTION_ID)
 _FAILURE = _text(catalogue.FAILURE)
+_RPC_METHOD, _RPC_STATUS = _text(catalogue.RPC_METHOD), _text(catalogue.RPC_STATUS)
+_RPC_SYSTEM = _text(catalogue.RPC_SYSTEM)(catalogue.RPC)
+_MESSAGE_ID, _DESCRIPTION = _text(catalogue.OCPP_MESSAGE_ID), _text(catalogue.OCPP_ERROR_DESCRIPTION)
 _FORCED = framed(_ATTRIBUTES, KeyValue(key=catalogue.FORCE_SAMPLE, value=AnyValue(bool_value=True)).SerializeToString())
 _WAIT = framed(
     _ATTRIBUTES, KeyValue(key=catalogue.OCPP_STORE_WAIT, value=AnyValue(double_value=0.5)).SerializeToString()
@@ -52,8 +59,39 @@ def _make_prefix(source: Source) -> bytes:
     """Return the bytes that all spans of a source share (name, kind, first attributes), and keep them there."""
     kind = b"\x30" + varint(source.kind.value + 1)
     name = framed(b"\x2a", source.action.encode(errors="replace"))
-    source.prefix = name + kind + _CP_ID(source.cp_id) + _ACTION(source.action)
+    method = _RPC_METHOD(rpc_method(source.action))
+    source.prefix = name + kind + _CP_ID(source.cp_id) + _ACTION(source.action) + _RPC_SYSTEM + method
     return source.prefix
+
+
+def _number(key: str, value: int) -> bytes:
+    return framed(_ATTRIBUTES, KeyValue(key=key, value=AnyValue(int_value=value)).SerializeToString())
+
+
+def _encode_connection(connection: ConnectionAttributes) -> bytes:
+    """Return the bytes that all spans of a connection share, and keep them there."""
+    connection.encoded = b"".join(
+        framed(_ATTRIBUTES, KeyValue(key=key, value=_any_value(value)).SerializeToString())
+        for key, value in connection.fields.items()
+    )
+    return connection.encoded
+
+
+def _any_value(value: str | float | bool) -> AnyValue:
+    if isinstance(value, str):
+        return AnyValue(string_value=value.encode(errors="replace").decode())
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(double_value=value)
+
+
+def _id_head(length: int) -> bytes:
+    """Return the bytes before a message id of `length` bytes of UTF-8."""
+    return _MESSAGE_ID("x" * length)[: -length or None]
+
+
+_IDS = 64
+_ID_HEADS = [_id_head(length) for length in range(_IDS)]
 
 
 class Encoder:
@@ -62,6 +100,8 @@ class Encoder:
     def __init__(self) -> None:
         self._connectors: dict[str, bytes] = {}
         self._envelopes: dict[SpanScope, tuple[bytes, bytes]] = {}
+        self._sizes: dict[tuple[int, int], bytes] = {}
+        self._transactions: dict[str, bytes] = {}
 
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
         """Return an ExportTraceServiceRequest of these spans."""
@@ -83,11 +123,19 @@ class Encoder:
 
     def _span(self, span: HotSpan) -> bytes:
         source, session = span.source, span.session
+        connection = span.connection
+        sizes, message_id = (span.request_size, span.response_size), span.message_id
         parts = [
             _HEAD.pack(_TRACE_ID, span.trace_id.to_bytes(16), _SPAN_ID, span.span_id.to_bytes(8)),
             source.prefix or _make_prefix(source),
             _TIMES.pack(_START, span.start_ns, _END, span.end_ns),
+            _encode_connection(connection) if connection.encoded is None else connection.encoded,
+            self._sizes[sizes] if sizes in self._sizes else self._encode_sizes(*sizes),
         ]
+        if message_id != "":
+            encoded = message_id.encode() if type(message_id) is str else str(message_id).encode()
+            parts.append(_ID_HEADS[len(encoded)] if len(encoded) < _IDS else _id_head(len(encoded)))
+            parts.append(encoded)
         if type(span) is ChildSpan:
             parts.append(_PARENT + span.parent_id.to_bytes(8))
         if span.connector_id is not None:
@@ -97,12 +145,13 @@ class Encoder:
         if span.forced:
             parts.append(_FORCED)
         if span.error is not None:
-            parts.append(_FAILURE(span.error))
+            parts.append(_failure(span.error, span.description))
         if session is not None:
-            parts.append(_TRANSACTION_ID(session.transaction_id))
+            transaction_id = session.transaction_id
+            parts.append(self._transactions.get(transaction_id) or self._transaction(transaction_id))
             trace_id, span_id = session.trace_id.to_bytes(16), span.session_span_id.to_bytes(8)
             parts.append(_LINK.pack(_LINKS, _LINK_SIZE, _TRACE_ID, trace_id, _SPAN_ID, span_id, _LINK_FLAGS, _IS_LOCAL))
-        parts.append(_TAIL if span.error is None else _TAIL_ERROR)
+        parts.append(_TAIL if span.error is None else _tail_error(span.description))
         return framed(_SPANS, b"".join(parts))
 
     def _connector(self, connector_id: str) -> bytes:
@@ -112,12 +161,40 @@ class Encoder:
             self._connectors[connector_id] = encoded
         return encoded
 
+    def _transaction(self, transaction_id: str) -> bytes:
+        """Return the transaction's attribute, and keep it: most messages are of a session that had some before."""
+        if len(self._transactions) >= _MAX_TRANSACTIONS:
+            self._transactions.clear()
+        encoded = self._transactions[transaction_id] = _TRANSACTION_ID(transaction_id)
+        return encoded
+
+    def _encode_sizes(self, request: int, response: int) -> bytes:
+        """Return both sizes' attributes, without those that are 0. At most _MAX_SIZES pairs are kept."""
+        encoded = _number(catalogue.OCPP_REQUEST_SIZE, request) if request else b""
+        if response:
+            encoded += _number(catalogue.OCPP_RESPONSE_SIZE, response)
+        if len(self._sizes) < _MAX_SIZES:
+            self._sizes[request, response] = encoded
+        return encoded
+
     def _group(self, span_scope: SpanScope, written: list[bytes]) -> bytes:
         """Return a ResourceSpans of one resource and scope: our spans in the stock encoder's envelope."""
         if span_scope not in self._envelopes:
             self._envelopes[span_scope] = _envelope(span_scope)
         resource, scope = self._envelopes[span_scope]
         return framed(b"\x0a", resource + framed(b"\x12", scope + b"".join(written)))
+
+
+def _failure(error: str, description: str | None) -> bytes:
+    if description is None:
+        return _FAILURE(error)
+    return _FAILURE(error) + _RPC_STATUS(error) + _DESCRIPTION(description)
+
+
+def _tail_error(description: str | None) -> bytes:
+    if not description:
+        return _TAIL_ERROR
+    return framed(b"\x7a", framed(b"\x12", description.encode(errors="replace")) + b"\x18\x02") + _FLAGS
 
 
 def _envelope(span_scope: SpanScope) -> tuple[bytes, bytes]:

@@ -1,9 +1,10 @@
-"""The two text formats: escaping, numbers, family heads, exemplars, content negotiation. Pure functions.
+"""The two text formats: escaping, numbers, family heads, exemplars; and content negotiation. Pure functions.
 
 Prometheus text 0.0.4 and OpenMetrics 1.0 (section numbers are those of OpenMetrics).
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 
@@ -12,13 +13,17 @@ from wattspan.telemetry.histogram import Exemplar
 
 
 class Format(Enum):
-    """A text format; its value is the content type."""
+    """A format of the page; its value is the content type."""
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    """Rendered by `prometheus.protobuf`."""
 
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+TARGET, TARGET_INFO = "target", "target_info"
+_UNSAFE = re.compile("[^a-zA-Z0-9_]")
 _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
@@ -60,6 +65,19 @@ def exemplar(found: Exemplar) -> str:
     return ' # {trace_id="%032x",span_id="%016x"} %.9g %.3f' % found  # noqa: UP031
 
 
+def target_labels(attributes: Mapping[str, object]) -> dict[str, str]:
+    """Return the attributes of a resource as labels."""
+    return {_UNSAFE.sub("_", name): str(value) for name, value in attributes.items()}
+
+
+def target_info(attributes: Mapping[str, object], form: Format) -> str:
+    """Return the resource as the family `target_info` (OTel spec, Prometheus compatibility: resource attributes)."""
+    found = target_labels(attributes)
+    family, kind = (TARGET, "info") if form is Format.OPENMETRICS else (TARGET_INFO, "gauge")
+    labels = pairs(tuple(found), tuple(found.values()))
+    return f"# HELP {family} Resource of the target.\n# TYPE {family} {kind}\n{TARGET_INFO}{{{labels}}} 1\n"
+
+
 def sample_names(name: str, kind: Kind) -> tuple[str, ...]:
     """Return the names of a family and its samples, for the `name[]` filter."""
     if kind is Kind.HISTOGRAM:
@@ -67,11 +85,20 @@ def sample_names(name: str, kind: Kind) -> tuple[str, ...]:
     return (name, name.removesuffix("_total")) if kind is Kind.COUNTER else (name,)
 
 
-def wanted(accept: str) -> Format:
-    """Return the format that an Accept header prefers; text 0.0.4 if it prefers neither."""
+_PROTOBUF = "application/vnd.google.protobuf"
+_DELIMITED = {"proto=io.prometheus.client.metricfamily", "encoding=delimited"}
+
+
+def wanted(accept: str, *, protobuf: bool = False) -> Format:
+    """Return the format that an Accept header prefers; text 0.0.4 if it prefers none.
+
+    `protobuf`: whether Prometheus' protobuf format is offered.
+    """
     quality = dict(_qualities(accept))
     openmetrics = quality.get("application/openmetrics-text", 0.0)
     text = max((quality[each] for each in ("text/plain", "text/*", "*/*") if each in quality), default=0.0)
+    if protobuf and quality.get(_PROTOBUF, 0.0) > max(openmetrics, quality.get("text/plain", text)):
+        return Format.PROTOBUF
     return Format.OPENMETRICS if openmetrics > 0 and openmetrics >= quality.get("text/plain", text) else Format.TEXT
 
 
@@ -93,6 +120,6 @@ def _qualities(header: str) -> Iterable[tuple[str, float]]:
                     weight = float(parameter[2:])
                 except ValueError:
                     weight = 0.0
-        if word:
+        if word and (word != _PROTOBUF or _DELIMITED.issubset(parameters)):  # it has other messages and encodings
             best[word] = max(best.get(word, 0.0), weight)
     return best.items()

@@ -45,21 +45,26 @@ class ForeignPage:
         self._registry = CollectorRegistry()
         self._reader = _FedReader(registry=self._registry, scope_info_enabled=False, disable_target_info=True)
         # Without instruments: the registry has its readers collect, and a reader without a provider warns about that.
-        self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        # Its resource is given, too: the SDK would look for detectors of one among all installed packages.
+        self._provider = MeterProvider([self._reader], _RESOURCE, shutdown_on_exit=False)
 
     def text(self, metrics: Iterable[Metric], form: Format, names: Collection[str] = ()) -> str:
         """Return the text of these metrics without an end mark. `names`: only families with a sample of this name."""
+        collected = _Collected(self.families(metrics, names))
+        if form is Format.OPENMETRICS:
+            text: bytes = openmetrics.generate_latest(collected)  # type: ignore[no-untyped-call]
+            return text.decode().removesuffix(_END)
+        return exposition.generate_latest(collected).decode()
+
+    def families(self, metrics: Iterable[Metric], names: Collection[str] = ()) -> list[PrometheusMetric]:
+        """Return these metrics as the stock exporter's families. `names`: only those with a sample of this name."""
         found: dict[str, PrometheusMetric] = {}
         for metric in _merged(metrics):
             for family in self._families(metric):
                 key = f"{family.name}_total" if family.type == "counter" else family.name
                 if not names or not {key, family.name, *(sample.name for sample in family.samples)}.isdisjoint(names):
                     found.setdefault(key, family)
-        collected = _Collected(found.values())
-        if form is Format.OPENMETRICS:
-            text: bytes = openmetrics.generate_latest(collected)  # type: ignore[no-untyped-call]
-            return text.decode().removesuffix(_END)
-        return exposition.generate_latest(collected).decode()
+        return list(found.values())
 
     def _families(self, metric: Metric) -> list[PrometheusMetric]:
         """Return the families of one metric; none if the stock exporter cannot express it."""

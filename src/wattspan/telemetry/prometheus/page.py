@@ -42,7 +42,7 @@ class Page:
 
     def render(self, form: Format, wanted: Wanted) -> Iterator[str]:
         """Yield each of our families that is `wanted`, in pieces, without the end mark."""
-        cps = list(self._state.fleet.charge_points.values())
+        cps = self._state.charge_points()
         for family in FAMILIES.values():
             if _requested(family.metric, wanted) and self._state.shows(family.metric):
                 yield from _headed(family.metric, form, self._family(family, cps))

@@ -9,29 +9,36 @@ compression) runs in threads. One scrape runs at a time; a second one waits.
 import asyncio
 import gc
 import inspect
+import logging
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, AnyStr, Protocol
 
 from opentelemetry.sdk.metrics import (
     Counter,
     Histogram,
+    MetricsTimeoutError,
     ObservableCounter,
     ObservableGauge,
     ObservableUpDownCounter,
     UpDownCounter,
 )
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
+from opentelemetry.sdk.resources import Resource
 
-from wattspan.telemetry.catalogue import METRICS
+from wattspan.telemetry.catalogue import BY_OTLP_ONLY, METRICS
 from wattspan.telemetry.families import State
 from wattspan.telemetry.prometheus.collected import collected_lines
-from wattspan.telemetry.prometheus.exposition import Format
+from wattspan.telemetry.prometheus.exposition import TARGET, TARGET_INFO, Format, target_info, target_labels
 from wattspan.telemetry.prometheus.foreign import ForeignPage, metrics_of
 from wattspan.telemetry.prometheus.page import Page
+from wattspan.telemetry.prometheus.protobuf import ProtobufPage, collected_families, foreign_families
+from wattspan.telemetry.prometheus.protobuf import target_info as protobuf_target_info
 from wattspan.telemetry.sdk_private import has_provider
+
+log = logging.getLogger(__name__)
 
 SLICE_S = 0.0005
 """Rendering yields to the event loop after this time, s."""
@@ -53,13 +60,28 @@ def cardinality_limits() -> dict[str, Any]:
     return {"cardinality_limits": dict.fromkeys(kinds, SERIES_LIMIT)}
 
 
+class Guard(Protocol):
+    """What has to hold for a page of a node of a cluster: see `wattspan.cluster.page_guard`."""
+
+    async def before(self) -> None:
+        """Wait until the page may be rendered."""
+
+    async def after(self) -> bool:
+        """Wait until what was rendered may be shown. Return False if it should be rendered again."""
+
+
 class PrometheusReader(MetricReader):
     """A pull reader for one MeterProvider. Without a provider it has only our own families, without a state none."""
 
-    def __init__(self, state: State | None) -> None:
+    def __init__(self, state: State | None, resource: Resource | None = None) -> None:
+        """`resource` is shown as `target_info`."""
         super().__init__(**cardinality_limits())
+        self.guard: Guard | None = None
+        """Of a node of a cluster."""
+        self._resource = resource
         self._state = state
         self._page = Page(state) if state is not None else None
+        self._protobuf_page = ProtobufPage(state) if state is not None else None
         self._turn = asyncio.Lock()
         self._foreign_page = ForeignPage()
         self._foreign: MetricsData | None = None
@@ -75,22 +97,36 @@ class PrometheusReader(MetricReader):
         For the event loop's thread alone. Cancellation: safe.
         """
         async with self._turn:
-            with _no_garbage_collection():
-                return [piece async for piece in self._pieces(form, frozenset(names), gzip)]
+            if self.guard is None:
+                return await self._rendered(form, frozenset(names), gzip)
+            await self.guard.before()
+            page = await self._rendered(form, frozenset(names), gzip)
+            if not await self.guard.after():
+                await self.guard.before()
+                page = await self._rendered(form, frozenset(names), gzip)
+            return page
+
+    async def _rendered(self, form: Format, names: frozenset[str], gzip: bool) -> list[bytes]:
+        with _no_garbage_collection():
+            return [piece async for piece in self._pieces(form, names, gzip)]
 
     async def _pieces(self, form: Format, names: frozenset[str], gzip: bool) -> AsyncIterator[bytes]:
-        whole = self._text(form, names, await asyncio.to_thread(self._collect_foreign))
-        texts = _sliced(whole, self._pause_s)
+        collected = await asyncio.to_thread(self._collect_foreign)
+        parts: AsyncIterator[str] | AsyncIterator[bytes]
+        if form is Format.PROTOBUF:
+            parts = _sliced(self._messages(names, collected), self._pause_s, b"")
+        else:
+            parts = _sliced(self._text(form, names, collected), self._pause_s, "")
         if not gzip:
-            async for text in texts:
-                yield text.encode()
+            async for part in parts:
+                yield _encoded(part)
             return
         pack = zlib.compressobj(1, wbits=GZIP)
         packing: asyncio.Future[bytes] | None = None
-        async for text in texts:  # rendered while the previous one is compressed
+        async for part in parts:  # rendered while the previous one is compressed
             if packing is not None:
                 yield await packing
-            packing = asyncio.ensure_future(asyncio.to_thread(_pack, pack, text))
+            packing = asyncio.ensure_future(asyncio.to_thread(_pack, pack, part))
         if packing is not None:
             yield await packing
         yield pack.flush()
@@ -100,27 +136,45 @@ class PrometheusReader(MetricReader):
 
     def _text(self, form: Format, names: frozenset[str], collected: MetricsData | None) -> Iterator[str]:
         wanted = names.__contains__ if names else lambda _: True
+        if self._resource is not None and (wanted(TARGET_INFO) or wanted(TARGET)):
+            yield target_info(self._resource.attributes, form)
         if self._page is not None:
             yield from self._page.render(form, wanted)
-        yield from self._of_instruments(form, names, wanted, collected)
+        own, foreign = self._of_instruments(collected)
+        yield from collected_lines(own, form, wanted)
+        yield self._foreign_page.text(foreign, form, names)
         if form is Format.OPENMETRICS:
             yield "# EOF\n"
 
-    def _of_instruments(
-        self, form: Format, names: frozenset[str], wanted: Callable[[str], bool], collected: MetricsData | None
-    ) -> Iterator[str]:
-        """Yield what the SDK collected: our own metrics that are not read from the state, then those of others."""
+    def _messages(self, names: frozenset[str], collected: MetricsData | None) -> Iterator[bytes]:
+        """Yield the page in Prometheus' protobuf format."""
+        wanted = names.__contains__ if names else lambda _: True
+        if self._resource is not None and wanted(TARGET_INFO):
+            yield protobuf_target_info(target_labels(self._resource.attributes))
+        if self._protobuf_page is not None:
+            yield from self._protobuf_page.render(wanted)
+        own, foreign = self._of_instruments(collected)
+        yield from collected_families(own, wanted)
+        yield from foreign_families(self._foreign_page.families(foreign, names))
+
+    def _of_instruments(self, collected: MetricsData | None) -> tuple[list[Metric], list[Metric]]:
+        """Return what the SDK collected: our own metrics that are not read from the state, and those of others."""
         shown = self._state.names() if self._state is not None else frozenset()
-        metrics = [metric for metric in metrics_of(collected) if metric.name not in shown]
+        metrics = [metric for metric in metrics_of(collected) if metric.name not in shown | BY_OTLP_ONLY]
         own = {metric.name: metric for metric in metrics if metric.name in METRICS}
-        yield from collected_lines(own.values(), form, wanted)
-        yield self._foreign_page.text((metric for metric in metrics if metric.name not in METRICS), form, names)
+        return list(own.values()), [metric for metric in metrics if metric.name not in METRICS]
 
     def _collect_foreign(self) -> MetricsData | None:
-        """Return what the SDK collected from all instruments; None without a provider."""
+        """Return what the SDK collected from all instruments; None without a provider, and after its time-out.
+
+        The SDK's time-out passes also if this process was stopped meanwhile, or if the clock was set forward.
+        """
         self._foreign = None
         if has_provider(self):
-            self.collect()
+            try:
+                self.collect()
+            except MetricsTimeoutError as exc:
+                log.warning("a page has none of the metrics that OpenTelemetry's SDK collects: %s", exc)
         return self._foreign
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
@@ -130,25 +184,29 @@ class PrometheusReader(MetricReader):
         """Do nothing: nothing runs between scrapes."""
 
 
-def _pack(pack: "zlib._Compress", text: str) -> bytes:
-    return pack.compress(text.encode())
+def _encoded(part: str | bytes) -> bytes:
+    return part if isinstance(part, bytes) else part.encode()
 
 
-async def _sliced(pieces: Iterator[str], pause_s: Callable[[], float]) -> AsyncIterator[str]:
+def _pack(pack: "zlib._Compress", part: str | bytes) -> bytes:
+    return pack.compress(_encoded(part))
+
+
+async def _sliced(pieces: Iterator[AnyStr], pause_s: Callable[[], float], empty: AnyStr) -> AsyncIterator[AnyStr]:
     """Yield `pieces` joined to larger ones. After each slice of rendering the loop is free for `pause_s` seconds."""
-    held: list[str] = []
+    held: list[AnyStr] = []
     size = 0
     pause_at = time.perf_counter() + SLICE_S
     for piece in pieces:
         held.append(piece)
         size += len(piece)
         if size >= PIECE_CHARACTERS:
-            yield "".join(held)
+            yield empty.join(held)
             held, size = [], 0
         if time.perf_counter() >= pause_at:
             await asyncio.sleep(pause_s())
             pause_at = time.perf_counter() + SLICE_S
-    yield "".join(held)
+    yield empty.join(held)
 
 
 @contextmanager

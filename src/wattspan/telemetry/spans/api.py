@@ -3,12 +3,15 @@
 The spans are the same as those of `hot` (a conformance test compares them) at many times the cost.
 """
 
+from collections.abc import Mapping
+
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
+from wattspan.telemetry.connection import NOTHING, UNKNOWN_CONNECTION, ConnectionAttributes, rpc_method
 from wattspan.telemetry.recorder import Attributes, AttributeValue, MessageSpan
 from wattspan.telemetry.sessions import link_to
 
@@ -39,7 +42,7 @@ class ApiSpan:
         if not self.end_ns:
             self.otel.add_event(name, dict(attributes), at_ns)
 
-    def finish(
+    def finish(  # noqa: PLR0913
         self,
         end_ns: int,
         *,
@@ -48,6 +51,8 @@ class ApiSpan:
         error: str | None,
         store_wait_s: float,
         forced: bool,
+        response_size: int = 0,
+        description: str | None = None,
     ) -> None:
         span = self.otel
         self.end_ns = end_ns
@@ -60,7 +65,12 @@ class ApiSpan:
             span.add_link(link_to(session))
         if error is not None:
             span.set_attribute(catalogue.FAILURE, error)
-            span.set_status(StatusCode.ERROR)
+            span.set_status(StatusCode.ERROR, description or None)
+            if description is not None:
+                span.set_attribute(catalogue.RPC_STATUS, error)
+                span.set_attribute(catalogue.OCPP_ERROR_DESCRIPTION, description)
+        if response_size:
+            span.set_attribute(catalogue.OCPP_RESPONSE_SIZE, response_size)
         if store_wait_s > 0.0:
             span.set_attribute(catalogue.OCPP_STORE_WAIT, store_wait_s)
         if forced:
@@ -74,9 +84,22 @@ class ApiSpans:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def server(self, cp_id: str, action: str, start_ns: int) -> ApiSpan:
+    def server(
+        self,
+        cp_id: str,
+        action: str,
+        start_ns: int,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> ApiSpan:
         """Return a span of kind SERVER that starts a trace of its own."""
-        return self._start(cp_id, action, start_ns, SpanKind.SERVER, _ROOT)
+        more: dict[str, str | int | float | bool] = {**connection.fields}
+        if message_id != "":
+            more[catalogue.OCPP_MESSAGE_ID] = str(message_id)
+        if size:
+            more[catalogue.OCPP_REQUEST_SIZE] = size
+        return self._start(cp_id, action, start_ns, SpanKind.SERVER, _ROOT, more)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> ApiSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""
@@ -90,7 +113,21 @@ class ApiSpans:
     def forget(self, cp_id: str) -> None:
         """Do nothing: nothing is cached here."""
 
-    def _start(self, cp_id: str, action: str, start_ns: int, kind: SpanKind, context: Context | None) -> ApiSpan:
-        first = {catalogue.CP_ID: cp_id, catalogue.OCPP_ACTION: action}
+    def _start(
+        self,
+        cp_id: str,
+        action: str,
+        start_ns: int,
+        kind: SpanKind,
+        context: Context | None,
+        more: Mapping[str, str | int | float | bool] = NOTHING,
+    ) -> ApiSpan:
+        first: dict[str, str | int | float | bool] = {
+            catalogue.CP_ID: cp_id,
+            catalogue.OCPP_ACTION: action,
+            catalogue.RPC_SYSTEM: catalogue.RPC,
+            catalogue.RPC_METHOD: rpc_method(action),
+            **more,
+        }
         span = self._tracer.start_span(action, context, kind, first, start_time=start_ns)
         return ApiSpan(span, cp_id, action, start_ns)

@@ -13,10 +13,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION, ConnectionAttributes
 from wattspan.telemetry.recorder import MessageSpan, Spans
-from wattspan.telemetry.sdk_private import processor_of, processors_in
+from wattspan.telemetry.sdk_private import limits_of, processor_of, processors_in
 from wattspan.telemetry.spans.api import ApiSpans
-from wattspan.telemetry.spans.hot import HotSpans
+from wattspan.telemetry.spans.hot import HotSpans, are_tight
 from wattspan.telemetry.spans.record import HotSpan
 
 _AT_THE_END_ONLY = (BatchSpanProcessor, SimpleSpanProcessor)
@@ -42,11 +43,20 @@ class GivenSpans:
         self._api = api
         self._checked: tuple[SpanProcessor, ...] | None = None
         self._now: Spans = api
+        self._may_defer = False
 
-    def server(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
+    def server(
+        self,
+        cp_id: str,
+        action: str,
+        start_ns: int,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> MessageSpan:
         """Return a span of kind SERVER that starts a trace of its own."""
         spans = self._now if processors_in(self._processor) is self._checked else self._spans()
-        return spans.server(cp_id, action, start_ns)
+        return spans.server(cp_id, action, start_ns, connection, message_id, size)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> MessageSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""
@@ -61,12 +71,19 @@ class GivenSpans:
         """Drop what is cached for a charge point."""
         self._hot.forget(cp_id)
 
+    def may_defer(self) -> bool:
+        """Return whether spans may begin and end a moment late: every processor only puts them into a queue."""
+        if processors_in(self._processor) is not self._checked:
+            self._spans()
+        return self._may_defer
+
     def _spans(self) -> Spans:
         """Return the back end for the processors that the provider has now: a program may add one at any time."""
         processors = processors_in(self._processor)
         if processors is not self._checked:
             self._checked = processors
             self._now = self._hot if all(type(each) in _AT_THE_END_ONLY for each in processors) else self._api
+            self._may_defer = all(type(each) is BatchSpanProcessor for each in processors)
         return self._now
 
 
@@ -76,7 +93,8 @@ def given_spans(provider: trace.TracerProvider, tracer: trace.Tracer, scope: Ins
     if type(provider) is not TracerProvider or not isinstance(tracer, SdkTracer):
         return api
     processor = processor_of(provider)
-    if processor is None or type(provider.id_generator) is not RandomIdGenerator:
+    limits = limits_of(provider)
+    if processor is None or type(provider.id_generator) is not RandomIdGenerator or are_tight(limits):
         return api
-    hot = HotSpans(_HashedResource(provider.resource), scope, processor, provider.sampler)
+    hot = HotSpans(_HashedResource(provider.resource), scope, processor, provider.sampler, limits)
     return GivenSpans(processor, hot, api)

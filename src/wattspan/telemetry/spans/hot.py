@@ -9,15 +9,16 @@ from random import getrandbits
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, DEFAULT_ON, Decision, Sampler
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, Sampler, StaticSampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
-from wattspan.telemetry import catalogue
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION, ConnectionAttributes
 from wattspan.telemetry.recorder import MessageSpan
-from wattspan.telemetry.spans.record import ChildSpan, HotSpan, Source, SpanExtras, SpanScope
+from wattspan.telemetry.spans.record import FIXED_ATTRIBUTES, ChildSpan, HotSpan, Source, SpanExtras, SpanScope
 
+MIN_ATTRIBUTES = 2 * FIXED_ATTRIBUTES
 _ROOT = Context()
 
 
@@ -30,15 +31,26 @@ class HotSpans:
         scope: InstrumentationScope,
         processor: SpanProcessor,
         sampler: Sampler,
+        limits: SpanLimits | None = None,
     ) -> None:
-        self._span_scope = SpanScope(resource, scope, processor)
+        """`limits` None: those of the `OTEL_*` variables."""
+        self._span_scope = SpanScope(resource, scope, processor, limits or SpanLimits())
         self._sampler = sampler
-        self._samples_all = sampler is ALWAYS_ON or sampler is DEFAULT_ON
-        self._samples_none = sampler is ALWAYS_OFF or sampler is DEFAULT_OFF
+        root = _description_of_root(sampler)
+        self._samples_all = root == ALWAYS_ON.get_description()
+        self._samples_none = root == ALWAYS_OFF.get_description()
         self._sources: dict[str, dict[str, Source]] = {}
         self._child_sources: dict[str, dict[str, Source]] = {}
 
-    def server(self, cp_id: str, action: str, start_ns: int) -> HotSpan:
+    def server(
+        self,
+        cp_id: str,
+        action: str,
+        start_ns: int,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> HotSpan:
         """Return a span of kind SERVER that starts a trace of its own."""
         try:
             source = self._sources[cp_id][action]
@@ -46,10 +58,10 @@ class HotSpans:
             source = self._new_source(cp_id, action)
         trace_id = getrandbits(128) or 1
         if self._samples_all:
-            return HotSpan(source, trace_id, start_ns, recording=True, sampled=True)
+            return HotSpan(source, trace_id, start_ns, True, True, connection, message_id, size)
         if self._samples_none:
-            return HotSpan(source, trace_id, start_ns, recording=False, sampled=False)
-        return self._sampled(source, trace_id, start_ns, _ROOT)
+            return HotSpan(source, trace_id, start_ns, False, False, connection, message_id, size)
+        return self._sampled(source, trace_id, start_ns, _ROOT, connection, message_id, size)
 
     def client(self, cp_id: str, action: str, start_ns: int) -> HotSpan:
         """Return a span of kind CLIENT, child of the current span if there is one."""
@@ -59,7 +71,7 @@ class HotSpans:
             return self._sampled(source, getrandbits(128) or 1, start_ns, _ROOT)
         context = trace.set_span_in_context(trace.NonRecordingSpan(parent), _ROOT)
         span = self._sampled(source, parent.trace_id, start_ns, context)
-        span.extras = span.extras or SpanExtras()
+        span.extras = span.extras or SpanExtras(self._span_scope.limits)
         span.extras.parent = parent
         return span
 
@@ -79,12 +91,22 @@ class HotSpans:
         self._sources.pop(cp_id, None)
         self._child_sources.pop(cp_id, None)
 
-    def _sampled(self, source: Source, trace_id: int, start_ns: int, context: Context) -> HotSpan:
+    def _sampled(
+        self,
+        source: Source,
+        trace_id: int,
+        start_ns: int,
+        context: Context,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> HotSpan:
         """Return a span with the decision and the attributes of the sampler."""
-        first = {catalogue.CP_ID: source.cp_id, catalogue.OCPP_ACTION: source.action}
+        span = HotSpan(source, trace_id, start_ns, True, False, connection, message_id, size)
+        first = span.attributes
         result = self._sampler.should_sample(context, trace_id, source.action, source.kind, first, ())
-        recording, sampled = result.decision is not Decision.DROP, result.decision is Decision.RECORD_AND_SAMPLE
-        span = HotSpan(source, trace_id, start_ns, recording=recording, sampled=sampled)
+        span.recording = result.decision is not Decision.DROP
+        span.sampled = result.decision is Decision.RECORD_AND_SAMPLE
         added = {key: value for key, value in (result.attributes or {}).items() if key not in first}
         if added:
             span.set_attributes(added)
@@ -94,3 +116,19 @@ class HotSpans:
         source = Source(self._span_scope, cp_id, action, SpanKind.SERVER)
         self._sources.setdefault(cp_id, {})[action] = source
         return source
+
+
+def _description_of_root(sampler: Sampler) -> str:
+    """Return how the SDK describes a sampler of root spans; "" if the sampler is not one of the SDK's.
+
+    `OTEL_TRACES_SAMPLER` makes objects of its own, so they can't be compared with `ALWAYS_ON`.
+    """
+    if type(sampler).should_sample not in {StaticSampler.should_sample, ParentBased.should_sample}:
+        return ""
+    return sampler.get_description().removeprefix("ParentBased{root:").partition(",")[0]
+
+
+def are_tight(limits: SpanLimits) -> bool:
+    """Return whether limits concern attributes that every message span has; then only the SDK's own spans obey them."""
+    maximum = limits.max_span_attributes
+    return limits.max_span_attribute_length is not None or (maximum is not None and maximum < MIN_ATTRIBUTES)

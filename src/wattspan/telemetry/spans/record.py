@@ -9,10 +9,13 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import getrandbits
+from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
@@ -21,11 +24,14 @@ from opentelemetry.util.types import Attributes as OtelAttributes
 
 from wattspan.domain.model import Transaction
 from wattspan.telemetry import catalogue
+from wattspan.telemetry.connection import UNKNOWN_CONNECTION, ConnectionAttributes, rpc_method
 from wattspan.telemetry.recorder import Attributes, AttributeValue
 from wattspan.telemetry.sessions import link_to
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 NOT_SAMPLED = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
+FIXED_ATTRIBUTES = 20
+"""Attributes of a message span that are not extras, at most."""
 _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
@@ -36,6 +42,7 @@ class SpanScope:
     resource: Resource
     scope: InstrumentationScope
     processor: SpanProcessor
+    limits: SpanLimits = field(default_factory=SpanLimits)
 
 
 class Source:
@@ -51,16 +58,24 @@ class Source:
         self.prefix: bytes | None = None
 
 
-@dataclass(slots=True)
 class SpanExtras:
-    """What few spans have: set by the handler, by a sampler, or by code that runs while the span is current."""
+    """What few spans have: set by the handler, by a sampler, or by code that runs while the span is current.
 
-    attributes: dict[str, AnyValue] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    name: str | None = None
-    status: Status = _UNSET
-    parent: SpanContext | None = None
+    Bounded by the limits of spans: of attributes, events and links the oldest are dropped and counted.
+    """
+
+    __slots__ = ("attributes", "events", "links", "name", "parent", "status")
+
+    def __init__(self, limits: SpanLimits) -> None:
+        maximum = limits.max_span_attributes
+        self.attributes = BoundedAttributes(
+            None if maximum is None else max(0, maximum - FIXED_ATTRIBUTES), immutable=False
+        )
+        self.events: Any = BoundedList(limits.max_events)
+        self.links: Any = BoundedList(limits.max_links)
+        self.name: str | None = None
+        self.status = _UNSET
+        self.parent: SpanContext | None = None
 
 
 class HotSpan(ReadableSpan, trace.Span):
@@ -69,13 +84,18 @@ class HotSpan(ReadableSpan, trace.Span):
     __slots__ = (
         "_context",
         "action",
+        "connection",
         "connector_id",
         "cp_id",
+        "description",
         "end_ns",
         "error",
         "extras",
         "forced",
+        "message_id",
         "recording",
+        "request_size",
+        "response_size",
         "sampled",
         "session",
         "session_span_id",
@@ -86,8 +106,21 @@ class HotSpan(ReadableSpan, trace.Span):
         "trace_id",
     )
 
-    def __init__(self, source: Source, trace_id: int, start_ns: int, *, recording: bool, sampled: bool) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - by place, because keywords cost more
+        self,
+        source: Source,
+        trace_id: int,
+        start_ns: int,
+        recording: bool,
+        sampled: bool,
+        connection: ConnectionAttributes = UNKNOWN_CONNECTION,
+        message_id: str | int = "",
+        size: int = 0,
+    ) -> None:
         self.source = source
+        self.connection = connection
+        self.message_id = message_id
+        self.request_size = size
         self.cp_id = source.cp_id
         self.action = source.action
         self.trace_id = trace_id
@@ -105,6 +138,8 @@ class HotSpan(ReadableSpan, trace.Span):
         self.error: str | None
         self.store_wait_s: float
         self.forced: bool
+        self.response_size: int
+        self.description: str | None
 
     # The port `recorder.MessageSpan`.
 
@@ -118,7 +153,7 @@ class HotSpan(ReadableSpan, trace.Span):
     def event(self, name: str, attributes: Attributes, at_ns: int | None = None) -> None:
         self.add_event(name, attributes, at_ns)
 
-    def finish(
+    def finish(  # noqa: PLR0913
         self,
         end_ns: int,
         *,
@@ -127,6 +162,8 @@ class HotSpan(ReadableSpan, trace.Span):
         error: str | None,
         store_wait_s: float,
         forced: bool,
+        response_size: int = 0,
+        description: str | None = None,
     ) -> None:
         self.end_ns = end_ns
         self.connector_id = connector_id
@@ -136,6 +173,8 @@ class HotSpan(ReadableSpan, trace.Span):
         self.error = error
         self.store_wait_s = store_wait_s
         self.forced = forced
+        self.response_size = response_size
+        self.description = description
         if self.recording:
             self.source.span_scope.processor.on_end(self)
 
@@ -156,7 +195,7 @@ class HotSpan(ReadableSpan, trace.Span):
         if not self.is_recording():
             return None
         if self.extras is None:
-            self.extras = SpanExtras()
+            self.extras = SpanExtras(self.source.span_scope.limits)
         return self.extras
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
@@ -169,11 +208,13 @@ class HotSpan(ReadableSpan, trace.Span):
 
     def add_event(self, name: str, attributes: OtelAttributes = None, timestamp: int | None = None) -> None:
         if (extras := self._open()) is not None:
-            extras.events.append(Event(name, dict(attributes or {}), timestamp))
+            limit = self.source.span_scope.limits.max_event_attributes
+            extras.events.append(Event(name, BoundedAttributes(limit, attributes or {}), timestamp, limit))
 
     def add_link(self, context: SpanContext, attributes: OtelAttributes = None) -> None:
         if (extras := self._open()) is not None:
-            extras.links.append(Link(context, attributes))
+            limit = self.source.span_scope.limits.max_link_attributes
+            extras.links.append(Link(context, BoundedAttributes(limit, attributes or {})))
 
     def update_name(self, name: str) -> None:
         if (extras := self._open()) is not None:
@@ -232,7 +273,7 @@ class HotSpan(ReadableSpan, trace.Span):
     @property
     def status(self) -> Status:
         if self.end_ns and self.error is not None:
-            return _ERROR
+            return Status(StatusCode.ERROR, self.description) if self.description else _ERROR
         return _UNSET if self.extras is None else self.extras.status
 
     @property
@@ -242,16 +283,30 @@ class HotSpan(ReadableSpan, trace.Span):
     def _attributes_in_order(self) -> Iterator[tuple[str, AnyValue]]:
         yield catalogue.CP_ID, self.source.cp_id
         yield catalogue.OCPP_ACTION, self.source.action
+        yield catalogue.RPC_SYSTEM, catalogue.RPC
+        yield catalogue.RPC_METHOD, rpc_method(self.source.action)
+        yield from self.connection.fields.items()
+        if self.message_id != "":
+            yield catalogue.OCPP_MESSAGE_ID, str(self.message_id)
+        if self.request_size:
+            yield catalogue.OCPP_REQUEST_SIZE, self.request_size
         if self.extras is not None:
             yield from self.extras.attributes.items()
-        if not self.end_ns:
-            return
+        if self.end_ns:
+            yield from self._attributes_of_answer()
+
+    def _attributes_of_answer(self) -> Iterator[tuple[str, AnyValue]]:
         if self.connector_id is not None:
             yield catalogue.CONNECTOR_ID, self.connector_id
         if self.session is not None:
             yield catalogue.OCPP_TRANSACTION_ID, self.session.transaction_id
         if self.error is not None:
             yield catalogue.FAILURE, self.error
+            if self.description is not None:
+                yield catalogue.RPC_STATUS, self.error
+                yield catalogue.OCPP_ERROR_DESCRIPTION, self.description
+        if self.response_size:
+            yield catalogue.OCPP_RESPONSE_SIZE, self.response_size
         if self.store_wait_s > 0.0:
             yield catalogue.OCPP_STORE_WAIT, self.store_wait_s
         if self.forced:
@@ -276,7 +331,17 @@ class HotSpan(ReadableSpan, trace.Span):
     def instrumentation_scope(self) -> InstrumentationScope:
         return self.source.span_scope.scope
 
-    dropped_attributes = dropped_events = dropped_links = 0
+    @property
+    def dropped_attributes(self) -> int:
+        return 0 if self.extras is None else self.extras.attributes.dropped
+
+    @property
+    def dropped_events(self) -> int:
+        return 0 if self.extras is None else self.extras.events.dropped
+
+    @property
+    def dropped_links(self) -> int:
+        return 0 if self.extras is None else self.extras.links.dropped
 
     def to_json(self, indent: int | None = 4) -> str:
         copy = ReadableSpan(
@@ -301,7 +366,7 @@ class ChildSpan(HotSpan):
     __slots__ = ("parent_id",)
 
     def __init__(self, source: Source, parent: HotSpan, start_ns: int) -> None:
-        super().__init__(source, parent.trace_id, start_ns, recording=parent.recording, sampled=parent.sampled)
+        super().__init__(source, parent.trace_id, start_ns, parent.recording, parent.sampled)
         self.parent_id = parent.span_id
 
     @property

@@ -4,7 +4,8 @@ from math import isfinite
 from typing import Any
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import ENERGY, Entry, Kind, check, combined
+from wattspan.domain.packed_samples import PackedSamples
+from wattspan.domain.readings import ENERGY, Entry, Kind, by_time, check, combined
 from wattspan.domain.readings import readings as readings_of
 from wattspan.domain.timestamps import charger_ts
 from wattspan.versions.fields import number, word
@@ -26,6 +27,7 @@ def readings(meter_values: Any) -> tuple[Reading, ...]:
     ]
     if len(parts) == 1:
         return _readings(*parts[0])
+    parts = by_time(parts)
     if len({measured_ts for _, measured_ts in parts}) == len(parts):
         return tuple([reading for wire, measured_ts in parts for reading in _readings(wire, measured_ts)])
     return combined(_entry(wire, measured_ts) for wire, measured_ts in parts)
@@ -41,12 +43,13 @@ def _readings(wire: Any, measured_ts: float | None) -> tuple[Reading, ...]:
 
 def _entry(wire: Any, measured_ts: float | None) -> Entry:
     """Return the samples of one MeterValue."""
+    if wire is None:
+        return Entry(measured_ts, [], [], [])
     try:
         kinds, values = _well_formed(wire)
-        check(kinds)
+        return Entry(measured_ts, check(kinds), values, wire)
     except _INVALID:
         return _leniently(wire, measured_ts)
-    return Entry(measured_ts, kinds, values, wire)
 
 
 def _well_formed(wire: list[dict[str, Any]]) -> tuple[list[Kind], list[float]]:
@@ -75,7 +78,7 @@ def _leniently(wire: Any, measured_ts: float | None) -> Entry:
     """Return the samples of a list with invalid parts: signed data, empty values, fields of the wrong type."""
     if type(wire) is dict:
         wire = [wire]
-    kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) is list else []
+    kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) in (list, PackedSamples) else []
     kinds: list[Kind] = []
     values = []
     for sampled in kept:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 from hashlib import blake2b
 
 from wattspan.domain import events as ev
-from wattspan.domain.status import error_code
+from wattspan.domain.status import error_code, status_word
 from wattspan.domain.timestamps import charger_ts, wire_time
 from wattspan.domain.transactions.common import stop_key
 from wattspan.errors import CallFault
@@ -105,7 +105,7 @@ def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: floa
             cp_id=cp_id,
             received_ts=received_ts,
             connector_id=_connector(call),
-            status=text(call.get("status"), 50),
+            status=status_word(text(call.get("status"), 50)),
             error_code=error_code(text(call.get("errorCode"), 50)),
             vendor_error_code=text(call.get("vendorErrorCode"), 50),
             info=text(call.get("info")),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wattspan.domain import events as ev
-from wattspan.domain.status import NO_ERROR, UNSPECIFIED_FAULT
+from wattspan.domain.status import NO_ERROR, UNSPECIFIED_FAULT, status_word
 from wattspan.domain.timestamps import charger_ts
 from wattspan.errors import CallFault
 from wattspan.ocppj.schemas import CODES_2X
@@ -46,7 +46,7 @@ def status_notification(call: Payload, cp: ChargePointContext) -> Payload:
 
 def status_changed(call: Payload, answer: Payload, cp_id: str, received_ts: float) -> Iterable[ev.Event]:
     """Observe the status of a connector of an EVSE. The kind of a fault is in a NotifyEvent, not here."""
-    status = text(call.get("connectorStatus"), 50)
+    status = status_word(text(call.get("connectorStatus"), 50))
     return (
         ev.ConnectorStatusChanged(
             cp_id=cp_id,

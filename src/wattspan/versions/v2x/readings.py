@@ -4,7 +4,8 @@ from math import isfinite
 from typing import Any
 
 from wattspan.domain.events import Reading
-from wattspan.domain.readings import ENERGY, Entry, Kind, check, combined
+from wattspan.domain.packed_samples import PackedSamples
+from wattspan.domain.readings import ENERGY, Entry, Kind, by_time, check, combined
 from wattspan.domain.readings import readings as readings_of
 from wattspan.domain.timestamps import charger_ts
 from wattspan.versions.fields import number, whole, word
@@ -30,6 +31,8 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
         meter_values = [meter_values]
     if type(meter_values) is not list:
         return ()
+    if len(meter_values) == 1 and type(entry := meter_values[0]) is dict:
+        return _readings(entry.get("sampledValue"), _measured_ts(entry.get("timestamp"), dated))
     parts = [
         (entry.get("sampledValue"), _measured_ts(entry.get("timestamp"), dated))
         for entry in meter_values
@@ -37,6 +40,7 @@ def readings(meter_values: Any, dated: Dated = (None, None)) -> tuple[Reading, .
     ]
     if len(parts) == 1:
         return _readings(*parts[0])
+    parts = by_time(parts)
     if len({measured_ts for _, measured_ts in parts}) == len(parts):
         return tuple([reading for wire, measured_ts in parts for reading in _readings(wire, measured_ts)])
     return combined(_entry(wire, measured_ts) for wire, measured_ts in parts)
@@ -58,10 +62,9 @@ def _entry(wire: Any, measured_ts: float | None) -> Entry:
     """Return the samples of one MeterValue."""
     try:
         kinds, values = _well_formed(wire)
-        check(kinds)
+        return Entry(measured_ts, check(kinds), values, wire)
     except _INVALID:
         return _leniently(wire, measured_ts)
-    return Entry(measured_ts, kinds, values, wire)
 
 
 def _well_formed(wire: list[dict[str, Any]]) -> tuple[list[Kind], list[float]]:
@@ -106,7 +109,7 @@ def _leniently(wire: Any, measured_ts: float | None) -> Entry:
     """Return the samples of a list with invalid parts: values that are no numbers, fields of the wrong type."""
     if type(wire) is dict:
         wire = [wire]
-    kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) is list else []
+    kept = [sampled for sampled in wire if type(sampled) is dict] if type(wire) in (list, PackedSamples) else []
     kinds: list[Kind] = []
     values = []
     for sampled in kept:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from wattspan.domain import events as ev
-from wattspan.domain.status import CHARGING_STATES
+from wattspan.domain.status import CHARGING_STATES, charging_state
 from wattspan.domain.timestamps import charger_ts
 from wattspan.domain.transactions.v2x import NO_EVSE, key_of
 from wattspan.errors import CallFault
@@ -21,6 +21,8 @@ from wattspan.versions.v2x.readings import readings
 
 STARTED, ENDED = "Started", "Ended"
 _BOUNDARIES = (STARTED, ENDED)
+_SPELLED = frozenset({STARTED, "Updated", ENDED})
+_KINDS = {kind.casefold(): kind for kind in _SPELLED}
 _DETAILS = frozenset({"idToken", "reservationId", "numberOfPhasesUsed", "cableMaxCurrent"})
 _PLAIN_ID = re.compile(rf"[!-~]{{1,{MAX_ID}}}").fullmatch
 """Matches an id from which nothing has to be cut off or left out, as nearly all are."""
@@ -53,7 +55,7 @@ async def _transaction_event(call: Payload, cp: ChargePointContext, transaction_
     token = token_of(call)
     if token is None:
         return {}
-    start_key = None if call.get("eventType") == ENDED else key_of(transaction_id)
+    start_key = None if _kind(call) == ENDED else key_of(transaction_id)
     return {"idTokenInfo": await authorization(token, cp, connector_id=_evse(call), start_key=start_key)}
 
 
@@ -71,12 +73,12 @@ def transaction_event_received(
     if type(seq_no) is not int or not 0 <= seq_no <= _HIGHEST_SEQ_NO:
         seq_no = _seq_no(seq_no)
     ref = ev.EventRef(seq_no, event_ts, "offline" in call and call["offline"] is True)
-    kind, info = call.get("eventType"), call["transactionInfo"]
+    kind, info = _kind(call), call["transactionInfo"]
     state, has_details = info.get("chargingState"), "remoteStartId" in info or not _DETAILS.isdisjoint(call)
     if not state:
         state = ""
     elif type(state) is not str or state not in CHARGING_STATES:
-        state = text(state, 50)
+        state = charging_state(text(state, 50))
     event = ev.TransactionEventReceived(
         cp_id=cp_id,
         received_ts=received_ts,
@@ -107,11 +109,17 @@ def _meter_values(
     )
 
 
+def _kind(call: Payload) -> Any:
+    """Return the eventType, in OCPP's own spelling where it differs in case."""
+    kind = call.get("eventType")
+    return _KINDS.get(kind.strip().casefold(), kind) if type(kind) is str and kind not in _SPELLED else kind
+
+
 def _with_rare_parts(
     event: ev.TransactionEventReceived, call: Payload, answer: Payload, *, has_details: bool
 ) -> ev.TransactionEventReceived:
     """Return the event with its start, details or end. An end has the readings, and no charging state."""
-    kind = call.get("eventType")
+    kind = _kind(call)
     is_end = kind == ENDED
     is_bare = not (event.readings or event.charging_state or is_end)
     return replace(
@@ -151,7 +159,7 @@ def _first_register(readings: tuple[ev.Reading, ...]) -> float | None:
 
 def _detailed(event: ev.TransactionEventReceived, call: Payload) -> ev.TransactionDetailed:
     """Return the details. The token of an end is left out: it belongs to the driver who stopped the transaction."""
-    token = None if call.get("eventType") == ENDED else token_of(call)
+    token = None if _kind(call) == ENDED else token_of(call)
     return ev.TransactionDetailed(
         cp_id=event.cp_id,
         received_ts=event.received_ts,

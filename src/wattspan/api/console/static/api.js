@@ -2,7 +2,8 @@
 
 export class Problem extends Error {
   constructor(status, body) {
-    super(body?.detail || body?.title || `HTTP ${status}`);
+    const text = body?.detail || body?.title || `HTTP ${status}`;
+    super(`${text[0].toUpperCase()}${text.slice(1)}${body?.code ? `: ${body.code}` : ""}`);
     this.status = status;
     this.body = body ?? {};
   }
@@ -18,8 +19,9 @@ async function request(method, path, body, headers = {}) {
   const init = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin" };
   if (body !== undefined) {
     const isText = typeof body === "string";
-    init.body = isText ? body : JSON.stringify(body);
-    init.headers["Content-Type"] ??= isText ? "text/csv" : "application/json";
+    const isFile = body instanceof Blob;
+    init.body = isText || isFile ? body : JSON.stringify(body);
+    init.headers["Content-Type"] ??= isFile ? "application/octet-stream" : isText ? "text/csv" : "application/json";
   }
   if (method !== "GET" && csrf) init.headers["X-CSRF-Token"] = csrf;
   let answer;
@@ -38,13 +40,36 @@ async function request(method, path, body, headers = {}) {
   return value;
 }
 
+/** Yields the objects that an answer has one a line, as they arrive; the lines around them are left out. */
+export async function* lines(path) {
+  let answer;
+  try {
+    answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json" }, credentials: "same-origin" });
+  } catch {
+    throw new Problem(0, { detail: "The server can't be reached." });
+  }
+  if (answer.status === 401) loggedOut();
+  if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => null));
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    const found = (rest + (value ?? "")).split("\n");
+    rest = done ? "" : found.pop();
+    for (const line of found) if (line.startsWith("{") && (line.endsWith("},") || line.endsWith("}"))) yield JSON.parse(line.endsWith(",") ? line.slice(0, -1) : line);
+    if (done) return;
+  }
+}
+
 const query = (given) => {
   const kept = Object.entries(given ?? {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  return kept.length ? `?${new URLSearchParams(kept)}` : "";
+  return kept.length ? `?${new URLSearchParams(kept.flatMap(([name, value]) => [value].flat().map((each) => [name, each])))}` : "";
 };
 
 export const get = (path, given) => request("GET", path + query(given));
 export const post = (path, body = {}, headers) => request("POST", path, body, headers);
+/** Sends a file as it is. */
+export const upload = (path, file) => request("POST", path, file);
 export const put = (path, body, etag) => request("PUT", path, body, etag ? { "If-Match": etag } : {});
 export const patch = (path, body, etag) => request("PATCH", path, body, etag ? { "If-Match": etag } : {});
 export const remove = (path, etag) => request("DELETE", path, undefined, etag ? { "If-Match": etag } : {});
@@ -76,4 +101,4 @@ export function stream(path, kinds, onEvent, onState) {
 export const KINDS = ["ChargePointConnected", "ChargePointDisconnected", "ChargePointBooted", "ConnectorStatusChanged", "TransactionStarted",
   "TransactionStopped", "ChargingStateChanged", "ChargingProfileSet", "ChargingProfilesCleared", "ReservationMade", "ReservationCancelled",
   "ChargePointDecommissioned", "FileTransferRequested", "FirmwareStatusChanged", "LogStatusChanged",
-  "InstalledCertificatesReported", "SecurityEventReported", "CommandAnswered", "CommandFailed", "Figures", "Reset"];
+  "InstalledCertificatesReported", "SecurityEventReported", "CommandAnswered", "CommandFailed", "JobProgressed", "IdTagEnrolled", "PlaceChanged", "SitesChanged", "Figures", "Seen", "Reset"];

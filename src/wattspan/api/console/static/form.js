@@ -29,7 +29,7 @@ const typed = {
 };
 
 function Leaf({ name, schema, isNeeded, value, change }) {
-  const label = html`${words(name)}${isNeeded && html` <span aria-hidden="true">*</span>`}`;
+  const label = html`<span title=${words(name)}>${name}</span>${isNeeded && html` <span aria-hidden="true">*</span>`}`;
   const hint = schema.description?.replace(/^urn:\S+\s*/m, "").split("\n")[0].slice(0, 140);
   if (schema.enum) {
     return html`<label>${label}<select required=${isNeeded} value=${value ?? ""} onChange=${(e) => change(e.target.value || undefined)}>
@@ -53,14 +53,14 @@ function Node({ name, schema: given, root, isNeeded, value, path, change, depth 
   if (name === "customData" || depth > 6) return null;
   if (schema.type === "object" || schema.properties) {
     const isThere = isNeeded || value !== undefined;
-    if (!isThere) return html`<div><button type="button" onClick=${() => change(path, {})}>+ ${words(name)}</button></div>`;
+    if (!isThere) return html`<div><button type="button" onClick=${() => change(path, {})}><span title=${words(name)}>+ ${name}</span></button></div>`;
     const inner = html`<${Properties} ...${{ schema, root, value, path, change, depth }} />`;
-    return depth === 0 && !name ? inner : html`<fieldset><legend>${words(name)} ${!isNeeded && html`<button type="button" class="plain" onClick=${() => change(path, undefined)}>remove</button>`}</legend>${inner}</fieldset>`;
+    return depth === 0 && !name ? inner : html`<fieldset><legend><span title=${words(name)}>${name}</span> ${!isNeeded && html`<button type="button" class="plain" onClick=${() => change(path, undefined)}>remove</button>`}</legend>${inner}</fieldset>`;
   }
   if (schema.type === "array") {
     const items = value ?? (isNeeded ? [undefined] : []);
     const max = schema.maxItems ?? 50;
-    return html`<fieldset><legend>${words(name)}</legend>
+    return html`<fieldset><legend title=${words(name)}>${name}</legend>
       ${items.map((item, i) => html`<div key=${i} style="margin-bottom:.6rem"><${Node} name=${`${name} ${i + 1}`} schema=${schema.items} root=${root} isNeeded=${true} value=${item} path=${[...path, i]} change=${change} depth=${depth + 1} />
         ${items.length > 1 && html`<button type="button" class="plain" onClick=${() => change(path, items.filter((_, k) => k !== i))}>remove</button>`}</div>`)}
       ${items.length < max && html`<button type="button" onClick=${() => change(path, [...items, resolve(schema.items, root).type === "object" ? {} : undefined])}>+ add</button>`}

@@ -1,66 +1,53 @@
 // Components that several pages use.
 
+import * as api from "./api.js";
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact.js";
-import { ago, time, tone, words } from "./format.js";
+import { shortAgo, shortTime, time, titled, tone, words } from "./format.js";
 
 export { html, render, useEffect, useLayoutEffect, useRef, useState };
 export { useMemo, useCallback } from "./vendor/preact.js";
+export { Ghost, Skeleton, Table, sorted, useColumns } from "./table.js";
 
-export const Chip = ({ of, tone: given }) => (of ? html`<span class=${`chip ${given ?? tone(of)}`}>${words(of)}</span>` : html`<span class="soft">–</span>`);
-export const Ago = ({ at }) => html`<time title=${time(at)}>${ago(at)}</time>`;
-export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
-export const Fault = ({ of }) => of && html`<p class="notice bad" role="alert">${of.message}</p>`;
+export const Chip = ({ of, tone: given, title }) => (of ? html`<span class=${`chip ${given ?? tone(of)}`} title=${title}>${titled(of)}</span>` : html`<span class="soft">–</span>`);
+/** How many connectors have each status, the worst first; `isPast`: when their charge point was last connected. */
+export const Counts = ({ of, isPast = false }) => html`<span class="counts">${Object.entries(of).map(([status, n]) => html`<span key=${status} class=${`chip ${isPast ? "off" : tone(status)}`} title=${`${n} ${words(status)}${isPast ? ", before it went offline" : ""}`}>${n}<span class="hidden-label"> ${words(status)}</span></span>`)}</span>`;
+export const Ago = ({ at }) => html`<time datetime=${at ?? undefined} title=${time(at)}>${shortAgo(at)}</time>`;
+export const At = ({ at }) => html`<time datetime=${at ?? undefined} title=${time(at)}>${shortTime(at)}</time>`;
+export const Empty = ({ title, children }) => html`<div class="empty">${title && html`<strong>${title}</strong>`}${children}</div>`;
+const MAX_ERRORS = 8;
+/** An error, with what the API says about each field or line. */
+export const Fault = ({ of }) => of && html`<div class="notice bad" role="alert">${of.message}${of.body?.errors?.length > 0 && html`<ul>${of.body.errors.slice(0, MAX_ERRORS).map(({ path, message }) => html`<li key=${path}>${path.replace(/^\//, "").replace(/\//g, " ")}: ${message}</li>`)}</ul>`}</div>`;
 
-export const Head = ({ title, children }) => {
+/** Buttons of which one is chosen. `of`: [[value, title]]. */
+export const Segments = ({ label, of, value, onChange }) => html`<div class="segments" role="group" aria-label=${label}>${of.map(([key, title]) => html`<button type="button" key=${key} aria-pressed=${value === key} onClick=${() => onChange(key)}>${title}</button>`)}</div>`;
+
+/** The field that "/" focuses. */
+/** `suggestions`: [value, label] that are offered while one types. */
+export const Search = ({ label, value, onInput, placeholder, suggestions = [] }) => html`<label class="wide searchbox"><span class="hidden-label">${label}</span><input type="search" data-search placeholder=${placeholder} value=${value} onInput=${(e) => onInput(e.target.value)} autocomplete="off" spellcheck="false" list=${suggestions.length ? "suggestions" : undefined} />${suggestions.length > 0 && html`<datalist id="suggestions">${suggestions.map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</datalist>`}<kbd aria-hidden="true">/</kbd></label>`;
+
+/** The page's heading; `beside` stands next to it, the children at the right. */
+export const Head = ({ title, beside, children }) => {
   useEffect(() => { document.title = `${title} · Wattspan`; }, [title]);
-  return html`<div class="head"><h1 tabindex="-1">${title}</h1><span class="spring"></span>${children}</div>`;
+  return html`<div class="head"><h1 tabindex="-1">${title}</h1>${beside}${children && html`<span class="spring"></span>`}${children}</div>`;
 };
 
 export const Figures = ({ of }) => html`<dl class="figures">${of.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 export const Properties = ({ of }) => html`<dl class="facts">${of.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 
-/** A table: `columns` are [title, row => cell, class]; a row's `id` keys it. */
-export function Table({ label, columns, rows, empty = "Nothing here yet." }) {
-  if (!rows) return html`<${Empty}>Loading …<//>`;
-  if (!rows.length) return html`<${Empty}>${empty}<//>`;
-  return html`<div class="scroll" role="region" aria-label=${label} tabindex="0"><table>
-    <thead><tr>${columns.map(([title, , kind]) => html`<th class=${kind} scope="col">${title}</th>`)}</tr></thead>
-    <tbody>${rows.map((row, i) => html`<tr key=${row.id ?? i}>${columns.map(([, cell, kind]) => html`<td class=${kind}>${cell(row)}</td>`)}</tr>`)}</tbody>
-  </table></div>`;
-}
-
-const ROW_PX = 44;
-const SPARE = 12;
-
-/** A table of very many rows: only the visible ones are in the DOM. */
-export function LongTable({ label, columns, rows, empty }) {
-  const box = useRef();
-  const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(600);
+/** Shows a dialog in a root of its own: moved in the document, as a list's neighbours are when it loads, it would no longer be modal. */
+export function Dialog(given) {
+  const host = useRef(null);
   useLayoutEffect(() => {
-    const measured = () => box.current && setHeight(box.current.clientHeight);
-    measured();
-    addEventListener("resize", measured);
-    return () => removeEventListener("resize", measured);
+    host.current = document.createElement("div");
+    document.body.append(host.current);
+    return () => { render(null, host.current); host.current.remove(); };
   }, []);
-  const first = Math.max(0, Math.floor(top / ROW_PX) - SPARE);
-  const last = Math.min(rows.length, Math.ceil((top + height) / ROW_PX) + SPARE);
-  return html`<div class="rows" ref=${box} onScroll=${(e) => setTop(e.currentTarget.scrollTop)} role="region" aria-label=${label} tabindex="0">
-    <table aria-rowcount=${rows.length + 1}>
-      <colgroup>${columns.map(([, , , width]) => html`<col style=${width ? `width:${width}` : ""} />`)}</colgroup>
-      <thead><tr aria-rowindex="1">${columns.map(([title, , kind]) => html`<th class=${kind} scope="col">${title}</th>`)}</tr></thead>
-      <tbody>
-        ${first > 0 && html`<tr key="before" aria-hidden="true"><td colspan=${columns.length} style=${`height:${first * ROW_PX}px;padding:0;border:0`}></td></tr>`}
-        ${rows.slice(first, last).map((row, i) => html`<tr key=${row.id} aria-rowindex=${first + i + 2}>${columns.map(([, cell, kind]) => html`<td class=${kind}>${cell(row)}</td>`)}</tr>`)}
-        ${last < rows.length && html`<tr key="after" aria-hidden="true"><td colspan=${columns.length} style=${`height:${(rows.length - last) * ROW_PX}px;padding:0;border:0`}></td></tr>`}
-      </tbody>
-    </table>
-    ${rows.length === 0 && html`<${Empty}>${empty}<//>`}
-  </div>`;
+  useLayoutEffect(() => { render(html`<${Modal} ...${given} />`, host.current); });
+  return null;
 }
 
-/** A modal with a form; `onDone` closes it. It shows the error that `submit` throws. */
-export function Dialog({ title, submit, action = "Save", danger = false, onDone, children }) {
+/** A modal with a form; `onDone` closes it. It shows the error that `submit` throws, and stays if that returns false. */
+function Modal({ title, submit, action = "Save", danger = false, canCancel = true, onDone, children }) {
   const box = useRef();
   const [fault, setFault] = useState(null);
   const [isBusy, setBusy] = useState(false);
@@ -70,8 +57,8 @@ export function Dialog({ title, submit, action = "Save", danger = false, onDone,
     setBusy(true);
     setFault(null);
     try {
-      await submit(new FormData(event.target), event.target);
-      onDone(true);
+      if (await submit(new FormData(event.target), event.target) === false) setBusy(false);
+      else onDone(true);
     } catch (problem) {
       setFault(problem);
       setBusy(false);
@@ -82,17 +69,20 @@ export function Dialog({ title, submit, action = "Save", danger = false, onDone,
       <h2>${title}</h2>
       <${Fault} of=${fault} />
       ${children}
-      <div class="actions" style="margin-top:1rem">
+      <div class="actions">
         <button class=${danger ? "danger" : "main"} disabled=${isBusy}>${action}</button>
-        <button type="button" onClick=${() => box.current.close()}>Cancel</button>
+        ${canCancel && html`<button type="button" onClick=${() => box.current.close()}>Cancel</button>`}
       </div>
     </form>
   </dialog>`;
 }
 
-export const Field = ({ label, hint, ...input }) => html`<label>${label}<input ...${input} />${hint && html`<span class="hint">${hint}</span>`}</label>`;
-export const Choice = ({ label, of, value, ...select }) => html`<label>${label}<select value=${value} ...${select}>${of.map((word) => {
-  const [key, shown] = Array.isArray(word) ? word : [word, words(word)];
+/** Whether the page keeps the value of an input. Otherwise its value is only the first one: drawn anew, what was typed stays. */
+const isControlled = (props) => "onInput" in props || "onChange" in props;
+const initial = ({ value, ...rest }) => (value === undefined || isControlled(rest) ? { value, ...rest } : { defaultValue: value, ...rest });
+export const Field = ({ label, hint, ...input }) => html`<label>${label}<input ...${initial(input)} />${hint && html`<span class="hint">${hint}</span>`}</label>`;
+export const Choice = ({ label, of, value, ...select }) => html`<label>${label}<select ...${isControlled(select) ? { value, ...select } : select}>${of.map((word) => {
+  const [key, shown] = Array.isArray(word) ? word : [word, titled(word)];
   return html`<option value=${key} selected=${key === value}>${shown}</option>`;
 })}</select></label>`;
 
@@ -130,4 +120,29 @@ export function useThrottled(act, ms) {
   const timer = useRef(null);
   useEffect(() => () => clearTimeout(timer.current), []);
   return () => { timer.current ??= setTimeout(() => { timer.current = null; latest.current(); }, ms); };
+}
+
+/** The rows of a list that comes in pages, newest first: {items, next, fault, more(), again()}; `query` null: nothing is read. */
+export function usePages(path, query, { waitMs = 250 } = {}) {
+  const [pages, setPages] = useState({ items: null, next: null, isLong: false, fault: null });
+  const turn = useRef(0);
+  const isMore = useRef(false); // a further page is on its way, which again() must not drop
+  const load = async (cursor) => {
+    const mine = cursor ? turn.current : ++turn.current;
+    isMore.current = Boolean(cursor);
+    try {
+      const page = await api.get(path, { ...query, cursor });
+      if (mine !== turn.current) return;
+      isMore.current = false;
+      setPages((before) => ({ items: cursor ? [...before.items, ...page.items] : page.items, next: page.next, isLong: Boolean(cursor), fault: null }));
+    } catch (fault) { if (mine === turn.current) { isMore.current = false; setPages((before) => ({ ...before, fault })); } }
+  };
+  const latest = useRef();
+  latest.current = load;
+  useEffect(() => {
+    if (query === null) return undefined;
+    const wait = setTimeout(() => latest.current(), pages.items ? waitMs : 0);
+    return () => { clearTimeout(wait); turn.current += 1; };
+  }, [path, JSON.stringify(query)]);
+  return { ...pages, more: pages.next ? () => latest.current(pages.next) : null, again: () => { if (!isMore.current) latest.current(); } };
 }

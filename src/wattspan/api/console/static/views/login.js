@@ -3,6 +3,9 @@
 import * as api from "../api.js";
 import { Fault, Field, html, useEffect, useState } from "../ui.js";
 
+/** Whether one may register: the page itself says so, for nobody is logged in yet. */
+const canRegister = document.documentElement.dataset.registration === "on";
+
 export function Login({ enter }) {
   const [isNew, setNew] = useState(false);
   const [fault, setFault] = useState(null);
@@ -28,6 +31,6 @@ export function Login({ enter }) {
     <${Field} label="Name" name="name" autocomplete="username" required autofocus />
     <${Field} label="Password" name="password" type="password" autocomplete=${isNew ? "new-password" : "current-password"} required minlength=${isNew ? 12 : undefined} hint=${isNew ? "At least 12 characters." : undefined} />
     <button class="main" disabled=${isBusy}>${isNew ? "Register" : "Log in"}</button>
-    <button type="button" class="plain" onClick=${() => { setNew(!isNew); setFault(null); }}>${isNew ? "Log in instead" : "Register"}</button>
+    ${canRegister && html`<button type="button" class="plain" onClick=${() => { setNew(!isNew); setFault(null); }}>${isNew ? "Log in instead" : "Register"}</button>`}
   </form></main>`;
 }

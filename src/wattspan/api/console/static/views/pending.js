@@ -23,8 +23,8 @@ export function Pending({ may }) {
   ];
   const [what, one] = decision ?? [];
   return html`<${Head} title="Pending charge points" /><${Fault} of=${loaded.fault} />
-    <p class="soft">These charge points are not registered. They are connected, but can't charge until you approve them.</p>
-    <${Table} label="Pending charge points" columns=${columns} rows=${loaded.value?.map((each) => ({ ...each, id: each.cp_id }))} empty="No charge point waits for approval." />
+    ${loaded.value?.length > 0 && html`<p class="soft">These charge points are not registered. They are connected, but can't charge until you approve them.</p>`}
+    <${Table} label="Pending charge points" columns=${columns} rows=${loaded.value?.map((each) => ({ ...each, id: each.cp_id }))} empty="No charge point waits for approval. Unknown ones wait here if the setting unknown_charge_points is pending." />
     ${one && html`<${Confirm} what=${what} one=${one} onDone=${(isDone) => { setDecision(null); if (isDone) loaded.again(); }} />`}`;
 }
 

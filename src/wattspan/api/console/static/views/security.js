@@ -1,7 +1,7 @@
 // What a charge point reported beside charging: firmware updates and log uploads, certificates, security events.
 
 import * as api from "../api.js";
-import { Chip, Choice, Fault, Field, Table, html, useEffect, useLoaded, useRef, useState, useThrottled } from "../ui.js";
+import { Chip, Choice, Fault, Field, Table, html, useEffect, useLoaded, useMemo, usePages, useState, useThrottled } from "../ui.js";
 import { time, words } from "../format.js";
 
 const at = (id) => `/charge-points/${encodeURIComponent(id)}`;
@@ -24,7 +24,7 @@ export function Transfers({ id, onEvent }) {
     ["History", (each) => html`<details><summary>${each.statuses.length} ${each.statuses.length === 1 ? "status" : "statuses"}</summary><ol class="history">${each.statuses.map((one) => html`<li>${words(one.status)}${one.is_answer && " (answer)"} <span class="soft">${time(one.at)}</span></li>`)}</ol></details>`],
   ];
   return html`<h2>Firmware updates and log uploads</h2><${Fault} of=${found.fault} />
-    <${Table} label="Firmware updates and log uploads" columns=${columns} rows=${found.value?.map((each, i) => ({ ...each, id: `${each.kind} ${each.request_id} ${each.statuses[0].at} ${i}` }))} empty="None was requested or reported." />`;
+    <${Table} label="Firmware updates and log uploads" columns=${columns} rows=${found.value?.map((each, i) => ({ ...each, id: `${each.kind} ${each.request_id} ${each.statuses[0].at} ${i}` }))} empty="None requested or reported." />`;
 }
 
 /** Certificates that the server issued, and those that the charge point has installed. */
@@ -52,41 +52,28 @@ export function Certificates({ id, isConnected, may }) {
       ${may("command") && html`<button disabled=${!isConnected || isBusy} onClick=${() => load(() => api.post(`${at(id)}/certificates/read`))}>Read installed certificates</button>`}</div>
     <${Fault} of=${fault} />
     <h3>Issued by this server</h3>
-    <${Table} label="Issued certificates" columns=${issued} rows=${found?.issued.map((each) => ({ ...each, id: each.serial }))} empty="None was issued." />
+    <${Table} label="Issued certificates" columns=${issued} rows=${found?.issued.map((each) => ({ ...each, id: each.serial }))} empty="None issued." />
     <h3>Installed on the charge point</h3>
-    <${Table} label="Installed certificates" columns=${installed} rows=${rows} empty="They have not been read yet." />`;
+    <${Table} label="Installed certificates" columns=${installed} rows=${rows} empty="Not read yet." />`;
 }
 
 const DAYS = [["", "At any time"], ["1", "In the last day"], ["7", "In the last week"], ["30", "In the last month"]];
 const DAY_MS = 86_400_000;
 
 /** The security events of a charge point, newest first. */
-export function SecurityEvents({ id, onEvent }) {
-  const [filter, setFilter] = useState({ type: "", days: "" });
-  const [pages, setPages] = useState(null);
-  const [fault, setFault] = useState(null);
-  const turn = useRef(0);
-  const load = async (cursor) => {
-    const mine = ++turn.current;
-    const from_at = filter.days ? new Date(Date.now() - Number(filter.days) * DAY_MS).toISOString() : undefined;
-    try {
-      const page = await api.get("/security-events", { cp_id: id, type: filter.type.trim() || undefined, from_at, limit: EVENTS_SHOWN, cursor });
-      if (mine === turn.current) setPages((before) => ({ items: cursor ? [...before.items, ...page.items] : page.items, next: page.next }));
-      setFault(null);
-    } catch (problem) { setFault(problem); }
-  };
-  const newest = useRef(load);
-  newest.current = load;
-  const again = useThrottled(() => newest.current(), 700);
-  useEffect(() => { const wait = setTimeout(() => newest.current(), 250); return () => clearTimeout(wait); }, [id, filter]);
-  useEffect(() => onEvent((event) => { if (event.kind === "SecurityEventReported" && event.cp_id === id) again(); }), [id]);
+export function SecurityEvents({ id, onEvent, read, change }) {
+  const days = read("days");
+  const from = useMemo(() => (days ? new Date(Date.now() - Number(days) * DAY_MS).toISOString() : undefined), [days]);
+  const pages = usePages("/security-events", { cp_id: id, type: read("type").trim(), from_at: from, limit: EVENTS_SHOWN });
+  const again = useThrottled(() => { if (!pages.isLong) pages.again(); }, 700);
+  useEffect(() => onEvent((event) => { if ((event.kind === "SecurityEventReported" && event.cp_id === id) || event.kind === "Reset") again(); }), [id]);
   const columns = [
     ["Received", (each) => time(each.received_at)], ["Type", (each) => words(each.type)], ["Details", (each) => each.tech_info],
     ["By its clock", (each) => time(each.charger_at)],
   ];
-  return html`<h2>Security events</h2><${Fault} of=${fault} />
-    <div class="fields" style="margin-bottom:1rem"><${Field} label="Type" type="search" placeholder="TamperDetectionActivated" value=${filter.type} onInput=${(e) => setFilter({ ...filter, type: e.target.value })} />
-      <${Choice} label="Received" value=${filter.days} of=${DAYS} onChange=${(e) => setFilter({ ...filter, days: e.target.value })} /></div>
-    <${Table} label="Security events" columns=${columns} rows=${pages?.items} empty="None was reported." />
-    ${pages?.next && html`<p><button onClick=${() => load(pages.next)}>Earlier</button></p>`}`;
+  return html`<h2>Security events</h2><${Fault} of=${pages.fault} />
+    <div class="fields" style="margin-bottom:16px"><${Field} label="Type" type="search" placeholder="TamperDetectionActivated" value=${read("type")} onInput=${(e) => change({ type: e.target.value })} />
+      <${Choice} label="Received" value=${days} of=${DAYS} onChange=${(e) => change({ days: e.target.value })} /></div>
+    <${Table} label="Security events" columns=${columns} rows=${pages.items} empty="None reported." />
+    <p hidden=${!pages.more}><button onClick=${pages.more}>Show earlier events</button></p>`;
 }

@@ -14,15 +14,15 @@ export function System({ user, may, settings }) {
   const [made, setMade] = useState(null);
   const done = (sent) => { setOpen(null); if (sent) tokens.again(); };
   const revoke = async (token) => { try { await api.remove(`/tokens/${token.id}`); tokens.again(); } catch (problem) { toast(problem.message, true); } };
-  const columns = [["Token", (token) => token.label || token.id], ["May", (token) => token.scopes.join(", ")], ["Created", (token) => html`<${Ago} at=${token.created_at} />`], ["Expires", (token) => (token.expires_at ? time(token.expires_at) : "never")],
+  const columns = [["Token", (token) => token.label || token.id], ["Rights", (token) => token.scopes.join(", ")], ["Created", (token) => html`<${Ago} at=${token.created_at} />`], ["Expires", (token) => (token.expires_at ? time(token.expires_at) : "never")],
     ["", (token) => html`<button class="plain" onClick=${() => revoke(token)}>Revoke<span class="hidden-label"> ${token.label || token.id}</span></button>`]];
   return html`<${Head} title="System"><a class="button" href="/docs">API</a><//>
     <div class="grid">
       <section class="panel"><h2>Server</h2><${Properties} of=${[["Version", settings.version], ["Health", health.fault ? health.fault.message : health.value?.status], ["Database answers in", health.value && `${(health.value.database_s * 1000).toFixed(1)} ms`]]} /></section>
-      <section class="panel"><h2>You</h2><${Properties} of=${[["Name", user.name], ["Role", user.role], ["May", user.rights.join(", ")]]} /><p><button onClick=${() => setOpen("password")}>Change password</button></p></section>
+      <section class="panel"><h2>You</h2><${Properties} of=${[["Name", user.name], ["Role", user.role], ["Rights", user.rights.join(", ")]]} /><div class="actions below"><button onClick=${() => setOpen("password")}>Change password</button></div></section>
     </div>
     <div class="head"><h2 style="margin:0">Your API tokens</h2><span class="spring"></span><button onClick=${() => setOpen("token")}>Make a token</button></div>
-    <${Fault} of=${tokens.fault} /><${Table} label="API tokens" columns=${columns} rows=${tokens.value} empty="No tokens. A program sends one as Authorization: Bearer …" />
+    <${Fault} of=${tokens.fault} /><${Table} label="API tokens" columns=${columns} rows=${tokens.value} empty="No tokens. A program that uses the API sends one as “Authorization: Bearer …”." />
     ${all.value && html`<details class="panel"><summary>Settings</summary><${Properties} of=${Object.entries(all.value.settings).map(([name, value]) => [name, html`<code>${JSON.stringify(value)}</code>`])} /></details>`}
     ${open === "password" && html`<${Dialog} title="Change password" action="Change" onDone=${(sent) => { setOpen(null); if (sent) location.reload(); }} submit=${(form) => api.put("/session/password", Object.fromEntries(form))}>
       <div class="fields"><${Field} label="Old password" name="old" type="password" required autocomplete="current-password" /><${Field} label="New password" name="new" type="password" minlength="12" required autocomplete="new-password" hint="At least 12 characters. You have to log in again." /></div><//>`}

@@ -12,7 +12,7 @@ export function Users({ user }) {
   const done = (sent) => { setOpen(null); if (sent) loaded.again(); };
   const edit = async (name) => { try { const found = await api.get(at(name)); setOpen({ one: found, etag: found.etag }); } catch (problem) { toast(problem.message, true); } };
   const columns = [
-    ["Name", (one) => one.name], ["Role", (one) => html`<${Chip} of=${one.role} tone=${one.role === "admin" ? "busy" : ""} />`], ["", (one) => one.disabled && html`<${Chip} of="disabled" tone="bad" />`],
+    ["Name", (one) => one.name], ["Role", (one) => html`<${Chip} of=${one.role} tone=${one.role === "admin" ? "busy" : ""} />`], ["State", (one) => (one.disabled ? html`<${Chip} of="disabled" tone="bad" />` : "")],
     ["Last login", (one) => html`<${Ago} at=${one.last_login_at} />`], ["", (one) => html`<button class="plain" onClick=${() => edit(one.name)}>Edit<span class="hidden-label"> ${one.name}</span></button>`],
   ];
   return html`<${Head} title="Users"><button class="main" onClick=${() => setOpen({ one: null })}>Add user</button><//><${Fault} of=${loaded.fault} />
@@ -24,5 +24,6 @@ export function Users({ user }) {
     }, open.etag)}><div class="fields">
       <${Choice} label="Role" name="role" value=${open.one.role} of=${ROLES} /><${Choice} label="May log in" name="disabled" value=${open.one.disabled ? "yes" : "no"} of=${[["no", "yes"], ["yes", "no"]]} />
       <${Field} label="New password" name="password" type="password" minlength="12" autocomplete="new-password" hint="Empty: unchanged." /></div>
-      ${open.one.name !== user.name && html`<p><button type="button" class="danger" onClick=${async () => { try { await api.remove(at(open.one.name), open.etag); done(true); } catch (problem) { toast(problem.message, true); } }}>Remove the user</button></p>`}<//>`}`;
+      ${open.one.name !== user.name && html`<div class="actions below"><button type="button" class="danger" onClick=${() => setOpen({ removed: open.one, etag: open.etag })}>Remove the user</button></div>`}<//>`}
+    ${open?.removed && html`<${Dialog} title=${`Remove ${open.removed.name}`} action="Remove" danger=${true} onDone=${done} submit=${() => api.remove(at(open.removed.name), open.etag)}><p>Nobody can log in under this name any more, and its API tokens stop working. The audit log keeps what was done.</p><//>`}`;
 }
