@@ -43,6 +43,19 @@ async def test_what_comes_while_a_batch_is_in_flight_makes_one_more_batch(site):
     assert (len(taken), rows(site), site.counters.store_waiting) == (2, 50, 0)
 
 
+async def test_each_batch_is_timed_although_the_next_one_leaves_first(site):
+    seconds = []
+    site.journal._on_commit = seconds.append
+    site.apply(connected())
+    site.ask()
+    await asyncio.sleep(0)  # the first batch leaves
+    site.apply(metered(2000.0, NOW, transaction_id=None))
+    site.ask()
+    site.clock.now += 3
+    await until(lambda: len(site.told) == 2)
+    assert seconds == [3, 0]
+
+
 async def test_with_nothing_to_write_it_is_told_at_once(site):
     site.ask()
     assert site.told == [None]

@@ -183,6 +183,7 @@ class Journal:
         if not self.available:
             log.warning("the database accepts writes again, after %d failed attempts", self._failures)
         batch, self.available, self._failures, self._batch = self._batch, True, 0, None
+        took_s = now - self._taken_at
         if batch is not None and batch.lost:
             self.on_lost(batch.lost)
         # The next batch is sent before this one's waiters are notified, so that the writer does not idle.
@@ -192,7 +193,6 @@ class Journal:
         if batch is not None and batch.ends is not None:
             for written in batch.ends.waiters:
                 written()
-        took_s = now - self._taken_at
         if took_s > SLOW_COMMIT_S:
             fields = {EVENT_NAME: STORE_SLOW_EVENT, COMMIT_TIME: round(took_s, 3)}
             limited(log, logging.WARNING, "slow commit", "a batch took %.1f s to be durable", took_s, fields=fields)
