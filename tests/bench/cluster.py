@@ -17,7 +17,7 @@ import httpx
 from bench import idle, servers
 from bench.figures import Figure, Results, middle
 from bench.load import Beside, Fleet, LoadError
-from bench.rates import CONNECTIONS, TURN_S, Pressed, Times
+from bench.rates import TURN_S, Pressed, Times
 from bench.servers import Collector, Server
 from bench.storm import LONGEST_S, PASSWORD, TARGET_S, come, log_in, register
 from bench.words import V16
@@ -28,6 +28,8 @@ from support.redis_servers import RedisServer
 from wattspan.csms.security.credentials import new_secret
 
 COMMANDS = 300
+CONNECTIONS = 300
+"""More than in the other rows: each waits for two commits, so that with fewer the disk's sync bounds the rate."""
 NODES = ("north", "south", "west")
 FIRST = -15
 """The niceness of PostgreSQL beside the load generator."""
@@ -86,6 +88,8 @@ async def _throughput(folder: Path, collector: Collector, engines: Engines, time
         "alone": lambda: engines.node("alone", engines.database()),
         "north": lambda: engines.node("north", shared),
         "south": lambda: engines.node("south", shared),
+        "first": lambda: engines.node("first", engines.database()),
+        "second": lambda: engines.node("second", engines.database()),
     }
     async with AsyncExitStack() as stack:
         running = {kind: await stack.enter_async_context(run()) for kind, run in kinds.items()}
@@ -96,12 +100,13 @@ async def _throughput(folder: Path, collector: Collector, engines: Engines, time
             pressed[kind].fleet.connect(CONNECTIONS)
             pressed[kind].fleet.begin_charging()
         pair = Pair(pressed.pop("north"), pressed.pop("south"))
+        strangers = Pair(pressed.pop("first"), pressed.pop("second"))
         engines.put_first()
         for turn in range(-int(times.warm_up), times.turns):
-            for each in (*pressed.values(), pair):
+            for each in (*pressed.values(), pair, strangers):
                 each.press(counts=turn >= 0)
                 await asyncio.sleep(0)
-        for each in (*pressed.values(), pair):
+        for each in (*pressed.values(), pair, strangers):
             each.finish()
         stored = query(shared, "SELECT count(*) FROM meter_readings")[0][0]
         if pair.lost or stored < pair.answered:
@@ -121,7 +126,8 @@ async def _throughput(folder: Path, collector: Collector, engines: Engines, time
     alone = pressed["alone"].cpu_rate
     detail = (
         f"{', '.join(f'{rate:,.0f}' for rate in pair.cpu_rates)} and {alone:,.0f}; together "
-        f"{middle(pair.rates):,.0f}/s beside {middle(pressed['alone'].rates):,.0f}"
+        f"{middle(pair.rates):,.0f}/s beside {middle(pressed['alone'].rates):,.0f}; "
+        f"{min(strangers.cpu_rates) / alone:.2f} x for two nodes that share the core but no fleet"
     )
     name = "messages a CPU second of each of two nodes, over one node's"
     results.add(Figure(name=name, value=min(pair.cpu_rates) / alone, target=0.9, unit="x", detail=detail))
