@@ -5,7 +5,7 @@ from support.sites import NOW
 from wattspan.csms.plugins.audit import mask
 from wattspan.domain.counters import ServerCounters
 from wattspan.history.exchanges import exchanges
-from wattspan.history.messages import MessageLog
+from wattspan.history.messages import BLOCK_S, MessageLog
 from wattspan.store.queries import messages as message_queries
 
 
@@ -61,3 +61,25 @@ async def test_an_answer_belongs_to_the_call_of_the_other_side(site):
     assert (beat.action, beat.answer) == ("Heartbeat", {"currentTime": "t"})
     assert (reset.action, reset.answer) == ("Reset", {"status": "Accepted"})
     assert (stray.action, stray.call) == ("", [3, "9", {}])
+
+
+async def test_a_block_is_written_once_it_is_old_or_large(site):
+    now = [NOW]
+    log = MessageLog(site.store, ServerCounters(started_ts=NOW), mask, lambda: int(now[0] * 1e9), 3600.0)
+
+    async def written():
+        await log.process()
+        return [row[0] for row in query(site.path, "SELECT cp_id FROM message_blocks ORDER BY cp_id")]
+
+    long = b'[2,"1","DataTransfer",{"data":"' + b"x" * 19_000 + b'"}]'
+    log.tap("CP1")("in", b'[2,"1","Heartbeat",{}]')
+    now[0] += 1
+    log.tap("CP2")("in", b'[2,"1","Heartbeat",{}]')
+    for _ in range(4):
+        log.tap("CP3")("in", long)
+    assert await written() == ["CP3"]
+    now[0] = NOW + BLOCK_S
+    assert await written() == ["CP1", "CP3"]
+    now[0] = NOW - 3600  # set back: nothing waits for an hour
+    assert await written() == ["CP1", "CP2", "CP3"]
+    assert len(await log.lines("CP3", 0, NOW + BLOCK_S)) == 4

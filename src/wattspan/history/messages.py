@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import orjson
 
@@ -101,6 +102,9 @@ class MessageLog:
         self._lost = 0
         self._heads: dict[str, bytes] = {}
         self._buffers: dict[str, Buffer] = {}
+        """In the order of their first lines."""
+        self._large: set[str] = set()
+        """Charge points whose buffer is a whole block."""
         self._buffered = 0
         self._busy = asyncio.Lock()
 
@@ -150,7 +154,7 @@ class MessageLog:
             if self._lost:
                 self._dropped(self._lost)
                 self._lost = 0
-            await self._write([cp_id for cp_id in self._buffers if self._is_due(cp_id)])
+            await self._write(self._due())
 
     async def lines(self, cp_id: str, from_ts: float, until_ts: float) -> list[bytes]:
         """Return the kept lines of a charge point, stored or not, oldest first. Raises StoreError."""
@@ -207,6 +211,8 @@ class MessageLog:
             line = b'{"ts":%.6f,%s,%s\n' % (ts, self._head(cp_id), data[1:])
         buffer.add(ts, line, is_message=is_message)
         self._buffered += len(line)
+        if len(buffer.text) >= BLOCK_BYTES:
+            self._large.add(cp_id)
         while self._buffered > MAX_BUFFERED_BYTES:
             self._dropped(self._take(next(iter(self._buffers))).messages)
 
@@ -218,12 +224,18 @@ class MessageLog:
             head = self._heads[cp_id] = b'"cp_id":' + orjson.dumps(cp_id)
         return head
 
-    def _is_due(self, cp_id: str) -> bool:
-        buffer = self._buffers[cp_id]
-        return len(buffer.text) >= BLOCK_BYTES or self._clock_ns() / 1e9 - buffer.first_ts >= BLOCK_S
+    def _due(self) -> list[str]:
+        """Return the charge points whose buffer is large, or old; after a clock was set back, its newer ones as well.
+
+        Looks only at these, because this is asked often and buffers are as many as charge points.
+        """
+        now_ts = self._clock_ns() / 1e9
+        old = takewhile(lambda item: not 0 <= now_ts - item[1].first_ts < BLOCK_S, self._buffers.items())
+        return list(self._large | {cp_id for cp_id, _ in old})
 
     def _take(self, cp_id: str) -> Buffer:
         buffer = self._buffers.pop(cp_id)
+        self._large.discard(cp_id)
         self._buffered -= len(buffer.text)
         return buffer
 
