@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ NODES = ("north", "south", "west")
 FIRST = -15
 """The niceness of PostgreSQL beside the load generator."""
 SETTLE_S = 3.0
+IDLE_S = 10.0
 FOUND_S = 20.0
 """Within which the nodes have found each other."""
 
@@ -106,8 +107,11 @@ async def _throughput(folder: Path, collector: Collector, engines: Engines, time
             for each in (*pressed.values(), pair, strangers):
                 each.press(counts=turn >= 0)
                 await asyncio.sleep(0)
-        for each in (*pressed.values(), pair, strangers):
-            each.finish()
+        shares = await _idle_shares([*running.values()], [*pressed.values(), pair, strangers])
+        for kind, one in pressed.items():
+            one.finish(shares[running[kind].port])
+        for both in (pair, strangers):
+            both.finish(shares)
         stored = query(shared, "SELECT count(*) FROM meter_readings")[0][0]
         if pair.lost or stored < pair.answered:
             raise LoadError(f"two nodes: {pair.lost} never answered; {pair.answered} answered, {stored} stored")
@@ -133,6 +137,25 @@ async def _throughput(folder: Path, collector: Collector, engines: Engines, time
     results.add(Figure(name=name, value=min(pair.cpu_rates) / alone, target=0.9, unit="x", detail=detail))
 
 
+async def _idle_shares(running: Sequence[Server], pressed: Sequence["Pressed | Pair"]) -> dict[int, float]:
+    """Return the CPU seconds that each server takes in an idle second, by its port.
+
+    A server is idle while others are loaded. That time is part of what it takes, but not of what its messages take.
+    """
+    await _answer_pings(pressed, SETTLE_S)
+    before = [server.cpu_s() for server in running]
+    await _answer_pings(pressed, IDLE_S)
+    return {server.port: (server.cpu_s() - cpu_s) / IDLE_S for server, cpu_s in zip(running, before, strict=True)}
+
+
+async def _answer_pings(pressed: Sequence["Pressed | Pair"], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for each in pressed:
+            each.fleet.spin_once()
+        await asyncio.sleep(0.05)
+
+
 class Pair:
     """Two nodes that are loaded at the same time, by charge points of one loop."""
 
@@ -142,28 +165,33 @@ class Pair:
         """Messages a CPU second of each node."""
         self.answered = 0
         self.lost = 0
+        self.fleet = nodes[0].fleet
+        """Of both nodes."""
         self._servers = [node.server for node in nodes]
         self._chargers = [list(node.fleet.chargers) for node in nodes]
-        self._fleet = nodes[0].fleet
         for node in nodes[1:]:
-            self._fleet.join(node.fleet)
+            self.fleet.join(node.fleet)
         self._from: list[tuple[int, float]] = []
+        self._from_s = 0.0
 
     def press(self, *, counts: bool) -> None:
         """Load both for one turn."""
         if counts and not self.rates:
-            self._from = self._now()
-        measured = self._fleet.closed_loop(TURN_S)
+            self._from, self._from_s = self._now(), time.monotonic()
+        measured = self.fleet.closed_loop(TURN_S)
         if counts:
             self.rates.append(measured.rate)
         self.answered += measured.answers
         self.lost += measured.lost
 
-    def finish(self) -> None:
-        """Work out `cpu_rates`, once nothing is left to do."""
+    def finish(self, idle_shares: Mapping[int, float]) -> None:
+        """Work out `cpu_rates`, once nothing is left to do, without the time of other servers' turns."""
+        idle_s = time.monotonic() - self._from_s - len(self.rates) * TURN_S
         self.cpu_rates = [
-            (sent - from_sent) / (cpu_s - from_cpu_s)
-            for (sent, cpu_s), (from_sent, from_cpu_s) in zip(self._now(), self._from, strict=True)
+            (sent - from_sent) / (cpu_s - from_cpu_s - idle_shares[server.port] * idle_s)
+            for server, (sent, cpu_s), (from_sent, from_cpu_s) in zip(
+                self._servers, self._now(), self._from, strict=True
+            )
         ]
 
     def _now(self) -> list[tuple[int, float]]:

@@ -1,6 +1,7 @@
 """How many MeterValues each server answers, a second and a CPU second of its own, and the latency at half of that."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -149,20 +150,27 @@ class Pressed:
     lost: int = 0
     _from_cpu_s: float = 0.0
     _from_answered: int = 0
+    _from_s: float = 0.0
 
     def press(self, *, counts: bool) -> None:
         """Load the server for one turn."""
         if counts and not self.rates:
             self._from_cpu_s, self._from_answered = self.server.cpu_s(), self.answered
+            self._from_s = time.monotonic()
         measured = self.fleet.closed_loop(TURN_S)
         if counts:
             self.rates.append(measured.rate)
         self.answered += measured.answers
         self.lost += measured.lost
 
-    def finish(self) -> None:
-        """Work out `cpu_rate`, once nothing is left to do."""
-        self.cpu_rate = (self.answered - self._from_answered) / (self.server.cpu_s() - self._from_cpu_s)
+    def finish(self, idle_share: float = 0.0) -> None:
+        """Work out `cpu_rate`, once nothing is left to do, without the time of other servers' turns.
+
+        `idle_share`: CPU seconds that the server takes in an idle second.
+        """
+        idle_s = time.monotonic() - self._from_s - len(self.rates) * TURN_S
+        cpu_s = self.server.cpu_s() - self._from_cpu_s - idle_share * idle_s
+        self.cpu_rate = (self.answered - self._from_answered) / cpu_s
 
 
 async def _check(pressed: Mapping[str, Pressed], collector: Collector, before: int) -> None:
