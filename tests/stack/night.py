@@ -18,7 +18,7 @@ import httpx
 import psycopg
 
 from stack.alerting import Receivers, watching
-from stack.process import LOOPBACK, eventually, free_ports
+from stack.process import LOOPBACK, eventually
 from stack.servers import PLAIN, Prometheus, Target
 from stack.test_exporters import exporter
 from stack.wattspan_server import WattspanServer
@@ -30,6 +30,10 @@ from support.postgres import USER, PostgresServer
 FASTER = 30
 """Minutes become two seconds. At sixty times as fast, a server could not restart often enough within its half hour."""
 NOTIFIED_S = 120.0
+ADDRESSES = re.compile(
+    r"^charge points +(ws://127\.0\.0\.1:\d+).+?^charge points +wss://127\.0\.0\.1:(\d+).+?^API +(http://127\.0\.0\.1:\d+)",
+    re.MULTILINE | re.DOTALL,
+)
 DEAD_COLLECTOR = f"{LOOPBACK}:1"
 PLUGIN = """
 import asyncio
@@ -95,9 +99,8 @@ class Night:
         own.mkdir()
         other.mkdir()
         _install_plugin(own)
-        self.tls_port, api_port = free_ports(2)
         pair = self.authority.pair("localhost", use=SERVER, alternative=("localhost", LOOPBACK))
-        options = ["--database", self.database, "--tls-port", str(self.tls_port)]
+        options = ["--database", self.database, "--tls-port", "0"]
         options += [
             "--tls-cert",
             str(pair.cert),
@@ -107,8 +110,9 @@ class Night:
             str(self.authority.cert),
         ]
         environment = ENVIRONMENT | {"PYTHONPATH": str(own), "WATTSPAN_PLUGINS": "orphans,hangs"}
-        self.server = await enter(WattspanServer.run(own, environment, options=options, api_port=api_port))
-        self.url = re.findall(r"\bws://127\.0\.0\.1:\d+", self.server.program.log.read_text())[0]
+        self.server = await enter(WattspanServer.run(own, environment, options=options))
+        self.url, tls_port, api = await eventually(self._addresses)
+        self.tls_port = int(tls_port)
         plain = {"WATTSPAN_LOG_FORMAT": "json"}
         self.restarting = await enter(WattspanServer.run(other, plain))
         source = {"DATA_SOURCE_NAME": self.postgres.url("postgres") + "?sslmode=disable"}
@@ -116,9 +120,14 @@ class Night:
         statistics = Target(address=page.split("/")[2], job="postgres")
         servers = Target(address=self.server.metrics, others=(self.restarting.metrics,))
         self.prometheus, _, self.receivers = await enter(watching(folder, servers, statistics, faster=FASTER))
-        http = await enter(httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{api_port}", **PLAIN, timeout=60))
+        http = await enter(httpx.AsyncClient(base_url=api, **PLAIN, timeout=60))
         self.operator = Operator(http)
         await self.operator.log_in("admin", PASSWORD)
+
+    async def _addresses(self) -> Sequence[str]:
+        """Return where the server listens, as it says: for chargers without TLS, the TLS port, and the API."""
+        found = ADDRESSES.search(await asyncio.to_thread(self.server.program.log.read_text))
+        return () if found is None else found.groups()
 
     def charger(self, cp_id: str, **options: Any) -> Charger:
         """A charge point that connects when entered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ async def console(request: pytest.FixtureRequest, browser: Browser, csms: Csms) 
     width, height, scheme = WIDTHS[request.param]
     context = await browser.new_context(
         viewport={"width": width, "height": height},
+        timezone_id=_where_it_is_noon(),
         color_scheme="light" if scheme == "light" else "dark",
         bypass_csp=True,  # axe is brought in by evaluation; the policy itself is tested in tests/wire/api
     )
@@ -66,6 +68,11 @@ async def console(request: pytest.FixtureRequest, browser: Browser, csms: Csms) 
     yield console
     assert not console.complaints
     await context.close()
+
+
+def _where_it_is_noon() -> str:
+    """Return a time zone in which no day ends during a test, for pages that show what happened today."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # "+11" is eleven hours behind UTC
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import httpx
 from playwright.async_api import expect
 
 from stack.console.page import Clicks, Console
-from support.central import Csms
+from support.central import PLAIN, Csms
 from support.chargers import BOOT, START, meter_values
 from support.operators import admin
 from wattspan.history.series import SeriesRecorder
@@ -91,7 +91,7 @@ async def test_a_charge_points_page_shows_transfers_certificates_and_security_ev
 async def test_firmware_is_sent_and_a_log_fetched_on_a_charge_points_page(csms: Csms, console: Console) -> None:
     page, dialog = console.page, console.page.get_by_role("dialog")
     firmware = {"name": "fw-2.bin", "mimeType": "application/octet-stream", "buffer": b"new firmware"}
-    async with csms.charger("CP1") as charger, httpx.AsyncClient(trust_env=False) as http:
+    async with csms.charger("CP1") as charger, httpx.AsyncClient(**PLAIN) as http:
         await charger.call("BootNotification", BOOT)
         await console.open("charge-points/CP1?tab=firmware", "CP1")
         await page.get_by_role("button", name="Update firmware").click()

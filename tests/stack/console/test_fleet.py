@@ -41,14 +41,14 @@ async def test_an_operator_sees_the_fleet_and_starts_and_stops_a_session_by_a_cl
     await console.seen("start")
     await dialog.get_by_role("button", name="Start a session").click()
     await expect(dialog).to_be_hidden()
-    await expect(page.locator("code", has_text="CONSOLE-1")).to_be_visible(timeout=30_000)
+    await expect(page.locator("code", has_text="CONSOLE-1")).to_be_visible()
     await csms.durable()
     begun = [each for each in await csms.store.transactions() if each.id_token == "CONSOLE-1"]
     assert [each.cp_id for each in begun] == [free[0]]
     await console.seen("charge-point")
     await page.locator("tr", has_text="CONSOLE-1").get_by_role("link").first.click()
     await expect(page.get_by_role("heading", name="What happened")).to_be_visible()
-    await expect(page.locator("canvas").first).to_be_visible(timeout=30_000)
+    await expect(page.locator("canvas").first).to_be_visible()
     await console.seen("session")
     number = page.url.rsplit("/", 1)[-1]
     await page.get_by_role("link", name=free[0]).first.click()
@@ -56,7 +56,7 @@ async def test_an_operator_sees_the_fleet_and_starts_and_stops_a_session_by_a_cl
     await dialog.get_by_label("Session").select_option(number)
     await dialog.get_by_role("button", name="Stop a session").click()
     await expect(dialog).to_be_hidden()
-    await expect(page.locator("tr", has_text="CONSOLE-1").get_by_text("Remote")).to_be_visible(timeout=30_000)
+    await expect(page.locator("tr", has_text="CONSOLE-1").get_by_text("Remote")).to_be_visible()
 
 
 async def _with_a_free_connector(csms: Csms) -> tuple[str, str]:

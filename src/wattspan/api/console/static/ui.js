@@ -128,7 +128,7 @@ export function usePages(path, query, { waitMs = 250 } = {}) {
   const turn = useRef(0);
   const isMore = useRef(false); // a further page is on its way, which again() must not drop
   const load = async (cursor) => {
-    const mine = cursor ? turn.current : ++turn.current;
+    const mine = ++turn.current; // a further page, too: a first page that comes after it would drop it
     isMore.current = Boolean(cursor);
     try {
       const page = await api.get(path, { ...query, cursor });

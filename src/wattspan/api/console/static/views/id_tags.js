@@ -109,12 +109,22 @@ function Enrol({ groups, onDone }) {
   const asked = useRef(null);
   const waiting = useRef(null); // the id of the charge point
   waiting.current = state?.state === "waiting" ? state.cp_id : null;
+  const polled = useRef(Promise.resolve());
   const path = (id) => `/charge-points/${encodeURIComponent(id)}/enrol`;
-  useEffect(() => () => { if (waiting.current) api.remove(path(waiting.current)).catch((problem) => toast(problem.message, true)); }, []);
+  useEffect(() => () => {
+    const left = waiting.current; // after a poll on its way, which would find nothing any more
+    if (left) polled.current.then(() => api.remove(path(left))).catch((problem) => toast(problem.message, true));
+  }, []);
   useEffect(() => {
     if (state?.state !== "waiting") return undefined;
-    const timer = setInterval(() => api.get(path(state.cp_id)).then(setState, () => {}), POLL_MS);
-    return () => clearInterval(timer);
+    let timer = null;
+    let isOver = false;
+    const poll = async () => {
+      await (polled.current = api.get(path(state.cp_id)).then(setState, () => {}));
+      if (!isOver) timer = setTimeout(poll, POLL_MS);
+    };
+    timer = setTimeout(poll, POLL_MS);
+    return () => { isOver = true; clearTimeout(timer); };
   }, [state?.state]);
   const connected = [...fleet.chargePoints.values()].filter((cp) => cp.connected);
   return html`<${Dialog} title="Enrol by tapping" action=${ENROL_ACTIONS[state?.state] ?? "Wait for a card"} canCancel=${state?.state !== "waiting" && state?.state !== "enrolled"} onDone=${() => onDone(state?.state === "enrolled")} submit=${async (form) => {
