@@ -21,10 +21,10 @@ Answer = TypeVar("Answer")
 LOOPBACK = support_ports.LOOPBACK
 free_ports = support_ports.free_ports
 POLL_S = 0.05
-START_S = 60.0
+START_S = 120.0
 """How long a server may take until it is healthy; on a machine at work on a build `wattspan serve` took 20 s."""
-STOP_S = 10.0
-"""How long after SIGTERM until SIGKILL."""
+STOP_S = 30.0
+"""How long after SIGTERM until SIGKILL, as the shipped unit has it."""
 PORT_TRIES = 3
 
 
