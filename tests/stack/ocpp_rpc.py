@@ -74,7 +74,7 @@ class OcppRpcCharger:
             try:
                 await charger.connected(1)
                 yield charger
-                await charger._leave()
+                await charger._leave(reader)
             finally:
                 reader.cancel()
 
@@ -126,7 +126,7 @@ class OcppRpcCharger:
             self._changed.set()
         self._answers.put_nowait({"event": "end", "code": "end", "message": "the charge point's program ended"})
 
-    async def _leave(self) -> None:
+    async def _leave(self, reader: asyncio.Task[None]) -> None:
         assert self.program.child.stdin is not None
         self.program.child.stdin.close()
 
@@ -134,6 +134,7 @@ class OcppRpcCharger:
             return self.program.exit_code is not None
 
         await self.program.until(ended, "through with closing")
+        await reader  # its last words may be read after its end is known
         if self.program.exit_code != 0:
             raise self.program.error(f"saw faults: {json.dumps(self.faults, indent=1)}")
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from support import ports as support_ports
+
 Answer = TypeVar("Answer")
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = support_ports.LOOPBACK
+free_ports = support_ports.free_ports
 POLL_S = 0.05
-START_S = 60.0
+START_S = 120.0
 """How long a server may take until it is healthy; on a machine at work on a build `wattspan serve` took 20 s."""
-STOP_S = 10.0
-"""How long after SIGTERM until SIGKILL."""
+STOP_S = 30.0
+"""How long after SIGTERM until SIGKILL, as the shipped unit has it."""
 PORT_TRIES = 3
 
 
@@ -134,15 +136,6 @@ async def eventually(ask: Callable[[], Awaitable[Answer]], within_s: float = STA
     return answer
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that were free a moment ago, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 @asynccontextmanager
 async def on_free_ports(
     name: str,
@@ -165,7 +158,7 @@ async def on_free_ports(
             try:
                 await program.until(partial(healthy, chosen), "healthy")
             except ProgramError as error:
-                if "address already in use" in error.log_tail and attempt < PORT_TRIES:
+                if "address already in use" in error.log_tail.lower() and attempt < PORT_TRIES:
                     continue
                 raise
             yield program, chosen

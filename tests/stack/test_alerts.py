@@ -163,9 +163,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_a_charger_that_is_gone_is_told_of_once_and_not_for_its_silence(site: Site) -> None:
-    charger = await site.charger("GONE")
     silent = await site.charger("SILENT")
-    charger.vanish()
+    charger = await site.charger("GONE")
+    charger.vanish()  # at once: nobody is to call it silent before it is known to be gone
     await site.told("ChargePointDisconnected", cp_id="GONE")
     await site.told("ChargePointStaleHeartbeat", cp_id="SILENT")
     await eventually(

@@ -101,7 +101,9 @@ async def test_prometheus_takes_otlp_under_the_same_names_with_exemplars(
     async with WattspanServer.run(tmp_path, environment) as server:
         await charge(server, "CP1")
         await eventually(partial(prometheus_3.query, "ocpp_cp_energy_total_wh == 7500"))
-        page = {line.split()[2] for line in (await server.page()).splitlines() if line.startswith("# TYPE ")}
+
+        async def page() -> set[str]:
+            return {line.split()[2] for line in (await server.page()).splitlines() if line.startswith("# TYPE ")}
 
         async def exemplars() -> object:
             return await prometheus_3.exemplars(
@@ -116,10 +118,10 @@ async def test_prometheus_takes_otlp_under_the_same_names_with_exemplars(
 
         async def has_all_families() -> bool:
             # Those without a series have no points to send.
-            return {name async for name in with_series(server, page)} <= await families()
+            return {name async for name in with_series(server, await page())} <= await families()
 
         await eventually(has_all_families)
-        assert await families() - {"target_info"} <= page, "target_info is OTLP's own"
+        assert await families() - {"target_info"} <= await page(), "target_info is OTLP's own"
         assert await prometheus_3.query("up") == []
 
 

@@ -109,6 +109,7 @@ async def test_every_way_to_command_a_charger_works_on_a_node_without_its_connec
     north, south = nodes
     keys = {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}], "unknownKey": []}
     async with north.charger("CP1") as charger, admin(south) as operator:
+        await charger.call("BootNotification", BOOT)  # once it is answered, every node knows of the charge point
         async with answering(charger, {"GetConfiguration": keys}) as came:
             reset = await operator.command("CP1", "Reset", {"type": "Soft"})
             assert (reset["status"], reset["accepted"]) == ("Accepted", True)
@@ -135,6 +136,7 @@ async def test_an_id_tag_is_enrolled_through_a_node_without_the_connection(nodes
     north, south = nodes
     path = "/charge-points/CP1/enrol"
     async with north.charger("CP1") as charger, admin(south) as operator:
+        await charger.call("BootNotification", BOOT)
         await operator.ask("POST", path, 201, json={"group": "staff"})
         assert (await operator.ask("GET", path))["state"] == "waiting"
         await operator.ask("DELETE", path, 204)
@@ -177,6 +179,7 @@ async def test_errors_are_those_that_a_command_on_the_same_node_gets(nodes: list
 async def test_commands_from_all_nodes_reach_a_charger_one_by_one_and_in_order(nodes: list[Csms]) -> None:
     north, south = nodes
     async with north.charger("CP1") as charger, admin(south) as there:
+        await charger.call("BootNotification", BOOT)
         tasks = [
             asyncio.create_task(there.command("CP1", "DataTransfer", {"vendorId": "v", "data": str(number)}))
             for number in range(20)
@@ -204,10 +207,12 @@ async def test_commands_in_a_row_are_routed_without_a_query_of_the_charge_point(
 
     monkeypatch.setattr(store, "read", noted)
     redis.command("CONFIG", "RESETSTAT")  # the server is that of all tests
-    async with north.charger("CP1") as charger, answering(charger, {}) as came, admin(south) as operator:
-        for _ in range(10):
-            await operator.command("CP1", "ClearCache", {})
-        assert came == ["ClearCache"] * 10
+    async with north.charger("CP1") as charger, admin(south) as operator:
+        await charger.call("BootNotification", BOOT)
+        async with answering(charger, {}) as came:
+            for _ in range(10):
+                await operator.command("CP1", "ClearCache", {})
+            assert came == ["ClearCache"] * 10
     assert {"charge_point", "place"}.isdisjoint(asked)
     assert calls_of(redis, "hmget") < 10, "the node of the charge point is looked up once, and again at each renewal"
 
@@ -247,8 +252,10 @@ async def test_a_command_through_another_node_is_one_trace(
             base = f"http://127.0.0.1:{central.metrics_port}"
             each._http = httpx.AsyncClient(base_url=base, **PLAIN)
         await see_each_other([north, south])
-        async with north.charger("CP1") as charger, admin(south) as operator, answering(charger, {}):
-            answer = await operator.command("CP1", "Reset", {"type": "Soft"})
+        async with north.charger("CP1") as charger, admin(south) as operator:
+            await charger.call("BootNotification", BOOT)
+            async with answering(charger, {}):
+                answer = await operator.command("CP1", "Reset", {"type": "Soft"})
     provider.force_flush()
     spans = [each for each in exporter.get_finished_spans() if f"{each.context.trace_id:032x}" == answer["trace_id"]]
     by_name = {(each.name, each.kind): each for each in spans}
@@ -397,7 +404,8 @@ async def test_who_waits_anywhere_is_approved_or_rejected_anywhere(
     ):
         await see_each_other([north, south])
         async with north.charger("CP1") as one, north.charger("CP2") as two, admin(south) as operator:
-            await one.call("BootNotification", BOOT)
+            for each in (one, two):
+                await each.call("BootNotification", BOOT)
             assert [each["cp_id"] for each in await operator.ask("GET", "/charge-points/pending")] == ["CP1", "CP2"]
             approved = await operator.ask("POST", "/charge-points/pending/CP1/approve", 201)
             assert approved["cp_id"] == "CP1"
@@ -432,7 +440,7 @@ async def test_the_former_node_closes_the_dead_socket_of_a_charger_that_moved(no
         await old.call("BootNotification", BOOT)
         async with south.charger("CP1") as new:
             assert await old.closed() in (1008, 1006)
-            await new.call("Heartbeat")
+            await new.call("BootNotification", BOOT)
             async with admin(north) as operator, answering(new, {}):
                 assert (await operator.command("CP1", "Reset", {"type": "Soft"}))["accepted"]
 
@@ -464,7 +472,8 @@ async def test_without_redis_chargers_go_on_and_commands_to_other_nodes_are_503_
 ) -> None:
     north, south = nodes
     async with north.charger("CP1") as charger, south.charger("CP2") as own, admin(south) as operator:
-        await charger.call("BootNotification", BOOT)
+        for each in (charger, own):
+            await each.call("BootNotification", BOOT)
         async with answering(charger, {}), answering(own, {}):
             if fault == "flush":
                 redis.command("FLUSHALL")

@@ -29,12 +29,12 @@ class Line:
         """Connections that were tried while it was cut."""
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.is_cut:
-            self.refused += 1
-            writer.transport.abort()
-            return
         to_reader, to_writer = await asyncio.open_connection(LOOPBACK, self._to)
         self._open |= {writer, to_writer}
+        if self.is_cut:  # asked last: it may have been cut meanwhile
+            self.refused += 1
+            self.cut()
+            return
         await asyncio.gather(self._copy(reader, to_writer), self._copy(to_reader, writer))
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +46,7 @@ class Line:
 
     def cut(self) -> None:
         self.is_cut = True
-        for writer in self._open:
+        for writer in list(self._open):
             writer.transport.abort()
 
 

@@ -50,17 +50,18 @@ async def test_prometheus_3_has_native_and_classic_histograms_and_every_query(
         await eventually(partial(has_samples, database, 4))
         await eventually(partial(has_native, database))
         await eventually(partial(is_up, database))
-        native = {labels["message_type"]: count for labels, count in await database.query(NATIVE)}
-        classic = {
-            labels["message_type"]: count for labels, count in await database.query("ocpp_msg_handling_seconds_count")
-        }
+        # Eventually, here and below: for a while nothing is there after a scrape that failed.
+        native, classic = [
+            {labels["message_type"]: count for labels, count in await eventually(partial(database.query, query))}
+            for query in (NATIVE, "ocpp_msg_handling_seconds_count")
+        ]
         assert native == classic
         assert native["Heartbeat"] == 1
         for query in QUERIES:
             assert await eventually(partial(database.query, query)), query
         assert await eventually(partial(exemplars, database, time.time()))
-        (_, found), *_ = await database.query("histogram_sum(ocpp_tx_duration_seconds)")
-        (_, expected), *_ = await database.query("ocpp_tx_duration_seconds_sum")
+        (_, found), *_ = await eventually(partial(database.query, "histogram_sum(ocpp_tx_duration_seconds)"))
+        (_, expected), *_ = await eventually(partial(database.query, "ocpp_tx_duration_seconds_sum"))
         assert found == expected
 
 
@@ -90,7 +91,8 @@ async def test_prometheus_2_has_native_histograms_in_the_place_of_classic_ones(
         await eventually(partial(is_up, database))
         assert await eventually(partial(database.query, f"{NATIVE_QUANTILE} > 0"))
         assert await database.query("ocpp_msg_handling_seconds_bucket") == []
-        assert {value for _, value in await database.query("ocpp_cp_energy_total_wh")} == {7500}
+        told = await eventually(partial(database.query, "ocpp_cp_energy_total_wh"))
+        assert {value for _, value in told} == {7500}
 
 
 async def test_without_the_setting_prometheus_3_gets_what_it_got_before(tmp_path: Path) -> None:

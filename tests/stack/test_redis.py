@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from support.certificates import SERVER, TestAuthority
-from support.redis_servers import LOOPBACK, RedisServer, free_port
+from support.ports import LOOPBACK, free_port
+from support.redis_servers import RedisServer
 from support.waiting import eventually
 from wattspan.cluster.bus import CONFIRM_S, Bus, BusMeasures
 from wattspan.cluster.counters import SharedBackoff
@@ -129,9 +130,12 @@ async def test_a_request_to_a_node_that_is_not_there_fails_at_once(redis: RedisS
         await eventually(fails_at_once)
 
 
-async def test_a_request_that_comes_after_its_deadline_is_dropped(redis: RedisServer) -> None:
+async def test_a_request_that_comes_after_its_deadline_is_dropped(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with nodes(redis.url) as both:
-        both.b._redis_ahead_s += 5  # as if it had hung for so long
+        now_s = both.b.redis_now_s
+        monkeypatch.setattr(both.b, "redis_now_s", lambda: now_s() + 5)  # as if it had hung for so long
         with pytest.raises(Exception, match="does not answer"):
             await both.a.request("b", "echo", {})
         assert both.served == []

@@ -193,9 +193,12 @@ async def test_one_session_from_the_graph_to_its_trace_to_its_log_lines(shipped_
             (series,) = await eventually(graph, within_s=60)
         (exemplar,) = series["exemplars"]
         trace_id = exemplar["labels"]["trace_id"]
-        trace = await eventually(partial(shipped_stack.jaeger.trace, trace_id))
-        assert trace is not None
-        assert {"charging session"} <= {span["operationName"] for span in trace["spans"]}
+
+        async def is_whole() -> bool:
+            trace = await shipped_stack.jaeger.trace(trace_id)
+            return trace is not None and "charging session" in {span["operationName"] for span in trace["spans"]}
+
+        await eventually(is_whole)
 
         by_trace = f'{{service.name="wattspan"}} trace_id:="{trace_id}"'
         (line,) = await eventually(partial(shipped_stack.logs.lines, by_trace))

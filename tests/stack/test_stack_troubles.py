@@ -22,6 +22,10 @@ LINES = '{service.name="wattspan"}'
 SESSION = "charging session"
 LOGS = "otlp_http/logs"
 """The Collector's exporter of log records."""
+SPANS = 7
+"""Of `charge`: the connection's begin and end, three messages, the session and its phase."""
+RECORDS = 6
+"""Of a server's start and `charge`."""
 
 
 async def charge(server: WattspanServer, cp_id: str) -> None:
@@ -171,8 +175,9 @@ async def test_the_collector_is_killed_and_what_waited_in_it_arrives(tmp_path: P
     run = partial(Collector.run, tmp_path, jaeger=jaeger.otlp_grpc, logs=f"{LOOPBACK}:{logs_port}")
     async with run() as collector, WattspanServer.run(tmp_path, to_collector(collector)) as server:
         await charge(server, "CP1")
-        await eventually(partial(waits, collector, "otlp_grpc/jaeger", 1))
-        await eventually(partial(waits, collector, LOGS, 1))
+        # All of it: what is not in the queues yet, such as a trace that is not decided on, is lost.
+        await eventually(partial(waits, collector, "otlp_grpc/jaeger", SPANS))
+        await eventually(partial(waits, collector, LOGS, RECORDS))
         collector.program.child.kill()
         await collector.program.child.wait()
         await charge(server, "WHILE-AWAY")

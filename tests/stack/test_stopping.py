@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stack.process import START_S, free_ports, running
+from stack.process import START_S, STOP_S, free_ports, running
 from stack.resending import assert_stored, load
 from support.waiting import eventually
 
-WITHIN_S = 10.0
 CHARGERS = 30
 UNDER_WAY = 300
 
@@ -30,7 +29,7 @@ async def test_a_server_that_is_asked_to_stop_under_load_keeps_what_it_acknowled
         async with running("wattspan", command, folder=tmp_path) as program:
             await eventually(lambda: ledger.acknowledged > UNDER_WAY, within_s=START_S)
             program.child.send_signal(asked)
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(STOP_S):
                 assert await program.child.wait() == 0
         acknowledged = ledger.acknowledged
         assert_stored(database, ledger, unacknowledged=True)

@@ -241,7 +241,7 @@ async def test_a_session_is_one_trace_with_its_phases_and_what_happened(csms: Cs
 
 async def command_span(jaeger: Jaeger, action: str) -> Span:
     """The span of the only command with this action."""
-    traces = await jaeger.traces("wattspan", tags={"ocpp.action": action})
+    traces = await eventually(lambda: jaeger.traces("wattspan", tags={"ocpp.action": action}, operation=action))
     (span,) = (each for each in spans_of(traces) if each["operationName"] == action)
     return span
 

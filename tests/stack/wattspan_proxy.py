@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from stack.process import Program, ProgramError, running
+from stack.process import Program, ProgramError, free_ports, running
 from stack.servers import fetch
 
 
@@ -24,7 +24,7 @@ class WattspanProxy:
         self._options = options
         self._child = AsyncExitStack()
         self._starts = 0
-        self.port = self.metrics_port = 0
+        self.port, self.metrics_port = free_ports(2)
 
     program: Program
     """Of the last start; each has a log of its own."""

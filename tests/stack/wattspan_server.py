@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from stack.process import STOP_S, Program, ProgramError, running
+from stack.process import STOP_S, Program, ProgramError, free_ports, running
 from stack.servers import Collector, fetch
 
 SOON = {"OTEL_METRIC_EXPORT_INTERVAL": "500", "OTEL_BSP_SCHEDULE_DELAY": "200"}
@@ -42,7 +42,8 @@ class WattspanServer:
         self._options = options or ("--database", str(self.database))
         self._child = AsyncExitStack()
         self._starts = 0
-        self.port = self.metrics_port = self.api_port = 0
+        self.port, self.metrics_port = free_ports(2)
+        self.api_port = 0
 
     program: Program
     """Of the last start; each has a log of its own."""
@@ -63,7 +64,7 @@ class WattspanServer:
         `options` of the command line, instead of a database of its own.
         """
         server = cls(folder, environment or {}, options)
-        server.metrics_port, server.api_port = metrics_port, api_port
+        server.metrics_port, server.api_port = metrics_port or server.metrics_port, api_port
         await server.start()
         async with server._child:
             yield server

@@ -158,5 +158,5 @@ class Csms:
 
     async def durable(self) -> None:
         """Wait until all that happened so far is in the database, stale figures too."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(ANSWER_S):
             await self.central._core.journal.flush()
