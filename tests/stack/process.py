@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from support import ports
+
 Answer = TypeVar("Answer")
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, free_ports = ports.LOOPBACK, ports.free_ports
 POLL_S = 0.05
 START_S = 60.0
 """How long a server may take until it is healthy; on a machine at work on a build `wattspan serve` took 20 s."""
@@ -132,15 +133,6 @@ async def eventually(ask: Callable[[], Awaitable[Answer]], within_s: float = STA
         assert asyncio.get_running_loop().time() < deadline, f"nothing within {within_s} s, last answer {answer!r}"
         await asyncio.sleep(POLL_S)
     return answer
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that were free a moment ago, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from stack.process import START_S, eventually
 from stack.resending import assert_shown, assert_stored, load
 from stack.test_cluster import NO_REDIS, pages, served
 from stack.wattspan_server import WattspanServer
-from support.postgres import LOOPBACK, USER, PostgresServer
+from support.ports import LOOPBACK
+from support.postgres import USER, PostgresServer
 
 CHARGERS = 20
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from support.certificates import SERVER, TestAuthority
-from support.redis_servers import LOOPBACK, RedisServer, free_port
+from support.ports import LOOPBACK, free_port
+from support.redis_servers import RedisServer
 from support.waiting import eventually
 from wattspan.cluster.bus import CONFIRM_S, Bus, BusMeasures
 from wattspan.cluster.counters import SharedBackoff

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.postgres import LOOPBACK, USER, PostgresServer, free_port, unprivileged
+from support.ports import LOOPBACK, free_port
+from support.postgres import USER, PostgresServer, unprivileged
 
 START_S = 10.0
 POOL = 50

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,11 +22,11 @@ from typing import Any
 import psycopg
 
 from support.databases import query
+from support.ports import LOOPBACK, free_port
 from wattspan.store.schema.tables import metadata
 from wattspan.store.store import Store
 
 USER = "wattspan"
-LOOPBACK = "127.0.0.1"
 NUMBERED = [table.name for table in metadata.tables.values() if table.autoincrement_column is not None]
 SETTINGS = {
     "fsync": "on",
@@ -208,10 +207,3 @@ def unprivileged() -> str | None:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
