@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -154,11 +153,9 @@ async def test_a_ratio_keeps_about_its_share():
         assert 350 < len(collector.spans()) < 650
 
 
-async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted():
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted(closed_port):
     async with start(
-        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{closed_port}",
         OTEL_EXPORTER_OTLP_TIMEOUT="200",
         OTEL_METRICS_EXPORTER="none",
         OTEL_LOGS_EXPORTER="none",
