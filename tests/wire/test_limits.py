@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -21,14 +20,13 @@ HEARTBEAT = masked(b'[2,"h","Heartbeat",{}]')
 CLOSES = "ocpp_central_limit_closes_total"
 
 
-async def longest_wait(charger, until: asyncio.Task) -> float:
-    """The longest time that a Heartbeat took until the task ended."""
-    longest = 0.0
-    while not until.done():
-        began = time.perf_counter()
+async def answered_until(charger, end: asyncio.Task) -> int:
+    """How many Heartbeats were answered, one after another, until the task ended."""
+    count = 0
+    while not end.done():
         await charger.call("Heartbeat")
-        longest = max(longest, time.perf_counter() - began)
-    return longest
+        count += 1
+    return count
 
 
 async def flood(flooder, frame: bytes) -> int:
@@ -60,7 +58,8 @@ async def test_a_peer_that_floods_delays_nobody_else_and_is_closed(csms, frame, 
     async with csms.charger("CP2") as other, csms.raw_charger() as flooder:
         await other.call("Heartbeat")
         flooding = asyncio.create_task(flood(flooder, frame))
-        assert await longest_wait(other, flooding) < 1.0  # 0.1 s where nothing else runs, see tests/attack
+        # Each takes a few turns of the event loop, in which the flooder has one. Times: see tests/attack.
+        assert await answered_until(other, flooding) >= 10
         assert await flooding in (1008, 1006)
     await csms.becomes(1, CLOSES, reason="flood")
 
@@ -386,7 +385,7 @@ async def test_fragments_of_one_byte_are_a_flood(csms, monkeypatch):
     async with csms.charger("CP2") as other, csms.raw_charger() as charger:
         charger.write(b"[", TEXT, final=False)
         flooding = asyncio.create_task(flood(charger, masked(b" ", CONTINUATION, final=False)))
-        assert await longest_wait(other, flooding) < 1.0
+        assert await answered_until(other, flooding) >= 10
         assert await flooding in (1008, 1006)
     await csms.becomes(1, CLOSES, reason="flood")
 
@@ -406,10 +405,8 @@ async def test_strangers_that_flood_starve_no_registered_charge_point(make_csms)
     async with csms.charger("CP1") as charger, strangers[0], strangers[1], strangers[2], strangers[3]:
         for stranger in strangers:
             stranger.writer.write(HEARTBEAT * 20_000)
-        began = time.perf_counter()
         for _ in range(20):
             await charger.call("Heartbeat")
-        assert time.perf_counter() - began < 5.0
         assert (await csms.get("/readyz")).status_code == 200
         taken = sum(each._frames for server in csms.central._gateway._ports.servers for each in server.connections)
     assert taken < 2_000
