@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
-from support import process_caches
+from support import ports, process_caches
 from support.crashes import Crashes
 from support.pgbouncer import PgBouncer
 from support.postgres import PostgresServer, programs
@@ -106,6 +106,13 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
         with PgBouncer.run(server) as bouncer:
             server.url_port = bouncer.port
             yield server
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections, whatever else runs on this machine."""
+    with ports.closed_port() as port:
+        yield port
 
 
 @pytest.fixture

@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from support import ports as support_ports
+from support import ports
 
 Answer = TypeVar("Answer")
 
-LOOPBACK = support_ports.LOOPBACK
-free_ports = support_ports.free_ports
+LOOPBACK, free_ports = ports.LOOPBACK, ports.free_ports
 POLL_S = 0.05
 START_S = 120.0
 """How long a server may take until it is healthy; on a machine at work on a build `wattspan serve` took 20 s."""

@@ -85,7 +85,7 @@ _TYPES: dict[str, tuple[str, Callable[[], Message]]] = {
 @contextmanager
 def receiver(
     *,
-    answers_after_s: float = 0.0,
+    before_answer: Callable[[], object] = lambda: None,
     base: str = "",
     wants: Mapping[str, str] | None = None,
     keep: Callable[[Any], bool] | None = None,
@@ -93,7 +93,8 @@ def receiver(
 ) -> Iterator[Receiver]:
     """An OTLP/HTTP server on a free port, below the path `base`; 401 to who does not bring the headers it `wants`.
 
-    `keep`: which spans are kept, of more than memory should hold; None: all. `tls` None: without TLS.
+    `before_answer` is called on the thread of each request, and may take its time. `keep`: which spans are kept, of
+    more than memory should hold; None: all. `tls` None: without TLS.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,7 +109,7 @@ def receiver(
             signal, make = _TYPES[self.path.removeprefix(base)]
             request = make()
             request.ParseFromString(body)
-            time.sleep(answers_after_s)  # a slow Collector is slow
+            before_answer()
             if keep is None:
                 received.headers.append(dict(self.headers))
             elif isinstance(request, ExportTraceServiceRequest):

@@ -1,28 +1,34 @@
-"""Ports for servers that must know theirs before they bind it, and that have the same again after a restart."""
+"""Ports of loopback for servers that must know theirs before they bind it, and one at which nobody listens."""
 
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-PORTS = range(10_000, 32_000)
-"""Below those that the kernel gives to outgoing connections and to servers that ask for any: one of these could take
-the port between its choice and its use, or while its server is away."""
+RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST, BEYOND = 10_000, 32_768
 
 
 def _in_turn() -> Iterator[int]:
-    """All of them again and again, from somewhere: other processes choose ports, too."""
-    begin = random.randrange(len(PORTS))
+    """Yield ports again and again, from somewhere on, because other processes choose some, too.
+
+    They are below those that the kernel gives to outgoing connections and to servers that ask for any: one of these
+    could take the port between its choice and its use, or while its server is away.
+    """
+    beyond = int(RANGE.read_text(encoding="utf-8").split()[0]) if RANGE.exists() else BEYOND
+    ports = range(FIRST, beyond if beyond > FIRST + 1_000 else BEYOND)
+    begin = random.SystemRandom().randrange(len(ports))
     while True:
-        yield from (*PORTS[begin:], *PORTS[:begin])
+        yield from (*ports[begin:], *ports[:begin])
 
 
 _candidates = _in_turn()
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody uses, all different, and none that was returned a short while ago."""
+    """Return different ports that nobody uses, none of which was returned a short while ago."""
     with ExitStack() as held:
         found: list[int] = []
         while len(found) < count:
@@ -36,6 +42,15 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """One of them."""
+    """Return one such port."""
     (port,) = free_ports(1)
     return port
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Yield a port that refuses connections, and that nobody else gets meanwhile: it is bound, and does not listen."""
+    with socket.socket() as held:
+        held.bind((LOOPBACK, 0))
+        port: int = held.getsockname()[1]
+        yield port

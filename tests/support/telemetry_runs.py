@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from support.waiting import WITHIN_S
 from wattspan.domain.apply import apply
 from wattspan.domain.counters import ServerCounters
 from wattspan.domain.events import ChargePointBooted
@@ -22,6 +23,8 @@ class Run:
 
     def __init__(self, telemetry: Telemetry, fleet: Fleet, counters: ServerCounters) -> None:
         self.telemetry, self.fleet, self.counters = telemetry, fleet, counters
+        self.shutdown_s = WITHIN_S
+        """How long the last export may take: short where a Collector hangs."""
 
     def begin(self, action: str = "Heartbeat", cp_id: str = "CP1") -> MessageSpan:
         """Receive a message and return its span, which is for `end`."""
@@ -52,7 +55,8 @@ async def start(**variables: str) -> AsyncIterator[Run]:
         fleet, counters = Fleet(), ServerCounters(started_ts=1.0)
         apply(fleet, ChargePointBooted(cp_id="CP1", received_ts=1_700_000_000.0))
         telemetry = await setup_telemetry(fleet, counters, os.environ)
+        run = Run(telemetry, fleet, counters)
         try:
-            yield Run(telemetry, fleet, counters)
+            yield run
         finally:
-            await telemetry.shutdown(1.0)
+            await telemetry.shutdown(run.shutdown_s)

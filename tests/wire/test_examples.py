@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stack.process import free_ports
+from support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "tests" / "support" / "run_example.py"
@@ -19,14 +19,13 @@ SUBPROTOCOLS = {"central_system_201": ("ocpp2.0.1", BOOT_201)}
 
 
 def run(name: str, *command: str, **environment: str) -> str:
-    (port,) = free_ports(1)
     subprotocol, boot = SUBPROTOCOLS.get(name, ("ocpp1.6", BOOT_16))
     program = [
         *command,
         sys.executable,
         RUN,
         ROOT / "examples" / f"{name}.py",
-        str(port),
+        str(free_port()),
         subprotocol,
         json.dumps(boot),
     ]

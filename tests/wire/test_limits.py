@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -21,14 +20,13 @@ HEARTBEAT = masked(b'[2,"h","Heartbeat",{}]')
 CLOSES = "ocpp_central_limit_closes_total"
 
 
-async def longest_wait(charger, until: asyncio.Task) -> float:
-    """The longest time that a Heartbeat took until the task ended."""
-    longest = 0.0
-    while not until.done():
-        began = time.perf_counter()
+async def answered_until(charger, end: asyncio.Task) -> int:
+    """How many Heartbeats were answered, one after another, until the task ended."""
+    count = 0
+    while not end.done():
         await charger.call("Heartbeat")
-        longest = max(longest, time.perf_counter() - began)
-    return longest
+        count += 1
+    return count
 
 
 async def flood(flooder, frame: bytes) -> int:
@@ -60,7 +58,8 @@ async def test_a_peer_that_floods_delays_nobody_else_and_is_closed(csms, frame, 
     async with csms.charger("CP2") as other, csms.raw_charger() as flooder:
         await other.call("Heartbeat")
         flooding = asyncio.create_task(flood(flooder, frame))
-        assert await longest_wait(other, flooding) < 1.0  # 0.1 s where nothing else runs, see tests/attack
+        # Each takes a few turns of the event loop, in which the flooder has one. Times: see tests/attack.
+        assert await answered_until(other, flooding) >= 10
         assert await flooding in (1008, 1006)
     await csms.becomes(1, CLOSES, reason="flood")
 
@@ -72,8 +71,9 @@ async def test_a_peer_that_sends_much_over_a_long_time_is_closed(csms, monkeypat
     await csms.becomes(1, CLOSES, reason="flood")
 
 
-async def test_a_backlog_sent_at_once_is_no_flood(csms, monkeypatch):
+async def test_a_backlog_sent_at_once_is_no_flood(make_csms, monkeypatch):
     monkeypatch.setattr(connection, "FLOOD_TURNS", 20)
+    csms = await make_csms(ping_interval_s=0)  # the charger answers no pings, however long this takes
     async with csms.raw_charger() as charger:
         calls = [json.dumps([2, str(n), "MeterValues", meter_values(None, energy(n))]).encode() for n in range(1_500)]
         charger.writer.write(b"".join(masked(each) for each in calls))
@@ -109,7 +109,7 @@ async def test_messages_that_wait_are_few_whatever_they_unpack_to(csms, monkeypa
     assert 0 < most < 4 << 20
 
 
-async def test_a_peer_that_reads_no_answers_costs_little_and_is_answered_once_it_reads(csms, monkeypatch):
+async def test_a_peer_that_reads_no_answers_costs_little_and_is_answered_once_it_reads(make_csms, monkeypatch):
     """41 MB of MeterValues without reading the answers cost 2 GB."""
     waiting = unsent = 0
     wait, send_now = rpc.RpcConnection._wait, connection.ChargePointConnection.send_now
@@ -127,6 +127,7 @@ async def test_a_peer_that_reads_no_answers_costs_little_and_is_answered_once_it
     monkeypatch.setattr(rpc.RpcConnection, "_wait", wait_measured)
     monkeypatch.setattr(connection.ChargePointConnection, "send_now", send_measured)
     calls = [json.dumps([2, str(n), "MeterValues", meter_values(None, *[energy(n)] * 20)]) for n in range(3_000)]
+    csms = await make_csms(ping_interval_s=0)  # the charger answers no pings, however long this takes
     async with csms.raw_charger() as charger, csms.charger("CP2") as other:
         charger.reader._transport.pause_reading()
         for call in calls:
@@ -339,8 +340,8 @@ async def test_large_messages_of_two_connections_are_parsed_off_the_event_loop_o
         for charger in (one, two):
             await charger.send("DataTransfer", {"vendorId": "v", "data": "d" * 1_000_000})
         await eventually(lambda: len(submitted) == 2)
+        await eventually(lambda: threads)
         await other.call("Heartbeat")  # the event loop is free meanwhile
-        assert threads
         release.set()
         assert [(await charger.expect())[0] for charger in (one, two)] == [3, 3]
     assert (most, len(threads)) == (1, 1)
@@ -386,7 +387,7 @@ async def test_fragments_of_one_byte_are_a_flood(csms, monkeypatch):
     async with csms.charger("CP2") as other, csms.raw_charger() as charger:
         charger.write(b"[", TEXT, final=False)
         flooding = asyncio.create_task(flood(charger, masked(b" ", CONTINUATION, final=False)))
-        assert await longest_wait(other, flooding) < 1.0
+        assert await answered_until(other, flooding) >= 10
         assert await flooding in (1008, 1006)
     await csms.becomes(1, CLOSES, reason="flood")
 
@@ -406,10 +407,8 @@ async def test_strangers_that_flood_starve_no_registered_charge_point(make_csms)
     async with csms.charger("CP1") as charger, strangers[0], strangers[1], strangers[2], strangers[3]:
         for stranger in strangers:
             stranger.writer.write(HEARTBEAT * 20_000)
-        began = time.perf_counter()
         for _ in range(20):
             await charger.call("Heartbeat")
-        assert time.perf_counter() - began < 5.0
         assert (await csms.get("/readyz")).status_code == 200
         taken = sum(each._frames for server in csms.central._gateway._ports.servers for each in server.connections)
     assert taken < 2_000

@@ -328,7 +328,7 @@ async def test_a_plugin_that_raises_harms_nothing_and_shows(make_csms):
 
 
 async def test_a_plugin_that_hangs_is_cut_off_and_the_slow_one_loses_only_its_own_events(make_csms, monkeypatch):
-    monkeypatch.setattr("wattspan.app.central_system.PluginHost", partial(host.PluginHost, call_timeout_s=0.02))
+    monkeypatch.setattr("wattspan.app.central_system.PluginHost", partial(host.PluginHost, call_timeout_s=0.5))
     monkeypatch.setattr(runner, "MAX_QUEUED", 3)
     noting = Noting()
     csms = await make_csms(plugins=[Hanging(), noting])

@@ -9,7 +9,7 @@ from support.waiting import eventually
 from wattspan import CentralSystem
 from wattspan.simulator import MIX, ArrivalPattern, FaultRates, Simulation
 
-ARRIVALS = ArrivalPattern(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600))
+ARRIVALS = ArrivalPattern(busy_at_start=0.8, sessions_per_day=60, stay_s=(600, 3600), quietest=1.0)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])

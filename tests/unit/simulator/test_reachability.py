@@ -47,8 +47,8 @@ def test_it_is_reported_when_every_first_attempt_failed(outcomes, reported):
     assert reasons == reported
 
 
-async def test_a_simulation_fails_if_nothing_listens(unused_tcp_port):
-    url = f"ws://127.0.0.1:{unused_tcp_port}/ws"
+async def test_a_simulation_fails_if_nothing_listens(closed_port):
+    url = f"ws://127.0.0.1:{closed_port}/ws"
     simulation = Simulation(url=url, charge_points=3, fail_if_unreachable=True)
     async with asyncio.timeout(10):
         with pytest.raises(CentralSystemUnreachable, match=f"cannot connect to {url}: connection refused"):

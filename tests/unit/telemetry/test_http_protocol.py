@@ -88,10 +88,10 @@ async def test_who_begins_no_request_is_not_waited_for(monkeypatch: pytest.Monke
 
 
 async def test_a_long_body_and_one_in_many_small_pieces_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_S", 0.02)  # holds for the head alone
     async with connected() as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + b"a" * 300_000)
         assert (await reader.readuntil(b"300000")).startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr(http_protocol, "HEAD_S", 0.02)  # holds for the head alone
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
         writer.write(b"1\r\nb\r\n" * 30_000)
         await asyncio.sleep(http_protocol.HEAD_S * 2)

@@ -2,9 +2,11 @@
 
 import logging
 import ssl
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +133,14 @@ async def test_a_full_queue_of_log_records_drops_and_counts_them() -> None:
         sizes = {"OTEL_BLRP_MAX_QUEUE_SIZE": "20", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "10"}
         others = {"OTEL_METRICS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TIMEOUT": "200"}
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **others, **sizes) as run:
+            run.shutdown_s = 0.2
             for _ in range(200):
                 LOGGER.warning("odd")
             assert run.counters.telemetry_dropped["logs"] >= 200 - 20 - 2 * 10
 
 
 async def test_what_an_export_of_metrics_does_not_send_within_its_time_out_is_dropped_and_counted() -> None:
-    with receiver(answers_after_s=0.02) as collector:
+    with receiver(before_answer=partial(time.sleep, 0.02)) as collector:
         times = {"OTEL_METRIC_EXPORT_INTERVAL": "50", "OTEL_METRIC_EXPORT_TIMEOUT": "1"}
         async with start(**to(collector, **times)) as run:
             await eventually(lambda: run.counters.telemetry_dropped.get("metrics"))

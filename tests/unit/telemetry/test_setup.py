@@ -1,9 +1,9 @@
 import asyncio
 import logging
 import os
-import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 
 from support.otlp import receiver, silent
 from support.telemetry_runs import start
-from support.waiting import eventually
+from support.waiting import WITHIN_S, eventually
 from wattspan.domain.apply import apply
 from wattspan.domain.events import ChargePointBooted
 from wattspan.telemetry.prometheus.exposition import Format
@@ -154,11 +154,9 @@ async def test_a_ratio_keeps_about_its_share():
         assert 350 < len(collector.spans()) < 650
 
 
-async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted():
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+async def test_a_collector_that_refuses_costs_the_loop_nothing_and_is_counted(closed_port):
     async with start(
-        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{closed_port}",
         OTEL_EXPORTER_OTLP_TIMEOUT="200",
         OTEL_METRICS_EXPORTER="none",
         OTEL_LOGS_EXPORTER="none",
@@ -172,6 +170,7 @@ async def test_a_collector_that_never_answers_fills_a_queue_and_no_more():
     async with silent() as endpoint:
         sizes = {"OTEL_BSP_MAX_QUEUE_SIZE": "1000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "500"}
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **sizes) as run:
+            run.shutdown_s = 0.2
             for _ in range(10_000):
                 run.message()
             assert run.counters.telemetry_dropped["traces"] >= 10_000 - 1000 - 2 * 500
@@ -180,7 +179,8 @@ async def test_a_collector_that_never_answers_fills_a_queue_and_no_more():
 async def test_a_collector_that_never_answers_does_not_hang_the_shutdown(caplog):
     async with silent() as endpoint, start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as run:
         run.message()
-        async with asyncio.timeout(5):
+        run.shutdown_s = 0.2
+        async with asyncio.timeout(WITHIN_S):
             await run.telemetry.shutdown(0.2)
     assert "could not be exported within 0.2 s" in caplog.text
 
@@ -224,11 +224,13 @@ async def test_libraries_join_the_trace_of_the_message_that_is_current():
 
 
 async def test_a_slow_collector_gets_everything_and_the_loop_never_waits_for_it():
-    with receiver(answers_after_s=0.05) as collector:
+    may_answer = threading.Event()
+    with receiver(before_answer=may_answer.wait) as collector:
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="100") as run:
             for _ in range(1000):
                 run.message()
-            assert len(collector.traces) < 10  # all told, though hardly a batch was taken yet
+            assert collector.traces == []  # all told, though no batch was taken yet
+            may_answer.set()
             await eventually(lambda: len(collector.spans()) == 1000)
         assert run.counters.telemetry_dropped == {}
 

@@ -43,8 +43,12 @@ async def refused(csms: Csms, status: int) -> float | None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "TICK_S", 0.02)
+
+
+@pytest.fixture
+def impatient(ticking: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "BODY_S", 0.1)
     monkeypatch.setattr(protocol, "ANSWER_S", 0.1)
 
@@ -55,17 +59,26 @@ async def test_a_body_that_does_not_come_is_answered_with_408(impatient: None, c
     await csms.becomes(1, "http_requests_total", method="POST", status="408", endpoint="/api/v1/session")
 
 
+@pytest.fixture
+def checked_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "TICK_S", 3600)
+
+
 async def test_an_upload_that_goes_on_is_not_cut_off(
-    impatient: None, monkeypatch: pytest.MonkeyPatch, csms: Csms
+    checked_by_hand: None, monkeypatch: pytest.MonkeyPatch, csms: Csms
 ) -> None:
     monkeypatch.setattr(protocol, "MIN_BODY_BYTES", 1)
     ticket = csms.central._files.ticket("CP1", 0.0)
     csms.central._files._tickets[ticket].until_ts = 1e12
     async with connected(csms.central.api_port) as (reader, writer):
         writer.write(f"PUT /files/uploads/{ticket} HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n".encode())
-        for _ in range(20):
+        (upload,) = await eventually(lambda: [each for each in csms.central._api._server._bounded() if each._receiving])
+        for _ in range(19):
             writer.write(b"x")
-            await asyncio.sleep(0.02)
+            await eventually(lambda: upload._body_bytes)
+            upload._body_since_s -= 2 * protocol.BODY_S  # so much time passes
+            upload.check()
+        writer.write(b"x")
         assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
 
 
@@ -79,23 +92,24 @@ async def test_a_body_after_its_answer_does_not_hold_the_connection(impatient: N
 async def test_empty_lines_between_requests_do_not_hold_the_connection(
     monkeypatch: pytest.MonkeyPatch, csms: Csms
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_S", 0.05)
     async with connected(csms.central.metrics_port) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"ok\n")
+        monkeypatch.setattr(protocol, "HEAD_S", 0.05)
         writer.write(b"\r\n")
         assert await reader.read() == b""
 
 
 async def test_an_answer_that_nobody_reads_is_given_up(
-    impatient: None, csms: Csms, operator: Operator, monkeypatch: pytest.MonkeyPatch
+    ticking: None, csms: Csms, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = await operator.ask("POST", "/firmware", 201, params={"name": "fw"}, content=b"x" * 20_000_000)
     connections = csms.central._api._config.connections
     async with connected(csms.central.api_port) as (reader, writer):
-        reader._transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(f"GET /files/firmware/{file['file_id']}/fw HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        await eventually(lambda: len(connections) == 2)
+        await reader.readuntil(b"\r\n\r\n")
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        monkeypatch.setattr(protocol, "ANSWER_S", 0.1)
         await eventually(lambda: len(connections) == 1)
 
 
@@ -154,9 +168,16 @@ async def test_all_begun_bodies_together_have_a_limit(
 ) -> None:
     monkeypatch.setattr(bodies, "FREE_BYTES", 1_000)
     monkeypatch.setattr(bodies, "MAX_WAITING_BYTES", 100_000)
+    count, counted = bodies._Body._count, set[int]()
+
+    def noted(body: bodies._Body) -> None:
+        count(body)
+        counted.add(body._bytes)
+
+    monkeypatch.setattr(bodies._Body, "_count", noted)
     async with connected(csms.central.api_port) as (_, writer), connected(csms.central.api_port) as (reader, other):
         writer.write(BODY + b" " * 90_000)
-        await writer.drain()
+        await eventually(lambda: 90_000 in counted)
         other.write(BODY + b" " * 90_000)
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")

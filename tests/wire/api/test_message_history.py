@@ -22,8 +22,8 @@ async def test_each_call_is_beside_its_answer_with_its_time_and_trace_and_masked
         await charger.call("Heartbeat")
         await charger.call("StartTransaction", START)
         await charger.send("NoSuchAction", {})
-        asked = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/reset", json={}))
         await charger.expect()
+        asked = asyncio.create_task(operator.ask("POST", "/charge-points/CP1/reset", json={}))
         await charger.reply(await charger.expect("Reset"), {"status": "Accepted"})
         reset = await asked
         await csms.durable()

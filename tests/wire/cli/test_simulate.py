@@ -7,8 +7,8 @@ START_S = 60.0
 """Far above what it takes; a busy machine is slow."""
 
 
-async def test_simulate_against_a_closed_port_reports_it_and_exits_1(unused_tcp_port: int) -> None:
-    url = f"ws://127.0.0.1:{unused_tcp_port}/ws"
+async def test_simulate_against_a_closed_port_reports_it_and_exits_1(closed_port: int) -> None:
+    url = f"ws://127.0.0.1:{closed_port}/ws"
     command = [sys.executable, "-m", "wattspan", "simulate", "--url", url, "--charge-points", "3"]
     child = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

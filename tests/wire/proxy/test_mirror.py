@@ -7,6 +7,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from support.central import Csms
 from support.chargers import BOOT, START, energy, meter_values, status, stop
+from support.ports import free_port
 from support.proxies import Proxy
 from support.raw_central import RawCentralSystem
 from support.stations import BOOT_2X
@@ -78,7 +79,7 @@ async def test_a_mirror_that_is_down_changes_nothing_and_gets_what_waits_when_it
     csms, mirror, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("wattspan.proxy.mirror.RETRY_S", (0.01,))
-    port = mirror.central.port
+    port = free_port()
     await mirror.stop()
     mirrors = {"mirrors": [f"ws://127.0.0.1:{port}/ws/{{cp_id}}"]}
     async with (
