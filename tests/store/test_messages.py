@@ -5,7 +5,7 @@ from support.sites import NOW
 from wattspan.csms.plugins.audit import mask
 from wattspan.domain.counters import ServerCounters
 from wattspan.history.exchanges import exchanges
-from wattspan.history.messages import BLOCK_S, MessageLog
+from wattspan.history.messages import BLOCK_S, TURN_BLOCKS, MessageLog
 from wattspan.store.queries import messages as message_queries
 
 
@@ -83,3 +83,15 @@ async def test_a_block_is_written_once_it_is_old_or_large(site):
     now[0] = NOW - 3600  # set back: nothing waits for an hour
     assert await written() == ["CP1", "CP2", "CP3"]
     assert len(await log.lines("CP3", 0, NOW + BLOCK_S)) == 4
+
+
+async def test_the_blocks_of_a_fleet_that_came_at_once_are_written_in_turns(site):
+    now = [NOW]
+    log = MessageLog(site.store, ServerCounters(started_ts=NOW), mask, lambda: int(now[0] * 1e9), 3600.0)
+    for number in range(TURN_BLOCKS + 1):
+        log.tap(f"CP{number}")("in", b'[2,"1","Heartbeat",{}]')
+    await log.process()
+    now[0] += BLOCK_S
+    for written in (TURN_BLOCKS, TURN_BLOCKS + 1):
+        await log.process()
+        assert query(site.path, "SELECT count(*) FROM message_blocks") == [(written,)]

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 
 import orjson
 
@@ -45,6 +45,8 @@ MAX_BUFFERED_BYTES = 48 << 20
 TRACE_BYTES = len(b',"trace_id":""') + 32
 WRITE_BLOCKS = 32
 """Blocks written in one transaction."""
+TURN_BLOCKS = 4 * WRITE_BLOCKS
+"""Blocks written in a turn, in which messages wait in the queue: all of a fleet that came at once are due at once."""
 
 _SENSITIVE = re.compile(
     rb'id_?tag|id_?token|password|authorizationkey|customeridentifier|emaid|vpn|"variable"|\\u', re.IGNORECASE
@@ -225,13 +227,14 @@ class MessageLog:
         return head
 
     def _due(self) -> list[str]:
-        """Return the charge points whose buffer is large, or old; after a clock was set back, its newer ones as well.
+        """Return charge points whose buffer is large, or old; after a clock was set back, its newer ones as well.
 
         Looks only at these, because this is asked often and buffers are as many as charge points.
         """
         now_ts = self._clock_ns() / 1e9
         old = takewhile(lambda item: not 0 <= now_ts - item[1].first_ts < BLOCK_S, self._buffers.items())
-        return list(self._large | {cp_id for cp_id, _ in old})
+        due = dict.fromkeys(chain(self._large, (cp_id for cp_id, _ in islice(old, TURN_BLOCKS))))
+        return list(due)[:TURN_BLOCKS]
 
     def _take(self, cp_id: str) -> Buffer:
         buffer = self._buffers.pop(cp_id)
