@@ -1,6 +1,8 @@
 """What `app` gives the API, and how a route gets it. The API owns none of it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -25,10 +27,14 @@ from wattspan.csms.registry import Registry
 from wattspan.csms.routing import Router
 from wattspan.csms.security.rotation import Rotation
 from wattspan.domain.fleet import Fleet
+from wattspan.errors import StoreUnavailable
 from wattspan.history.history import History
 from wattspan.settings import Settings
 from wattspan.store.store import Store
 from wattspan.telemetry.recorder import Recorder
+
+CATCH_UP_S = 2.0
+"""How long a list waits for a commit. While the database can't be written, it can often be read."""
 
 
 class Server(Protocol):
@@ -93,6 +99,16 @@ class Services:
     @property
     def recorder(self) -> Recorder:
         return self.core.recorder
+
+    async def caught_up(self) -> None:
+        """Return once the database has what the fleet has, or after CATCH_UP_S.
+
+        Events are sent before the commit, and whoever reads a list because of one must find it there.
+        """
+        if self.core.journal.available:
+            with suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(CATCH_UP_S):
+                    await self.core.settled()
 
     def now_ts(self) -> float:
         """Return the time in Unix seconds."""

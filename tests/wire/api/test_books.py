@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from support.central import Csms
-from support.chargers import START, energy, meter_values, stop
+from support.chargers import BOOT, START, energy, meter_values, stop
 from support.operators import Operator, user_of_role
+from support.waiting import WITHIN_S, eventually
 from wattspan.store.queries import id_tags as id_tag_queries
 from wattspan.store.records import IdTag
 
@@ -29,6 +30,28 @@ async def test_a_session_is_shown_with_its_curve_its_story_and_its_trace(csms: C
     assert [point["energy_wh"] for point in whole["curve"]] == [200.0, 400.0, 600.0, 800.0, 1000.0]
     assert whole["story"][0]["name"] == "preparing"
     assert len(whole["trace_id"]) == 32
+
+
+async def test_a_session_is_listed_as_soon_as_the_fleet_shows_it_however_long_its_commit_takes(
+    csms: Csms, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The console reads the list because of an event, which is sent before the commit, and reads it only then."""
+    monkeypatch.setattr("wattspan.api.services.CATCH_UP_S", WITHIN_S)
+    journal = csms.central._core.journal
+    async with csms.charger("CP1") as charger:
+        await charger.call("BootNotification", BOOT)
+        await csms.durable()
+        with monkeypatch.context() as held:
+            batches: list[Any] = []
+            held.setattr(csms.store, "write", lambda *batch: batches.append(batch))
+            sent = await charger.send("StartTransaction", START)
+            await eventually(lambda: journal.waiting == 1)
+            listing = asyncio.create_task(operator.ask("GET", "/transactions"))
+            await eventually(lambda: listing.done() or journal.waiting == 2)
+        for batch in batches:
+            csms.store.write(*batch)
+        assert [row["cp_id"] for row in (await listing)["items"]] == ["CP1"]
+        await charger.answer_to(sent)
 
 
 async def test_sessions_are_found_by_charge_point_tag_time_and_whether_they_run(csms: Csms, operator: Operator) -> None:

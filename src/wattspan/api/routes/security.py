@@ -39,6 +39,7 @@ async def list_security_events(
     until_at: Annotated[At | None, Query(description="By the server's clock, exclusive.")] = None,
 ) -> Page[models.SecurityEvent]:
     """List the security events that charge points reported, newest first."""
+    await services.caught_up()
     found = await services.store.read(
         event_queries.list_security_events,
         *(cp_id, type, seconds(from_at), seconds(until_at), number_of(cursor), limit + 1),
@@ -76,6 +77,7 @@ async def read_certificates(services: Given, cp_id: CpId) -> models.Certificates
 async def list_transfers(services: Given, cp_id: CpId) -> list[models.Transfer]:
     """List firmware updates and log uploads with every status, newest first; the last 200 statuses are kept."""
     await known(services, cp_id)
+    await services.caught_up()
     return models.transfers(await services.store.read(transfer_queries.list_transfer_statuses, cp_id))
 
 

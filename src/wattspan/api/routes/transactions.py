@@ -29,6 +29,7 @@ async def list_transactions(
 ) -> Page[models.Transaction]:
     """List transactions, the newest first. Filtering by id tag requires the right to see id tags."""
     conditions = _conditions(who, query)
+    await services.caught_up()
     found = await services.store.read(
         transaction_queries.list_transactions, conditions, number_of(query.cursor), query.limit + 1
     )
@@ -44,6 +45,7 @@ async def read_transaction_totals(
 ) -> models.TransactionTotals:
     """Return number, energy and duration of the transactions that match."""
     now_ts = services.now_ts()
+    await services.caught_up()
     found = await services.store.read(transaction_queries.transaction_totals, _conditions(who, query), now_ts)
     return models.TransactionTotals(
         transactions=found.number, open=found.open, energy_wh=found.energy_wh, duration_s=found.duration_s
@@ -58,6 +60,7 @@ async def read_transaction(
     points: Annotated[int, Query(ge=1, le=5000, description="The maximum number of points of the curve.")] = 500,
 ) -> models.TransactionWhole:
     """Return one transaction with its timeline and meter curve."""
+    await services.caught_up()
     found = await services.store.read(transaction_queries.transaction, number)
     if found is None:
         raise not_found("transaction")
