@@ -15,7 +15,7 @@ import pytest
 from stack.ocpp_go import OcppGoCentralSystem, OcppGoCharger, RunOcppGo
 from stack.ocpp_package import OcppPackageServer
 from stack.ocpp_rpc import RunOcppRpc, boot, charge
-from stack.process import eventually, running
+from stack.process import START_S, eventually, running
 from stack.wattspan_proxy import WattspanProxy
 from stack.wattspan_server import WattspanServer
 
@@ -91,7 +91,7 @@ async def test_our_simulated_fleet_charges_through_the_proxy(tmp_path: Path, cen
     command += ["--duration", "15", "--version", "1.6" if central == "ocpp" else "mix"]
     async with proxied(central, tmp_path) as proxy:
         async with running("simulate", [*command, "--url", proxy.url], folder=tmp_path) as fleet:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(START_S + 60):
                 await fleet.child.wait()
             assert fleet.exit_code == 0, fleet.log_tail()
         page = await proxy.page()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.process import Program, eventually, running
+from stack.process import START_S, Program, eventually, running
 from stack.resending import assert_shown, assert_stored, load
 from stack.test_cluster import CHARGERS, NO_REDIS, pages, served
 from stack.toolchain import ROOT
@@ -87,7 +87,7 @@ async def ends(folder: Path, *arguments: str) -> Program:
     """A `wattspan serve` that is to end by itself, at its end."""
     ports = ("--port", "0", "--metrics-port", "0", "--api-port", "0")
     command: Sequence[str] = (sys.executable, "-m", "wattspan", "serve", *ports, *arguments)
-    async with running("refused", command, folder=folder) as program, asyncio.timeout(60):
+    async with running("refused", command, folder=folder) as program, asyncio.timeout(START_S):
         await program.child.wait()
     return program
 

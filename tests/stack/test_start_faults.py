@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.process import LOOPBACK
+from stack.process import LOOPBACK, START_S
 
 
 def refused(*options: str | Path, **environment: str) -> tuple[int, str]:
@@ -24,7 +24,7 @@ def refused(*options: str | Path, **environment: str) -> tuple[int, str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=START_S,
     )
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
