@@ -11,7 +11,7 @@ import httpx
 
 from support.chargers import Charger
 from support.raw import RawCharger
-from support.waiting import eventually
+from support.waiting import WITHIN_S, eventually
 from wattspan import CentralSystem
 from wattspan.csms.plugins.base import Plugin
 from wattspan.history.series import SeriesRecorder
@@ -158,5 +158,5 @@ class Csms:
 
     async def durable(self) -> None:
         """Wait until all that happened so far is in the database, stale figures too."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN_S):
             await self.central._core.journal.flush()
