@@ -29,7 +29,7 @@ def secret(tmp_path: Path) -> str:
 
 
 async def charge(csms: Csms) -> None:
-    """A session, and the end of the server, with which everything leaves."""
+    """A session."""
     async with csms.charger("CP1") as charger:
         await charger.call("BootNotification", BOOT)
         transaction_id = (await charger.call("StartTransaction", START))["transactionId"]
@@ -66,9 +66,11 @@ async def test_a_vendor_gets_all_three_signals_by_the_recipe(
         monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         monkeypatch.setenv("OTEL_BLRP_SCHEDULE_DELAY", "100")
-        await charge(await make_csms())
+        csms = await make_csms()
+        await charge(csms)
         await eventually(partial(has_all, vendor))
         assert vendor.refused == 0
+        await csms.stop()
 
 
 def has_all(vendor: Receiver) -> bool:
@@ -103,6 +105,7 @@ async def test_a_vendor_that_refuses_the_key_changes_nothing_but_a_count(
             return vendor.refused > 0 and bool(dropped)
 
         await eventually(lost)
+        await csms.stop()
     assert vendor.spans() == []
 
 
@@ -127,7 +130,8 @@ async def test_a_vendor_that_wants_deltas_gets_them_by_the_recipe(
             monkeypatch.setenv(variable, value)
         monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
         monkeypatch.setenv("OTEL_BLRP_SCHEDULE_DELAY", "100")
-        await charge(await make_csms())
+        csms = await make_csms()
+        await charge(csms)
 
         def has_metrics_and_logs() -> bool:
             energy = [point.as_double or point.as_int for point in vendor.metric("ocpp_cp_energy_total_wh")]
@@ -136,3 +140,4 @@ async def test_a_vendor_that_wants_deltas_gets_them_by_the_recipe(
         await eventually(has_metrics_and_logs)
         assert vendor.refused == 0
         assert vendor.temporalities() == {AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA}
+        await csms.stop()

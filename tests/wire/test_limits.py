@@ -400,7 +400,8 @@ async def test_a_pending_charge_point_may_send_little(make_csms):
         assert (await stranger.read()).close_code == 1009
 
 
-async def test_strangers_that_flood_starve_no_registered_charge_point(make_csms):
+async def test_strangers_that_flood_starve_no_registered_charge_point(make_csms, monkeypatch):
+    monkeypatch.setattr("wattspan.gateway.ports.CLOSE_TIMEOUT_S", 0.05)
     csms = await make_csms(unknown_charge_points="pending")
     await csms.store.add_charge_point("CP1", None)
     strangers = [csms.raw_charger(f"/ws/NEW{number}") for number in range(4)]

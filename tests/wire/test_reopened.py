@@ -169,4 +169,3 @@ async def test_the_last_span_of_a_reopened_session_is_one_of_its_own_and_links_t
         assert set(linked.values()) <= {first.span_id, last.span_id}
         (reading,) = [span for span in collector.spans() if span.name == "StopTransaction"]
         assert [link.span_id for link in reading.links] == [last.span_id]
-        await csms.start()  # for the fixture to stop

@@ -198,7 +198,7 @@ async def test_a_shutdown_answers_what_is_under_way_and_closes_1001(csms):
 
 
 async def test_pings_end_a_connection_that_does_not_answer_them(make_csms, monkeypatch):
-    monkeypatch.setattr("wattspan.gateway.gateway.CLOSE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr("wattspan.gateway.ports.CLOSE_TIMEOUT_S", 0.02)
     csms = await make_csms(ping_interval_s=0.02, ping_timeout_s=0.02)
     async with csms.raw_charger() as charger:
         assert (await charger.read()).opcode == PING

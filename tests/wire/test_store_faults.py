@@ -118,7 +118,8 @@ async def test_past_the_limit_the_connection_is_closed_unanswered_and_the_resend
     assert await csms.metric("ocpp_cp_energy_total_wh", cp_id="CP1") == 7500
 
 
-async def test_what_was_never_acknowledged_may_be_lost_and_its_resend_still_counts_once(csms):
+async def test_what_was_never_acknowledged_may_be_lost_and_its_resend_still_counts_once(csms, monkeypatch):
+    monkeypatch.setattr("wattspan.gateway.gateway.FINISH_S", 0.05)
     async with csms.charger("CP1") as charger:
         await charger.call("Heartbeat")
         with locked(csms):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 log = logging.getLogger(__name__)
@@ -29,21 +29,40 @@ def in_thread(work: Callable[[], object], done: Callable[[], object] = lambda: N
 
 async def in_threads(work: Mapping[Name, Callable[[], object]], timeout_s: float) -> set[Name]:
     """Run all of it concurrently and return the names of what had not ended after `timeout_s`."""
-    loop = asyncio.get_running_loop()
+    notifier = _Notifier()
     pending: dict[asyncio.Future[None], Name] = {}
     for name, each in work.items():
-        ended: asyncio.Future[None] = loop.create_future()
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         pending[ended] = name
-        in_thread(each, lambda ended=ended: _notify(loop, ended))  # type: ignore[misc]
-    _, late = await asyncio.wait(pending, timeout=timeout_s)
+        in_thread(each, partial(notifier.settle, ended))
+    try:
+        _, late = await asyncio.wait(pending, timeout=timeout_s)
+    finally:
+        notifier.close()
     return {pending[each] for each in late}
 
 
-def _notify(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, so nobody waits
-        loop.call_soon_threadsafe(_settle, ended)
+class _Notifier:
+    """Settles futures of the running event loop from other threads, until it is closed.
+
+    Who is late would else call a loop that is being closed, as after a shutdown, and uvloop then fails to close.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._is_open = True
+
+    def settle(self, future: "asyncio.Future[None]") -> None:
+        with self._lock:
+            if self._is_open:
+                self._loop.call_soon_threadsafe(_settle, future)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_open = False
 
 
-def _settle(ended: asyncio.Future[None]) -> None:
+def _settle(ended: "asyncio.Future[None]") -> None:
     if not ended.done():
         ended.set_result(None)

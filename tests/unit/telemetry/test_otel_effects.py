@@ -133,7 +133,6 @@ async def test_a_full_queue_of_log_records_drops_and_counts_them() -> None:
         sizes = {"OTEL_BLRP_MAX_QUEUE_SIZE": "20", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "10"}
         others = {"OTEL_METRICS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TIMEOUT": "200"}
         async with start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **others, **sizes) as run:
-            run.shutdown_s = 0.2
             for _ in range(200):
                 LOGGER.warning("odd")
             assert run.counters.telemetry_dropped["logs"] >= 200 - 20 - 2 * 10

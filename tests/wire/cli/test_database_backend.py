@@ -142,7 +142,9 @@ async def test_on_a_terminal_of_80_columns_a_table_shows_identifiers_whole(run: 
     assert b"Not shown for lack of space: " in errors
 
 
-async def test_a_tag_is_erased_from_a_database_that_no_server_uses(run: Run, tmp_path: Path, url: str | None) -> None:
+async def test_a_tag_is_erased_from_a_database_that_no_server_uses(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
     database = url or str(tmp_path / "fleet.db")
     files = str(tmp_path / "files")
     csms = Csms(tmp_path / "fleet.db", url=url)
@@ -151,7 +153,9 @@ async def test_a_tag_is_erased_from_a_database_that_no_server_uses(run: Run, tmp
     try:
         async with csms.charger("CP1") as charger:
             await charger.call("StartTransaction", {**START, "idTag": "04E1C9AB77"})
-        refused = await run("tag", "erase", "04E1C9AB77", "--database", database, code=1, WATTSPAN_FILES=files)
+        with monkeypatch.context() as impatient:
+            impatient.setattr("wattspan.store.advisory_lock.TAKE_S", 0.05)
+            refused = await run("tag", "erase", "04E1C9AB77", "--database", database, code=1, WATTSPAN_FILES=files)
         assert "a server uses this database, and its memory has the id tag too: use its API" in refused.stderr
     finally:
         await csms.stop()
