@@ -11,7 +11,7 @@ from playwright.async_api import Page, Route, expect
 
 from stack.console.page import Console
 from support.central import Csms
-from support.chargers import START
+from support.chargers import BOOT, START
 
 REPORT = {"type": "TamperDetectionActivated", "timestamp": START["timestamp"], "techInfo": "the lid"}
 KEYS_AT_ONCE = """(keys) => new Promise((done) => {
@@ -93,3 +93,16 @@ async def test_keys_work_as_soon_as_the_page_is_seen(csms: Csms, console: Consol
     await page.add_init_script(f"addEventListener('DOMContentLoaded', () => ({KEYS_AT_ONCE})(['g', 'f']))")
     await page.reload()
     await expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+
+
+@pytest.mark.parametrize("console", ["desktop"], indirect=True)
+async def test_what_is_typed_into_a_form_stays_as_the_page_is_drawn_again(csms: Csms, console: Console) -> None:
+    page, dialog = console.page, console.page.get_by_role("dialog")
+    async with csms.charger("CP1") as charger:
+        await charger.call("Heartbeat")
+        await console.open("charge-points/CP1", "CP1")
+        await page.get_by_role("button", name="Edit").click()
+        await dialog.get_by_label("Labels").fill("owner: city")
+        await charger.call("BootNotification", BOOT)
+        await expect(page.get_by_text("Acme One")).to_be_visible()
+        await expect(dialog.get_by_label("Labels")).to_have_value("owner: city")

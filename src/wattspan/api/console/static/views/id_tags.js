@@ -52,7 +52,7 @@ export function IdTags({ may }) {
       <p>Nobody can start a session with an id tag of this group any more. Sessions that run go on.</p><//>`}`;
 }
 
-const GroupField = ({ value = "", groups }) => html`<label>Group<input name="group" value=${value} maxlength="100" list="tag-groups" autocomplete="off" /><datalist id="tag-groups">${groups.map((each) => html`<option value=${each.group} />`)}</datalist></label>`;
+const GroupField = ({ value = "", groups }) => html`<label>Group<input name="group" defaultValue=${value ?? ""} maxlength="100" list="tag-groups" autocomplete="off" /><datalist id="tag-groups">${groups.map((each) => html`<option value=${each.group} />`)}</datalist></label>`;
 
 function Edit({ tag, etag, groups, onRemove, onDone }) {
   const isNew = !tag.id_tag;

@@ -12,4 +12,4 @@ export function labelsOf(text) {
   return found;
 }
 
-export const LabelsField = ({ labels }) => html`<label>Labels<textarea name="labels" rows="3" style="min-height:4.5rem" value=${Object.entries(labels).map(([name, value]) => (value ? `${name}: ${value}` : name)).join("\n")} placeholder="owner: City"></textarea><span class="hint">One a line: a name, or a name and a value.</span></label>`;
+export const LabelsField = ({ labels }) => html`<label>Labels<textarea name="labels" rows="3" style="min-height:4.5rem" defaultValue=${Object.entries(labels).map(([name, value]) => (value ? `${name}: ${value}` : name)).join("\n")} placeholder="owner: City"></textarea><span class="hint">One a line: a name, or a name and a value.</span></label>`;

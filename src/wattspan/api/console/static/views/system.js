@@ -31,6 +31,6 @@ export function System({ user, may, settings }) {
       setMade(made);
     }}>
       <div class="fields"><${Field} label="Purpose" name="label" maxlength="500" /><${Field} label="Days" name="days" type="number" min="1" max="3650" value="90" hint="Empty: it never expires." />
-      <fieldset><legend>May</legend>${RIGHTS.filter((right) => user.rights.includes(right)).map((right) => html`<label><input type="checkbox" name="scopes" value=${right} checked=${right === "read"} /> ${right}</label>`)}</fieldset></div><//>`}
+      <fieldset><legend>May</legend>${RIGHTS.filter((right) => user.rights.includes(right)).map((right) => html`<label><input type="checkbox" name="scopes" value=${right} defaultChecked=${right === "read"} /> ${right}</label>`)}</fieldset></div><//>`}
     ${made && html`<${Dialog} title="Your new token" action="I have saved it" onDone=${() => setMade(null)} submit=${async () => {}}><p>It is not shown again.</p><p><code style="overflow-wrap:anywhere">${made.secret}</code></p><//>`}`;
 }
