@@ -23,6 +23,28 @@ KEYS_AT_ONCE = """(keys) => new Promise((done) => {
   }).observe(document.body, { childList: true, subtree: true });
 })"""
 """Presses keys in the moment in which the overview is drawn."""
+BURST = """async () => {
+  const { stream } = await import("/static/api.js");
+  const own = window.EventSource;
+  let take = null;
+  window.EventSource = class { addEventListener(_kind, listener) { take = listener; } close() {} };
+  const seen = [];
+  const busy = (event) => {
+    seen.push(event.number);
+    const end = performance.now() + 3;
+    while (performance.now() < end);
+  };
+  const close = stream("/events", ["Seen"], busy);
+  window.EventSource = own;
+  for (let number = 0; number < 20; number += 1) take({ data: JSON.stringify({ number }) });
+  const atOnce = seen.length;
+  while (seen.length < 20) await new Promise((resolve) => setTimeout(resolve));
+  take({ data: JSON.stringify({ number: 20 }) });
+  while (seen.length < 21) await new Promise((resolve) => setTimeout(resolve));
+  close();
+  return [atOnce, seen];
+}"""
+"""Twenty events at once, of 3 ms each, and one more: how many were handled at once, and the order of all."""
 
 
 @asynccontextmanager
@@ -39,6 +61,13 @@ async def held(page: Page, stream: str) -> AsyncIterator[Callable[[], None]]:
     yield begin.set
     assert asked.is_set()
     await page.unroute(stream, hold)
+
+
+@pytest.mark.parametrize("console", ["desktop"], indirect=True)
+async def test_events_that_come_at_once_leave_pauses_for_the_browser_and_keep_their_order(console: Console) -> None:
+    at_once, seen = await console.page.evaluate(BURST)
+    assert at_once < 20
+    assert seen == list(range(21))
 
 
 async def test_what_happens_before_a_pages_events_begin_is_shown(csms: Csms, console: Console) -> None:

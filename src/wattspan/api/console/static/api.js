@@ -88,13 +88,30 @@ export async function all(path, given, onPage, isCurrent = () => true) {
   return rows;
 }
 
+/** How long events are handled before a pause for the browser: after a restart, thousands may come at once. */
+const BUSY_MS = 10;
+
 /** Listens to server-sent events of these kinds; the browser resumes the stream. Returns a function that ends it. */
 export function stream(path, kinds, onEvent, onState) {
   const source = new EventSource(`/api/v1${path}`);
+  let later = []; // events that wait for the next turn, in order
+  let until = 0; // when this turn ends; 0: there is none
+  const handle = ([kind, data]) => onEvent({ kind, ...JSON.parse(data) });
+  const turn = () => {
+    if (!later.length) { until = 0; return; }
+    setTimeout(turn);
+    until = performance.now() + BUSY_MS;
+    while (later.length && performance.now() < until) handle(later.shift());
+  };
+  const take = (event) => {
+    if (!until) { until = performance.now() + BUSY_MS; setTimeout(turn); }
+    if (!later.length && performance.now() < until) handle(event);
+    else later.push(event);
+  };
   source.onopen = () => onState?.(true);
   source.onerror = () => onState?.(false);
-  for (const kind of kinds) source.addEventListener(kind, (message) => onEvent({ kind, ...JSON.parse(message.data) }));
-  return () => source.close();
+  for (const kind of kinds) source.addEventListener(kind, (message) => take([kind, message.data]));
+  return () => { source.close(); later = []; };
 }
 
 /** The events that pages react to, by the API's names. */
